@@ -1,0 +1,33 @@
+/** The port to what the device knows of itself. */
+import { Context, type Effect, Schema } from "effect"
+
+export const HostInfo = Schema.Struct({
+  machineId: Schema.String,
+  systemUuid: Schema.String,
+  bootId: Schema.String,
+  kernelVersion: Schema.String,
+  osImage: Schema.String,
+  /** GOOS and GOARCH words: `linux`, `arm64`. */
+  operatingSystem: Schema.String,
+  architecture: Schema.String,
+  hostname: Schema.String,
+  /** Thousandths of a core. */
+  cpuMillis: Schema.Number,
+  memoryBytes: Schema.Number,
+  storageBytes: Schema.Number,
+  /** Addresses of the device's own network. */
+  addresses: Schema.Array(Schema.String)
+})
+export type HostInfo = typeof HostInfo.Type
+
+export const HostPressure = Schema.Struct({
+  memory: Schema.Boolean,
+  disk: Schema.Boolean,
+  pids: Schema.Boolean
+})
+export type HostPressure = typeof HostPressure.Type
+
+export class HostFacts extends Context.Service<HostFacts, {
+  readonly info: Effect.Effect<HostInfo>
+  readonly pressure: Effect.Effect<HostPressure>
+}>()("aranya/agent/HostFacts") {}

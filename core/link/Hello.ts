@@ -1,0 +1,93 @@
+/** What device and operator tell each other, under encryption, before a session begins. */
+import { Context, type Effect, Schema } from "effect"
+
+export const DeviceHello = Schema.Struct({
+  /** Namespace and name of the EdgeDevice. */
+  namespace: Schema.String,
+  device: Schema.String,
+  /** Lowest and highest protocol version spoken. */
+  protocolMin: Schema.Number,
+  protocolMax: Schema.Number,
+  agentVersion: Schema.String,
+  /** Random, made with the journal: tells a restored or cloned disk from the one that went on living. */
+  journalId: Schema.String,
+  bootId: Schema.String,
+  /** Random per agent process. */
+  instance: Schema.String,
+  /** Highest epoch this device ever accepted. */
+  epoch: Schema.Number,
+  /** The newest lineage token it holds; empty before the first session. */
+  lineage: Schema.Uint8Array,
+  /** The method that carries this, `grpc` or `mqtt`. */
+  method: Schema.String,
+  /** Over all that the device holds (assignments and their reports); equal to the operator's means nothing to exchange. */
+  digest: Schema.Uint8Array,
+  capabilities: Schema.Array(Schema.String)
+})
+export type DeviceHello = typeof DeviceHello.Type
+
+export const OperatorHello = Schema.Struct({
+  protocol: Schema.Number,
+  epoch: Schema.Number,
+  /** The next lineage token; the device stores it before it uses the session. */
+  lineage: Schema.Uint8Array,
+  operatorVersion: Schema.String,
+  /** Milliseconds. */
+  beatMillis: Schema.Number,
+  sessionTimeoutMillis: Schema.Number,
+  /** Operator's wall clock, milliseconds since the epoch: the device measures its offset. */
+  now: Schema.Number
+})
+export type OperatorHello = typeof OperatorHello.Type
+
+/** Why an operator turns a device away. The device sees the code and the sentence. */
+export class Refused extends Schema.TaggedError<Refused>()("Refused", {
+  code: Schema.Literals([
+    "UnknownDevice",
+    "WrongKey",
+    "NotEnrolled",
+    "DuplicateIdentity",
+    "Deleted",
+    "ProtocolVersion",
+    "LiveElsewhere",
+    "NotHolder",
+    "Unavailable"
+  ]),
+  detail: Schema.String
+}) {
+  override get message() {
+    return `${this.code}: ${this.detail}`
+  }
+}
+
+/** The operator's decision about a device that has proven its key; core/operator supplies it from EdgeDevice objects. */
+export class Admission extends Context.Service<Admission, {
+  /**
+   * The pre-shared enrolment key for a device that is not pinned yet (32 bytes), all zeros once `publicKey` is pinned.
+   * Asked before the answer to the first handshake message.
+   */
+  readonly challenge: (device: {
+    readonly namespace: string
+    readonly device: string
+    readonly publicKey: Uint8Array
+  }) => Effect.Effect<{ readonly psk: Uint8Array }, Refused>
+  /** Called once the device has proven that it holds the key (and the enrolment key, if any). Issues epoch and lineage. */
+  readonly admit: (
+    hello: DeviceHello,
+    publicKey: Uint8Array,
+    live: { readonly instance: string; readonly journalId: string } | undefined
+  ) => Effect.Effect<{ readonly epoch: number; readonly lineage: Uint8Array }, Refused>
+}>()("aranya/link/Admission") {}
+
+/** The device's lasting memory of its link; core/agent supplies it from the journal. */
+export class LinkMemory extends Context.Service<LinkMemory, {
+  readonly load: Effect.Effect<{
+    readonly journalId: string
+    readonly bootId: string
+    readonly epoch: number
+    readonly lineage: Uint8Array
+  }>
+  /** Durable before it returns. */
+  readonly save: (accepted: { readonly epoch: number; readonly lineage: Uint8Array }) => Effect.Effect<void>
+  readonly digest: Effect.Effect<Uint8Array>
+}>()("aranya/link/LinkMemory") {}

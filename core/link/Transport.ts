@@ -1,0 +1,60 @@
+/**
+ * One connection between a device and its operator, as an adapter supplies it: frames of bounded size, nothing else.
+ * Sequence, resend, sealing and channels are the session's; a transport may lose, repeat or reorder frames if it says so.
+ */
+import { Context, type Effect, Schema, type Scope } from "effect"
+
+/**
+ * Why a connection could not be made or ended.
+ * `Refused`: the peer or its network said no; try again later. `Lost`: it was up and broke; dial again.
+ * `Rejected`: our credential was turned down (TLS, broker login); trying again soon is pointless until somebody mends it.
+ */
+export class TransportError extends Schema.TaggedError<TransportError>()("TransportError", {
+  reason: Schema.Literals(["Refused", "Lost", "Rejected"]),
+  detail: Schema.String
+}) {
+  override get message() {
+    const what = {
+      Refused: "could not connect",
+      Lost: "the connection was lost",
+      Rejected: "the credential was rejected"
+    }
+    return `${what[this.reason]}: ${this.detail}`
+  }
+}
+
+export interface Connection {
+  /** For logs: `grpc 10.0.0.7:41522`. */
+  readonly description: string
+  /** Bytes a single frame may have. */
+  readonly maxFrame: number
+  /** Waits while the transport below is full (its own back-pressure). */
+  readonly send: (frame: Uint8Array) => Effect.Effect<void, TransportError>
+  /** Takes the next frame that arrived; fails with `Lost` once the connection is gone. Frames over `maxFrame` never surface. */
+  readonly receive: Effect.Effect<Uint8Array, TransportError>
+}
+
+/** The device's side: each success is a fresh connection that lives as long as the scope it is opened in. */
+export interface Dialer {
+  /** The connectivity method, `grpc` or `mqtt`; named in status and logs. */
+  readonly method: string
+  readonly connect: Effect.Effect<Connection, TransportError, Scope.Scope>
+}
+
+/** The operator's side: yields connections as they come, each owned by the scope given to `accept`'s caller. */
+export interface Acceptor {
+  readonly method: string
+  /**
+   * Runs `serve` for each connection, in a scope of its own that is closed when `serve` ends (which hangs up).
+   * Never returns; fails only if it cannot listen.
+   */
+  readonly run: <R>(
+    serve: (connection: Connection) => Effect.Effect<void, never, R | Scope.Scope>
+  ) => Effect.Effect<never, TransportError, Exclude<R, Scope.Scope>>
+}
+
+/** How the agent reaches its operator, best first. */
+export class Dialers extends Context.Service<Dialers, ReadonlyArray<Dialer>>()("aranya/link/Dialers") {}
+
+/** Where the operator listens. */
+export class Acceptors extends Context.Service<Acceptors, ReadonlyArray<Acceptor>>()("aranya/link/Acceptors") {}

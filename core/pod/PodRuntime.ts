@@ -1,0 +1,60 @@
+/**
+ * The port of the agent to whatever runs whole pods: the pod machine over a ContainerRuntime, or a runtime plugin.
+ * Desired state is idempotent: saying it twice does nothing twice.
+ */
+import { Context, type Effect, Schema, type Scope, type Stream } from "effect"
+import type { Duplex, ExecSpec, ProcessStreams, RuntimeError } from "./ContainerRuntime.ts"
+import type { PodAssignment } from "./PodAssignment.ts"
+import type { PodEvent, PodReport } from "./PodReport.ts"
+
+/**
+ * Why a stream to a pod could not be had; the texts are the kubelet's, users know them.
+ * `NotFound`: no such pod or container. `NotReady`: the container waits, or has no such previous run. `Refused`: an ability is switched off.
+ */
+export class PodStreamError extends Schema.TaggedError<PodStreamError>()("PodStreamError", {
+  reason: Schema.Literals(["NotFound", "NotReady", "Refused", "Failed"]),
+  detail: Schema.String
+}) {
+  override get message() {
+    return this.detail
+  }
+}
+
+/** What `kubectl logs` may ask for. */
+export interface PodLogQuery {
+  readonly container: string
+  readonly follow: boolean
+  readonly previous: boolean
+  readonly timestamps: boolean
+  readonly sinceSeconds?: number
+  /** Milliseconds since the epoch. */
+  readonly sinceTime?: number
+  readonly tailLines?: number
+  readonly limitBytes?: number
+}
+
+export class PodRuntime extends Context.Service<PodRuntime, {
+  /** Makes this pod run, or brings a running one to this version. Durable before it returns. */
+  readonly ensure: (assignment: PodAssignment) => Effect.Effect<void>
+  /** Begins to end it within the grace (seconds; only ever shortened). A report with `finished` tells when it is done. Unknown is finished. */
+  readonly remove: (uid: string, graceSeconds: number) => Effect.Effect<void>
+  /** Forgets a pod that finished: its last report has been taken. */
+  readonly forget: (uid: string) => Effect.Effect<void>
+  /** What it holds: uid and content hash of each assignment. */
+  readonly held: Effect.Effect<ReadonlyArray<{ readonly uid: string; readonly hash: string }>>
+  /** The newest report of each pod, then each change; one subscriber. */
+  readonly reports: Stream.Stream<PodReport>
+  readonly events: Stream.Stream<Omit<PodEvent, "number">>
+  readonly logs: (uid: string, query: PodLogQuery) => Stream.Stream<Uint8Array, PodStreamError | RuntimeError>
+  readonly exec: (
+    uid: string,
+    container: string,
+    spec: ExecSpec
+  ) => Effect.Effect<ProcessStreams, PodStreamError | RuntimeError, Scope.Scope>
+  readonly attach: (
+    uid: string,
+    container: string,
+    spec: Omit<ExecSpec, "command">
+  ) => Effect.Effect<ProcessStreams, PodStreamError | RuntimeError, Scope.Scope>
+  readonly dial: (uid: string, port: number) => Effect.Effect<Duplex, PodStreamError | RuntimeError, Scope.Scope>
+}>()("aranya/pod/PodRuntime") {}

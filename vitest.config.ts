@@ -1,0 +1,10 @@
+import { defineConfig } from "vitest/config"
+
+/** Every ring that needs nothing but this repository; `vitest.e2e.config.ts` has the rest. */
+export default defineConfig({
+  test: {
+    include: ["test/**/*.test.ts"],
+    exclude: ["test/e2e/**", "test/control-plane/**", "node_modules/**"],
+    testTimeout: 60_000
+  }
+})
