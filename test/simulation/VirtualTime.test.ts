@@ -1,0 +1,57 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Clock, Effect, Exit, Fiber, Queue, Random, Ref } from "effect"
+import { Deadlock, simulate } from "./VirtualTime.ts"
+
+/** Five fibers that sleep, hand each other numbers and write a diary. */
+const bustle = Effect.gen(function*() {
+  const diary = yield* Ref.make<ReadonlyArray<string>>([])
+  const queue = yield* Queue.bounded<number>(2)
+  const worker = Effect.fnUntraced(function*(name: number) {
+    for (let i = 0; i < 20; i++) {
+      yield* Effect.sleep(yield* Random.nextIntBetween(0, 5))
+      yield* Queue.offer(queue, name)
+      const got = yield* Queue.take(queue)
+      const now = yield* Clock.currentTimeMillis
+      yield* Ref.update(diary, (all) => [...all, `${now} ${name} got ${got}`])
+    }
+  })
+  const fibers = yield* Effect.forEach([1, 2, 3, 4, 5], (name) => Effect.forkChild(worker(name)))
+  yield* Effect.forEach(fibers, Fiber.join)
+  return (yield* Ref.get(diary)).join("\n")
+})
+
+describe("virtual time", () => {
+  it.live("passes a month in no time", () =>
+    Effect.gen(function*() {
+      const elapsed = yield* simulate(1, (time) =>
+        Effect.gen(function*() {
+          yield* Effect.sleep("29 days")
+          return time.now - time.start
+        }))
+      assert.strictEqual(elapsed, 29 * 24 * 3_600_000)
+    }))
+
+  it.live("gives the same story for the same seed, and another for another", () =>
+    Effect.gen(function*() {
+      const first = yield* simulate(7, () => bustle)
+      assert.strictEqual(yield* simulate(7, () => bustle), first)
+      assert.notStrictEqual(yield* simulate(8, () => bustle), first)
+    }))
+
+  it.live("says so when nothing can ever happen again", () =>
+    Effect.gen(function*() {
+      const exit = yield* Effect.exit(simulate(1, () => Effect.never))
+      assert.isTrue(Exit.isFailure(exit) && Cause.squash(exit.cause) instanceof Deadlock)
+    }))
+
+  it.live("gives each host a clock that is off and drifts", () =>
+    Effect.gen(function*() {
+      const seen = yield* simulate(1, (time) =>
+        Effect.gen(function*() {
+          const before = yield* Clock.currentTimeMillis
+          yield* Effect.sleep("100 seconds")
+          return { wall: (yield* Clock.currentTimeMillis) - before, world: time.now - time.start }
+        }).pipe(Effect.provideService(Clock.Clock, time.clock({ current: { offsetMillis: 5000, rate: 2 } }))))
+      assert.deepStrictEqual(seen, { wall: 100_000, world: 50_000 })
+    }))
+})

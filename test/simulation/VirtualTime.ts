@@ -1,0 +1,169 @@
+/**
+ * Runs a program in a world of its own: what is ready runs in an order drawn from the seed, then one real turn of the
+ * event loop lets promises settle, then time jumps to the next sleeper. A day costs as long as what happens in it.
+ */
+import { Cause, Clock, Context, Duration, Effect, Exit, Fiber, Random, References, Scheduler } from "effect"
+import { uniform } from "./uniform.ts"
+
+interface Task {
+  readonly priority: number
+  readonly run: () => void
+}
+
+interface Sleeper {
+  readonly at: number
+  readonly order: number
+  readonly wake: () => void
+}
+
+/** The program slept for ever: nothing is ready and nobody waits for time. */
+export class Deadlock extends Error {
+  override readonly name = "Deadlock"
+}
+
+/** Time ran past the limit given to `simulate`. */
+export class TooLong extends Error {
+  override readonly name = "TooLong"
+}
+
+/** How a host's clock differs from the world's: added milliseconds, and a rate (1.0001 gains 8.6 s a day). */
+export interface Skew {
+  readonly offsetMillis: number
+  readonly rate: number
+}
+
+export class VirtualTime {
+  /** Milliseconds since the epoch by the world's own clock. */
+  now: number
+  readonly start: number
+  #tasks: Array<Task> = []
+  #sleepers: Array<Sleeper> = []
+  #order = 0
+  readonly #next: () => number
+  #untilYield = 1
+
+  constructor(seed: number, start = Date.UTC(2026, 0, 1)) {
+    this.start = start
+    this.now = start
+    this.#next = uniform(seed)
+  }
+
+  readonly scheduler: Scheduler.Scheduler = {
+    executionMode: "async",
+    // Counts for itself: a fiber's own count also holds the steps it took before the simulation began.
+    shouldYield: () => {
+      this.#untilYield -= 1
+      if (this.#untilYield > 0) return false
+      this.#untilYield = 1 + Math.floor(this.#next() * 512)
+      return true
+    },
+    makeDispatcher: () => ({
+      scheduleTask: (run, priority) => {
+        this.#tasks.push({ priority, run })
+      },
+      flush: () => this.#runReady()
+    })
+  }
+
+  /** The clock of one host; durations are stretched by its rate, its wall clock is off by its offset. */
+  clock(skew: { current: Skew } = { current: { offsetMillis: 0, rate: 1 } }): Clock.Clock {
+    const wall = () => this.start + (this.now - this.start) * skew.current.rate + skew.current.offsetMillis
+    const monotonic = () => BigInt(Math.round((this.now - this.start) * skew.current.rate * 1000)) * 1000n
+    return {
+      currentTimeMillisUnsafe: () => Math.floor(wall()),
+      currentTimeMillis: Effect.sync(() => Math.floor(wall())),
+      currentTimeNanosUnsafe: () => BigInt(Math.round(wall() * 1000)) * 1000n,
+      currentTimeNanos: Effect.sync(() => BigInt(Math.round(wall() * 1000)) * 1000n),
+      monotonicTimeNanosUnsafe: monotonic,
+      monotonicTimeNanos: Effect.sync(monotonic),
+      sleep: (duration) => this.#sleep(Duration.toMillis(duration) / skew.current.rate)
+    }
+  }
+
+  #sleep(millis: number): Effect.Effect<void> {
+    if (millis <= 0) return Effect.yieldNow
+    if (!Number.isFinite(millis)) return Effect.never
+    return Effect.callback<void>((resume) => {
+      const sleeper: Sleeper = { at: this.now + millis, order: this.#order++, wake: () => resume(Effect.void) }
+      this.#insert(sleeper)
+      return Effect.sync(() => {
+        const index = this.#sleepers.indexOf(sleeper)
+        if (index >= 0) this.#sleepers.splice(index, 1)
+      })
+    })
+  }
+
+  #insert(sleeper: Sleeper) {
+    let low = 0
+    let high = this.#sleepers.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      const other = this.#sleepers[middle]!
+      // Descending, so that the next one is popped from the end.
+      if (other.at > sleeper.at || (other.at === sleeper.at && other.order > sleeper.order)) low = middle + 1
+      else high = middle
+    }
+    this.#sleepers.splice(low, 0, sleeper)
+  }
+
+  #runReady() {
+    while (this.#tasks.length > 0) {
+      let lowest = Infinity
+      for (const { priority } of this.#tasks) if (priority < lowest) lowest = priority
+      let ready = 0
+      for (const { priority } of this.#tasks) if (priority === lowest) ready++
+      let pick = Math.floor(this.#next() * ready)
+      const index = this.#tasks.findIndex((task) => task.priority === lowest && pick-- === 0)
+      const last = this.#tasks.pop()!
+      const task = index === this.#tasks.length ? last : this.#tasks[index]!
+      if (task !== last) this.#tasks[index] = last
+      task.run()
+    }
+  }
+
+  /** Drives the world until the fiber ends. `untilMillis` bounds virtual time. */
+  async drive<A, E>(fiber: Fiber.Fiber<A, E>, untilMillis: number): Promise<Exit.Exit<A, E>> {
+    let done: Exit.Exit<A, E> | undefined
+    fiber.addObserver((exit) => {
+      done = exit
+    })
+    const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
+    while (done === undefined) {
+      this.#runReady()
+      if (done !== undefined) break
+      await turn()
+      if (this.#tasks.length > 0) continue
+      const sleeper = this.#sleepers.pop()
+      if (sleeper === undefined) {
+        if (done !== undefined) break
+        throw new Deadlock(`nothing can ever happen again, ${(this.now - this.start) / 1000} s in`)
+      }
+      if (sleeper.at - this.start > untilMillis) throw new TooLong(`still running after ${untilMillis / 1000} s`)
+      this.now = Math.max(this.now, sleeper.at)
+      sleeper.wake()
+    }
+    return done
+  }
+}
+
+/**
+ * Runs `program` to its end in virtual time. Everything random, fiber order included, comes from `seed`.
+ * `limit` bounds virtual time (default 30 days); a world that cannot go on fails with `Deadlock`.
+ */
+export const simulate = <A, E>(
+  seed: number,
+  program: (time: VirtualTime) => Effect.Effect<A, E>,
+  options: { readonly limit?: Duration.Input; readonly logs?: boolean } = {}
+): Effect.Effect<A, E> =>
+  Effect.callback<A, E>((resume) => {
+    const time = new VirtualTime(seed)
+    const context = Context.make(Scheduler.Scheduler, time.scheduler).pipe(
+      Context.add(Clock.Clock, time.clock()),
+      Context.add(References.MinimumLogLevel, options.logs === true ? "Debug" : "None")
+    )
+    const fiber = Effect.runForkWith(context)(program(time).pipe(Random.withSeed(seed)))
+    time.drive(fiber, Duration.toMillis(Duration.fromInputUnsafe(options.limit ?? "30 days"))).then(
+      (exit) => resume(Exit.isSuccess(exit) ? Effect.succeed(exit.value) : Effect.failCause(exit.cause)),
+      (defect) => resume(Effect.failCause(Cause.die(defect)))
+    )
+  })
