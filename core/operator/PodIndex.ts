@@ -1,0 +1,107 @@
+/**
+ * One shared watch of all pods, kept only where a served node is concerned, indexed by node and by uid.
+ * Whoever serves a node hears which of its pods changed; the newest object is read from here.
+ */
+import { Context, Deferred, Effect, Layer, Schedule, type Scope, Stream } from "effect"
+import { KubeApi } from "../kube/KubeApi.ts"
+import { type Pod, Pods } from "../kube/Pod.ts"
+
+/** Never gives up: a node whose pods are unknown cannot be served. */
+const backfillRetry = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")]).pipe(
+  Schedule.jittered
+)
+
+/** Versions of one object are compared as numbers; the API allows that since 1.35 and every server before behaved so. */
+const isOlder = (pod: Pod, than: Pod) =>
+  Number(pod.metadata.resourceVersion ?? 0) < Number(than.metadata.resourceVersion ?? 0)
+
+export class PodIndex extends Context.Service<PodIndex, {
+  /** Completes once the first complete list is in. */
+  readonly synced: Effect.Effect<void>
+  /** The pod as last seen, while it exists in the API. */
+  readonly byUid: (uid: string) => Pod | undefined
+  readonly byName: (namespace: string, name: string) => Pod | undefined
+  readonly onNode: (node: string) => ReadonlyArray<Pod>
+  /** Serves a node for as long as the scope lives: its pods are kept, and each change tells its uid. */
+  readonly serve: (node: string, changed: (uid: string) => void) => Effect.Effect<void, never, Scope.Scope>
+  /** Puts in what an own write returned, so that the next read does not wait for the watch. */
+  readonly learn: (pod: Pod) => void
+}>()("aranya/operator/PodIndex") {
+  static readonly layer = Layer.effect(
+    PodIndex,
+    Effect.gen(function*() {
+      const api = yield* KubeApi
+      const synced = yield* Deferred.make<void>()
+      const pods = new Map<string, Pod>()
+      const names = new Map<string, string>()
+      const served = new Map<string, { readonly uids: Set<string>; readonly changed: (uid: string) => void }>()
+
+      const nameKey = (namespace: string | undefined, name: string | undefined) => `${namespace ?? ""}/${name ?? ""}`
+
+      const put = (pod: Pod) => {
+        const uid = pod.metadata.uid
+        const node = served.get(pod.spec.nodeName ?? "")
+        if (uid === undefined || node === undefined) return
+        const known = pods.get(uid)
+        if (known !== undefined && isOlder(pod, known)) return
+        pods.set(uid, pod)
+        names.set(nameKey(pod.metadata.namespace, pod.metadata.name), uid)
+        node.uids.add(uid)
+        node.changed(uid)
+      }
+
+      const drop = (pod: Pod) => {
+        const uid = pod.metadata.uid
+        if (uid === undefined || !pods.delete(uid)) return
+        const key = nameKey(pod.metadata.namespace, pod.metadata.name)
+        if (names.get(key) === uid) names.delete(key)
+        const node = served.get(pod.spec.nodeName ?? "")
+        node?.uids.delete(uid)
+        node?.changed(uid)
+      }
+
+      yield* api.observe(Pods, {}, {
+        keep: (raw) => served.has((raw as unknown as { spec?: { nodeName?: string } }).spec?.nodeName ?? "")
+      }).pipe(
+        Stream.runForEach((observation) => {
+          if (observation._tag === "Set") return Effect.sync(() => put(observation.object))
+          if (observation._tag === "Deleted") return Effect.sync(() => drop(observation.object))
+          return Deferred.succeed(synced, undefined)
+        }),
+        Effect.forkScoped
+      )
+
+      // A pod bound to the node before it was served has been passed over by the watch: ask for those once.
+      const backfill = (node: string) =>
+        api.list(Pods, { fieldSelector: `spec.nodeName=${node}` }).pipe(
+          Effect.tap((found) => Effect.sync(() => found.forEach(put))),
+          Effect.tapError((error) => Effect.logWarning(`pods of node ${node}: ${error.message}`)),
+          Effect.retry({ schedule: backfillRetry })
+        )
+
+      return PodIndex.of({
+        synced: Deferred.await(synced),
+        byUid: (uid) => pods.get(uid),
+        byName: (namespace, name) => {
+          const uid = names.get(nameKey(namespace, name))
+          return uid === undefined ? undefined : pods.get(uid)
+        },
+        onNode: (node) => [...(served.get(node)?.uids ?? [])].flatMap((uid) => pods.get(uid) ?? []),
+        serve: (node, changed) =>
+          Effect.acquireRelease(
+            Effect.sync(() => served.set(node, { uids: new Set(), changed })),
+            () =>
+              Effect.sync(() => {
+                for (const uid of served.get(node)?.uids ?? []) pods.delete(uid)
+                served.delete(node)
+              })
+          ).pipe(
+            Effect.andThen(Deferred.await(synced)),
+            Effect.andThen(backfill(node)),
+            Effect.orDie
+          ),
+        learn: put
+      })
+    })
+  )
+}
