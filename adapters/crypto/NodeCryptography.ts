@@ -1,0 +1,85 @@
+/** Cryptography and SecureRandom on node:crypto and node:zlib, synchronous throughout. */
+import { Effect, Layer } from "effect"
+import * as crypto from "node:crypto"
+import * as zlib from "node:zlib"
+import { Cryptography } from "../../core/link/Cryptography.ts"
+import { SecureRandom } from "../../core/link/SecureRandom.ts"
+
+/** X25519 keys in DER (RFC 8410) are these headers followed by the 32 raw bytes. */
+const privateHeader = Buffer.from("302e020100300506032b656e04220420", "hex")
+const publicHeader = Buffer.from("302a300506032b656e032100", "hex")
+const tagLength = 16
+
+const privateKey = (raw: Uint8Array) =>
+  crypto.createPrivateKey({ key: Buffer.concat([privateHeader, raw]), format: "der", type: "pkcs8" })
+
+const publicKey = (raw: Uint8Array) =>
+  crypto.createPublicKey({ key: Buffer.concat([publicHeader, raw]), format: "der", type: "spki" })
+
+const make = Cryptography.of({
+  sha256: (...data) => {
+    const hash = crypto.createHash("sha256")
+    for (const piece of data) hash.update(piece)
+    return new Uint8Array(hash.digest())
+  },
+  hmacSha256: (key, ...data) => {
+    const hmac = crypto.createHmac("sha256", key)
+    for (const piece of data) hmac.update(piece)
+    return new Uint8Array(hmac.digest())
+  },
+  x25519Public: (raw) => {
+    const spki = crypto.createPublicKey(privateKey(raw)).export({ format: "der", type: "spki" })
+    return new Uint8Array(spki.subarray(publicHeader.length))
+  },
+  x25519: (own, peer) => {
+    const ours = privateKey(own)
+    try {
+      return new Uint8Array(crypto.diffieHellman({ privateKey: ours, publicKey: publicKey(peer) }))
+    } catch {
+      // OpenSSL fails the derivation when the result is all zeros: a key of low order (RFC 7748, 6.1).
+      return undefined
+    }
+  },
+  seal: (key, nonce, associated, plain) => {
+    const cipher = crypto.createCipheriv("chacha20-poly1305", key, nonce, { authTagLength: tagLength })
+    cipher.setAAD(associated, { plaintextLength: plain.length })
+    const sealed = new Uint8Array(plain.length + tagLength)
+    sealed.set(cipher.update(plain))
+    cipher.final()
+    sealed.set(cipher.getAuthTag(), plain.length)
+    return sealed
+  },
+  open: (key, nonce, associated, sealed) => {
+    const length = sealed.length - tagLength
+    if (length < 0) return undefined
+    const decipher = crypto.createDecipheriv("chacha20-poly1305", key, nonce, { authTagLength: tagLength })
+    decipher.setAAD(associated, { plaintextLength: length })
+    decipher.setAuthTag(sealed.subarray(length))
+    const plain = decipher.update(sealed.subarray(0, length))
+    try {
+      decipher.final()
+    } catch {
+      return undefined
+    }
+    return plain
+  },
+  deflate: (plain) => zlib.deflateRawSync(plain),
+  inflate: (packed, limit) => {
+    try {
+      return zlib.inflateRawSync(packed, { maxOutputLength: Math.max(1, limit) })
+    } catch {
+      // Neither corrupt input nor one that grows beyond the limit says anything about this process.
+      return undefined
+    }
+  }
+})
+
+export const NodeCryptography = {
+  layer: Layer.mergeAll(
+    Layer.succeed(Cryptography, make),
+    Layer.succeed(
+      SecureRandom,
+      SecureRandom.of({ bytes: (length) => Effect.sync(() => new Uint8Array(crypto.randomBytes(length))) })
+    )
+  )
+}
