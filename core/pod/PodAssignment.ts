@@ -34,7 +34,9 @@ export const VolumeFile = Schema.Struct({
   /** Relative path below the volume, without `..`. */
   path: Schema.String,
   mode: Schema.Number,
-  content: Schema.Uint8Array
+  content: Schema.Uint8Array,
+  /** A ServiceAccount token: its content is outside the content hash and is replaced by rotation. */
+  token: opt(Schema.Boolean)
 })
 export type VolumeFile = typeof VolumeFile.Type
 
