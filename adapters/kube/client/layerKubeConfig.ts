@@ -1,0 +1,205 @@
+/** KubeApi for the cluster that a kubeconfig, or the pod's own ServiceAccount, names: one pooled TLS agent, an identity that renews itself. */
+import { NodeHttpClient } from "@effect/platform-node"
+import { KubeConfig } from "@kubernetes/client-node/dist/config.js"
+import { Clock, Duration, Effect, Layer, Schema, Semaphore } from "effect"
+import { HttpClient } from "effect/http"
+import { readFile } from "node:fs/promises"
+import type { RequestOptions } from "node:https"
+import { Agent, buildConnector } from "undici"
+import { type KubeApi, KubeApiError } from "../../../core/kube/KubeApi.ts"
+import * as KubeClient from "./KubeClient.ts"
+import { KubeClientConfig } from "./KubeClientConfig.ts"
+
+/** Tokens of ServiceAccounts are rotated on disk; client certificates too. */
+const IDENTITY_LIFETIME = Duration.minutes(1)
+
+/** Longest that a credential plugin may think. */
+const IDENTITY_TIMEOUT = Duration.seconds(30)
+
+/** A kubeconfig that cannot be used as it is; the message says what to change. */
+export class KubeConfigInvalid extends Schema.TaggedError<KubeConfigInvalid>()("KubeConfigInvalid", {
+  detail: Schema.String
+}) {
+  override get message() {
+    return `the Kubernetes configuration cannot be used: ${this.detail}`
+  }
+}
+
+export interface KubeConfigOptions {
+  /** Default: `KUBECONFIG`, then `~/.kube/config`, then the pod's ServiceAccount. */
+  readonly kubeconfigPath?: string | undefined
+  /** Default: the current context of the file. */
+  readonly context?: string | undefined
+  /** Only the pod's own ServiceAccount. */
+  readonly inCluster?: boolean | undefined
+}
+
+interface Credentials {
+  readonly headers: Readonly<Record<string, string>>
+  readonly tls: {
+    readonly ca?: string | Buffer
+    readonly cert?: string | Buffer
+    readonly key?: string | Buffer
+    readonly servername?: string
+  }
+}
+
+const words = (cause: unknown) => (cause instanceof Error ? cause.message : String(cause))
+
+const load = (options: KubeConfigOptions) =>
+  Effect.try({
+    try: () => {
+      const config = new KubeConfig()
+      if (options.inCluster === true) config.loadFromCluster()
+      else if (options.kubeconfigPath !== undefined) config.loadFromFile(options.kubeconfigPath)
+      else config.loadFromDefault()
+      return config
+    },
+    catch: (cause) => new KubeConfigInvalid({ detail: words(cause) })
+  }).pipe(Effect.flatMap((config) =>
+    Effect.gen(function*() {
+      if (config.getCurrentCluster()?.server.includes("undefined") === true) {
+        return yield* new KubeConfigInvalid({ detail: "this is not a pod: KUBERNETES_SERVICE_HOST is not set" })
+      }
+      if (config.getCurrentContext() === "loaded-context") {
+        return yield* new KubeConfigInvalid({
+          detail: "there is none: no KUBECONFIG, no ~/.kube/config, and this is not a pod"
+        })
+      }
+      if (options.context !== undefined) {
+        if (config.getContextObject(options.context) === null) {
+          return yield* new KubeConfigInvalid({ detail: `it has no context ${options.context}` })
+        }
+        config.setCurrentContext(options.context)
+      }
+      return config
+    })
+  ))
+
+/** Refuses what would send credentials in the clear or to a stranger. */
+const check = Effect.fnUntraced(function*(config: KubeConfig) {
+  const cluster = config.getCurrentCluster()
+  if (cluster === null) {
+    return yield* new KubeConfigInvalid({ detail: `its context ${config.getCurrentContext()} names no cluster` })
+  }
+  if (!URL.canParse(cluster.server)) {
+    return yield* new KubeConfigInvalid({ detail: `the server of cluster ${cluster.name} is no URL` })
+  }
+  const url = new URL(cluster.server)
+  const refused = cluster.skipTLSVerify === true && url.protocol === "https:"
+    ? `cluster ${cluster.name} says insecure-skip-tls-verify: name its certificate-authority instead`
+    : cluster.proxyUrl !== undefined && cluster.proxyUrl !== ""
+    ? `cluster ${cluster.name} has a proxy-url, which is not supported`
+    : url.protocol === "http:" && !["localhost", "127.0.0.1", "[::1]"].includes(url.hostname)
+    ? `the server of cluster ${cluster.name} is plain http: only this machine itself may be spoken to so`
+    : url.protocol !== "http:" && url.protocol !== "https:"
+    ? `the server of cluster ${cluster.name} is neither http nor https`
+    : undefined
+  if (refused !== undefined) return yield* new KubeConfigInvalid({ detail: refused })
+  return { server: cluster.server.replace(/\/+$/, ""), secure: url.protocol === "https:" }
+})
+
+/** Reads files, and runs the credential plugin of the kubeconfig if there is one. */
+const readCredentials = async (config: KubeConfig, secure: boolean): Promise<Credentials> => {
+  const user = config.getCurrentUser()
+  const options: RequestOptions = {}
+  if (secure) await config.applyToHTTPSOptions(options)
+  const { ca, cert, key, servername } = options as RequestOptions & Credentials["tls"]
+  const headers: Record<string, string> = {}
+  for (const [name, value] of Object.entries((options.headers ?? {}) as Record<string, unknown>)) {
+    if (typeof value === "string") headers[name.toLowerCase()] = value
+  }
+  if (typeof options.auth === "string") headers["authorization"] = `Basic ${btoa(options.auth)}`
+  if (!secure && user?.token !== undefined) headers["authorization"] = `Bearer ${user.token}`
+  // The library keeps a token file for a minute of its own, which would add up with ours.
+  const tokenFile: unknown = user?.authProvider?.config?.tokenFile
+  if (typeof tokenFile === "string") {
+    headers["authorization"] = `Bearer ${(await readFile(tokenFile, "utf8")).trim()}`
+  }
+  return {
+    headers,
+    tls: {
+      ...(ca === undefined ? {} : { ca }),
+      ...(cert === undefined ? {} : { cert }),
+      ...(key === undefined ? {} : { key }),
+      ...(servername === undefined ? {} : { servername })
+    }
+  }
+}
+
+const make = Effect.fnUntraced(function*(options: KubeConfigOptions) {
+  const config = yield* load(options)
+  const { secure, server } = yield* check(config)
+  const one = yield* Semaphore.make(1)
+
+  const read = Effect.tryPromise({
+    try: () => readCredentials(config, secure),
+    catch: (cause) =>
+      new KubeApiError({ reason: "Unauthorized", status: 0, detail: `there are no credentials: ${words(cause)}` })
+  }).pipe(Effect.timeoutOrElse({
+    duration: IDENTITY_TIMEOUT,
+    orElse: () =>
+      Effect.fail(
+        new KubeApiError({ reason: "Unauthorized", status: 0, detail: "the credential plugin does not answer" })
+      )
+  }))
+
+  let current = yield* Effect.mapError(read, (error) => new KubeConfigInvalid({ detail: error.detail }))
+  let readAt: bigint | undefined = yield* Clock.monotonicTimeNanos
+
+  const fresh = Effect.gen(function*() {
+    const now = yield* Clock.monotonicTimeNanos
+    if (readAt === undefined || Duration.isGreaterThanOrEqualTo(Duration.nanos(now - readAt), IDENTITY_LIFETIME)) {
+      current = yield* read
+      readAt = now
+    }
+    return current
+  })
+
+  // New connections take the certificate of the hour; those that are open go on with theirs.
+  let connector = buildConnector(current.tls)
+  let connectorOf = current
+  const agent = yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      new Agent({
+        // One connection per watch is what HTTP/1.1 needs; it is also what every proxy understands.
+        allowH2: false,
+        keepAliveTimeout: 60_000,
+        connect: (target, callback) => {
+          if (connectorOf !== current) {
+            connector = buildConnector({ ...current.tls, timeout: 10_000 })
+            connectorOf = current
+          }
+          connector(target, (...result) => {
+            // A half-open watch is found out by the kernel long before the silence limit.
+            if (result[0] === null) result[1].setKeepAlive(true, 30_000)
+            callback(...result)
+          })
+        }
+      })
+    ),
+    (agent) => Effect.promise(() => agent.destroy())
+  )
+
+  const http = yield* Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, agent)
+  return KubeClient.layer.pipe(
+    Layer.provide(Layer.succeed(HttpClient.HttpClient, http)),
+    Layer.provide(Layer.succeed(
+      KubeClientConfig,
+      KubeClientConfig.of({
+        server,
+        identity: Effect.map(one.withPermit(fresh), ({ headers }) => headers),
+        identityRefused: Effect.sync(() => {
+          readAt = undefined
+        })
+      })
+    ))
+  )
+})
+
+/**
+ * Each call is a client of its own, with its own connections: layers that Effect memoises by reference would let a second
+ * cluster answer from the first one's pool.
+ */
+export const layerKubeConfig = (options: KubeConfigOptions = {}): Layer.Layer<KubeApi, KubeConfigInvalid> =>
+  Layer.fresh(Layer.unwrap(make(options)))

@@ -1,0 +1,205 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Stream } from "effect"
+import { mkdtempSync, writeFileSync } from "node:fs"
+import { createServer, type Server } from "node:https"
+import type { AddressInfo, Socket } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import type { TLSSocket } from "node:tls"
+import { layerKubeConfig } from "../../../../adapters/kube/client/layerKubeConfig.ts"
+import { ConfigMaps } from "../../../../core/kube/kinds.ts"
+import { KubeApi } from "../../../../core/kube/KubeApi.ts"
+import { Nodes } from "../../../../core/kube/Node.ts"
+import { makeAuthority } from "./certificates.ts"
+import { line } from "./ScriptedServer.ts"
+
+const authority = makeAuthority("cluster")
+const serving = authority.issue("/CN=api", "serverAuth")
+const client = authority.issue("/O=system:masters/CN=admin", "clientAuth", "DNS:admin")
+
+/** A server that answers every GET with a Node that tells how it was asked, and a watch with two events 50 ms apart. */
+const serverNamed = (name: string) =>
+  Effect.acquireRelease(
+    Effect.callback<{ readonly url: string; readonly server: Server; readonly sockets: Set<Socket> }>((resume) => {
+      const server = createServer({ ...serving, ca: authority.cert, requestCert: true, rejectUnauthorized: false })
+      const sockets = new Set<Socket>()
+      server.on("secureConnection", (socket) => {
+        sockets.add(socket)
+        socket.on("close", () => sockets.delete(socket))
+      })
+      server.on("request", (request, response) => {
+        const url = new URL(request.url ?? "/", "https://x")
+        const object = {
+          metadata: {
+            name: "n",
+            resourceVersion: "5",
+            labels: {
+              server: name,
+              user: (request.socket as TLSSocket).getPeerCertificate().subject?.CN ?? "",
+              token: request.headers.authorization ?? ""
+            }
+          }
+        }
+        response.statusCode = request.headers.authorization === "Bearer stale" ? 401 : 200
+        response.setHeader("content-type", "application/json")
+        if (url.searchParams.get("watch") === "true") {
+          response.write(
+            line("ADDED", { ...object, metadata: { ...object.metadata, name: "w1", resourceVersion: "6" } })
+          )
+          setTimeout(
+            () =>
+              response.write(
+                line("ADDED", { ...object, metadata: { ...object.metadata, name: "w2", resourceVersion: "7" } })
+              ),
+            50
+          )
+        } else if (url.pathname.endsWith("/n")) response.end(JSON.stringify(object))
+        else response.end(JSON.stringify({ metadata: { resourceVersion: "5" }, items: [object] }))
+      })
+      server.listen(0, "127.0.0.1", () =>
+        resume(
+          Effect.succeed({ url: `https://127.0.0.1:${(server.address() as AddressInfo).port}`, server, sockets })
+        ))
+    }),
+    ({ server }) =>
+      Effect.callback<void>((resume) => {
+        server.closeAllConnections()
+        server.close(() => resume(Effect.void))
+      })
+  )
+
+const base64 = (text: string) => Buffer.from(text).toString("base64")
+const kubeconfig = (cluster: object, user: object): string => {
+  const path = join(mkdtempSync(join(tmpdir(), "aranya-kube-")), "config")
+  const document = {
+    clusters: [{ name: "c", cluster }],
+    users: [{ name: "u", user }],
+    contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
+    "current-context": "x"
+  }
+  writeFileSync(path, JSON.stringify(document))
+  return path
+}
+const trusted = (server: string) => ({ server, "certificate-authority-data": base64(authority.cert) })
+const withCertificate = {
+  "client-certificate-data": base64(client.cert),
+  "client-key-data": base64(client.key)
+}
+const labels = Effect.gen(function*() {
+  const api = yield* KubeApi
+  return (yield* api.get(Nodes, { name: "n" })).metadata.labels ?? {}
+})
+
+describe("layerKubeConfig", () => {
+  it.live("speaks TLS with the kubeconfig's authority and client certificate, on connections that are used again", () =>
+    Effect.gen(function*() {
+      const server = yield* serverNamed("one")
+      const kubeconfigPath = kubeconfig(trusted(server.url), withCertificate)
+      yield* Effect.gen(function*() {
+        for (let i = 0; i < 20; i++) {
+          assert.deepStrictEqual(yield* labels, { server: "one", user: "admin", token: "" })
+        }
+        assert.isAtMost(server.sockets.size, 2)
+      }).pipe(Effect.provide(layerKubeConfig({ kubeconfigPath })))
+      yield* Effect.sleep("50 millis")
+      assert.strictEqual(server.sockets.size, 0, "closing the layer closes its connections")
+    }).pipe(Effect.scoped))
+
+  it.live("two clients in one program keep their servers apart", () =>
+    Effect.gen(function*() {
+      const one = yield* serverNamed("one")
+      const two = yield* serverNamed("two")
+      const ask = (url: string) =>
+        labels.pipe(Effect.provide(layerKubeConfig({ kubeconfigPath: kubeconfig(trusted(url), withCertificate) })))
+      const both = yield* Effect.all([ask(one.url), ask(two.url)], { concurrency: 2 })
+      assert.deepStrictEqual(both.map(({ server }) => server), ["one", "two"])
+    }).pipe(Effect.scoped))
+
+  it.live("observes over a real connection as events come, and hangs up when nobody listens", () =>
+    Effect.gen(function*() {
+      const server = yield* serverNamed("one")
+      yield* Effect.gen(function*() {
+        const api = yield* KubeApi
+        const found = yield* api.observe(ConfigMaps, { namespace: "shop" }).pipe(Stream.take(4), Stream.runCollect)
+        assert.deepStrictEqual(
+          found.map((told) => (told._tag === "Synced" ? "Synced" : told.object.metadata.name)),
+          ["n", "Synced", "w1", "w2"]
+        )
+        yield* Effect.sleep("50 millis")
+        assert.isAtMost(server.sockets.size, 1)
+      }).pipe(Effect.provide(layerKubeConfig({ kubeconfigPath: kubeconfig(trusted(server.url), withCertificate) })))
+    }).pipe(Effect.scoped))
+
+  it.live("does not speak to a server of another authority", () =>
+    Effect.gen(function*() {
+      const server = yield* serverNamed("one")
+      const cluster = { server: server.url, "certificate-authority-data": base64(makeAuthority("stranger").cert) }
+      const error = yield* labels.pipe(
+        Effect.provide(layerKubeConfig({ kubeconfigPath: kubeconfig(cluster, withCertificate) })),
+        Effect.flip
+      )
+      assert.include(error.message, "certificate")
+    }).pipe(Effect.scoped))
+
+  it.live("reads a token file again after the server refused its token", () =>
+    Effect.gen(function*() {
+      const server = yield* serverNamed("one")
+      const tokenFile = join(mkdtempSync(join(tmpdir(), "aranya-token-")), "token")
+      writeFileSync(tokenFile, "first\n")
+      const kubeconfigPath = kubeconfig(
+        trusted(server.url),
+        { "auth-provider": { name: "tokenFile", config: { tokenFile } } }
+      )
+      yield* Effect.gen(function*() {
+        assert.strictEqual((yield* labels)["token"], "Bearer first")
+        writeFileSync(tokenFile, "stale")
+        assert.strictEqual((yield* labels)["token"], "Bearer first", "a token is kept for a while")
+      }).pipe(Effect.provide(layerKubeConfig({ kubeconfigPath })))
+      yield* Effect.gen(function*() {
+        assert.strictEqual((yield* Effect.flip(labels)).reason, "Unauthorized")
+        writeFileSync(tokenFile, "second")
+        assert.strictEqual((yield* labels)["token"], "Bearer second")
+      }).pipe(Effect.provide(layerKubeConfig({ kubeconfigPath })))
+    }).pipe(Effect.scoped))
+
+  it.live.each(
+    [
+      [{ server: "http://10.0.0.1:8080" }, "plain http"],
+      [{ server: "https://10.0.0.1", "insecure-skip-tls-verify": true }, "name its certificate-authority"],
+      [{ server: "https://10.0.0.1", "proxy-url": "http://proxy" }, "proxy-url"],
+      [{ server: "nowhere" }, "no URL"]
+    ] as const
+  )("refuses %o with a sentence", ([cluster, sentence]) =>
+    Effect.gen(function*() {
+      const error = yield* labels.pipe(
+        Effect.provide(layerKubeConfig({ kubeconfigPath: kubeconfig(cluster, {}) })),
+        Effect.flip
+      )
+      assert.include(error.message, sentence)
+    }))
+
+  it.live("names the context and the file that are not there", () =>
+    Effect.gen(function*() {
+      const kubeconfigPath = kubeconfig({ server: "https://10.0.0.1" }, {})
+      const attempts = [{ kubeconfigPath, context: "other" }, { kubeconfigPath: "/nowhere/config" }]
+      const errors = yield* Effect.forEach(attempts, (options) =>
+        Effect.flip(labels.pipe(Effect.provide(layerKubeConfig(options)))))
+      assert.include(errors[0]?.message, "no context other")
+      assert.include(errors[1]?.message, "/nowhere/config")
+    }))
+
+  it.live("an interrupted request closes its connection instead of leaving it half-read", () =>
+    Effect.gen(function*() {
+      const server = yield* serverNamed("one")
+      server.server.removeAllListeners("request")
+      server.server.on("request", (_, response) => void response.write("{"))
+      yield* Effect.gen(function*() {
+        const fiber = yield* Effect.forkChild(labels)
+        yield* Effect.sleep("100 millis")
+        assert.strictEqual(server.sockets.size, 1)
+        yield* Fiber.interrupt(fiber)
+        yield* Effect.sleep("100 millis")
+        assert.strictEqual(server.sockets.size, 0)
+      }).pipe(Effect.provide(layerKubeConfig({ kubeconfigPath: kubeconfig(trusted(server.url), withCertificate) })))
+    }).pipe(Effect.scoped))
+})
