@@ -1,0 +1,95 @@
+/**
+ * The newest report of each pod until the operator has taken it. Only that a report was taken is remembered in the journal: the
+ * reports themselves follow from the pods' own rows, and a report sent twice changes nothing.
+ */
+import { Context, Effect, Layer, Queue } from "effect"
+import type { PodReport } from "../pod/PodReport.ts"
+import { Journal } from "./Journal.ts"
+
+export class Outbox extends Context.Service<Outbox, {
+  readonly put: (report: PodReport) => Effect.Effect<void>
+  /** The oldest untaken report whose pod is not being sent already; waits for one. */
+  readonly next: Effect.Effect<PodReport>
+  /** The operator has this one (a newer may have come meanwhile). */
+  readonly taken: (report: PodReport) => Effect.Effect<void>
+  /** It could not be delivered: it is due again. */
+  readonly failed: (report: PodReport) => Effect.Effect<void>
+  /** The operator asks to hear everything again. */
+  readonly repeatAll: Effect.Effect<void>
+  readonly forget: (uid: string) => Effect.Effect<void>
+  /** Number of the newest report of a pod, 0 when there is none. */
+  readonly newest: (uid: string) => number
+}>()("aranya/agent/Outbox") {
+  static readonly layer = Layer.effect(
+    Outbox,
+    Effect.gen(function*() {
+      const journal = yield* Journal
+      const due = yield* Queue.sliding<void>(1)
+      const newest = new Map<string, PodReport>()
+      const taken = new Map<string, number>()
+      /** Insertion order is the order in which pods wait. */
+      const waiting = new Set<string>()
+      const sending = new Set<string>()
+
+      for (const row of yield* journal.rows("reports")) {
+        taken.set(row.key, Number(new TextDecoder().decode(row.value)) || 0)
+      }
+
+      const queue = (uid: string) => {
+        const report = newest.get(uid)
+        if (report === undefined || sending.has(uid) || (taken.get(uid) ?? 0) >= report.number) return Effect.void
+        waiting.add(uid)
+        return Effect.asVoid(Queue.offer(due, undefined))
+      }
+
+      const next: Effect.Effect<PodReport> = Effect.suspend(() => {
+        for (const uid of waiting) {
+          waiting.delete(uid)
+          const report = newest.get(uid)
+          if (report === undefined) continue
+          sending.add(uid)
+          return Effect.succeed(report)
+        }
+        return Effect.flatMap(Queue.take(due), () => next)
+      })
+
+      const settle = (uid: string) => Effect.suspend(() => (sending.delete(uid), queue(uid)))
+
+      return Outbox.of({
+        put: (report) => Effect.suspend(() => (newest.set(report.uid, report), queue(report.uid))),
+        // Several senders may wait: wake the next one as long as there is work.
+        next: Effect.tap(next, () => waiting.size > 0 ? Queue.offer(due, undefined) : Effect.void),
+        taken: Effect.fnUntraced(function*(report) {
+          taken.set(report.uid, Math.max(taken.get(report.uid) ?? 0, report.number))
+          if (newest.has(report.uid)) {
+            yield* journal.commit([{
+              _tag: "Put",
+              table: "reports",
+              key: report.uid,
+              value: new TextEncoder().encode(String(report.number)),
+              secret: false
+            }]).pipe(
+              // Forgotten over a restart, the report is sent once more: harmless.
+              Effect.catch((error) => Effect.logWarning(`a taken report was not noted: ${error.message}`))
+            )
+          }
+          yield* settle(report.uid)
+        }),
+        failed: (report) => settle(report.uid),
+        repeatAll: Effect.suspend(() => {
+          taken.clear()
+          return Effect.forEach([...newest.keys()], queue, { discard: true })
+        }),
+        forget: Effect.fnUntraced(function*(uid) {
+          newest.delete(uid)
+          taken.delete(uid)
+          waiting.delete(uid)
+          yield* journal.commit([{ _tag: "Remove", table: "reports", key: uid }]).pipe(
+            Effect.catch((error) => Effect.logWarning(`a forgotten report stays in the journal: ${error.message}`))
+          )
+        }),
+        newest: (uid) => newest.get(uid)?.number ?? 0
+      })
+    })
+  )
+}

@@ -1,0 +1,61 @@
+/** What the device does when its operator asks for something; each answer comes after the journal has it. */
+import { Effect } from "effect"
+import type { Handlers } from "../link/Session.ts"
+import { PodFiles } from "../pod/PodFiles.ts"
+import { PodRuntime } from "../pod/PodRuntime.ts"
+import { type Command, decodeCommand } from "../wire/Command.ts"
+import { encodeReply, failureOf, type Reply } from "../wire/Reply.ts"
+import { Outbox } from "./Outbox.ts"
+import { retire } from "./retire.ts"
+
+const done: Reply = { _tag: "Done" }
+
+export const commands = Effect.gen(function*() {
+  const runtime = yield* PodRuntime
+  const files = yield* PodFiles
+  const outbox = yield* Outbox
+  const retirement = yield* retire
+
+  const obey = Effect.fnUntraced(function*(command: Command): Effect.fn.Return<Reply> {
+    switch (command._tag) {
+      case "AssignPod":
+        yield* runtime.ensure(command.assignment)
+        return done
+      case "RemovePod":
+        yield* runtime.remove(command.uid, command.graceSeconds)
+        return done
+      case "ForgetPod":
+        yield* runtime.forget(command.uid)
+        yield* outbox.forget(command.uid)
+        return done
+      case "ListHeld": {
+        // Whoever asks knows nothing for sure: it hears every report again.
+        const pods = (yield* runtime.held).map((pod) => ({ ...pod, reportNumber: outbox.newest(pod.uid) }))
+        yield* outbox.repeatAll
+        return { _tag: "Held", pods }
+      }
+      case "Configure":
+        return { _tag: "Failure", code: "Unsupported", detail: "this agent takes no settings from its operator" }
+      case "Wipe":
+        yield* retirement
+        return done
+      case "Tokens":
+        return yield* files.replace(command.uid, command.volume, command.files).pipe(
+          Effect.as(done),
+          Effect.catch((error) =>
+            Effect.succeed<Reply>({ _tag: "Failure", code: "Unavailable", detail: error.message })
+          )
+        )
+    }
+  })
+
+  const onRequest: Handlers["onRequest"] = Effect.fnUntraced(function*(message) {
+    const reply = yield* decodeCommand(message).pipe(
+      Effect.flatMap(obey),
+      Effect.catch((error) => Effect.succeed(failureOf(error)))
+    )
+    // A reply of ours that does not fit its own limits is a bug.
+    return yield* Effect.orDie(encodeReply(reply))
+  })
+  return onRequest
+})

@@ -1,0 +1,113 @@
+/** Answers the operator's requests for logs, exec, attach and port-forward with streams from the pod's runtime. */
+import { Effect, type Scope, Stream } from "effect"
+import { type Channel, type Handlers, LinkError } from "../link/Session.ts"
+import type { Duplex, ProcessStreams, RuntimeError } from "../pod/ContainerRuntime.ts"
+import { PodRuntime, PodStreamError } from "../pod/PodRuntime.ts"
+import { decodeProcessMessage, encodeProcessMessage, type ProcessMessage } from "../wire/ProcessMessage.ts"
+import { decodeStreamOpening, type StreamOpening, streamFailure } from "../wire/StreamOpening.ts"
+
+/** The sign that a byte stream is open: nothing in it, so that it cannot be taken for content. */
+const opened = new Uint8Array()
+
+const asPodError = (error: PodStreamError | RuntimeError): PodStreamError =>
+  error._tag === "PodStreamError" ? error : new PodStreamError({ reason: "Failed", detail: error.message })
+
+/** A channel fails with a sentence that carries the reason. */
+const refusal = (error: PodStreamError | RuntimeError) =>
+  new LinkError({ reason: "Refused", detail: streamFailure(asPodError(error)) })
+
+export const podStreams = Effect.gen(function*() {
+  const runtime = yield* PodRuntime
+
+  const sendLogs = Effect.fnUntraced(function*(opening: StreamOpening & { readonly _tag: "Logs" }, channel: Channel) {
+    const bytes = runtime.logs(opening.uid, opening.query).pipe(Stream.mapError(refusal))
+    // The stream is pulled once before it is called open: a container that has no logs is an answer, not a broken stream.
+    yield* Stream.fromIterable([opened]).pipe(
+      Stream.concat(bytes),
+      Stream.runForEach((chunk) => channel.send(chunk))
+    )
+    yield* channel.end
+  })
+
+  const send = (channel: Channel, message: ProcessMessage) =>
+    Effect.flatMap(Effect.orDie(encodeProcessMessage(message)), channel.send)
+
+  const runProcess = Effect.fnUntraced(function*(
+    open: Effect.Effect<ProcessStreams, PodStreamError | RuntimeError, Scope.Scope>,
+    channel: Channel
+  ) {
+    const process = yield* Effect.mapError(open, refusal)
+    yield* send(channel, { _tag: "Started" })
+    yield* channel.messages.pipe(
+      Stream.runForEach((bytes) =>
+        decodeProcessMessage(bytes).pipe(
+          Effect.flatMap((message) => {
+            switch (message._tag) {
+              case "Stdin":
+                return process.stdin(message.bytes)
+              case "EndStdin":
+                return process.endStdin
+              case "Resize":
+                return process.resize(message)
+              default:
+                // Kinds of a newer operator, or of our own direction: nothing to do.
+                return Effect.void
+            }
+          }),
+          Effect.mapError((error) => new LinkError({ reason: "Refused", detail: error.message }))
+        )
+      ),
+      // Input that breaks off (the process closed it, or the session ended) does not end the output.
+      Effect.catch((error) => Effect.logDebug(`input of a stream ended: ${error.message}`)),
+      Effect.forkScoped
+    )
+    const outcome = yield* process.output.pipe(
+      Stream.runForEach((output) =>
+        send(channel, { _tag: output.stream === "stdout" ? "Stdout" : "Stderr", bytes: output.bytes })
+      ),
+      Effect.andThen(process.exitCode),
+      Effect.map((code): ProcessMessage => ({ _tag: "Exit", code })),
+      Effect.catchTag("RuntimeError", (error) =>
+        Effect.succeed<ProcessMessage>({ _tag: "Failed", reason: "Failed", detail: error.message }))
+    )
+    yield* send(channel, outcome)
+    yield* channel.end
+  })
+
+  const forward = Effect.fnUntraced(function*(open: Effect.Effect<Duplex, PodStreamError | RuntimeError, Scope.Scope>, channel: Channel) {
+    const duplex = yield* Effect.mapError(open, refusal)
+    yield* channel.send(opened)
+    const inwards = channel.messages.pipe(
+      Stream.runForEach((bytes) => Effect.mapError(duplex.write(bytes), refusal)),
+      Effect.andThen(Effect.mapError(duplex.end, refusal))
+    )
+    const outwards = duplex.read.pipe(
+      Stream.mapError(refusal),
+      Stream.runForEach((bytes) => channel.send(bytes)),
+      Effect.andThen(channel.end)
+    )
+    yield* Effect.all([inwards, outwards], { concurrency: 2, discard: true })
+  })
+
+  const onOpen: Handlers["onOpen"] = Effect.fnUntraced(function*(message, channel) {
+    const opening = yield* decodeStreamOpening(message).pipe(
+      Effect.mapError((error) =>
+        new LinkError({
+          reason: "Refused",
+          detail: streamFailure(new PodStreamError({ reason: "Refused", detail: error.message }))
+        })
+      )
+    )
+    switch (opening._tag) {
+      case "Logs":
+        return yield* sendLogs(opening, channel)
+      case "Exec":
+        return yield* runProcess(runtime.exec(opening.uid, opening.container, opening.spec), channel)
+      case "Attach":
+        return yield* runProcess(runtime.attach(opening.uid, opening.container, opening.spec), channel)
+      case "Forward":
+        return yield* forward(runtime.dial(opening.uid, opening.port), channel)
+    }
+  })
+  return onOpen
+})

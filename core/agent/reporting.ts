@@ -1,0 +1,123 @@
+/** Tells the operator, while a session lasts, what changed: the host, pods' states, pods' events. */
+import { Clock, Duration, Effect, Equal, Schedule } from "effect"
+import { LinkError, type Session } from "../link/Session.ts"
+import { ContainerRuntime } from "../pod/ContainerRuntime.ts"
+import { encodeEvent, type Event, type NodeReport } from "../wire/Event.ts"
+import { decodeReply } from "../wire/Reply.ts"
+import { AgentSettings } from "./AgentSettings.ts"
+import { EventRing } from "./EventRing.ts"
+import { HostFacts } from "./HostFacts.ts"
+import { Outbox } from "./Outbox.ts"
+
+/** Events per message. */
+const eventsAtOnce = 64
+
+/** Between tries of something the operator could not take just now. */
+const again = Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("30 seconds")]).pipe(Schedule.jittered)
+
+export const reporting = Effect.gen(function*() {
+  const settings = yield* AgentSettings
+  const host = yield* HostFacts
+  const containers = yield* ContainerRuntime
+  const outbox = yield* Outbox
+  const ring = yield* EventRing
+  const timeoutMillis = Duration.toMillis(Duration.fromInputUnsafe(settings.reportTimeout))
+
+  /** Completes when the operator has acted on it. `Refused` where it never will. */
+  const tell = Effect.fnUntraced(function*(session: Session, event: Event) {
+    const message = yield* Effect.mapError(
+      encodeEvent(event),
+      (error) => new LinkError({ reason: "Refused", detail: error.message })
+    )
+    const answer = yield* session.request(message, { priority: "command", timeoutMillis })
+    const reply = yield* Effect.mapError(
+      decodeReply(answer),
+      (error) => new LinkError({ reason: "Refused", detail: error.message })
+    )
+    if (reply._tag !== "Failure") return
+    return yield* new LinkError({
+      reason: reply.code === "Unavailable" ? "Overloaded" : "Refused",
+      detail: reply.detail
+    })
+  })
+
+  const sessionEnded = (error: LinkError) => error.reason === "SessionLost" || error.reason === "Closed"
+
+  const observe = Effect.gen(function*(): Effect.fn.Return<NodeReport> {
+    const runtime = yield* containers.info.pipe(
+      Effect.catch((error) => Effect.as(Effect.logWarning(`the container runtime does not answer: ${error.message}`), undefined))
+    )
+    return {
+      host: yield* host.info,
+      pressure: yield* host.pressure,
+      runtime: runtime ?? { name: "", version: "" },
+      agentVersion: settings.version,
+      at: yield* Clock.currentTimeMillis
+    }
+  })
+
+  /** The host is told of at once and then only when something other than the time has changed. */
+  const hostReports = Effect.fnUntraced(function*(session: Session) {
+    let told: NodeReport | undefined
+    while (true) {
+      const report = yield* observe
+      if (told === undefined || !Equal.equals({ ...told, at: 0 }, { ...report, at: 0 })) {
+        yield* tell(session, { _tag: "NodeReport", report })
+        told = report
+      }
+      yield* Effect.sleep(settings.hostPoll)
+    }
+  })
+
+  const podReports = (session: Session) =>
+    Effect.gen(function*() {
+      const report = yield* outbox.next
+      yield* tell(session, { _tag: "PodReport", report }).pipe(
+        Effect.matchEffect({
+          onSuccess: () => outbox.taken(report),
+          onFailure: (error) =>
+            Effect.gen(function*() {
+              // What the operator can never take is dropped, with a word: the next change is told again.
+              if (error.reason === "Refused") {
+                yield* Effect.logError(`the operator refuses the status of pod ${report.name}: ${error.detail}`)
+                return yield* outbox.taken(report)
+              }
+              yield* outbox.failed(report)
+              return yield* Effect.fail(error)
+            })
+        }),
+        Effect.onInterrupt(() => outbox.failed(report))
+      )
+    })
+
+  const podEvents = Effect.fnUntraced(function*(session: Session) {
+    const events = yield* ring.oldest(eventsAtOnce)
+    yield* tell(session, { _tag: "PodEvents", events }).pipe(
+      Effect.catch((error) =>
+        error.reason === "Refused"
+          ? Effect.logError(`the operator refuses events: ${error.detail}`)
+          : Effect.fail(error)
+      )
+    )
+    yield* ring.taken(events)
+  })
+
+  const patiently = <A>(work: Effect.Effect<A, LinkError>) =>
+    work.pipe(
+      Effect.tapError((error) => Effect.logDebug(`a report waits: ${error.message}`)),
+      Effect.retry({ schedule: again, while: (error) => !sessionEnded(error) })
+    )
+
+  /** Runs until the session is over. */
+  return (session: Session): Effect.Effect<void> =>
+    Effect.all([
+      patiently(hostReports(session)),
+      ...Array.from({ length: settings.reportsAtOnce }, () => Effect.forever(patiently(podReports(session)))),
+      Effect.forever(patiently(podEvents(session)))
+    ], { concurrency: "unbounded", discard: true }).pipe(
+      Effect.raceFirst(session.closed),
+      // The session ended: everything untaken waits for the next one.
+      Effect.catch((error) => Effect.logDebug(`reporting stops: ${error.message}`)),
+      Effect.asVoid
+    )
+})

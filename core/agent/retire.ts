@@ -1,0 +1,36 @@
+/** The device was deleted from its cluster: pods end, files and journal go, secrets first. What is left is the device's own key. */
+import { Clock, Duration, Effect } from "effect"
+import { PodFiles } from "../pod/PodFiles.ts"
+import { PodRuntime } from "../pod/PodRuntime.ts"
+import { Journal } from "./Journal.ts"
+import { AgentSettings } from "./AgentSettings.ts"
+
+export const retire = Effect.gen(function*() {
+  const runtime = yield* PodRuntime
+  const files = yield* PodFiles
+  const journal = yield* Journal
+  const settings = yield* AgentSettings
+
+  const podsGone = Effect.gen(function*() {
+    while ((yield* runtime.held).length > 0) yield* Effect.sleep("200 millis")
+  })
+
+  return Effect.gen(function*() {
+    const began = yield* Clock.currentTimeMillis
+    const held = yield* runtime.held
+    yield* Effect.logWarning(`the cluster has deleted this device: ending ${held.length} pods and wiping`)
+    const grace = Duration.toSeconds(Duration.fromInputUnsafe(settings.retireGrace))
+    yield* Effect.forEach(held, ({ uid }) => runtime.remove(uid, grace), { discard: true })
+    for (const { uid } of held) yield* runtime.forget(uid)
+    yield* podsGone.pipe(
+      Effect.timeout(Duration.seconds(grace + 30)),
+      Effect.catchTag("TimeoutError", () => Effect.logError("some pods did not end in time; their files go all the same"))
+    )
+    yield* files.pods.pipe(
+      Effect.flatMap((uids) => Effect.forEach(uids, (uid) => files.remove(uid), { discard: true })),
+      Effect.catch((error) => Effect.logError(`files of pods are left behind: ${error.message}`))
+    )
+    yield* journal.wipe.pipe(Effect.catch((error) => Effect.logError(`the journal could not be wiped: ${error.message}`)))
+    yield* Effect.logWarning(`wiped in ${(yield* Clock.currentTimeMillis) - began} ms`)
+  })
+})

@@ -1,0 +1,161 @@
+/** Decides which devices may link: by pinned key or one-time Secret, by lineage, and under which epoch. */
+import { Effect, Layer, Option, Result } from "effect"
+import { Base64, Hex } from "effect/encoding"
+import { decodeEdgeDevice } from "../device/decodeEdgeDevice.ts"
+import { EdgeDevices } from "../device/EdgeDevice.ts"
+import { KubeApi } from "../kube/KubeApi.ts"
+import { Secrets } from "../kube/kinds.ts"
+import { Cryptography } from "../link/Cryptography.ts"
+import { Admission, Refused } from "../link/Hello.ts"
+import { SecureRandom } from "../link/SecureRandom.ts"
+import { deviceKey, DeviceRegistry } from "./DeviceRegistry.ts"
+import { EventRecorder } from "./EventRecorder.ts"
+import { continueLineage } from "./lineage.ts"
+import { OperatorIdentity } from "./OperatorIdentity.ts"
+import { Revocations } from "./Revocations.ts"
+
+/** Set by an owner on an EdgeDevice whose device was restored from a copy or installed anew; taken off once used. */
+export const readmitAnnotation = "aranya.arhat.dev/readmit"
+
+const lineageBytes = 16
+const keyBytes = 32
+const zeros = new Uint8Array(keyBytes)
+
+export const deviceAdmission = Layer.effect(
+  Admission,
+  Effect.gen(function*() {
+    const api = yield* KubeApi
+    const cryptography = yield* Cryptography
+    const random = yield* SecureRandom
+    const registry = yield* DeviceRegistry
+    const identity = yield* OperatorIdentity
+    const revocations = yield* Revocations
+    const events = yield* EventRecorder
+
+    const find = Effect.fnUntraced(function*(namespace: string, device: string, publicKey: Uint8Array) {
+      yield* registry.synced
+      const object = registry.get(deviceKey(namespace, device))
+      if (object !== undefined) return object
+      if (revocations.isRevoked(publicKey)) {
+        return yield* new Refused({ code: "Deleted", detail: `EdgeDevice ${namespace}/${device} was deleted` })
+      }
+      return yield* new Refused({
+        code: "UnknownDevice",
+        detail: `there is no EdgeDevice ${namespace}/${device}: create it, or mend arhat.device in the agent's configuration`
+      })
+    })
+
+    const unavailable = (error: { readonly message: string }) =>
+      new Refused({ code: "Unavailable", detail: `try again: ${error.message}` })
+
+    const enrolmentKey = Effect.fnUntraced(function*(namespace: string, name: string) {
+      const secret = yield* api.get(Secrets, { namespace, name }).pipe(
+        Effect.mapError((error) =>
+          error.reason === "NotFound"
+            ? new Refused({ code: "NotEnrolled", detail: `Secret ${namespace}/${name} does not exist` })
+            : unavailable(error)
+        )
+      )
+      const token = Option.fromUndefinedOr(secret.data?.["token"]).pipe(
+        Option.flatMap((data) => Result.getSuccess(Base64.decodeString(data))),
+        Option.flatMap((text) => Result.getSuccess(Base64.decode(text.trim())))
+      )
+      if (Option.isNone(token) || token.value.length !== keyBytes) {
+        return yield* new Refused({
+          code: "NotEnrolled",
+          detail: `key token of Secret ${namespace}/${name} must be ${keyBytes} bytes in base64`
+        })
+      }
+      return token.value
+    })
+
+    const challenge = Effect.fnUntraced(function*(
+      { namespace, device, publicKey }: {
+        readonly namespace: string
+        readonly device: string
+        readonly publicKey: Uint8Array
+      }
+    ) {
+      const object = yield* find(namespace, device, publicKey)
+      const { spec, status } = yield* decodeEdgeDevice(object).pipe(
+        Effect.mapError((error) => new Refused({ code: "Unavailable", detail: error.message }))
+      )
+      const pinned = spec.identity.publicKey ?? status.link?.publicKey
+      if (pinned !== undefined) {
+        if (pinned === Base64.encode(publicKey)) return { psk: zeros }
+        return yield* new Refused({
+          code: "WrongKey",
+          detail: `the key is not the one EdgeDevice ${namespace}/${device} knows`
+        })
+      }
+      const enrolment = spec.identity.enrolmentSecretRef?.name
+      if (enrolment === undefined) {
+        return yield* new Refused({
+          code: "NotEnrolled",
+          detail: `EdgeDevice ${namespace}/${device} has neither spec.identity.publicKey nor spec.identity.enrolmentSecretRef`
+        })
+      }
+      return { psk: yield* enrolmentKey(namespace, enrolment) }
+    })
+
+    const admit: Admission["Service"]["admit"] = Effect.fnUntraced(function*(hello, publicKey, live) {
+      const key = deviceKey(hello.namespace, hello.device)
+      const object = yield* find(hello.namespace, hello.device, publicKey)
+      const { metadata } = object
+      const duplicate = Effect.fnUntraced(function*(detail: string) {
+        yield* events.record({
+          about: { apiVersion: "aranya.arhat.dev/v1alpha1", kind: "EdgeDevice", ...reference(metadata) },
+          type: "Warning",
+          reason: "DuplicateIdentity",
+          message: detail
+        })
+        return yield* new Refused({ code: "DuplicateIdentity", detail })
+      })
+      if (live !== undefined && live.journalId !== hello.journalId) {
+        return yield* duplicate("another device with this identity is connected: give each device its own key")
+      }
+
+      const lineage = yield* random.bytes(lineageBytes)
+      const readmit = metadata.annotations?.[readmitAnnotation] !== undefined
+      let epoch = 0
+      let refused = false
+      let enrolled = false
+      yield* registry.swapStatus({ key, uid: metadata.uid ?? "" }, (status) => {
+        const verdict = continueLineage(status.link ?? {}, hello, {
+          shown: hello.lineage.length === 0 ? "" : Hex.encode(cryptography.sha256(hello.lineage)),
+          issued: Hex.encode(cryptography.sha256(lineage)),
+          holder: identity.holder,
+          publicKey: Base64.encode(publicKey),
+          readmit
+        })
+        refused = verdict._tag === "Duplicate"
+        if (verdict._tag === "Duplicate") return undefined
+        enrolled = status.link?.publicKey === undefined
+        epoch = verdict.link.epoch ?? 1
+        return { ...status, link: verdict.link }
+      }).pipe(Effect.mapError(unavailable))
+      if (refused) {
+        return yield* duplicate(
+          "the device shows an old lineage: it is a copy, or was restored or installed anew. If it is the right one, run: "
+            + `kubectl -n ${hello.namespace} annotate edgedevice ${hello.device} ${readmitAnnotation}=true`
+        )
+      }
+      if (enrolled) yield* revocations.pardon(publicKey)
+      if (readmit) {
+        yield* api.patch(EdgeDevices, { namespace: hello.namespace, name: hello.device }, {
+          type: "merge",
+          body: { metadata: { annotations: { [readmitAnnotation]: null } } }
+        }).pipe(Effect.catch((error) => Effect.logWarning(`annotation ${readmitAnnotation} stays: ${error.message}`)))
+      }
+      return { epoch, lineage }
+    })
+
+    return Admission.of({ challenge, admit })
+  })
+)
+
+const reference = (meta: { readonly namespace?: string; readonly name?: string; readonly uid?: string }) => ({
+  ...(meta.namespace === undefined ? {} : { namespace: meta.namespace }),
+  ...(meta.name === undefined ? {} : { name: meta.name }),
+  ...(meta.uid === undefined ? {} : { uid: meta.uid })
+})
