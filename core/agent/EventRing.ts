@@ -51,14 +51,17 @@ export class EventRing extends Context.Service<EventRing, {
         const dropped = ring.splice(0, Math.max(0, ring.length - ringSize))
         const changes: Array<Change> = [
           ...dropped.map(remove),
-          ...(yield* Effect.forEach(events, (event) =>
-            Effect.map(encodeEvent({ _tag: "PodEvents", events: [event] }), (value): Change => ({
-              _tag: "Put",
-              table: "events",
-              key: key(event.number),
-              value,
-              secret: false
-            })))),
+          ...(yield* Effect.forEach(
+            events,
+            (event) =>
+              Effect.map(encodeEvent({ _tag: "PodEvents", events: [event] }), (value): Change => ({
+                _tag: "Put",
+                table: "events",
+                key: key(event.number),
+                value,
+                secret: false
+              }))
+          )),
           { _tag: "Put", table: "link", key: counterKey, value: encodeNumber(next), secret: false }
         ]
         yield* journal.commit(changes)

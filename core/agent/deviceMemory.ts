@@ -47,10 +47,12 @@ export const deviceMemory = Layer.effect(
         epoch = accepted.epoch
         lineage = accepted.lineage
       }),
-      digest: Effect.flatMap(runtime.held, (held) =>
-        holdingsDigest(held.map(({ uid, hash }) => ({ uid, hash, reportNumber: outbox.newest(uid) })))).pipe(
-          Effect.provideService(Cryptography, cryptography)
-        )
+      digest: Effect.flatMap(
+        runtime.held,
+        (held) => holdingsDigest(held.map(({ uid, hash }) => ({ uid, hash, reportNumber: outbox.newest(uid) })))
+      ).pipe(
+        Effect.provideService(Cryptography, cryptography)
+      )
     })
   })
 )

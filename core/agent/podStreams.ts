@@ -4,7 +4,7 @@ import { type Channel, type Handlers, LinkError } from "../link/Session.ts"
 import type { Duplex, ProcessStreams, RuntimeError } from "../pod/ContainerRuntime.ts"
 import { PodRuntime, PodStreamError } from "../pod/PodRuntime.ts"
 import { decodeProcessMessage, encodeProcessMessage, type ProcessMessage } from "../wire/ProcessMessage.ts"
-import { decodeStreamOpening, type StreamOpening, streamFailure } from "../wire/StreamOpening.ts"
+import { decodeStreamOpening, streamFailure, type StreamOpening } from "../wire/StreamOpening.ts"
 
 /** The sign that a byte stream is open: nothing in it, so that it cannot be taken for content. */
 const opened = new Uint8Array()
@@ -67,27 +67,31 @@ export const podStreams = Effect.gen(function*() {
       ),
       Effect.andThen(process.exitCode),
       Effect.map((code): ProcessMessage => ({ _tag: "Exit", code })),
-      Effect.catchTag("RuntimeError", (error) =>
-        Effect.succeed<ProcessMessage>({ _tag: "Failed", reason: "Failed", detail: error.message }))
+      Effect.catchTag(
+        "RuntimeError",
+        (error) => Effect.succeed<ProcessMessage>({ _tag: "Failed", reason: "Failed", detail: error.message })
+      )
     )
     yield* send(channel, outcome)
     yield* channel.end
   })
 
-  const forward = Effect.fnUntraced(function*(open: Effect.Effect<Duplex, PodStreamError | RuntimeError, Scope.Scope>, channel: Channel) {
-    const duplex = yield* Effect.mapError(open, refusal)
-    yield* channel.send(opened)
-    const inwards = channel.messages.pipe(
-      Stream.runForEach((bytes) => Effect.mapError(duplex.write(bytes), refusal)),
-      Effect.andThen(Effect.mapError(duplex.end, refusal))
-    )
-    const outwards = duplex.read.pipe(
-      Stream.mapError(refusal),
-      Stream.runForEach((bytes) => channel.send(bytes)),
-      Effect.andThen(channel.end)
-    )
-    yield* Effect.all([inwards, outwards], { concurrency: 2, discard: true })
-  })
+  const forward = Effect.fnUntraced(
+    function*(open: Effect.Effect<Duplex, PodStreamError | RuntimeError, Scope.Scope>, channel: Channel) {
+      const duplex = yield* Effect.mapError(open, refusal)
+      yield* channel.send(opened)
+      const inwards = channel.messages.pipe(
+        Stream.runForEach((bytes) => Effect.mapError(duplex.write(bytes), refusal)),
+        Effect.andThen(Effect.mapError(duplex.end, refusal))
+      )
+      const outwards = duplex.read.pipe(
+        Stream.mapError(refusal),
+        Stream.runForEach((bytes) => channel.send(bytes)),
+        Effect.andThen(channel.end)
+      )
+      yield* Effect.all([inwards, outwards], { concurrency: 2, discard: true })
+    }
+  )
 
   const onOpen: Handlers["onOpen"] = Effect.fnUntraced(function*(message, channel) {
     const opening = yield* decodeStreamOpening(message).pipe(

@@ -45,7 +45,9 @@ export const reporting = Effect.gen(function*() {
 
   const observe = Effect.gen(function*(): Effect.fn.Return<NodeReport> {
     const runtime = yield* containers.info.pipe(
-      Effect.catch((error) => Effect.as(Effect.logWarning(`the container runtime does not answer: ${error.message}`), undefined))
+      Effect.catch((error) =>
+        Effect.as(Effect.logWarning(`the container runtime does not answer: ${error.message}`), undefined)
+      )
     )
     return {
       host: yield* host.info,

@@ -2,8 +2,8 @@
 import { Clock, Duration, Effect } from "effect"
 import { PodFiles } from "../pod/PodFiles.ts"
 import { PodRuntime } from "../pod/PodRuntime.ts"
-import { Journal } from "./Journal.ts"
 import { AgentSettings } from "./AgentSettings.ts"
+import { Journal } from "./Journal.ts"
 
 export const retire = Effect.gen(function*() {
   const runtime = yield* PodRuntime
@@ -24,13 +24,18 @@ export const retire = Effect.gen(function*() {
     for (const { uid } of held) yield* runtime.forget(uid)
     yield* podsGone.pipe(
       Effect.timeout(Duration.seconds(grace + 30)),
-      Effect.catchTag("TimeoutError", () => Effect.logError("some pods did not end in time; their files go all the same"))
+      Effect.catchTag(
+        "TimeoutError",
+        () => Effect.logError("some pods did not end in time; their files go all the same")
+      )
     )
     yield* files.pods.pipe(
       Effect.flatMap((uids) => Effect.forEach(uids, (uid) => files.remove(uid), { discard: true })),
       Effect.catch((error) => Effect.logError(`files of pods are left behind: ${error.message}`))
     )
-    yield* journal.wipe.pipe(Effect.catch((error) => Effect.logError(`the journal could not be wiped: ${error.message}`)))
+    yield* journal.wipe.pipe(
+      Effect.catch((error) => Effect.logError(`the journal could not be wiped: ${error.message}`))
+    )
     yield* Effect.logWarning(`wiped in ${(yield* Clock.currentTimeMillis) - began} ms`)
   })
 })

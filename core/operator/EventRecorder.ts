@@ -3,8 +3,8 @@
  * 409 AlreadyExists, which is success. Events are told once or, under pressure, not at all; they never hold anything up.
  */
 import { Clock, Context, Effect, Layer, Queue, Ref } from "effect"
-import { KubeApi } from "../kube/KubeApi.ts"
 import { type KubeEvent, KubeEvents, type ObjectReference } from "../kube/kinds.ts"
+import { KubeApi } from "../kube/KubeApi.ts"
 import { timestamp } from "../kube/time.ts"
 
 export interface EventDraft {
@@ -37,7 +37,8 @@ export class EventRecorder extends Context.Service<EventRecorder, {
 
       const write = Effect.fnUntraced(function*(draft: EventDraft) {
         const at = draft.at ?? (yield* Clock.currentTimeMillis)
-        const id = draft.id ?? `${at.toString(16)}${(yield* Ref.getAndUpdate(counter, (n) => (n + 1) % 4096)).toString(16)}`
+        const id = draft.id ??
+          `${at.toString(16)}${(yield* Ref.getAndUpdate(counter, (n) => (n + 1) % 4096)).toString(16)}`
         const namespace = draft.about.namespace ?? "default"
         const event: KubeEvent = {
           apiVersion: "v1",

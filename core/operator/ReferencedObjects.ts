@@ -3,8 +3,8 @@
  * aranya never lists what no pod on a device asked for.
  */
 import { Context, Deferred, Duration, Effect, Layer, RcMap, type Scope, Stream } from "effect"
-import { KubeApi } from "../kube/KubeApi.ts"
 import { type ConfigMap, ConfigMaps, type Secret, Secrets } from "../kube/kinds.ts"
+import { KubeApi } from "../kube/KubeApi.ts"
 
 type Kind = "ConfigMap" | "Secret"
 

@@ -4,8 +4,8 @@
  */
 import { Clock, Context, Effect, Layer, Stream } from "effect"
 import { Hex } from "effect/encoding"
-import { KubeApi } from "../kube/KubeApi.ts"
 import { type ConfigMap, ConfigMaps } from "../kube/kinds.ts"
+import { KubeApi } from "../kube/KubeApi.ts"
 import { OperatorIdentity } from "./OperatorIdentity.ts"
 
 const objectName = "aranya-revoked-devices"
@@ -45,7 +45,10 @@ export class Revocations extends Context.Service<Revocations, {
 
       const persist = (edit: (data: Record<string, string>) => void) =>
         change(edit).pipe(
-          Effect.retry({ times: 5, while: (error) => error.retryable || error.reason === "Conflict" || error.reason === "AlreadyExists" }),
+          Effect.retry({
+            times: 5,
+            while: (error) => error.retryable || error.reason === "Conflict" || error.reason === "AlreadyExists"
+          }),
           Effect.catch((error) => Effect.logError(`the list of revoked devices could not be written: ${error.message}`))
         )
 

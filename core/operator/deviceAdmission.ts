@@ -3,8 +3,8 @@ import { Effect, Layer, Option, Result } from "effect"
 import { Base64, Hex } from "effect/encoding"
 import { decodeEdgeDevice } from "../device/decodeEdgeDevice.ts"
 import { EdgeDevices } from "../device/EdgeDevice.ts"
-import { KubeApi } from "../kube/KubeApi.ts"
 import { Secrets } from "../kube/kinds.ts"
+import { KubeApi } from "../kube/KubeApi.ts"
 import { Cryptography } from "../link/Cryptography.ts"
 import { Admission, Refused } from "../link/Hello.ts"
 import { SecureRandom } from "../link/SecureRandom.ts"
@@ -41,7 +41,8 @@ export const deviceAdmission = Layer.effect(
       }
       return yield* new Refused({
         code: "UnknownDevice",
-        detail: `there is no EdgeDevice ${namespace}/${device}: create it, or mend arhat.device in the agent's configuration`
+        detail:
+          `there is no EdgeDevice ${namespace}/${device}: create it, or mend arhat.device in the agent's configuration`
       })
     })
 
@@ -92,7 +93,8 @@ export const deviceAdmission = Layer.effect(
       if (enrolment === undefined) {
         return yield* new Refused({
           code: "NotEnrolled",
-          detail: `EdgeDevice ${namespace}/${device} has neither spec.identity.publicKey nor spec.identity.enrolmentSecretRef`
+          detail:
+            `EdgeDevice ${namespace}/${device} has neither spec.identity.publicKey nor spec.identity.enrolmentSecretRef`
         })
       }
       return { psk: yield* enrolmentKey(namespace, enrolment) }

@@ -1,0 +1,118 @@
+/** Where a program's log goes: several sinks, each with its own level and format; files are bounded and rotated. */
+import { Cause, Effect, Layer, Logger, LogLevel, References, Schema } from "effect"
+import { closeSync, fstatSync, openSync, renameSync, writeSync } from "node:fs"
+
+export const LogSink = Schema.Struct({
+  level: Schema.Literals(["debug", "info", "warn", "error", "silent"]).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed("info" as const))
+  ),
+  /** `auto` is pretty on a terminal and JSON anywhere else. */
+  format: Schema.Literals(["auto", "pretty", "json"]).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed("auto" as const))
+  ),
+  /** `stderr`, `stdout` or a path. */
+  file: Schema.String.pipe(Schema.withDecodingDefaultKey(Effect.succeed("stderr")))
+})
+export type LogSink = typeof LogSink.Type
+
+const levels: Readonly<Record<LogSink["level"], LogLevel.LogLevel>> = {
+  debug: "Debug",
+  info: "Info",
+  warn: "Warn",
+  error: "Error",
+  silent: "None"
+}
+
+/** A log file that grows beyond this is renamed to `<file>.old`, and one such is kept. */
+const rotateBytes = 10 * 1024 * 1024
+
+/** Log lines are small and a log that lags behind a crash is worth little: writes are synchronous. */
+class Sink {
+  readonly #path: string | undefined
+  #fd: number
+  #size = 0
+
+  constructor(file: string) {
+    this.#path = file === "stderr" || file === "stdout" ? undefined : file
+    this.#fd = file === "stderr" ? 2 : file === "stdout" ? 1 : openSync(file, "a", 0o640)
+    if (this.#path !== undefined) this.#size = fstatSync(this.#fd).size
+  }
+
+  get isFile() {
+    return this.#path !== undefined
+  }
+
+  write(line: string) {
+    const bytes = Buffer.from(`${line}\n`)
+    try {
+      if (this.#path !== undefined && this.#size + bytes.length > rotateBytes) {
+        closeSync(this.#fd)
+        renameSync(this.#path, `${this.#path}.old`)
+        this.#fd = openSync(this.#path, "a", 0o640)
+        this.#size = 0
+      }
+      for (let written = 0; written < bytes.length;) written += writeSync(this.#fd, bytes, written)
+      this.#size += bytes.length
+    } catch {
+      // A full disk or a closed pipe must not take the program with it; there is nowhere left to say so.
+    }
+  }
+
+  close() {
+    if (this.#path !== undefined) closeSync(this.#fd)
+  }
+}
+
+const colours: Readonly<Record<string, string>> = {
+  Debug: "\x1b[2m",
+  Info: "\x1b[32m",
+  Warn: "\x1b[33m",
+  Error: "\x1b[31m",
+  Fatal: "\x1b[31m"
+}
+
+const text = (message: unknown): string =>
+  Array.isArray(message) ? message.map(text).join(" ") : typeof message === "string" ? message : JSON.stringify(message)
+
+const prettyLine = Logger.make(({ cause, date, fiber, logLevel, message }) => {
+  const annotations = Object.entries(fiber.getRef(References.CurrentLogAnnotations))
+    .map(([key, value]) => ` \x1b[2m${key}=\x1b[0m${text(value)}`).join("")
+  const trouble = cause.reasons.length === 0 ? "" : `\n${Cause.pretty(cause)}`
+  return `\x1b[2m${date.toISOString().slice(11, 23)}\x1b[0m ${colours[logLevel] ?? ""}${
+    logLevel.toUpperCase().padEnd(5)
+  }\x1b[0m ${text(message)}${annotations}${trouble}`
+})
+
+const jsonLine = Logger.make(({ cause, date, fiber, logLevel, message }) =>
+  JSON.stringify({
+    time: date.toISOString(),
+    level: logLevel.toLowerCase(),
+    msg: text(message),
+    ...fiber.getRef(References.CurrentLogAnnotations),
+    ...(cause.reasons.length === 0 ? {} : { cause: Cause.pretty(cause) })
+  })
+)
+
+/** Replaces Effect's own logger by these sinks. Fails where a file cannot be opened. */
+export const layer = (sinks: ReadonlyArray<LogSink>) => {
+  const lowest = sinks.reduce<LogLevel.LogLevel>(
+    (least, sink) => LogLevel.isGreaterThan(least, levels[sink.level]) ? levels[sink.level] : least,
+    "None"
+  )
+  return Layer.mergeAll(
+    Logger.layer(sinks.map((sink) =>
+      Effect.acquireRelease(
+        Effect.sync(() => new Sink(sink.file)),
+        (opened) => Effect.sync(() => opened.close())
+      ).pipe(Effect.map((opened) => {
+        const terminal = !opened.isFile && (sink.file === "stdout" ? process.stdout : process.stderr).isTTY
+        const pretty = sink.format === "pretty" || (sink.format === "auto" && terminal)
+        const line = pretty ? prettyLine : jsonLine
+        return Logger.make<unknown, void>((options) => {
+          if (LogLevel.isGreaterThanOrEqualTo(options.logLevel, levels[sink.level])) opened.write(line.log(options))
+        })
+      }))
+    )),
+    Layer.succeed(References.MinimumLogLevel, lowest)
+  )
+}

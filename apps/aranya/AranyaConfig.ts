@@ -1,0 +1,67 @@
+/** The operator's configuration file, `/etc/aranya/config.yaml`; docs/configuration.md explains every key. */
+import { Effect, Schema } from "effect"
+import { LogSink } from "../../adapters/logging/LogSink.ts"
+import { goDuration } from "../../core/device/goDuration.ts"
+
+const opt = Schema.optionalKey
+const or = <A>(value: A) => Effect.succeed(value)
+const text = (fallback: string) => Schema.String.pipe(Schema.withDecodingDefaultKey(or(fallback)))
+const port = (fallback: number) =>
+  Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 65535 })).pipe(Schema.withDecodingDefaultKey(or(fallback)))
+const strings = (fallback: ReadonlyArray<string>) =>
+  Schema.Array(Schema.String).pipe(Schema.withDecodingDefaultKey(or(fallback)))
+
+export const AranyaConfig = Schema.Struct({
+  aranya: Schema.Struct({
+    /** Namespace of the operator's own objects; $POD_NAMESPACE, else default. */
+    namespace: text(""),
+    /** Tells the Nodes of one installation from those of another. */
+    installation: text("aranya"),
+    /** Name of the node the operator runs on, for status.hostNode; $NODE_NAME when empty. */
+    hostNode: text(""),
+    log: Schema.Array(LogSink).pipe(Schema.withDecodingDefaultKey(or([{}]))),
+    kubeClient: Schema.Struct({
+      /** In a cluster the ServiceAccount is used; elsewhere this file, or $KUBECONFIG. */
+      kubeconfig: opt(Schema.String)
+    }).pipe(Schema.withDecodingDefaultKey(or({}))),
+    excludedNamespaces: strings(["kube-system"]),
+    disconnectGrace: goDuration({ description: "How long a device may be away before its pods' Ready turns False." })
+      .pipe(Schema.withDecodingDefaultKey(or("1m")))
+  }).pipe(Schema.withDecodingDefaultKey(or({}))),
+  connectivity: Schema.Struct({
+    grpc: Schema.Struct({
+      listen: text("0.0.0.0:8443"),
+      /** PEM files; both or neither. Without them the operator makes its own certificate. */
+      cert: opt(Schema.String),
+      key: opt(Schema.String),
+      /** Names and addresses in a certificate of its own making. */
+      serverNames: strings(["localhost", "127.0.0.1"]),
+      /** Only devices with a certificate of this CA may connect. */
+      clientCa: opt(Schema.String),
+      /** Plain text: only behind something that ends TLS for us, such as an Ingress. */
+      insecure: Schema.Boolean.pipe(Schema.withDecodingDefaultKey(or(false)))
+    }).pipe(Schema.withDecodingDefaultKey(or({})))
+  }).pipe(Schema.withDecodingDefaultKey(or({}))),
+  kubelet: Schema.Struct({
+    listen: text("0.0.0.0"),
+    port: port(10250),
+    /** Where the API server reaches this process; every Node advertises it. $POD_IP when empty. */
+    address: text(""),
+    /** PEM file with the CA of the API server's client certificate; read from the cluster when absent. */
+    clientCa: opt(Schema.String),
+    serving: Schema.Struct({
+      /** `csr`: signed by the cluster; `own`: by a CA of our own; `files`: as given. */
+      mode: Schema.Literals(["csr", "own", "files"]).pipe(Schema.withDecodingDefaultKey(or("csr" as const))),
+      cert: opt(Schema.String),
+      key: opt(Schema.String),
+      /** Approve our own request, where RBAC lets us. */
+      selfApprove: Schema.Boolean.pipe(Schema.withDecodingDefaultKey(or(true)))
+    }).pipe(Schema.withDecodingDefaultKey(or({})))
+  }).pipe(Schema.withDecodingDefaultKey(or({}))),
+  pod: Schema.Struct({
+    clusterDomain: text("cluster.local"),
+    /** Name servers of the cluster that devices can reach. */
+    clusterDns: strings([])
+  }).pipe(Schema.withDecodingDefaultKey(or({})))
+})
+export type AranyaConfig = typeof AranyaConfig.Type

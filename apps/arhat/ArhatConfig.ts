@@ -1,0 +1,89 @@
+/** The agent's configuration file, `/etc/arhat/config.yaml`; docs/configuration.md explains every key. */
+import { Effect, Schema } from "effect"
+import { LogSink } from "../../adapters/logging/LogSink.ts"
+import { goDuration } from "../../core/device/goDuration.ts"
+
+const opt = Schema.optionalKey
+const or = <A>(value: A) => Effect.succeed(value)
+const text = (fallback: string) => Schema.String.pipe(Schema.withDecodingDefaultKey(or(fallback)))
+const flag = (fallback: boolean) => Schema.Boolean.pipe(Schema.withDecodingDefaultKey(or(fallback)))
+
+/** Whom the device trusts and who it is, on a connection. There is no way to skip verification. */
+export const ClientTls = Schema.Struct({
+  enabled: flag(true),
+  /** File with the CA certificates that the operator's must be signed by; the system's own when absent. */
+  caCert: opt(Schema.String),
+  /** The same in base64, in place of a file. */
+  caCertData: opt(Schema.String),
+  cert: opt(Schema.String),
+  certData: opt(Schema.String),
+  key: opt(Schema.String),
+  keyData: opt(Schema.String),
+  /** The name the certificate must have, where it is not the endpoint's host. */
+  serverName: opt(Schema.String)
+})
+
+const GrpcMethod = Schema.Struct({
+  name: Schema.Literals(["grpc"]),
+  /** Lowest first. */
+  priority: Schema.Int.pipe(Schema.withDecodingDefaultKey(or(0))),
+  config: Schema.Struct({
+    /** `host:port` of the operator. */
+    endpoint: Schema.String,
+    maxPayloadSize: Schema.Int.check(Schema.isBetween({ minimum: 1024, maximum: 4 * 1024 * 1024 })).pipe(
+      Schema.withDecodingDefaultKey(or(65536))
+    ),
+    tls: ClientTls.pipe(Schema.withDecodingDefaultKey(or({})))
+  })
+})
+
+export const ArhatConfig = Schema.Struct({
+  arhat: Schema.Struct({
+    /** The EdgeDevice this device is. */
+    namespace: text("default"),
+    device: Schema.String.check(Schema.isMinLength(1)),
+    /** Journal, keys and pods' files. */
+    dataDir: text("/var/lib/arhat"),
+    log: Schema.Array(LogSink).pipe(Schema.withDecodingDefaultKey(or([{}])))
+  }),
+  connectivity: Schema.Struct({
+    /** The operator's public key, 32 bytes in base64: what makes it the right operator, whatever carries the link. */
+    operatorKey: Schema.String.check(
+      Schema.isPattern(/^[A-Za-z0-9+/]{43}=$/u, { expected: "the operator's public key, 32 bytes in base64" })
+    ),
+    /** File with the one-time enrolment token (32 bytes in base64); needed until the device is enrolled. */
+    enrolmentTokenFile: opt(Schema.String),
+    dialTimeout: goDuration({ description: "How long one try to connect may take." }).pipe(
+      Schema.withDecodingDefaultKey(or("10s"))
+    ),
+    initialBackoff: goDuration({ description: "Pause after the first failed try." }).pipe(
+      Schema.withDecodingDefaultKey(or("1s"))
+    ),
+    maxBackoff: goDuration({ description: "Longest pause in the first ten minutes of an outage." }).pipe(
+      Schema.withDecodingDefaultKey(or("30s"))
+    ),
+    backoffFactor: Schema.Number.check(Schema.isGreaterThan(1)).pipe(Schema.withDecodingDefaultKey(or(2))),
+    methods: Schema.NonEmptyArray(GrpcMethod)
+  }),
+  runtime: Schema.Struct({
+    docker: Schema.Struct({
+      /** Docker is used when its socket answers, unless this says otherwise. */
+      enabled: flag(true),
+      socket: text("/var/run/docker.sock"),
+      pauseImage: text("registry.k8s.io/pause:3.10"),
+      /** Replaces the pause image's own command. */
+      pauseCommand: Schema.Array(Schema.String).pipe(Schema.withDecodingDefaultKey(or([])))
+    }).pipe(Schema.withDecodingDefaultKey(or({}))),
+    process: Schema.Struct({
+      /** Pods as plain processes: host execution by whoever may create pods on this device. */
+      enabled: flag(false),
+      allowRoot: flag(false),
+      /** Each pod gets a uid of its own from here on. */
+      firstUid: Schema.Int.pipe(Schema.withDecodingDefaultKey(or(200_000))),
+      uids: Schema.Int.pipe(Schema.withDecodingDefaultKey(or(1000))),
+      /** Image names that stand for root filesystems on this device: a directory or a tar archive. */
+      images: Schema.Record(Schema.String, Schema.String).pipe(Schema.withDecodingDefaultKey(or({})))
+    }).pipe(Schema.withDecodingDefaultKey(or({})))
+  }).pipe(Schema.withDecodingDefaultKey(or({})))
+})
+export type ArhatConfig = typeof ArhatConfig.Type

@@ -1,0 +1,28 @@
+/** What the operator's owner may set, with the defaults the documentation states. */
+import { Context, type Duration } from "effect"
+
+export const OperatorSettings = Context.Reference<{
+  /** Pods of these namespaces are never run on devices: DaemonSets of the cluster's own system tolerate every taint. */
+  readonly excludedNamespaces: ReadonlyArray<string>
+  readonly clusterDomain: string
+  /** Name servers of the cluster that devices can reach; most often none. */
+  readonly clusterDns: ReadonlyArray<string>
+  /** Where the API server finds the kubelet API of all virtual nodes. */
+  readonly kubelet: { readonly address: string; readonly port: number } | undefined
+  /** How long a device may be away before its pods' Ready turns False. */
+  readonly disconnectGrace: Duration.Input
+  /** How long a device may take to confirm a command. */
+  readonly commandTimeout: Duration.Input
+  /** How long the deletion of an EdgeDevice waits for a device that is connected to end its pods. */
+  readonly farewell: Duration.Input
+}>("aranya/operator/OperatorSettings", {
+  defaultValue: () => ({
+    excludedNamespaces: ["kube-system"],
+    clusterDomain: "cluster.local",
+    clusterDns: [],
+    kubelet: undefined,
+    disconnectGrace: "1 minute",
+    commandTimeout: "1 minute",
+    farewell: "2 minutes"
+  })
+})

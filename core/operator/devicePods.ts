@@ -1,0 +1,200 @@
+/** The pods of one device: a keeper for each, what the device holds, and what it reports. */
+import { Effect, FiberMap, Queue, SubscriptionRef } from "effect"
+import type { KubeApiError } from "../kube/KubeApi.ts"
+import type { Pod } from "../kube/Pod.ts"
+import { Cryptography } from "../link/Cryptography.ts"
+import type { Session } from "../link/Session.ts"
+import type { PodEvent, PodReport } from "../pod/PodReport.ts"
+import type { ResolveSettings } from "../pod/resolve/Resolution.ts"
+import { holdingsDigest } from "../wire/holdings.ts"
+import { askDevice } from "./askDevice.ts"
+import type { DeviceContext } from "./DeviceContext.ts"
+import { EventRecorder } from "./EventRecorder.ts"
+import { type Holdings, keepPod, type PodPlace } from "./keepPod.ts"
+import { PodIndex } from "./PodIndex.ts"
+import { isGone, podWrites } from "./podWrites.ts"
+import { statusFor } from "./statusFor.ts"
+
+/** Set by an owner on an EdgeDevice to let more than half of its pods be removed at once. */
+export const releaseOrphansAnnotation = "aranya.arhat.dev/release-orphans"
+
+/** Fewer than this are removed without a second thought. */
+const fewOrphans = 4
+
+const sameBytes = (a: Uint8Array, b: Uint8Array) => a.length === b.length && a.every((byte, i) => byte === b[i])
+
+export const devicePods = Effect.fnUntraced(function*(
+  context: DeviceContext,
+  options: {
+    readonly resolveSettings: () => ResolveSettings
+    /** Whether the owner lets orphans go that are more than half of the device. */
+    readonly mayReleaseOrphans: () => boolean
+  }
+) {
+  const index = yield* PodIndex
+  const events = yield* EventRecorder
+  const cryptography = yield* Cryptography
+  const { exists, finalise, writeStatus } = yield* podWrites
+  const keepers = yield* FiberMap.make<string>()
+  const bells = new Map<string, Queue.Queue<void>>()
+
+  let held: Map<string, string> | undefined
+  /** Where each pod lives, or lived, in the API. */
+  const places = new Map<string, PodPlace>()
+  /** The newest report of each pod whose status the API has. */
+  const reported = new Map<string, PodReport>()
+  /** On the device, absent from the API, and too many to be believed at once. */
+  let heldBack: ReadonlySet<string> = new Set()
+
+  const holdings: Holdings = {
+    hashOf: (uid) => held?.get(uid),
+    known: () => held !== undefined,
+    assigned: (uid, hash) => void held?.set(uid, hash),
+    forgotten: (uid) => void held?.delete(uid)
+  }
+
+  const run = yield* FiberMap.runtime(keepers)<
+    Effect.Services<ReturnType<typeof keepPod>>
+  >()
+
+  /** Looks at a pod, with a keeper of its own from the first look on. */
+  const look = (uid: string) => {
+    if (heldBack.has(uid)) return
+    const pod = index.byUid(uid)
+    if (pod !== undefined) {
+      const { name = "", namespace = "" } = pod.metadata
+      places.set(uid, { namespace, name, graceSeconds: pod.spec.terminationGracePeriodSeconds ?? 30 })
+    }
+    const bell = bells.get(uid)
+    if (bell !== undefined) return void Queue.offerUnsafe(bell, undefined)
+    const made = Effect.runSync(Queue.sliding<void>(1))
+    bells.set(uid, made)
+    run(
+      uid,
+      keepPod(context, uid, {
+        bell: made,
+        holdings,
+        place: () => places.get(uid),
+        resolveSettings: options.resolveSettings
+      }).pipe(
+        Effect.ensuring(Effect.sync(() => {
+          bells.delete(uid)
+          reported.delete(uid)
+          places.delete(uid)
+        }))
+      )
+    )
+  }
+  const lookAtAll = () => {
+    for (const pod of index.onNode(context.name)) look(pod.metadata.uid ?? "")
+    for (const uid of held?.keys() ?? []) look(uid)
+  }
+
+  const forget = Effect.fnUntraced(function*(uid: string) {
+    const session = yield* SubscriptionRef.get(context.session)
+    if (session === undefined) return
+    yield* askDevice(session, { _tag: "ForgetPod", uid }).pipe(
+      Effect.andThen(Effect.sync(() => {
+        holdings.forgotten(uid)
+        look(uid)
+      })),
+      // It is asked again when the device reports or links anew.
+      Effect.catch((error) => Effect.logDebug(`pod ${uid} on ${context.key} is not forgotten yet: ${error.message}`))
+    )
+  })
+
+  /**
+   * Takes a status into the API, and the object away once a pod that is being deleted has ended. Fails while the API cannot be
+   * written: the device keeps the report and tells it again.
+   */
+  const take = Effect.fnUntraced(function*(report: PodReport): Effect.fn.Return<void, KubeApiError> {
+    const pod: Pod | undefined = index.byUid(report.uid)
+    const { name, namespace, uid } = report
+    if (!places.has(uid)) places.set(uid, { namespace, name, graceSeconds: 30 })
+    const gone = pod === undefined
+      ? !(yield* exists(report.namespace, report.name, report.uid))
+      : yield* writeStatus(pod, statusFor(context, pod, report)).pipe(
+        Effect.as(false),
+        Effect.catch((error) => isGone(error) ? Effect.succeed(true) : Effect.fail(error))
+      )
+    if (pod !== undefined) reported.set(report.uid, report)
+    if (report.finished) {
+      if (pod?.metadata.deletionTimestamp !== undefined) yield* finalise(pod)
+      if (gone || pod?.metadata.deletionTimestamp !== undefined) yield* Effect.forkDetach(forget(report.uid))
+    } else if (gone) {
+      look(report.uid)
+    }
+  })
+
+  const takeEvents = Effect.fnUntraced(function*(batch: ReadonlyArray<PodEvent>) {
+    const offset = context.clockOffset()
+    for (const event of batch) {
+      yield* events.record({
+        about: {
+          apiVersion: "v1",
+          kind: "Pod",
+          namespace: event.namespace,
+          name: event.name,
+          uid: event.uid,
+          ...(event.fieldPath === "" ? {} : { fieldPath: event.fieldPath })
+        },
+        type: event.type,
+        reason: event.reason,
+        message: event.message,
+        // Named from device and number: told twice, it meets 409.
+        id: `${context.uid.replaceAll("-", "").slice(0, 12)}${event.number.toString(16)}`,
+        at: event.at + offset,
+        host: context.name
+      })
+    }
+  })
+
+  /** A session began: learn what the device holds, unless its digest says that we know. */
+  const attach = Effect.fnUntraced(function*(session: Session, digest: Uint8Array) {
+    if (held !== undefined) {
+      const known = [...held].map(([uid, hash]) => ({ uid, hash, reportNumber: reported.get(uid)?.number ?? 0 }))
+      const ours = yield* holdingsDigest(known).pipe(Effect.provideService(Cryptography, cryptography))
+      if (sameBytes(ours, digest)) return lookAtAll()
+    }
+    const reply = yield* askDevice(session, { _tag: "ListHeld" })
+    held = new Map(reply._tag === "Held" ? reply.pods.map(({ hash, uid }) => [uid, hash]) : [])
+    const orphans = [...held.keys()].filter((uid) => index.byUid(uid) === undefined)
+    heldBack = new Set()
+    if (orphans.length >= fewOrphans && orphans.length * 2 > held.size && !options.mayReleaseOrphans()) {
+      heldBack = new Set(orphans)
+      yield* events.record({
+        about: {
+          apiVersion: "aranya.arhat.dev/v1alpha1",
+          kind: "EdgeDevice",
+          namespace: context.namespace,
+          name: context.name,
+          uid: context.uid
+        },
+        type: "Warning",
+        reason: "OrphansHeld",
+        message: `${orphans.length} of ${held.size} pods on the device are gone from the API; they go on running. `
+          + `If that is right, let them end: kubectl -n ${context.namespace} annotate edgedevice ${context.name} `
+          + `${releaseOrphansAnnotation}=true`
+      })
+    }
+    lookAtAll()
+  })
+
+  yield* index.serve(context.name, look)
+  lookAtAll()
+
+  return {
+    attach,
+    take,
+    takeEvents,
+    lookAtAll,
+    /** The owner has spoken: what was held back may go. */
+    releaseOrphans: Effect.sync(() => {
+      heldBack = new Set()
+      lookAtAll()
+    }),
+    /** Pods the device holds; undefined until it has said so. */
+    held: () => held === undefined ? undefined : [...held.keys()],
+    reported: () => reported
+  }
+})

@@ -1,0 +1,237 @@
+/**
+ * Keeps one pod as the API has it on the device: resolves it, assigns it, ends it, finalises it. Level-triggered: each round
+ * looks at the pod, at what it refers to and at the device as they are, and does the next thing.
+ */
+import { Clock, Duration, Effect, Queue, Schedule, SubscriptionRef } from "effect"
+import type { KubeApiError } from "../kube/KubeApi.ts"
+import type { Pod, PodStatus } from "../kube/Pod.ts"
+import { timestamp } from "../kube/time.ts"
+import type { LinkError, Session } from "../link/Session.ts"
+import type { VolumeFile } from "../pod/PodAssignment.ts"
+import type { Notice, Resolution, ResolveSettings, Sources } from "../pod/resolve/Resolution.ts"
+import { resolvePod } from "../pod/resolve/resolvePod.ts"
+import { askDevice } from "./askDevice.ts"
+import type { DeviceContext } from "./DeviceContext.ts"
+import { EventRecorder } from "./EventRecorder.ts"
+import { OperatorSettings } from "./OperatorSettings.ts"
+import { PodIndex } from "./PodIndex.ts"
+import { podSources } from "./podSources.ts"
+import { isGone, podWrites } from "./podWrites.ts"
+
+/** What the device is known to hold; undefined until it has said so in this session or an earlier one of this process. */
+export interface Holdings {
+  readonly hashOf: (uid: string) => string | undefined
+  readonly known: () => boolean
+  readonly assigned: (uid: string, hash: string) => void
+  readonly forgotten: (uid: string) => void
+}
+
+/** Where a pod lives, or lived, in the API; and how long it may take to end. */
+export interface PodPlace {
+  readonly namespace: string
+  readonly name: string
+  readonly graceSeconds: number
+}
+
+const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("1 minute")]).pipe(Schedule.jittered)
+
+const isTerminal = (pod: Pod) => pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed"
+
+/** The token files of each volume, and one text that changes when any of them does. */
+const tokenFiles = (resolution: Resolution & { readonly _tag: "Assigned" }, sources: Sources) => {
+  const volumes = new Map<string, { readonly files: Array<VolumeFile>; text: string }>()
+  for (const { mode, need, path, volume } of resolution.tokens) {
+    const answer = sources.token(need)
+    if (answer === undefined || !("token" in answer)) continue
+    const entry = volumes.get(volume) ?? { files: [], text: "" }
+    entry.files.push({ path, mode, content: new TextEncoder().encode(answer.token), token: true })
+    entry.text += `${path} ${answer.token} `
+    volumes.set(volume, entry)
+  }
+  return volumes
+}
+
+export const keepPod = Effect.fnUntraced(function*(
+  context: DeviceContext,
+  uid: string,
+  options: {
+    readonly bell: Queue.Queue<void>
+    readonly holdings: Holdings
+    readonly place: () => PodPlace | undefined
+    readonly resolveSettings: () => ResolveSettings
+  }
+) {
+  const { bell, holdings } = options
+  const settings = yield* OperatorSettings
+  const index = yield* PodIndex
+  const events = yield* EventRecorder
+  const { exists, finalise, writeStatus } = yield* podWrites
+  const sources = yield* podSources(() => void Queue.offerUnsafe(bell, undefined))
+  const timeoutMillis = Duration.toMillis(Duration.fromInputUnsafe(settings.commandTimeout))
+
+  const told = new Set<string>()
+  /** An event that says the same as before is not said again. */
+  const notify = (pod: Pod, notice: Notice) => {
+    const key = `${notice.reason} ${notice.fieldPath} ${notice.message}`
+    if (told.has(key)) return Effect.void
+    if (told.size > 32) told.clear()
+    told.add(key)
+    return events.record({
+      about: {
+        apiVersion: "v1",
+        kind: "Pod",
+        namespace: pod.metadata.namespace ?? "",
+        name: pod.metadata.name ?? "",
+        uid,
+        ...(notice.fieldPath === "" ? {} : { fieldPath: notice.fieldPath })
+      },
+      type: notice.type,
+      reason: notice.reason,
+      message: notice.message,
+      host: context.name
+    })
+  }
+
+  let written = ""
+  /** Status that the operator itself gives, before the device has any: written once for as long as it says the same. */
+  const say = Effect.fnUntraced(function*(pod: Pod, status: PodStatus) {
+    const text = JSON.stringify(status)
+    if (text === written) return
+    const now = timestamp(yield* Clock.currentTimeMillis)
+    yield* writeStatus(pod, { ...status, startTime: pod.status?.startTime ?? now })
+    written = text
+  })
+
+  const waitingStatus = (pod: Pod, resolution: Resolution & { readonly _tag: "Waiting" }): PodStatus => {
+    const waits = (containers: Pod["spec"]["containers"]) =>
+      containers.map(({ image = "", name }) => ({
+        name,
+        image,
+        imageID: "",
+        ready: false,
+        started: false,
+        restartCount: 0,
+        state: {
+          waiting: resolution.container === undefined || resolution.container === name
+            ? { reason: resolution.reason, message: resolution.message }
+            : { reason: "ContainerCreating" }
+        }
+      }))
+    return {
+      phase: "Pending",
+      containerStatuses: waits(pod.spec.containers),
+      ...(pod.spec.initContainers === undefined ? {} : { initContainerStatuses: waits(pod.spec.initContainers) })
+    }
+  }
+
+  /** Ends the pod on the device; the report that it has ended does the rest. True when the device is at it. */
+  const endOnDevice = Effect.fnUntraced(function*(session: Session, graceSeconds: number) {
+    yield* askDevice(session, { _tag: "RemovePod", uid, graceSeconds }, { timeoutMillis })
+  })
+
+  let ending: { readonly session: Session; readonly graceSeconds: number } | undefined
+  const end = Effect.fnUntraced(function*(session: Session, graceSeconds: number) {
+    // Once per session and grace: a shorter grace is a new wish.
+    if (ending?.session === session && ending.graceSeconds <= graceSeconds) return
+    yield* endOnDevice(session, graceSeconds)
+    ending = { session, graceSeconds }
+  })
+
+  /** The tokens the device has, by volume. */
+  const rotated = new Map<string, string>()
+
+  const assign = Effect.fnUntraced(function*(session: Session, pod: Pod) {
+    const gathered = yield* sources.gather(pod, { tokens: options.resolveSettings().allowServiceAccountTokens })
+    const resolution = yield* resolvePod(pod, gathered, options.resolveSettings())
+    for (const notice of resolution.notices) yield* notify(pod, notice)
+    switch (resolution._tag) {
+      case "Assigned": {
+        const { assignment } = resolution
+        const tokens = tokenFiles(resolution, gathered)
+        if (holdings.hashOf(uid) !== assignment.hash) {
+          yield* askDevice(session, { _tag: "AssignPod", assignment }, { priority: "assignment", timeoutMillis })
+          holdings.assigned(uid, assignment.hash)
+        } else {
+          // Rotated tokens are outside the hash and travel alone.
+          for (const [volume, { files, text }] of tokens) {
+            if (rotated.get(volume) === text || rotated.get(volume) === undefined) continue
+            yield* askDevice(session, { _tag: "Tokens", uid, volume, files }, { timeoutMillis })
+          }
+        }
+        for (const [volume, { text }] of tokens) rotated.set(volume, text)
+        return
+      }
+      case "Waiting":
+        // A pod that runs already goes on with what it was given.
+        if (holdings.hashOf(uid) !== undefined) return
+        return yield* say(pod, waitingStatus(pod, resolution))
+      case "Refused":
+        return yield* say(pod, {
+          phase: "Failed",
+          reason: resolution.reason,
+          message: `Pod was rejected: ${resolution.message}`
+        })
+    }
+  })
+
+  /** One look and one step. True when there is nothing left to keep. */
+  const step = Effect.gen(function*(): Effect.fn.Return<boolean, KubeApiError | LinkError> {
+    const pod = index.byUid(uid)
+    const session = yield* SubscriptionRef.get(context.session)
+    const held = holdings.hashOf(uid) !== undefined
+
+    if (pod === undefined) {
+      // Gone from the API, by force or while nobody looked: what still runs on the device has to end.
+      if (session === undefined || !holdings.known()) return false
+      if (!held) return true
+      // A watch that has not caught up must not end anything: the API itself has to say that the pod is gone. A pod never
+      // seen here waits until the device has told its name.
+      const place = options.place()
+      if (place === undefined || (yield* exists(place.namespace, place.name, uid))) return false
+      yield* end(session, place.graceSeconds)
+      return false
+    }
+    const { deletionGracePeriodSeconds, deletionTimestamp, namespace = "" } = pod.metadata
+    if (settings.excludedNamespaces.includes(namespace)) {
+      if (deletionTimestamp !== undefined) yield* finalise(pod)
+      else {
+        yield* notify(pod, {
+          type: "Warning",
+          reason: "NamespaceExcluded",
+          message: `pods of namespace ${namespace} are not run on devices`,
+          fieldPath: ""
+        })
+      }
+      return false
+    }
+    if (deletionTimestamp !== undefined) {
+      if (session === undefined || !holdings.known()) return false
+      if (held) yield* end(session, deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds ?? 30)
+      else if (yield* exists(namespace, pod.metadata.name ?? "", uid)) yield* finalise(pod)
+      return false
+    }
+    if (isTerminal(pod) && !held) return false
+    if (session === undefined || !holdings.known()) return false
+    yield* assign(session, pod)
+    return false
+  })
+
+  const patientStep = step.pipe(
+    Effect.tapError((error) => Effect.logDebug(`pod ${uid} on ${context.key}: ${error.message}`)),
+    Effect.retry({
+      schedule: again,
+      // A lost session is a new situation, as is a pod that is gone: look again when the bell rings.
+      while: (error) =>
+        error._tag === "LinkError" ? error.reason !== "SessionLost" && error.reason !== "Closed" : !isGone(error)
+    }),
+    Effect.catch((error) => Effect.as(Effect.logDebug(`pod ${uid} on ${context.key} waits: ${error.message}`), false))
+  )
+
+  while (true) {
+    if (yield* patientStep) return
+    const due = sources.tokensDue()
+    const now = yield* Clock.currentTimeMillis
+    const ring = Queue.take(bell)
+    yield* due === undefined ? ring : Effect.timeoutOption(ring, Duration.millis(Math.max(1000, due - now)))
+  }
+}, Effect.scoped)

@@ -1,0 +1,59 @@
+/** The status a pod gets in the API, from what its device reports: times by our clock, addresses only where they mean something. */
+import { SubscriptionRef } from "effect"
+import type { ContainerState, ContainerStatus, Pod, PodStatus } from "../kube/Pod.ts"
+import { parseTimestamp, timestamp } from "../kube/time.ts"
+import type { PodReport } from "../pod/PodReport.ts"
+import type { DeviceContext } from "./DeviceContext.ts"
+
+/** Clocks that agree this well are left alone: the offset is measured over a link and is not exact. */
+const tolerableMillis = 2000
+
+export const statusFor = (context: DeviceContext, pod: Pod, report: PodReport): PodStatus => {
+  const offset = context.clockOffset()
+  const time = <T extends string | null | undefined>(text: T): T | string => {
+    const millis = Math.abs(offset) < tolerableMillis ? undefined : parseTimestamp(text)
+    return millis === undefined ? text : timestamp(millis + offset)
+  }
+  const state = (given: ContainerState): ContainerState => ({
+    ...given,
+    ...(given.running === undefined ? {} : { running: times(given.running, time) }),
+    ...(given.terminated === undefined ? {} : { terminated: times(given.terminated, time) })
+  })
+  const container = (given: ContainerStatus): ContainerStatus => ({
+    ...given,
+    ...(given.state === undefined ? {} : { state: state(given.state) }),
+    ...(given.lastState === undefined ? {} : { lastState: state(given.lastState) })
+  })
+
+  const { hostIP: _hostIP, hostIPs: _hostIPs, podIP, podIPs, ...status } = report.status
+  const { publishIP } = SubscriptionRef.getUnsafe(context.device).spec.pod
+  const reachable = publishIP === "always" || (publishIP === "auto" && pod.spec.hostNetwork === true)
+  return {
+    ...status,
+    ...(reachable && podIP !== undefined ? { podIP, podIPs: podIPs ?? [{ ip: podIP }] } : {}),
+    ...(status.startTime === undefined ? {} : { startTime: time(status.startTime) }),
+    ...(status.conditions === undefined
+      ? {}
+      : {
+        conditions: status.conditions.map((condition) => ({
+          ...condition,
+          ...(condition.lastTransitionTime === undefined
+            ? {}
+            : { lastTransitionTime: time(condition.lastTransitionTime) })
+        }))
+      }),
+    ...(status.initContainerStatuses === undefined
+      ? {}
+      : { initContainerStatuses: status.initContainerStatuses.map(container) }),
+    ...(status.containerStatuses === undefined ? {} : { containerStatuses: status.containerStatuses.map(container) })
+  }
+}
+
+const times = <A extends { readonly startedAt?: string | null; readonly finishedAt?: string | null }>(
+  given: A,
+  time: (text: string | null) => string | null
+): A => ({
+  ...given,
+  ...(given.startedAt === undefined ? {} : { startedAt: time(given.startedAt) }),
+  ...(given.finishedAt === undefined ? {} : { finishedAt: time(given.finishedAt) })
+})
