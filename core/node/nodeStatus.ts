@@ -1,0 +1,171 @@
+/** The Node's status: what a kubelet would say of this device (kubelet contract, section 1), with aranya's own condition. */
+import type { EdgeDevice } from "../device/EdgeDevice.ts"
+import type { Node, NodeAddress, NodeCondition, NodeStatus } from "../kube/Node.ts"
+import { timestamp } from "../kube/time.ts"
+import type { NodeReport } from "../wire/Event.ts"
+
+/** Why a device is away, where it can be told. */
+export type DisconnectReason = "LinkDown" | "NeverConnected"
+
+export interface DeviceState {
+  /** As the device said last; undefined before its first session. */
+  readonly report: NodeReport | undefined
+  readonly connected: boolean
+  readonly disconnectReason: DisconnectReason
+  readonly version: string
+  readonly kubelet: { readonly address: string; readonly port: number } | undefined
+}
+
+type Draft = Omit<NodeCondition, "lastHeartbeatTime" | "lastTransitionTime">
+
+const pressure = (
+  type: string,
+  under: boolean,
+  good: readonly [reason: string, message: string],
+  bad: readonly [reason: string, message: string]
+): Draft => ({ type, status: under ? "True" : "False", reason: (under ? bad : good)[0], message: (under ? bad : good)[1] })
+
+const drafts = (state: DeviceState): ReadonlyArray<Draft> => {
+  const { connected, report } = state
+  const connection: Draft = connected
+    ? { type: "DeviceConnected", status: "True", reason: "Connected", message: "the device is connected" }
+    : {
+      type: "DeviceConnected",
+      status: "False",
+      reason: state.disconnectReason,
+      message: state.disconnectReason === "NeverConnected"
+        ? "the device has not connected yet"
+        : "the link to the device is down; what it runs goes on"
+    }
+  if (report === undefined) {
+    return [
+      {
+        type: "Ready",
+        status: "False",
+        reason: "KubeletNotReady",
+        message: "the device has not connected yet"
+      },
+      connection
+    ]
+  }
+  return [
+    pressure(
+      "MemoryPressure",
+      report.pressure.memory,
+      ["KubeletHasSufficientMemory", "kubelet has sufficient memory available"],
+      ["KubeletHasInsufficientMemory", "kubelet has insufficient memory available"]
+    ),
+    pressure(
+      "DiskPressure",
+      report.pressure.disk,
+      ["KubeletHasNoDiskPressure", "kubelet has no disk pressure"],
+      ["KubeletHasDiskPressure", "kubelet has disk pressure"]
+    ),
+    pressure(
+      "PIDPressure",
+      report.pressure.pids,
+      ["KubeletHasSufficientPID", "kubelet has sufficient PID available"],
+      ["KubeletHasInsufficientPID", "kubelet has insufficient PID available"]
+    ),
+    {
+      type: "NetworkUnavailable",
+      status: "False",
+      reason: "DeviceNetwork",
+      message: "pods use the device's own network"
+    },
+    // A device that is away goes on with its work (policy keep): its Node stays Ready, nothing is evicted.
+    report.runtime.name === ""
+      ? { type: "Ready", status: "False", reason: "KubeletNotReady", message: "the container runtime does not answer" }
+      : { type: "Ready", status: "True", reason: "KubeletReady", message: "kubelet is posting ready status" },
+    connection
+  ]
+}
+
+/** Heartbeats are now; a transition is only where the status flips. */
+const conditions = (state: DeviceState, before: ReadonlyArray<NodeCondition>, now: number): ReadonlyArray<NodeCondition> =>
+  drafts(state).map((draft) => {
+    const old = before.find(({ type }) => type === draft.type)
+    return {
+      ...draft,
+      lastHeartbeatTime: timestamp(now),
+      lastTransitionTime: old?.status === draft.status && typeof old.lastTransitionTime === "string"
+        ? old.lastTransitionTime
+        : timestamp(now)
+    }
+  })
+
+/** `v1.36.0-aranya.0.1.0`: schedulers, kubectl and skew checks read it as a version. */
+export const kubeletVersion = (version: string) => `v1.36.0-aranya.${version}`
+
+const addresses = (device: EdgeDevice, state: DeviceState): ReadonlyArray<NodeAddress> => [
+  // Where the API server reaches the kubelet API of this node, which is aranya; never an address of the device.
+  ...(state.kubelet === undefined ? [] : [{ type: "InternalIP", address: state.kubelet.address }]),
+  { type: "Hostname", address: device.name }
+]
+
+export const nodeStatus = (device: EdgeDevice, state: DeviceState, before: NodeStatus | undefined, now: number): NodeStatus => {
+  const { report } = state
+  const capacity = {
+    cpu: report === undefined ? "0" : `${report.host.cpuMillis}m`,
+    memory: `${Math.floor((report?.host.memoryBytes ?? 0) / 1024)}Ki`,
+    "ephemeral-storage": `${Math.floor((report?.host.storageBytes ?? 0) / 1024)}Ki`,
+    pods: String(device.spec.pod.allocatable)
+  }
+  return {
+    capacity,
+    allocatable: capacity,
+    conditions: conditions(state, before?.conditions ?? [], now),
+    addresses: addresses(device, state),
+    daemonEndpoints: { kubeletEndpoint: { Port: state.kubelet?.port ?? 0 } },
+    nodeInfo: {
+      machineID: report?.host.machineId ?? "",
+      systemUUID: report?.host.systemUuid ?? "",
+      bootID: report?.host.bootId ?? "",
+      kernelVersion: report?.host.kernelVersion ?? "",
+      osImage: report?.host.osImage ?? "",
+      containerRuntimeVersion: report === undefined || report.runtime.name === ""
+        ? "unknown://0.0.0"
+        : `${report.runtime.name}://${report.runtime.version}`,
+      kubeletVersion: kubeletVersion(state.version),
+      kubeProxyVersion: "",
+      operatingSystem: report?.host.operatingSystem ?? "linux",
+      architecture: report?.host.architecture ?? ""
+    }
+  }
+}
+
+/** Without what changes by itself: equal means that there is nothing to write before the next heartbeat. */
+const settled = (status: NodeStatus | undefined) =>
+  JSON.stringify([
+    status?.capacity,
+    status?.allocatable,
+    [...(status?.conditions ?? [])].filter(({ type }) => ours.has(type))
+      .map(({ message, reason, status: value, type }) => [type, value, reason, message])
+      .sort(([a = ""], [b = ""]) => a < b ? -1 : 1),
+    status?.addresses,
+    status?.daemonEndpoints,
+    status?.nodeInfo
+  ], (_, value: unknown) =>
+    typeof value === "object" && value !== null && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1))
+      : value)
+
+const ours = new Set([
+  "Ready",
+  "MemoryPressure",
+  "DiskPressure",
+  "PIDPressure",
+  "NetworkUnavailable",
+  "DeviceConnected"
+])
+
+/** Whether the stored status says something else than ours, be it that we changed or that a controller wrote over it. */
+export const differs = (stored: Node, wanted: NodeStatus): boolean => settled(stored.status) !== settled(wanted)
+
+/**
+ * The strategic-merge body: two addresses of one type cannot be merged by type, so the list is replaced; conditions of others
+ * stay.
+ */
+export const statusPatch = (status: NodeStatus): unknown => ({
+  status: { ...status, addresses: [{ $patch: "replace" }, ...(status.addresses ?? [])] }
+})
