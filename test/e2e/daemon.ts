@@ -26,6 +26,8 @@ export interface DaemonOptions {
   readonly logFile: string
   /** How long it may take to end after SIGTERM before SIGKILL; 10 seconds unless told. */
   readonly patience?: Duration.Input
+  /** What the kernel sends it when the tests themselves are killed; SIGKILL unless told. */
+  readonly whenOrphaned?: "SIGTERM" | "SIGKILL"
 }
 
 export interface Daemon {
@@ -75,7 +77,7 @@ const spawned = (options: DaemonOptions) =>
     const log = openSync(options.logFile, "a", 0o600)
     const child = spawn(
       Option.getOrElse(setpriv, () => command),
-      Option.isSome(setpriv) ? ["--pdeathsig", "SIGTERM", "--", command, ...args] : args,
+      Option.isSome(setpriv) ? ["--pdeathsig", options.whenOrphaned ?? "SIGKILL", "--", command, ...args] : args,
       { stdio: ["ignore", log, log], env: { ...minimalEnvironment(), ...options.env } }
     )
     closeSync(log)

@@ -3,8 +3,9 @@ import { Effect, Exit, Option, Schema, Scope } from "effect"
 import { existsSync } from "node:fs"
 import { networkInterfaces } from "node:os"
 import { dirname } from "node:path"
-import { processesNaming, startDocker, whyNoDocker } from "./dockerd.ts"
+import { startDocker, whyNoDocker } from "./dockerd.ts"
 import { demultiplex, type Engine, textOf } from "./engine.ts"
+import { processesNaming } from "./program.ts"
 import { startRegistry, whyNoRegistry } from "./registry.ts"
 
 const reason = await Effect.runPromise(whyNoDocker)

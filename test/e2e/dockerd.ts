@@ -1,14 +1,14 @@
 /** A docker engine for the end-to-end tests: one that answers already, or a dockerd of their own that leaves nothing on the host. */
 import { Effect, Option, Schema, type Scope } from "effect"
 import { randomBytes } from "node:crypto"
-import { readdirSync, readFileSync } from "node:fs"
+import { readFileSync } from "node:fs"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { networkInterfaces, tmpdir } from "node:os"
 import { join } from "node:path"
 import { type DaemonFailed, startDaemon, untilReady } from "./daemon.ts"
 import { type Engine, engineAt, EngineRefused } from "./engine.ts"
 import { importImages, whyNoImages } from "./images.ts"
-import { findProgram, type ProgramFailed, runProgram, runProgramOk } from "./program.ts"
+import { findProgram, processesNaming, type ProgramFailed, runProgram, runProgramOk } from "./program.ts"
 
 export interface Docker {
   readonly socketPath: string
@@ -98,7 +98,8 @@ const startDockerd = Effect.gen(function*() {
       ["--log-level", "warn"]
     ].flat(),
     logFile: join(folder, "dockerd.log"),
-    patience: "20 seconds"
+    patience: "20 seconds",
+    whenOrphaned: "SIGTERM" // killed, it would leave its containers running
   })
   yield* untilReady(daemon, Effect.scoped(Effect.flatMap(engineAt(socketPath), versionOf)), "60 seconds")
   yield* Effect.addFinalizer(() => emptied(socketPath).pipe(Effect.ignore))
@@ -128,16 +129,6 @@ const temporaryFolder = Effect.acquireRelease(
     yield* Effect.promise(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
   })
 )
-
-/** Processes with this folder on their command line: what a daemon killed before its time leaves behind. */
-export const processesNaming = (folder: string): ReadonlyArray<number> =>
-  readdirSync("/proc").filter((name) => /^\d+$/.test(name) && name !== String(process.pid)).filter((pid) => {
-    try {
-      return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(folder)
-    } catch {
-      return false // it ended meanwhile
-    }
-  }).map(Number)
 
 /** Deepest first. */
 const mountPointsBelow = (folder: string): ReadonlyArray<string> =>

@@ -1,7 +1,7 @@
-/** Programs of the machine: where they are, and running one to its end. */
+/** Programs of the machine: where they are, running one to its end, and which are still running. */
 import { Effect, Option, Schema } from "effect"
 import { execFile } from "node:child_process"
-import { accessSync, constants } from "node:fs"
+import { accessSync, constants, readdirSync, readFileSync } from "node:fs"
 import { delimiter, join } from "node:path"
 
 export class ProgramFailed extends Schema.TaggedError<ProgramFailed>()("ProgramFailed", {
@@ -80,3 +80,13 @@ export const runProgramOk = (command: string, args: ReadonlyArray<string>, optio
           problem: `exited with code ${outcome.exitCode}: ${outcome.stderr.trim()}`
         })
       ))
+
+/** The processes with this text, say a folder of theirs, on their command line; for proving that nothing stays behind. */
+export const processesNaming = (text: string): ReadonlyArray<number> =>
+  readdirSync("/proc").filter((name) => /^\d+$/.test(name) && name !== String(process.pid)).filter((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(text)
+    } catch {
+      return false // it ended meanwhile
+    }
+  }).map(Number)
