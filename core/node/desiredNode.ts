@@ -1,6 +1,6 @@
 /** What aranya wants of a Node's metadata and spec, and how that meets what others have made of it. */
-import type { EdgeDevice } from "../device/EdgeDevice.ts"
 import type { HostInfo } from "../agent/HostFacts.ts"
+import type { EdgeDevice } from "../device/EdgeDevice.ts"
 import type { Node, Taint } from "../kube/Node.ts"
 import { annotations, disconnectedTaint, labels, namespaceTaint, roleEdgeDevice } from "./nodeNames.ts"
 
@@ -42,7 +42,11 @@ export const desiredNode = (
   },
   taints: [
     { key: namespaceTaint, value: device.namespace, effect: "NoSchedule" },
-    ...device.spec.node.taints.map(({ effect, key, value }): Taint => ({ key, effect, ...(value === undefined ? {} : { value }) })),
+    ...device.spec.node.taints.map(({ effect, key, value }): Taint => ({
+      key,
+      effect,
+      ...(value === undefined ? {} : { value })
+    })),
     ...(options.connected ? [] : [{ key: disconnectedTaint, effect: "NoSchedule" } as const])
   ],
   // Cloud controller managers delete Nodes whose provider id they look for and do not find.
@@ -111,9 +115,10 @@ export const nodePatch = (node: Node, desired: DesiredNode): unknown => {
   const have = node.spec?.taints ?? []
   const wanted = new Set(now.taints)
   const others = have.filter((taint) => !wanted.has(taintKey(taint)) && !before.taints.includes(taintKey(taint)))
-  const same = desired.taints.every((taint) =>
-    have.some((other) => taintKey(other) === taintKey(taint) && (other.value ?? "") === (taint.value ?? ""))
-  ) && have.length === others.length + desired.taints.length
+  const same =
+    desired.taints.every((taint) =>
+      have.some((other) => taintKey(other) === taintKey(taint) && (other.value ?? "") === (taint.value ?? ""))
+    ) && have.length === others.length + desired.taints.length
 
   const spec = {
     ...(same ? {} : { taints: [...others, ...desired.taints] }),

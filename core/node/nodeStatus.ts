@@ -23,7 +23,12 @@ const pressure = (
   under: boolean,
   good: readonly [reason: string, message: string],
   bad: readonly [reason: string, message: string]
-): Draft => ({ type, status: under ? "True" : "False", reason: (under ? bad : good)[0], message: (under ? bad : good)[1] })
+): Draft => ({
+  type,
+  status: under ? "True" : "False",
+  reason: (under ? bad : good)[0],
+  message: (under ? bad : good)[1]
+})
 
 const drafts = (state: DeviceState): ReadonlyArray<Draft> => {
   const { connected, report } = state
@@ -82,7 +87,11 @@ const drafts = (state: DeviceState): ReadonlyArray<Draft> => {
 }
 
 /** Heartbeats are now; a transition is only where the status flips. */
-const conditions = (state: DeviceState, before: ReadonlyArray<NodeCondition>, now: number): ReadonlyArray<NodeCondition> =>
+const conditions = (
+  state: DeviceState,
+  before: ReadonlyArray<NodeCondition>,
+  now: number
+): ReadonlyArray<NodeCondition> =>
   drafts(state).map((draft) => {
     const old = before.find(({ type }) => type === draft.type)
     return {
@@ -103,7 +112,12 @@ const addresses = (device: EdgeDevice, state: DeviceState): ReadonlyArray<NodeAd
   { type: "Hostname", address: device.name }
 ]
 
-export const nodeStatus = (device: EdgeDevice, state: DeviceState, before: NodeStatus | undefined, now: number): NodeStatus => {
+export const nodeStatus = (
+  device: EdgeDevice,
+  state: DeviceState,
+  before: NodeStatus | undefined,
+  now: number
+): NodeStatus => {
   const { report } = state
   const capacity = {
     cpu: report === undefined ? "0" : `${report.host.cpuMillis}m`,

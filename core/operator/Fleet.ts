@@ -1,0 +1,111 @@
+/** All EdgeDevices this operator serves: one `serveDevice` each, from the first sight of a valid object to its farewell. */
+import { Context, Deferred, Effect, Exit, Layer, Scope, Stream, SubscriptionRef } from "effect"
+import { decodeEdgeDevice } from "../device/decodeEdgeDevice.ts"
+import type { EdgeDeviceObject } from "../device/EdgeDevice.ts"
+import { type DeviceHello, Refused } from "../link/Hello.ts"
+import type { Handlers, Session } from "../link/Session.ts"
+import { deviceKey, DeviceRegistry } from "./DeviceRegistry.ts"
+import { PodIndex } from "./PodIndex.ts"
+import { rejectSpec, type ServedDevice, serveDevice } from "./serveDevice.ts"
+
+interface Served {
+  readonly uid: string
+  readonly device: ServedDevice
+  readonly scope: Scope.Closeable
+}
+
+export class Fleet extends Context.Service<Fleet, {
+  readonly onSession: (session: Session, hello: DeviceHello) => Effect.Effect<Handlers, Refused>
+  /** The session with the device whose Node has this name, if it is connected. */
+  readonly sessionOf: (node: string) => Session | undefined
+  /** Whether a Node of this name is one of ours. */
+  readonly serves: (node: string) => boolean
+  /** Nodes served now. */
+  readonly nodes: () => ReadonlyArray<string>
+}>()("aranya/operator/Fleet") {
+  static readonly layer = Layer.effect(
+    Fleet,
+    Effect.gen(function*() {
+      const registry = yield* DeviceRegistry
+      const pods = yield* PodIndex
+      const served = new Map<string, Served>()
+      const starting = new Map<string, Deferred.Deferred<void>>()
+      const services = yield* Effect.context<Effect.Services<ReturnType<typeof serveDevice>>>()
+      const parent = yield* Effect.scope
+
+      const stop = Effect.fnUntraced(function*(key: string) {
+        const known = served.get(key)
+        if (known === undefined) return
+        served.delete(key)
+        yield* Scope.close(known.scope, Exit.void)
+      })
+
+      const start = Effect.fnUntraced(function*(key: string, object: EdgeDeviceObject) {
+        const decoded = yield* Effect.result(decodeEdgeDevice(object))
+        if (decoded._tag === "Failure") return yield* rejectSpec(object, decoded.failure.message)
+        const scope = yield* Scope.fork(parent)
+        const gone = yield* Deferred.make<void>()
+        const device = yield* serveDevice(decoded.success, gone).pipe(Scope.provide(scope))
+        served.set(key, { uid: decoded.success.uid, device, scope })
+        yield* device.update(object)
+        yield* Deferred.await(gone).pipe(Effect.andThen(stop(key)), Effect.forkIn(parent))
+      })
+
+      /** Brings what is served in line with the object as it is now. */
+      const settle = Effect.fnUntraced(function*(key: string) {
+        const object = registry.get(key)
+        const known = served.get(key)
+        if (known !== undefined && object?.metadata.uid !== known.uid) yield* stop(key)
+        if (object === undefined) return
+        const current = served.get(key)
+        if (current !== undefined) return yield* current.device.update(object)
+        // Deleted before it was ever served, by us or by a process before us: its farewell is due all the same.
+        yield* start(key, object)
+      })
+
+      /** One settling per device at a time, devices side by side. */
+      const settleInTurn = Effect.fnUntraced(function*(key: string) {
+        const before = starting.get(key)
+        const mine = yield* Deferred.make<void>()
+        starting.set(key, mine)
+        yield* (before === undefined ? Effect.void : Deferred.await(before)).pipe(
+          Effect.andThen(settle(key)),
+          Effect.catchCause((cause) => Effect.logError(`EdgeDevice ${key} could not be served`, cause)),
+          Effect.ensuring(Effect.suspend(() => {
+            if (starting.get(key) === mine) starting.delete(key)
+            return Deferred.succeed(mine, undefined)
+          }))
+        )
+      })
+
+      yield* pods.synced.pipe(
+        Effect.andThen(
+          Stream.runForEach(registry.changes, (key) => Effect.forkIn(settleInTurn(key), parent))
+        ),
+        Effect.provideContext(services),
+        Effect.forkScoped
+      )
+
+      const byNode = (node: string) => {
+        for (const { device } of served.values()) if (device.context.name === node) return device
+        return undefined
+      }
+
+      return Fleet.of({
+        onSession: (session, hello) =>
+          Effect.suspend(() => {
+            const known = served.get(deviceKey(hello.namespace, hello.device))
+            return known === undefined
+              ? Effect.fail(new Refused({ code: "Unavailable", detail: "the EdgeDevice is not served yet: try again" }))
+              : known.device.attach(session, hello)
+          }),
+        sessionOf: (node) => {
+          const device = byNode(node)
+          return device === undefined ? undefined : SubscriptionRef.getUnsafe(device.context.session)
+        },
+        serves: (node) => byNode(node) !== undefined,
+        nodes: () => [...served.values()].map(({ device }) => device.context.name)
+      })
+    })
+  )
+}

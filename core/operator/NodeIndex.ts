@@ -1,0 +1,59 @@
+/** One shared watch of the Nodes that aranya made, by name; each device's keeper hears when its own changed. */
+import { Context, Deferred, Effect, Layer, type Scope, Stream } from "effect"
+import { KubeApi } from "../kube/KubeApi.ts"
+import { type Node, Nodes } from "../kube/Node.ts"
+import { labels, roleEdgeDevice } from "../node/nodeNames.ts"
+
+export class NodeIndex extends Context.Service<NodeIndex, {
+  readonly synced: Effect.Effect<void>
+  readonly get: (name: string) => Node | undefined
+  /** Calls `changed` at each change of this Node while the scope lives. */
+  readonly follow: (name: string, changed: () => void) => Effect.Effect<void, never, Scope.Scope>
+  /** Puts in what an own write returned. */
+  readonly learn: (node: Node) => void
+}>()("aranya/operator/NodeIndex") {
+  static readonly layer = Layer.effect(
+    NodeIndex,
+    Effect.gen(function*() {
+      const api = yield* KubeApi
+      const synced = yield* Deferred.make<void>()
+      const nodes = new Map<string, Node>()
+      const followers = new Map<string, () => void>()
+
+      const learn = (node: Node) => {
+        const name = node.metadata.name ?? ""
+        const known = nodes.get(name)
+        if (
+          known !== undefined && known.metadata.uid === node.metadata.uid
+          && Number(known.metadata.resourceVersion ?? 0) > Number(node.metadata.resourceVersion ?? 0)
+        ) return
+        nodes.set(name, node)
+      }
+
+      yield* api.observe(Nodes, { labelSelector: `${labels.role}=${roleEdgeDevice}` }).pipe(
+        Stream.runForEach((observation) =>
+          Effect.suspend(() => {
+            if (observation._tag === "Synced") return Deferred.succeed(synced, undefined)
+            const name = observation.object.metadata.name ?? ""
+            if (observation._tag === "Set") learn(observation.object)
+            else if (nodes.get(name)?.metadata.uid === observation.object.metadata.uid) nodes.delete(name)
+            followers.get(name)?.()
+            return Effect.void
+          })
+        ),
+        Effect.forkScoped
+      )
+
+      return NodeIndex.of({
+        synced: Deferred.await(synced),
+        get: (name) => nodes.get(name),
+        follow: (name, changed) =>
+          Effect.acquireRelease(
+            Effect.sync(() => followers.set(name, changed)),
+            () => Effect.sync(() => followers.get(name) === changed && followers.delete(name))
+          ),
+        learn
+      })
+    })
+  )
+}

@@ -1,0 +1,41 @@
+/** The status of an EdgeDevice: conditions with one writer, changed only when they say something new. */
+import type { EdgeDeviceCondition, EdgeDeviceStatus } from "../device/EdgeDevice.ts"
+import { timestamp } from "../kube/time.ts"
+
+export interface ConditionDraft {
+  readonly type: "Invalid" | "NameConflict" | "Enrolled" | "Connected" | "Ready"
+  readonly status: "True" | "False"
+  readonly reason: string
+  readonly message: string
+}
+
+/** The conditions with these ones set; a transition is where the status flips. */
+export const withConditions = (
+  before: ReadonlyArray<EdgeDeviceCondition>,
+  drafts: ReadonlyArray<ConditionDraft>,
+  options: { readonly now: number; readonly generation: number }
+): ReadonlyArray<EdgeDeviceCondition> => {
+  const kept = before.filter(({ type }) => !drafts.some((draft) => draft.type === type))
+  return [
+    ...kept,
+    ...drafts.map((draft) => {
+      const old = before.find(({ type }) => type === draft.type)
+      return {
+        ...draft,
+        lastTransitionTime: old?.status === draft.status && old.lastTransitionTime !== undefined
+          ? old.lastTransitionTime
+          : timestamp(options.now),
+        observedGeneration: options.generation
+      }
+    })
+  ].sort((a, b) => a.type < b.type ? -1 : 1)
+}
+
+/** Whether a write would change anything but times. */
+export const saysTheSame = (a: EdgeDeviceStatus, b: EdgeDeviceStatus): boolean => plain(a) === plain(b)
+
+const plain = ({ lastContact: _, ...status }: EdgeDeviceStatus) =>
+  JSON.stringify(status, (_key, value: unknown) =>
+    typeof value === "object" && value !== null && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1))
+      : value)

@@ -1,0 +1,75 @@
+/**
+ * While a device is away longer than the grace, its pods' Ready says False with reason DeviceDisconnected, so that Services stop
+ * routing to them; nothing else about them changes, and the device's own word is restored when it is back.
+ */
+import { Clock, Effect, FiberHandle } from "effect"
+import type { Pod, PodCondition } from "../kube/Pod.ts"
+import { timestamp } from "../kube/time.ts"
+import type { PodReport } from "../pod/PodReport.ts"
+import type { DeviceContext } from "./DeviceContext.ts"
+import { OperatorSettings } from "./OperatorSettings.ts"
+import { PodIndex } from "./PodIndex.ts"
+import { podWrites } from "./podWrites.ts"
+import { statusFor } from "./statusFor.ts"
+
+const reason = "DeviceDisconnected"
+/** Others may write over it: it is said again this often while the device is away. */
+const reassertMillis = 30_000
+
+const readyOf = (pod: Pod) => pod.status?.conditions?.find(({ type }) => type === "Ready")
+
+export const disconnectedPods = Effect.fnUntraced(function*(
+  context: DeviceContext,
+  options: { readonly connected: () => boolean; readonly reported: () => ReadonlyMap<string, PodReport> }
+) {
+  const settings = yield* OperatorSettings
+  const index = yield* PodIndex
+  const { writeStatus } = yield* podWrites
+  const waiting = yield* FiberHandle.make()
+
+  const quietly = <A, E extends { readonly message: string }>(work: Effect.Effect<A, E>) =>
+    work.pipe(
+      Effect.asVoid,
+      // Said again at the next round.
+      Effect.catch((error) => Effect.logDebug(`pods of ${context.key}: ${error.message}`))
+    )
+
+  const mark = Effect.gen(function*() {
+    const now = timestamp(yield* Clock.currentTimeMillis)
+    for (const pod of index.onNode(context.name)) {
+      const ready = readyOf(pod)
+      if (pod.status?.phase !== "Running" || ready === undefined) continue
+      if (ready.status === "False" && ready.reason === reason) continue
+      const condition: PodCondition = {
+        type: "Ready",
+        status: "False",
+        reason,
+        message: "the device that runs this pod is not connected",
+        lastTransitionTime: ready.status === "False" ? ready.lastTransitionTime ?? now : now
+      }
+      yield* quietly(writeStatus(pod, { phase: "Running", conditions: [condition] }))
+    }
+  })
+
+  const left = FiberHandle.run(
+    waiting,
+    Effect.sleep(settings.disconnectGrace).pipe(
+      Effect.andThen(Effect.forever(Effect.andThen(mark, Effect.sleep(reassertMillis))))
+    )
+  )
+
+  /** What the device said last is true again; pods of which nothing is known are reported anew by the device. */
+  const restore = Effect.gen(function*() {
+    for (const pod of index.onNode(context.name)) {
+      const report = options.reported().get(pod.metadata.uid ?? "")
+      if (report === undefined || readyOf(pod)?.reason !== reason) continue
+      yield* quietly(writeStatus(pod, statusFor(context, pod, report)))
+    }
+  })
+
+  if (!options.connected()) yield* left
+  return {
+    left: Effect.asVoid(left),
+    back: Effect.andThen(FiberHandle.clear(waiting), restore)
+  }
+})

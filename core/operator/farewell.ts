@@ -1,0 +1,99 @@
+/** What happens when an EdgeDevice is deleted: its pods end, the device forgets, and nothing of it stays in the cluster. */
+import { Duration, Effect, Schedule, SubscriptionRef } from "effect"
+import { Base64 } from "effect/encoding"
+import { EdgeDevices } from "../device/EdgeDevice.ts"
+import { Leases } from "../kube/kinds.ts"
+import { KubeApi, type KubeApiError } from "../kube/KubeApi.ts"
+import { Nodes } from "../kube/Node.ts"
+import { owns } from "../node/desiredNode.ts"
+import { leaseNamespace } from "../node/lease.ts"
+import { askDevice } from "./askDevice.ts"
+import type { DeviceContext } from "./DeviceContext.ts"
+import { DeviceRegistry } from "./DeviceRegistry.ts"
+import { OperatorIdentity } from "./OperatorIdentity.ts"
+import { OperatorSettings } from "./OperatorSettings.ts"
+import { PodIndex } from "./PodIndex.ts"
+import { podWrites } from "./podWrites.ts"
+import { Revocations } from "./Revocations.ts"
+
+/** Holds an EdgeDevice until its device, its Node and what belongs to them have been taken care of. */
+export const finalizer = "aranya.arhat.dev/device"
+
+const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")]).pipe(Schedule.jittered)
+
+export const farewell = Effect.fnUntraced(function*(context: DeviceContext) {
+  const api = yield* KubeApi
+  const registry = yield* DeviceRegistry
+  const identity = yield* OperatorIdentity
+  const settings = yield* OperatorSettings
+  const revocations = yield* Revocations
+  const index = yield* PodIndex
+  const { finalise } = yield* podWrites
+
+  const absent = (error: KubeApiError) => error.reason === "NotFound" || error.reason === "Conflict"
+  const unlessAbsent = <A>(work: Effect.Effect<A, KubeApiError>) =>
+    work.pipe(Effect.asVoid, Effect.catch((error) => absent(error) ? Effect.void : Effect.fail(error)))
+
+  const link = () => registry.get(context.key)?.status?.link
+
+  /** The device is asked to end everything and to wipe; one that is away or does not manage is told when it comes back. */
+  const tellDevice = Effect.gen(function*() {
+    const session = yield* SubscriptionRef.get(context.session)
+    const told = session !== undefined && (yield* askDevice(
+      session,
+      { _tag: "Wipe", reason: "the EdgeDevice was deleted" },
+      { timeoutMillis: Duration.toMillis(Duration.fromInputUnsafe(settings.farewell)) }
+    ).pipe(
+      Effect.as(true),
+      Effect.catch((error) =>
+        Effect.as(
+          Effect.logWarning(`EdgeDevice ${context.key}: the device did not confirm its wipe: ${error.message}`),
+          false
+        )
+      )
+    ))
+    const publicKey = link()?.publicKey
+    const key = publicKey === undefined ? undefined : Base64.decode(publicKey)
+    if (!told && key?._tag === "Success") yield* revocations.revoke(context.key, key.success)
+    if (session !== undefined) yield* session.close("the EdgeDevice was deleted")
+  })
+
+  const clearCluster = Effect.gen(function*(): Effect.fn.Return<void, KubeApiError> {
+    yield* Effect.forEach(index.onNode(context.name), finalise, { concurrency: 8, discard: true })
+    const node = yield* api.get(Nodes, { name: context.name }).pipe(
+      Effect.map((found) => found),
+      Effect.catch((error) => absent(error) ? Effect.undefined : Effect.fail(error))
+    )
+    if (node !== undefined && owns(node, { uid: context.uid }, identity.installation)) {
+      yield* unlessAbsent(api.delete(Leases, { namespace: leaseNamespace, name: context.name }))
+      yield* unlessAbsent(api.delete(Nodes, { name: context.name }, { uid: node.metadata.uid ?? "" }))
+    }
+  })
+
+  const release = Effect.gen(function*(): Effect.fn.Return<void, KubeApiError> {
+    const at = { namespace: context.namespace, name: context.name }
+    const object = yield* api.get(EdgeDevices, at).pipe(
+      Effect.catch((error) => absent(error) ? Effect.undefined : Effect.fail(error))
+    )
+    const finalizers = object?.metadata.finalizers ?? []
+    if (object === undefined || object.metadata.uid !== context.uid || !finalizers.includes(finalizer)) return
+    yield* unlessAbsent(api.patch(EdgeDevices, at, {
+      type: "merge",
+      body: {
+        metadata: {
+          resourceVersion: object.metadata.resourceVersion,
+          finalizers: finalizers.filter((other) => other !== finalizer)
+        }
+      }
+    }))
+  })
+
+  yield* tellDevice
+  yield* clearCluster.pipe(
+    Effect.andThen(release),
+    Effect.tapError((error) => Effect.logWarning(`deleting EdgeDevice ${context.key}: ${error.message}`)),
+    Effect.retry(again),
+    Effect.orDie
+  )
+  yield* Effect.logInfo(`EdgeDevice ${context.key} is gone, and all that belonged to it`)
+})

@@ -1,0 +1,152 @@
+/** Keeps one device's Node: there, owned, labelled, its status true, its Lease renewed; whoever else's Node it is, untouched. */
+import { Clock, Duration, Effect, Queue, Random, Schedule, SubscriptionRef } from "effect"
+import { Leases } from "../kube/kinds.ts"
+import { KubeApi, type KubeApiError } from "../kube/KubeApi.ts"
+import { type Node, Nodes, type NodeStatus } from "../kube/Node.ts"
+import { desiredNode, newNode, nodePatch, owns } from "../node/desiredNode.ts"
+import { leaseNamespace, nodeLease, renewal, renewJitter, renewMillis } from "../node/lease.ts"
+import { type DeviceState, differs, nodeStatus, statusPatch } from "../node/nodeStatus.ts"
+import type { DeviceContext } from "./DeviceContext.ts"
+import { NodeIndex } from "./NodeIndex.ts"
+import { OperatorIdentity } from "./OperatorIdentity.ts"
+import { OperatorSettings } from "./OperatorSettings.ts"
+
+/** A status that says the same is written again after this long, give or take half (a kubelet's 5 minutes). */
+const heartbeatMillis = 5 * 60_000
+
+const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")]).pipe(Schedule.jittered)
+
+export interface NodeKeeper {
+  /** Something the Node shows may have changed. */
+  readonly look: () => void
+  /** The Node, once it is there and ours. */
+  readonly node: () => Node | undefined
+}
+
+export const keepNode = Effect.fnUntraced(function*(
+  context: DeviceContext,
+  options: {
+    readonly connected: () => boolean
+    /** Tells whether a Node of this name belongs to somebody else. */
+    readonly conflict: (sentence: string | undefined) => Effect.Effect<void>
+  }
+) {
+  const api = yield* KubeApi
+  const index = yield* NodeIndex
+  const identity = yield* OperatorIdentity
+  const settings = yield* OperatorSettings
+  const bell = yield* Queue.sliding<void>(1)
+  const look = () => void Queue.offerUnsafe(bell, undefined)
+  const at = { name: context.name }
+  const leaseAt = { name: context.name, namespace: leaseNamespace }
+
+  let writtenAt = 0
+  let nextHeartbeat = 0
+  let ours: Node | undefined
+
+  const state = Effect.gen(function*(): Effect.fn.Return<DeviceState> {
+    return {
+      report: yield* SubscriptionRef.get(context.nodeReport),
+      connected: options.connected(),
+      disconnectReason: (yield* SubscriptionRef.get(context.nodeReport)) === undefined ? "NeverConnected" : "LinkDown",
+      version: identity.version,
+      kubelet: settings.kubelet
+    }
+  })
+
+  const find = Effect.gen(function*() {
+    const known = index.get(context.name)
+    if (known !== undefined) return known
+    return yield* api.get(Nodes, at).pipe(
+      Effect.map((node): Node | undefined => node),
+      Effect.catch((error) => error.reason === "NotFound" ? Effect.undefined : Effect.fail(error))
+    )
+  })
+
+  const writeStatus = Effect.fnUntraced(function*(node: Node, status: NodeStatus, now: number) {
+    const written = yield* api.patch(Nodes, { ...at, subresource: "status" }, {
+      type: "strategic",
+      body: statusPatch(status)
+    })
+    index.learn(written)
+    ours = written
+    writtenAt = now
+    nextHeartbeat = now + heartbeatMillis * (0.5 + (yield* Random.next))
+    return node
+  })
+
+  /** One look at the Node as it is; each write only where something differs. */
+  const step = Effect.gen(function*(): Effect.fn.Return<void, KubeApiError> {
+    const device = yield* SubscriptionRef.get(context.device)
+    const now = yield* Clock.currentTimeMillis
+    const seen = yield* state
+    const desired = desiredNode(device, seen.report?.host, {
+      installation: identity.installation,
+      connected: seen.connected
+    })
+    const found = yield* find
+    if (found === undefined) {
+      const status = nodeStatus(device, seen, undefined, now)
+      ours = yield* api.create(Nodes, newNode(device, desired, status))
+      index.learn(ours)
+      writtenAt = now
+      nextHeartbeat = now + heartbeatMillis * (0.5 + (yield* Random.next))
+      yield* options.conflict(undefined)
+      return
+    }
+    if (!owns(found, device, identity.installation)) {
+      ours = undefined
+      return yield* options.conflict(
+        `Node ${context.name} exists and is not of this EdgeDevice: rename the EdgeDevice, or remove that Node`
+      )
+    }
+    yield* options.conflict(undefined)
+    ours = found
+    const patch = nodePatch(found, desired)
+    if (patch !== undefined) {
+      ours = yield* api.patch(Nodes, at, { type: "merge", body: patch })
+      index.learn(ours)
+    }
+    const status = nodeStatus(device, seen, ours.status, now)
+    if (differs(ours, status) || now >= nextHeartbeat || writtenAt === 0) yield* writeStatus(ours, status, now)
+  })
+
+  const patiently = <A>(work: Effect.Effect<A, KubeApiError>) =>
+    work.pipe(
+      Effect.tapError((error) =>
+        error.reason === "Conflict" || error.reason === "AlreadyExists"
+          ? Effect.void
+          : Effect.logWarning(`Node ${context.name}: ${error.message}`)
+      ),
+      Effect.retry({ schedule: again })
+    )
+
+  const renew = Effect.gen(function*(): Effect.fn.Return<void, KubeApiError> {
+    if (ours === undefined) return
+    const now = yield* Clock.currentTimeMillis
+    const uid = ours.metadata.uid ?? ""
+    yield* api.patch(Leases, leaseAt, { type: "merge", body: renewal(now) }).pipe(
+      Effect.catch((error) =>
+        error.reason === "NotFound"
+          ? api.create(Leases, nodeLease({ name: context.name, uid }, now))
+          : Effect.fail(error)
+      )
+    )
+  })
+
+  yield* index.synced
+  yield* index.follow(context.name, look)
+  yield* Effect.forever(Effect.gen(function*() {
+    yield* Effect.orDie(patiently(step))
+    const now = yield* Clock.currentTimeMillis
+    yield* Effect.timeoutOption(Queue.take(bell), Duration.millis(Math.max(1000, nextHeartbeat - now)))
+  })).pipe(Effect.forkScoped)
+  yield* Effect.forever(Effect.gen(function*() {
+    // The first Lease comes with the Node; until then there is nothing to renew.
+    if (ours === undefined) return yield* Effect.sleep("250 millis")
+    yield* Effect.orDie(patiently(renew))
+    yield* Effect.sleep(renewMillis * (1 - renewJitter * (yield* Random.next)))
+  })).pipe(Effect.forkScoped)
+
+  return { look, node: () => ours } satisfies NodeKeeper
+})

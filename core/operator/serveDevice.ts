@@ -1,0 +1,327 @@
+/** Everything one EdgeDevice needs for as long as it exists: its Node, its pods, its status, its session, its farewell. */
+import { Clock, Deferred, Duration, Effect, FiberHandle, Queue, Schedule, SubscriptionRef } from "effect"
+import { decodeEdgeDevice } from "../device/decodeEdgeDevice.ts"
+import { type EdgeDevice, type EdgeDeviceObject, EdgeDevices } from "../device/EdgeDevice.ts"
+import { KubeApi } from "../kube/KubeApi.ts"
+import { Pods } from "../kube/Pod.ts"
+import { timestamp } from "../kube/time.ts"
+import type { DeviceHello } from "../link/Hello.ts"
+import type { Handlers, Session } from "../link/Session.ts"
+import { keepTolerations } from "../node/keepTolerations.ts"
+import type { ResolveSettings } from "../pod/resolve/Resolution.ts"
+import { decodeEvent, type Event, type NodeReport } from "../wire/Event.ts"
+import { encodeReply, failureOf, type Reply } from "../wire/Reply.ts"
+import type { DeviceContext } from "./DeviceContext.ts"
+import { devicePods, releaseOrphansAnnotation } from "./devicePods.ts"
+import { DeviceRegistry } from "./DeviceRegistry.ts"
+import { type ConditionDraft, saysTheSame, withConditions } from "./deviceStatus.ts"
+import { disconnectedPods } from "./disconnectedPods.ts"
+import { EventRecorder } from "./EventRecorder.ts"
+import { farewell, finalizer } from "./farewell.ts"
+import { keepNode } from "./keepNode.ts"
+import { OperatorIdentity } from "./OperatorIdentity.ts"
+import { OperatorSettings } from "./OperatorSettings.ts"
+import { PodIndex } from "./PodIndex.ts"
+import { Revocations } from "./Revocations.ts"
+
+export interface ServedDevice {
+  readonly context: DeviceContext
+  /** The object changed. */
+  readonly update: (object: EdgeDeviceObject) => Effect.Effect<void>
+  /** The device linked: what is to be done with what it says. */
+  readonly attach: (session: Session, hello: DeviceHello) => Effect.Effect<Handlers>
+}
+
+const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")]).pipe(Schedule.jittered)
+
+/** `last contact` is for people: it is written with the next change, and at least this often. */
+const contactMillis = 5 * 60_000
+
+/** The device is served until the scope closes; completes `gone` once a deleted EdgeDevice has been taken leave of. */
+export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: Deferred.Deferred<void>) {
+  const api = yield* KubeApi
+  const registry = yield* DeviceRegistry
+  const identity = yield* OperatorIdentity
+  const settings = yield* OperatorSettings
+  const events = yield* EventRecorder
+  const index = yield* PodIndex
+  const services = yield* Effect.context<
+    KubeApi | DeviceRegistry | OperatorIdentity | Revocations | PodIndex
+  >()
+
+  const device = yield* SubscriptionRef.make(first)
+  const session = yield* SubscriptionRef.make<Session | undefined>(undefined)
+  const nodeReport = yield* SubscriptionRef.make<NodeReport | undefined>(undefined)
+  let clockOffset = 0
+  let nameConflict: string | undefined
+  let agentVersion: string | undefined
+  let method: string | undefined
+  let annotationsSeen: Readonly<Record<string, string>> = {}
+  let deleting = false
+
+  const context: DeviceContext = {
+    key: `${first.namespace}/${first.name}`,
+    namespace: first.namespace,
+    name: first.name,
+    uid: first.uid,
+    device,
+    session,
+    nodeReport,
+    clockOffset: () => clockOffset
+  }
+
+  const resolveSettings = (): ResolveSettings => {
+    const { spec } = SubscriptionRef.getUnsafe(device)
+    const host = SubscriptionRef.getUnsafe(nodeReport)?.host
+    return {
+      nodeName: context.name,
+      operatingSystem: host?.operatingSystem ?? "linux",
+      allowServiceAccountTokens: spec.credentials.allowServiceAccountTokens,
+      clusterDomain: settings.clusterDomain,
+      clusterDns: settings.clusterDns,
+      dns: spec.pod.dns,
+      allocatable: {
+        cpuMillis: host?.cpuMillis ?? 0,
+        memoryBytes: host?.memoryBytes ?? 0,
+        storageBytes: host?.storageBytes ?? 0
+      }
+    }
+  }
+
+  const statusBell = yield* Queue.sliding<void>(1)
+  const connected = () => SubscriptionRef.getUnsafe(session) !== undefined
+
+  const node = yield* keepNode(context, {
+    connected,
+    conflict: (sentence) =>
+      Effect.suspend(() => {
+        if (nameConflict === sentence) return Effect.void
+        nameConflict = sentence
+        return Effect.asVoid(Queue.offer(statusBell, undefined))
+      })
+  })
+  const pods = yield* devicePods(context, {
+    resolveSettings,
+    mayReleaseOrphans: () => annotationsSeen[releaseOrphansAnnotation] !== undefined
+  })
+  const away = yield* disconnectedPods(context, { connected, reported: pods.reported })
+
+  const writeStatus = Effect.gen(function*() {
+    const { generation, status: { link } } = yield* SubscriptionRef.get(device)
+    const now = yield* Clock.currentTimeMillis
+    const linked = connected()
+    const ready = linked && nameConflict === undefined
+    const drafts: ReadonlyArray<ConditionDraft> = [
+      { type: "Invalid", status: "False", reason: "Understood", message: "" },
+      nameConflict === undefined
+        ? { type: "NameConflict", status: "False", reason: "NoConflict", message: "" }
+        : { type: "NameConflict", status: "True", reason: "NodeOfAnother", message: nameConflict },
+      linked
+        ? { type: "Connected", status: "True", reason: "Connected", message: "the device is connected" }
+        : { type: "Connected", status: "False", reason: "LinkDown", message: "the device is not connected" },
+      ready
+        ? { type: "Ready", status: "True", reason: "Ready", message: "" }
+        : { type: "Ready", status: "False", reason: linked ? "NameConflict" : "LinkDown", message: nameConflict ?? "" },
+      ...(link?.publicKey === undefined && !linked ? [] : [
+        { type: "Enrolled", status: "True", reason: "Enrolled", message: "the device's key is known" } as const
+      ])
+    ]
+    yield* registry.swapStatus({ key: context.key, uid: context.uid }, (before) => {
+      const { connectivity: _, ...rest } = before
+      const after = {
+        ...rest,
+        observedGeneration: generation,
+        conditions: withConditions(before.conditions ?? [], drafts, { now, generation }),
+        ...(identity.hostNode === "" ? {} : { hostNode: identity.hostNode }),
+        ...(linked && method !== undefined ? { connectivity: { method } } : {}),
+        ...(linked || before.lastContact === undefined ? (linked ? { lastContact: timestamp(now) } : {}) : {}),
+        ...(agentVersion === undefined ? {} : { agentVersion })
+      }
+      return saysTheSame(before, after) ? undefined : after
+    })
+  })
+  yield* Effect.forever(Effect.gen(function*() {
+    yield* writeStatus.pipe(
+      Effect.tapError((error) => Effect.logDebug(`status of EdgeDevice ${context.key}: ${error.message}`)),
+      Effect.retry({ schedule: again, while: (error) => error.reason !== "NotFound" }),
+      // The object is gone: there is no status any more.
+      Effect.catch(() => Effect.void)
+    )
+    yield* Effect.timeoutOption(Queue.take(statusBell), Duration.millis(contactMillis))
+  })).pipe(Effect.forkScoped)
+
+  const lookAgain = Effect.suspend(() => {
+    node.look()
+    return Effect.asVoid(Queue.offer(statusBell, undefined))
+  })
+
+  // Pods bound here are not to be evicted while the device, or aranya, is away.
+  const tolerate = Effect.fnUntraced(function*(uid: string) {
+    const pod = index.byUid(uid)
+    const patch = pod === undefined || pod.metadata.deletionTimestamp !== undefined ? undefined : keepTolerations(pod)
+    if (pod === undefined || patch === undefined) return
+    yield* api.patch(Pods, { namespace: pod.metadata.namespace, name: pod.metadata.name ?? "" }, {
+      type: "json",
+      body: patch
+    }).pipe(
+      Effect.tap((patched) => Effect.sync(() => index.learn(patched))),
+      Effect.catch((error) => Effect.logDebug(`tolerations of pod ${pod.metadata.name}: ${error.message}`))
+    )
+  })
+
+  const obey = Effect.fnUntraced(function*(event: Event): Effect.fn.Return<Reply> {
+    switch (event._tag) {
+      case "NodeReport": {
+        clockOffset = (yield* Clock.currentTimeMillis) - event.report.at
+        agentVersion = event.report.agentVersion
+        yield* SubscriptionRef.set(nodeReport, event.report)
+        yield* lookAgain
+        pods.lookAtAll()
+        return { _tag: "Done" }
+      }
+      case "PodReport":
+        return yield* pods.take(event.report).pipe(
+          Effect.tap(() => tolerate(event.report.uid)),
+          Effect.as<Reply>({ _tag: "Done" }),
+          Effect.catch((error) =>
+            Effect.succeed<Reply>({
+              _tag: "Failure",
+              // What the API finds invalid will be invalid again; the rest is worth another try.
+              code: error.reason === "Invalid" || error.reason === "BadRequest" ? "Invalid" : "Unavailable",
+              detail: error.message
+            })
+          )
+        )
+      case "PodEvents":
+        yield* pods.takeEvents(event.events)
+        return { _tag: "Done" }
+    }
+  })
+
+  const handlers: Handlers = {
+    onRequest: Effect.fnUntraced(function*(message) {
+      const reply = yield* decodeEvent(message).pipe(
+        Effect.flatMap(obey),
+        Effect.catch((error) => Effect.succeed(failureOf(error)))
+      )
+      return yield* Effect.orDie(encodeReply(reply))
+    }),
+    // A device opens no streams of its own.
+    onOpen: (_, channel) => channel.fail("the operator serves no streams")
+  }
+
+  const life = yield* FiberHandle.make()
+  const attach = Effect.fnUntraced(function*(linked: Session, hello: DeviceHello) {
+    method = hello.method
+    agentVersion = hello.agentVersion
+    yield* FiberHandle.run(
+      life,
+      Effect.gen(function*() {
+        yield* SubscriptionRef.set(session, linked)
+        yield* Effect.logInfo(`device ${context.key} is connected by ${hello.method}`)
+        yield* lookAgain
+        yield* away.back
+        yield* pods.attach(linked, hello.digest).pipe(
+          Effect.retry({
+            schedule: again,
+            while: (error) => error.reason !== "SessionLost" && error.reason !== "Closed"
+          }),
+          Effect.catch((error) => Effect.logDebug(`device ${context.key}: ${error.message}`))
+        )
+        const why = yield* linked.closed
+        yield* Effect.logInfo(`device ${context.key} is disconnected: ${why}`)
+      }).pipe(
+        Effect.ensuring(Effect.gen(function*() {
+          if ((yield* SubscriptionRef.get(session)) === linked) yield* SubscriptionRef.set(session, undefined)
+          yield* lookAgain
+          yield* away.left
+        }))
+      )
+    )
+    return handlers
+  })
+
+  const update = Effect.fnUntraced(function*(object: EdgeDeviceObject) {
+    if (object.metadata.deletionTimestamp !== undefined) {
+      if (deleting) return
+      deleting = true
+      yield* Effect.forkDetach(
+        farewell(context).pipe(
+          Effect.ensuring(Deferred.succeed(gone, undefined)),
+          Effect.provideContext(services)
+        )
+      )
+      return
+    }
+    const released = annotationsSeen[releaseOrphansAnnotation] === undefined
+    annotationsSeen = object.metadata.annotations ?? {}
+    if (released && annotationsSeen[releaseOrphansAnnotation] !== undefined) yield* pods.releaseOrphans
+    const decoded = yield* Effect.result(decodeEdgeDevice(object))
+    if (decoded._tag === "Failure") {
+      return yield* Effect.provideContext(rejectSpec(object, decoded.failure.message), services)
+    }
+    const before = yield* SubscriptionRef.get(device)
+    yield* SubscriptionRef.set(device, decoded.success)
+    if (before.generation === decoded.success.generation) return
+    for (const warning of decoded.success.warnings) {
+      yield* events.record({
+        about: reference(object),
+        type: "Warning",
+        reason: "OlderSpelling",
+        message: warning
+      })
+    }
+    yield* lookAgain
+    pods.lookAtAll()
+  })
+
+  if (!(registry.get(context.key)?.metadata.finalizers ?? []).includes(finalizer)) {
+    yield* addFinalizer(context.key).pipe(
+      Effect.retry({ schedule: again, while: (error) => error.reason !== "NotFound" }),
+      Effect.catch(() => Effect.void)
+    )
+  }
+  return { context, update, attach } satisfies ServedDevice
+})
+
+const reference = (object: EdgeDeviceObject) => ({
+  apiVersion: "aranya.arhat.dev/v1alpha1",
+  kind: "EdgeDevice",
+  namespace: object.metadata.namespace ?? "",
+  name: object.metadata.name ?? "",
+  uid: object.metadata.uid ?? ""
+})
+
+/** An EdgeDevice that cannot be understood: the sentences go to its status; what was there before goes on as it was. */
+export const rejectSpec = Effect.fnUntraced(function*(object: EdgeDeviceObject, sentences: string) {
+  const registry = yield* DeviceRegistry
+  const { generation = 0, name = "", namespace = "", uid = "" } = object.metadata
+  const now = yield* Clock.currentTimeMillis
+  yield* registry.swapStatus({ key: `${namespace}/${name}`, uid }, (before) => {
+    const after = {
+      ...before,
+      observedGeneration: generation,
+      conditions: withConditions(before.conditions ?? [], [
+        { type: "Invalid", status: "True", reason: "SpecInvalid", message: sentences }
+      ], { now, generation })
+    }
+    return saysTheSame(before, after) ? undefined : after
+  }).pipe(
+    Effect.retry({ schedule: again, times: 5, while: (error) => error.retryable }),
+    Effect.catch((error) =>
+      Effect.logWarning(`EdgeDevice ${namespace}/${name} is invalid (${sentences}); its status: ${error.message}`)
+    )
+  )
+})
+
+const addFinalizer = Effect.fnUntraced(function*(key: string) {
+  const api = yield* KubeApi
+  const [namespace, name] = key.split("/") as [string, string]
+  const object = yield* api.get(EdgeDevices, { namespace, name })
+  const finalizers = object.metadata.finalizers ?? []
+  if (object.metadata.deletionTimestamp !== undefined || finalizers.includes(finalizer)) return
+  yield* api.patch(EdgeDevices, { namespace, name }, {
+    type: "merge",
+    body: { metadata: { resourceVersion: object.metadata.resourceVersion, finalizers: [...finalizers, finalizer] } }
+  })
+})
