@@ -1,0 +1,60 @@
+import { assert, describe, it } from "@effect/vitest"
+import { continueLineage } from "../../../core/operator/lineage.ts"
+
+const now = { issued: "next", holder: "me", publicKey: "key", readmit: false }
+const link = {
+  holder: "me",
+  epoch: 4,
+  publicKey: "key",
+  lineageHash: "newest",
+  previousLineageHash: "before",
+  journalId: "j1"
+}
+const hello = { epoch: 4, journalId: "j1" }
+
+const verdict = (shown: string, over: Partial<typeof link> = {}, options: Partial<typeof now> = {}, said = hello) =>
+  continueLineage({ ...link, ...over }, said, { ...now, ...options, shown })
+
+const linkOf = (decided: ReturnType<typeof verdict>) => decided._tag === "Continue" ? decided.link : undefined
+
+describe("the lineage of a device", () => {
+  it("begins with the first device that proves its key", () => {
+    const first = continueLineage({}, { epoch: 0, journalId: "j1" }, { ...now, shown: "" })
+    assert.deepStrictEqual(linkOf(first), {
+      holder: "me",
+      epoch: 1,
+      publicKey: "key",
+      lineageHash: "next",
+      journalId: "j1"
+    })
+  })
+
+  it("goes on with the newest token, which stays valid until the next one is used", () => {
+    assert.deepInclude(linkOf(verdict("newest")), { lineageHash: "next", previousLineageHash: "newest" })
+  })
+
+  it("goes on with the token before, where the newest never reached the device's disk", () => {
+    assert.deepInclude(linkOf(verdict("before")), { lineageHash: "next", previousLineageHash: "before" })
+  })
+
+  it("refuses anything older, and a device that shows nothing: they are copies", () => {
+    assert.strictEqual(verdict("ancient")._tag, "Duplicate")
+    assert.strictEqual(verdict("")._tag, "Duplicate")
+  })
+
+  it("lets the first device try again when its first token never arrived", () => {
+    const { previousLineageHash: _, ...once } = link
+    assert.strictEqual(continueLineage(once, hello, { ...now, shown: "" })._tag, "Continue")
+    assert.strictEqual(continueLineage(once, { ...hello, journalId: "j2" }, { ...now, shown: "" })._tag, "Duplicate")
+  })
+
+  it("lets a restored device in when its owner says so", () => {
+    assert.strictEqual(linkOf(verdict("ancient", {}, { readmit: true }))?.lineageHash, "next")
+  })
+
+  it("keeps its epoch with the same holder, grows with another, and passes whatever the device has seen", () => {
+    assert.strictEqual(linkOf(verdict("newest"))?.epoch, 4)
+    assert.strictEqual(linkOf(verdict("newest", { holder: "other" }))?.epoch, 5)
+    assert.strictEqual(linkOf(verdict("newest", {}, {}, { ...hello, epoch: 9 }))?.epoch, 10)
+  })
+})
