@@ -14,6 +14,10 @@ export class InOrder {
     this.maxBytes = maxBytes
   }
 
+  get gap(): boolean {
+    return this.held.size > 0
+  }
+
   /** The lowest sequence held beyond the gap, or 0. */
   get beyond(): number {
     let lowest = 0

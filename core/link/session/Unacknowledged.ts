@@ -59,15 +59,14 @@ export class Unacknowledged {
     this.cursor = this.start
   }
 
-  /** Marks what lies in a gap the peer reported, unless it left so recently that it may still arrive. */
-  missing(after: number, before: number, leftBefore: number): ReadonlyArray<Sent> {
+  /** What lies in a gap the peer reported, without what left so recently that it may still arrive. */
+  leftBefore(after: number, before: number, time: number): ReadonlyArray<Sent> {
     const found: Array<Sent> = []
     for (let index = this.start; index < this.entries.length; index++) {
       const sent = this.entries[index]
       if (sent === undefined || sent.sequence >= before) break
-      if (sent.sequence > after && sent.departure !== undefined && sent.departure.at < leftBefore) found.push(sent)
+      if (sent.sequence > after && sent.departure !== undefined && sent.departure.at < time) found.push(sent)
     }
-    for (const sent of found) this.again(sent)
     return found
   }
 

@@ -1,0 +1,299 @@
+/**
+ * One session as a state machine: packets in, packets out, all steps synchronous, time told by the caller in monotonic
+ * milliseconds. It knows nothing of connections; `carry` gives it one, `Streams` does what segments ask for.
+ */
+import { create } from "@bufbuild/protobuf"
+import { type Packet, PacketSchema, Priority, type Segment } from "../../gen/aranya/link/v1/link_pb.ts"
+import { toNumber } from "../frames.ts"
+import type { LinkLimits } from "../LinkLimits.ts"
+import type { LinkTimings } from "../LinkTimings.ts"
+import { AckRate } from "./AckRate.ts"
+import { InOrder } from "./InOrder.ts"
+import type { LinkStream } from "./LinkStream.ts"
+import { Outbox } from "./Outbox.ts"
+import { Signal } from "./Signal.ts"
+import { type Sent, Unacknowledged } from "./Unacknowledged.ts"
+
+export type Side = "device" | "operator"
+
+/** An acknowledgement leaves at once after so many bytes, so that the peer's window keeps moving. */
+const acknowledgeAfter = 8 * 1024
+const leastChunk = 4 * 1024
+/** A gap younger than this may be mere reordering. */
+const reorderMillis = 30
+
+/** What a conversation hands in-order segments and its end to. */
+export interface Listener {
+  readonly segment: (segment: Segment, now: number) => string | undefined
+  readonly leaving: (stream: LinkStream) => void
+  readonly ended: (why: string, ours: boolean) => void
+}
+
+export class Conversation {
+  readonly side: Side
+  readonly timings: LinkTimings
+  readonly limits: LinkLimits
+  readonly outbox = new Outbox()
+  /** Notified when there may be something to send, or the connection shall go. */
+  readonly stirred = new Signal()
+  listener: Listener | undefined
+  /** Which connection carries it; counts up, so that an old one knows that it was replaced. */
+  carrier = 0
+  carried = false
+  over: { readonly why: string; readonly ours: boolean } | undefined
+  /** Set when this side wants to end it: the farewell to send. */
+  farewell: string | undefined
+  rate: AckRate
+
+  private readonly unacknowledged = new Unacknowledged()
+  private readonly inOrder: InOrder
+  private nextSequence = 1
+  private acknowledged = 0
+  private commandsUnderWay = 0
+  private othersUnderWay = 0
+  private progressAt = 0
+  private resends = 0
+  private heardAt = 0
+  private askedAt: number | undefined
+  private ackAt: number | undefined
+  private unackedBytes = 0
+  private depth = 0
+  private readonly later: Array<() => void> = []
+
+  constructor(side: Side, timings: LinkTimings, limits: LinkLimits) {
+    this.side = side
+    this.timings = timings
+    this.limits = limits
+    this.rate = new AckRate(timings.queueMillis, limits.inFlight)
+    this.inOrder = new InOrder(limits.heldSegments, limits.heldBytes)
+  }
+
+  /** Every sequence of the peer up to this one was received. */
+  get received(): number {
+    return this.inOrder.received
+  }
+
+  /** Bytes per millisecond as measured on this connection, 0 while unknown. */
+  get measuredRate(): number {
+    return this.rate.rate
+  }
+
+  /**
+   * Runs one step. Fibers woken by it run on this stack, so they are woken only after the outermost step is complete.
+   */
+  step<A>(change: () => A): A {
+    this.depth += 1
+    try {
+      return change()
+    } finally {
+      this.depth -= 1
+      if (this.depth === 0) {
+        this.later.push(() => this.stirred.notify())
+        for (let wake = this.later.shift(); wake !== undefined; wake = this.later.shift()) wake()
+      }
+    }
+  }
+
+  wake(signal: Signal): void {
+    this.later.push(() => signal.notify())
+  }
+
+  afterwards(action: () => void): void {
+    this.later.push(action)
+  }
+
+  /** A new connection carries it: what the peer did not receive goes out again. */
+  attach(now: number, peerReceived: number): number {
+    this.carrier += 1
+    this.carried = true
+    this.rate = new AckRate(this.timings.queueMillis, this.limits.inFlight)
+    this.heardAt = now
+    this.progressAt = now
+    this.askedAt = undefined
+    this.resends = 0
+    // The peer learns at once that it was heard.
+    this.ackAt = now
+    this.acknowledge(peerReceived, now)
+    this.unacknowledged.allAgain()
+    this.commandsUnderWay = 0
+    this.othersUnderWay = 0
+    return this.carrier
+  }
+
+  detach(carrier: number): void {
+    if (this.carrier === carrier) this.carried = false
+  }
+
+  end(why: string, ours: boolean): void {
+    if (this.over !== undefined) return
+    this.over = { why, ours }
+    this.listener?.ended(why, ours)
+  }
+
+  packet(packet: Packet, now: number): void {
+    this.heardAt = now
+    this.askedAt = undefined
+    if (packet.beat || packet.welcome !== undefined) this.ackAt = now
+    const ack = toNumber(packet.ack)
+    const held = toNumber(packet.held)
+    const first = toNumber(packet.sequence)
+    if (ack === undefined || held === undefined || first === undefined || ack >= this.nextSequence) {
+      return this.end("the peer broke the protocol: numbers out of range", true)
+    }
+    this.acknowledge(ack, now)
+    if (held > ack) this.missing(ack, held, now)
+    if (packet.segments.length > 0) this.segments(first, packet.segments, now)
+    if (packet.closed !== undefined) this.end(`the peer ended it: ${packet.closed.why}`, false)
+  }
+
+  private segments(first: number, segments: ReadonlyArray<Segment>, now: number): void {
+    if (first === 0) return this.end("the peer broke the protocol: segments without sequence", true)
+    let again = false
+    for (const [index, segment] of segments.entries()) {
+      if (!this.inOrder.offer(first + index, segment)) again = true
+      this.unackedBytes += segment.data.length
+    }
+    for (let next = this.inOrder.take(); next !== undefined; next = this.inOrder.take()) {
+      const violation = this.listener?.segment(next, now)
+      if (violation !== undefined) return this.end(`the peer broke the protocol: ${violation}`, true)
+    }
+    const urgent = again || this.inOrder.gap || this.unackedBytes >= acknowledgeAfter
+    this.ackAt = Math.min(this.ackAt ?? Infinity, urgent ? now : now + this.timings.ackDelayMillis)
+  }
+
+  private acknowledge(upTo: number, now: number): void {
+    if (upTo <= this.acknowledged) return
+    this.acknowledged = upTo
+    this.progressAt = now
+    this.resends = 0
+    let bytes = 0
+    let newest: Sent | undefined
+    for (const sent of this.unacknowledged.acknowledge(upTo)) {
+      bytes += sent.bytes
+      this.land(sent)
+      newest = sent
+    }
+    this.rate.arrive(now, bytes, newest?.times === 1 ? newest.departure : undefined)
+  }
+
+  private missing(after: number, before: number, now: number): void {
+    const leftBefore = now - Math.max(reorderMillis, 1.25 * (this.rate.roundTrip ?? 0))
+    for (const sent of this.unacknowledged.leftBefore(after, before, leftBefore)) this.again(sent)
+  }
+
+  private again(sent: Sent): void {
+    this.land(sent)
+    this.unacknowledged.again(sent)
+  }
+
+  private depart(sent: Sent, now: number): void {
+    sent.departure = this.rate.depart(now, this.commandsUnderWay + this.othersUnderWay)
+    sent.times += 1
+    if (sent.command) this.commandsUnderWay += sent.bytes
+    else this.othersUnderWay += sent.bytes
+  }
+
+  private land(sent: Sent): void {
+    if (sent.departure === undefined) return
+    if (sent.command) this.commandsUnderWay -= sent.bytes
+    else this.othersUnderWay -= sent.bytes
+  }
+
+  /** The next packet to send, with at most `plain` bytes; undefined while there is nothing to say. */
+  next(now: number, plain: number): Packet | undefined {
+    if (this.farewell !== undefined) {
+      const why = this.farewell
+      this.end(why, true)
+      return create(PacketSchema, { ack: BigInt(this.received), closed: { why } })
+    }
+    const oldest = this.unacknowledged.oldest
+    if (oldest?.departure !== undefined && now >= this.resendAt(oldest)) {
+      this.resends += 1
+      this.again(oldest)
+    }
+    const packet = this.resend(plain, now) ?? this.fresh(plain, now)
+    if (packet !== undefined) return this.stamp(packet)
+    if (this.side === "device" && now >= this.askAt) {
+      this.askedAt = now
+      return this.stamp(create(PacketSchema, { beat: true }))
+    }
+    return this.ackAt !== undefined && now >= this.ackAt ? this.stamp(create(PacketSchema)) : undefined
+  }
+
+  private stamp(packet: Packet): Packet {
+    packet.ack = BigInt(this.received)
+    packet.held = BigInt(this.inOrder.beyond)
+    this.ackAt = undefined
+    this.unackedBytes = 0
+    return packet
+  }
+
+  private resend(plain: number, now: number): Packet | undefined {
+    const first = this.unacknowledged.due()
+    if (first === undefined) return undefined
+    const room = this.rate.window - this.commandsUnderWay - this.othersUnderWay
+    if (room <= 0) return undefined
+    const segments: Array<Segment> = []
+    let left = Math.min(plain, room)
+    let expected = first.sequence
+    for (let sent: Sent | undefined = first; sent?.sequence === expected; sent = this.unacknowledged.due()) {
+      if (segments.length > 0 && sent.bytes > left) break
+      segments.push(sent.segment)
+      this.depart(sent, now)
+      left -= sent.bytes
+      expected += 1
+    }
+    return create(PacketSchema, { sequence: BigInt(first.sequence), segments })
+  }
+
+  private fresh(plain: number, now: number): Packet | undefined {
+    // What is to be sent again comes first: nothing newer could be acted on before it.
+    if (this.unacknowledged.due() !== undefined) return undefined
+    const window = this.rate.window
+    const chunk = Math.max(leastChunk, Math.floor(window / 4))
+    const filled = this.outbox.fill({
+      packet: plain,
+      chunk,
+      commands: this.limits.commandsInFlight - this.commandsUnderWay,
+      others: window - this.othersUnderWay
+    }, (stream) => this.listener?.leaving(stream))
+    if (filled.length === 0) return undefined
+    const sequence = this.nextSequence
+    for (const { bytes, priority, segment } of filled) {
+      const command = priority === Priority.COMMAND
+      const sent = { sequence: this.nextSequence++, segment, bytes, command, departure: undefined, times: 0 }
+      this.unacknowledged.add(sent)
+      this.depart(sent, now)
+    }
+    return create(PacketSchema, { sequence: BigInt(sequence), segments: filled.map(({ segment }) => segment) })
+  }
+
+  private get askAt(): number {
+    const { beatMillis } = this.timings
+    // Repeated a few times before the limit, for transports that lose frames.
+    return this.askedAt === undefined ? this.heardAt + beatMillis : this.askedAt + beatMillis / 8
+  }
+
+  private resendAt(oldest: Sent): number {
+    const { resendFirstMillis, resendMostMillis } = this.timings
+    const patience = Math.max(resendFirstMillis, this.rate.patience + this.timings.ackDelayMillis)
+    return Math.max(oldest.departure?.at ?? 0, this.progressAt) +
+      Math.min(resendMostMillis, patience * 2 ** Math.min(this.resends, 10))
+  }
+
+  /** Whether the peer was silent for too long. */
+  silent(now: number): boolean {
+    return now >= this.heardAt + 1.5 * this.timings.beatMillis
+  }
+
+  /** When `next` or `silent` may have something new to say although nothing happened. */
+  get deadline(): number {
+    const oldest = this.unacknowledged.oldest
+    return Math.min(
+      this.heardAt + 1.5 * this.timings.beatMillis,
+      this.ackAt ?? Infinity,
+      this.side === "device" ? this.askAt : Infinity,
+      oldest?.departure === undefined ? Infinity : this.resendAt(oldest)
+    )
+  }
+}

@@ -1,0 +1,161 @@
+/** One stream of a session, a channel or a request: what waits to be sent, what arrived, and what each side may still send. */
+import { create } from "@bufbuild/protobuf"
+import { ErrorCode, Kind, type Priority, type Segment, SegmentSchema } from "../../gen/aranya/link/v1/link_pb.ts"
+import type { LinkError } from "../Session.ts"
+import { Signal } from "./Signal.ts"
+
+/** Each message costs this much credit beyond its bytes, so that small ones cannot fill a memory either. */
+export const messageCost = 32
+
+export interface Message {
+  readonly data: Uint8Array
+  /** Length after inflating; 0 where the data is the message itself. */
+  readonly inflated: number
+}
+
+interface Outgoing extends Message {
+  readonly kind: Kind
+  sent: number
+}
+
+interface Partial {
+  readonly length: number
+  readonly inflated: number
+  /** Pieces until memory for the whole is granted; then everything is copied into place. */
+  pieces: Array<Uint8Array>
+  whole: Uint8Array | undefined
+  filled: number
+}
+
+export class LinkStream {
+  readonly kind: "channel" | "request"
+  /** Whether this side opened it. */
+  readonly ours: boolean
+  readonly priority: Priority
+  /** 0 until the first segment leaves. */
+  id = 0
+
+  readonly changed = new Signal()
+  /** Why nothing more can be sent, or undefined while it can. */
+  sendFailure: LinkError | undefined
+  /** How receiving ends once what arrived was read. */
+  receiveEnd: { readonly failure: LinkError | undefined } | undefined
+
+  // Sending
+  readonly queue: Array<Outgoing> = []
+  readonly tail: Array<Segment> = []
+  queuedBytes = 0
+  sentBytes = 0
+  credit: number
+  /** Whether it stands in the outbox. */
+  listed = false
+  /** What to do once queue and tail are empty. */
+  whenSent: (() => void) | undefined
+  /** Whether compressing has paid lately: messages left to skip before the next attempt, and how many to skip then. */
+  skip = 0
+  skipNext = 1
+
+  // Receiving
+  readonly arrived: Array<Message> = []
+  partial: Partial | undefined
+  window: number
+  reserved: number
+  extra = 0
+  received = 0
+  granted: number
+  consumed = 0
+  grantedAt = 0
+  giveUpWaiting: (() => void) | undefined
+
+  constructor(kind: "channel" | "request", ours: boolean, priority: Priority, window: number) {
+    this.kind = kind
+    this.ours = ours
+    this.priority = priority
+    this.window = window
+    this.reserved = window
+    this.credit = window
+    this.granted = window
+  }
+
+  push(kind: Kind, message: Message): void {
+    this.queue.push({ ...message, kind, sent: 0 })
+    this.queuedBytes += message.data.length
+  }
+
+  /** Whether the next segment could leave as far as this stream is concerned. */
+  get ready(): boolean {
+    const next = this.queue[0]
+    if (next === undefined) return this.tail.length > 0
+    return this.credit - this.sentBytes > (next.sent === 0 ? messageCost : 0)
+  }
+
+  get spent(): boolean {
+    return this.queue.length === 0 && this.tail.length === 0
+  }
+
+  /** The next segment, with at most `room` bytes of data. */
+  take(room: number): Segment | undefined {
+    const next = this.queue[0]
+    if (next === undefined) {
+      const last = this.tail.shift()
+      if (last !== undefined) last.stream = this.id
+      return last
+    }
+    const first = next.sent === 0
+    const credit = this.credit - this.sentBytes - (first ? messageCost : 0)
+    const left = next.data.length - next.sent
+    const size = Math.min(left, room, credit)
+    if (credit < 0 || (size <= 0 && left > 0)) return undefined
+    const more = size < left
+    const segment = create(SegmentSchema, {
+      stream: this.id,
+      kind: first ? next.kind : Kind.UNSPECIFIED,
+      data: next.data.subarray(next.sent, next.sent + size),
+      more
+    })
+    if (first) {
+      if (more) segment.length = next.data.length
+      segment.inflated = next.inflated
+      if (next.kind !== Kind.UNSPECIFIED) segment.priority = this.priority
+      this.sentBytes += messageCost
+    }
+    next.sent += size
+    this.sentBytes += size
+    this.queuedBytes -= size
+    if (!more) this.queue.shift()
+    return segment
+  }
+
+  /** Drops what was not sent. */
+  clear(): void {
+    this.queue.length = 0
+    this.tail.length = 0
+    this.queuedBytes = 0
+  }
+}
+
+export const endSegment = (): Segment => create(SegmentSchema, { kind: Kind.END })
+
+export const failSegment = (error: ErrorCode, detail: string): Segment =>
+  create(SegmentSchema, { kind: Kind.FAIL, error, detail: detail.length > 1024 ? `${detail.slice(0, 1023)}…` : detail })
+
+export const creditSegment = (stream: number, credit: number): Segment =>
+  create(SegmentSchema, { stream, kind: Kind.CREDIT, credit: BigInt(credit) })
+
+export const codes: { readonly [reason in LinkError["reason"]]: ErrorCode } = {
+  Refused: ErrorCode.REFUSED,
+  Overloaded: ErrorCode.OVERLOADED,
+  TooLarge: ErrorCode.TOO_LARGE,
+  Timeout: ErrorCode.TIMEOUT,
+  SessionLost: ErrorCode.REFUSED,
+  Closed: ErrorCode.CANCELLED
+}
+
+export const reasons: { readonly [code in ErrorCode]: LinkError["reason"] } = {
+  [ErrorCode.UNSPECIFIED]: "Closed",
+  [ErrorCode.REFUSED]: "Refused",
+  [ErrorCode.OVERLOADED]: "Overloaded",
+  [ErrorCode.TOO_LARGE]: "TooLarge",
+  [ErrorCode.TIMEOUT]: "Timeout",
+  [ErrorCode.CANCELLED]: "Closed"
+}
