@@ -1,5 +1,5 @@
 /** Keeps one device's Node: there, owned, labelled, its status true, its Lease renewed; whoever else's Node it is, untouched. */
-import { Clock, Duration, Effect, Queue, Random, Schedule, SubscriptionRef } from "effect"
+import { Clock, Duration, Effect, Latch, Queue, Random, Schedule, SubscriptionRef } from "effect"
 import { Leases } from "../kube/kinds.ts"
 import { KubeApi, type KubeApiError } from "../kube/KubeApi.ts"
 import { type Node, Nodes, type NodeStatus } from "../kube/Node.ts"
@@ -43,6 +43,8 @@ export const keepNode = Effect.fnUntraced(function*(
   let writtenAt = 0
   let nextHeartbeat = 0
   let ours: Node | undefined
+  /** Open while the Node is there and ours: only then is there a Lease to renew. */
+  const owned = yield* Latch.make()
 
   const state = Effect.gen(function*(): Effect.fn.Return<DeviceState> {
     return {
@@ -92,16 +94,19 @@ export const keepNode = Effect.fnUntraced(function*(
       writtenAt = now
       nextHeartbeat = now + heartbeatMillis * (0.5 + (yield* Random.next))
       yield* options.conflict(undefined)
+      yield* owned.open
       return
     }
     if (!owns(found, device, identity.installation)) {
       ours = undefined
+      yield* owned.close
       return yield* options.conflict(
         `Node ${context.name} exists and is not of this EdgeDevice: rename the EdgeDevice, or remove that Node`
       )
     }
     yield* options.conflict(undefined)
     ours = found
+    yield* owned.open
     const patch = nodePatch(found, desired)
     if (patch !== undefined) {
       ours = yield* api.patch(Nodes, at, { type: "merge", body: patch })
@@ -142,8 +147,7 @@ export const keepNode = Effect.fnUntraced(function*(
     yield* Effect.timeoutOption(Queue.take(bell), Duration.millis(Math.max(1000, nextHeartbeat - now)))
   })).pipe(Effect.forkScoped)
   yield* Effect.forever(Effect.gen(function*() {
-    // The first Lease comes with the Node; until then there is nothing to renew.
-    if (ours === undefined) return yield* Effect.sleep("250 millis")
+    yield* owned.await
     yield* Effect.orDie(patiently(renew))
     yield* Effect.sleep(renewMillis * (1 - renewJitter * (yield* Random.next)))
   })).pipe(Effect.forkScoped)
