@@ -1,0 +1,62 @@
+/** Virtual nodes in memory: pods with statuses, and logs that a test writes line by line; a diary tells what was asked of them. */
+import { Context, Effect, Layer, Stream } from "effect"
+import type { Pod } from "../../core/kube/Pod.ts"
+import { KubeletBackend } from "../../core/kubelet/KubeletBackend.ts"
+import type { RuntimeError } from "../../core/pod/ContainerRuntime.ts"
+import type { PodLogQuery, PodStreamError } from "../../core/pod/PodRuntime.ts"
+
+export type FakeLogs = (query: PodLogQuery) => Stream.Stream<Uint8Array, PodStreamError | RuntimeError>
+
+export class FakeKubeletBackend extends Context.Service<FakeKubeletBackend, {
+  readonly add: (node: string, pod: Pod) => Effect.Effect<void>
+  /** What every container logs from now on. */
+  readonly log: (logs: FakeLogs) => Effect.Effect<void>
+  readonly diary: Effect.Effect<ReadonlyArray<string>>
+}>()("test/FakeKubeletBackend") {
+  static readonly layer: Layer.Layer<FakeKubeletBackend | KubeletBackend> = Layer.unwrap(Effect.sync(() => {
+    const pods = new Map<string, { readonly node: string; readonly pod: Pod }>()
+    const diary: Array<string> = []
+    let logs: FakeLogs = () => Stream.empty
+    const on = (node: string) => [...pods.values()].filter((served) => served.node === node).map(({ pod }) => pod)
+
+    return Layer.merge(
+      Layer.succeed(
+        FakeKubeletBackend,
+        FakeKubeletBackend.of({
+          add: (node, pod) =>
+            Effect.sync(() => void pods.set(`${pod.metadata.namespace}/${pod.metadata.name}`, { node, pod })),
+          log: (next) => Effect.sync(() => void (logs = next)),
+          diary: Effect.sync(() => diary.slice())
+        })
+      ),
+      Layer.succeed(
+        KubeletBackend,
+        KubeletBackend.of({
+          pod: (namespace, name) => Effect.sync(() => pods.get(`${namespace}/${name}`)),
+          serves: (node) => Effect.sync(() => on(node).length > 0),
+          logs: (at, query) =>
+            Stream.suspend(() => {
+              diary.push(`logs of ${at.uid} on ${at.node}: ${JSON.stringify(query)}`)
+              return logs(query)
+            }).pipe(Stream.onExit((exit) => Effect.sync(() => void diary.push(`logs closed: ${exit._tag}`)))),
+          pods: (node) => Effect.sync(() => on(node)),
+          runningPods: () => Effect.succeed(undefined),
+          summary: (node) => Effect.succeed({ node: { nodeName: node }, pods: [] }),
+          resourceMetrics: (node) => Effect.succeed(`resource_scrape_error{node="${node}"} 0\n`),
+          configuration: () => Effect.succeed(undefined)
+        })
+      )
+    )
+  }))
+}
+
+/** A pod with one container, in the state given. */
+export const podWith = (name: string, state: object, more: object = {}): Pod => ({
+  metadata: { namespace: "shop", name, uid: `uid-${name}` },
+  spec: { containers: [{ name: "main" }] },
+  status: {
+    containerStatuses: [
+      { name: "main", image: "i", imageID: "", ready: true, restartCount: 0, state, ...more }
+    ]
+  }
+})
