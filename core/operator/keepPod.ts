@@ -6,6 +6,7 @@ import { Clock, Duration, Effect, Queue, Schedule, SubscriptionRef } from "effec
 import type { KubeApiError } from "../kube/KubeApi.ts"
 import type { Pod, PodStatus } from "../kube/Pod.ts"
 import { timestamp } from "../kube/time.ts"
+import type { Cryptography } from "../link/Cryptography.ts"
 import type { LinkError, Session } from "../link/Session.ts"
 import type { VolumeFile } from "../pod/PodAssignment.ts"
 import type { Notice, Resolution, ResolveSettings, Sources } from "../pod/resolve/Resolution.ts"
@@ -175,7 +176,7 @@ export const keepPod = Effect.fnUntraced(function*(
   })
 
   /** One look and one step. True when there is nothing left to keep. */
-  const step = Effect.gen(function*(): Effect.fn.Return<boolean, KubeApiError | LinkError> {
+  const step = Effect.gen(function*(): Effect.fn.Return<boolean, KubeApiError | LinkError, Cryptography> {
     const pod = index.byUid(uid)
     const session = yield* SubscriptionRef.get(context.session)
     const held = holdings.hashOf(uid) !== undefined

@@ -1,8 +1,8 @@
 /** The operator's key pair: made on the first start, kept in a Secret, the same for every replica and for ever. */
 import { Effect, Schedule } from "effect"
 import { Base64 } from "effect/encoding"
-import { KubeApi, KubeApiError } from "../kube/KubeApi.ts"
 import { type Secret, Secrets } from "../kube/kinds.ts"
+import { KubeApi, KubeApiError } from "../kube/KubeApi.ts"
 import { SecureRandom } from "../link/SecureRandom.ts"
 
 export const operatorKeySecret = "aranya-identity"
@@ -21,7 +21,8 @@ export const operatorKey = Effect.fnUntraced(function*(namespace: string) {
     return yield* new KubeApiError({
       reason: "Undecodable",
       status: 0,
-      detail: `Secret ${namespace}/${operatorKeySecret} must hold ${keyBytes} bytes under ${entry}: restore it from a backup; `
+      detail:
+        `Secret ${namespace}/${operatorKeySecret} must hold ${keyBytes} bytes under ${entry}: restore it from a backup; `
         + "devices trust that key and no other"
     })
   })

@@ -1,0 +1,78 @@
+/** How a pod finds names (kubelet contract 4.12), and what it is called itself. */
+import type { Pod } from "../../kube/Pod.ts"
+import type { PodAssignment } from "../PodAssignment.ts"
+import type { Notice, ResolveSettings } from "./Resolution.ts"
+
+/** What resolvers take: more is cut off, as a kubelet does. */
+const most = { nameservers: 3, searches: 32 }
+
+const distinct = (list: ReadonlyArray<string>) => [...new Set(list)]
+
+/** An option of the pod replaces one of the same name. */
+const mergedOptions = (base: ReadonlyArray<string>, own: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const nameOf = (option: string) => option.split(":")[0]
+  return [...base.filter((option) => !own.some((other) => nameOf(other) === nameOf(option))), ...own]
+}
+
+export const podDns = (
+  pod: Pod,
+  settings: ResolveSettings
+): { readonly dns: PodAssignment["dns"]; readonly notices: ReadonlyArray<Notice> } => {
+  const { dnsConfig, dnsPolicy = "ClusterFirst", hostNetwork } = pod.spec
+  const clusterWanted = (dnsPolicy === "ClusterFirst" && hostNetwork !== true) ||
+    dnsPolicy === "ClusterFirstWithHostNet"
+  const domain = settings.clusterDomain
+  const notices: Array<Notice> = []
+
+  let base: PodAssignment["dns"] = { inheritHost: true, nameservers: [], searches: [], options: [] }
+  if (dnsPolicy === "None") base = { inheritHost: false, nameservers: [], searches: [], options: [] }
+  else if (clusterWanted && settings.clusterDns.length > 0) {
+    base = {
+      inheritHost: false,
+      nameservers: settings.clusterDns,
+      searches: [`${pod.metadata.namespace ?? "default"}.svc.${domain}`, `svc.${domain}`, domain],
+      options: ["ndots:5"]
+    }
+  } else if (clusterWanted) {
+    notices.push({
+      type: "Warning",
+      reason: "MissingClusterDNS",
+      message: "the device has no name server of the cluster: the pod uses "
+        + (settings.dns.servers.length > 0 ? "spec.pod.dns of its EdgeDevice" : "the device's own"),
+      fieldPath: ""
+    })
+    if (settings.dns.servers.length > 0) {
+      base = {
+        inheritHost: false,
+        nameservers: settings.dns.servers,
+        searches: settings.dns.searches,
+        options: settings.dns.options
+      }
+    }
+  }
+  const own = (dnsConfig?.options ?? []).map(({ name = "", value }) => value === undefined ? name : `${name}:${value}`)
+  return {
+    dns: {
+      inheritHost: base.inheritHost,
+      nameservers: distinct([...base.nameservers, ...dnsConfig?.nameservers ?? []]).slice(0, most.nameservers),
+      searches: distinct([...base.searches, ...dnsConfig?.searches ?? []]).slice(0, most.searches),
+      options: mergedOptions(base.options, own)
+    },
+    notices
+  }
+}
+
+const longestHostname = 63
+
+export const podHostname = (
+  pod: Pod,
+  settings: ResolveSettings
+): { readonly hostname: string; readonly domain: string } => {
+  const { hostname, setHostnameAsFQDN, subdomain } = pod.spec
+  const short = (hostname === undefined || hostname === "" ? pod.metadata.name ?? "" : hostname)
+    .slice(0, longestHostname).replace(/[-.]+$/u, "")
+  const domain = subdomain === undefined || subdomain === ""
+    ? ""
+    : `${subdomain}.${pod.metadata.namespace ?? "default"}.svc.${settings.clusterDomain}`
+  return { hostname: setHostnameAsFQDN === true && domain !== "" ? `${short}.${domain}` : short, domain }
+}
