@@ -1,0 +1,176 @@
+/** Runs whole pods over a ContainerRuntime, by the journal and the adoption rule, with or without a cloud. */
+import { Clock, Duration, Effect, Equal, FiberMap, Layer, Schedule, Semaphore, Stream } from "effect"
+import { HostFacts } from "../../agent/HostFacts.ts"
+import { Journal, type JournalError } from "../../agent/Journal.ts"
+import { ContainerRuntime } from "../ContainerRuntime.ts"
+import type { PodAssignment } from "../PodAssignment.ts"
+import { PodFiles } from "../PodFiles.ts"
+import { PodRuntime } from "../PodRuntime.ts"
+import { makeEventBuffer } from "./EventBuffer.ts"
+import { PodMachineOptions } from "./PodMachineOptions.ts"
+import { makePodStore } from "./PodStore.ts"
+import { podStreams } from "./podStreams.ts"
+import { makePodWorker, type PodWorker } from "./PodWorker.ts"
+import { removeOrphans } from "./removeOrphans.ts"
+import { makeReportBoard } from "./ReportBoard.ts"
+import { type Machine, monotonicMillis } from "./Workbench.ts"
+
+const make = Effect.gen(function*() {
+  const runtime = yield* ContainerRuntime
+  const files = yield* PodFiles
+  const journal = yield* Journal
+  const hostFacts = yield* HostFacts
+  const options = yield* PodMachineOptions
+
+  const again = Schedule.min([
+    Schedule.exponential(Duration.millis(options.retry.first)),
+    Schedule.spaced(Duration.millis(options.retry.most))
+  ]).pipe(Schedule.jittered)
+  /** What has to be in the journal is tried until it is: a full disk is emptied some day. */
+  const durably = <A>(save: Effect.Effect<A, JournalError>): Effect.Effect<A> =>
+    save.pipe(
+      Effect.tapError((error) => Effect.logWarning(error.message)),
+      Effect.retry(again),
+      Effect.orDie
+    )
+
+  let host = yield* hostFacts.info
+  const store = yield* durably(makePodStore(journal))
+  const board = yield* makeReportBoard
+  const events = yield* makeEventBuffer(options.events)
+  const fibers = yield* FiberMap.make<string>()
+  const workers = new Map<string, PodWorker>()
+  /** Pods come and go one at a time. */
+  const door = yield* Semaphore.make(1)
+  let order = Math.max(0, ...store.all().map(({ pod }) => pod.order))
+
+  /** In memory first, since it may be done twice: the pod begins to end even where the disk is full. */
+  const remove = Effect.fnUntraced(function*(uid: string, graceSeconds: number) {
+    const state = store.get(uid)
+    if (state === undefined) return
+    const since = yield* monotonicMillis
+    const grace = Math.max(1, Math.floor(graceSeconds))
+    store.touch(uid, (pod) => ({
+      ...pod,
+      stage: pod.stage === "Sync" ? "Terminating" : pod.stage,
+      ending: pod.ending === undefined
+        ? { deleted: true, graceSeconds: grace, since, reason: "", message: "" }
+        : { ...pod.ending, deleted: true, ...shorter(pod.ending, grace, since) }
+    }))
+    workers.get(uid)?.urge()
+    yield* durably(store.savePod(uid, (pod) => pod))
+  })
+
+  const wakeAll = () => workers.forEach((worker) => worker.wake(false))
+
+  const machine: Machine = {
+    runtime,
+    files,
+    options,
+    store,
+    board,
+    events,
+    pulls: yield* Semaphore.make(options.parallelPulls),
+    host: () => host,
+    displace: (uid) => {
+      const state = store.get(uid)
+      return state === undefined || state.pod.ending?.deleted === true
+        ? Effect.void
+        : remove(uid, state.assignment.terminationGracePeriodSeconds)
+    },
+    released: wakeAll
+  }
+
+  /** The pod's fiber owns everything that is done for it. */
+  const supervise = (uid: string) =>
+    makePodWorker(machine, uid).pipe(
+      Effect.flatMap(({ run, worker }) => {
+        workers.set(uid, worker)
+        return run
+      }),
+      Effect.scoped,
+      (fiber) => FiberMap.run(fibers, uid, fiber)
+    )
+
+  const ensure = Effect.fnUntraced(function*(assignment: PodAssignment) {
+    const { uid } = assignment
+    const held = store.get(uid)
+    if (held !== undefined) {
+      if (Equal.equals(held.assignment, assignment)) return
+      yield* durably(store.saveAssignment(assignment))
+      workers.get(uid)?.updated()
+      return
+    }
+    order += 1
+    const pod = {
+      order,
+      stage: "Sync" as const,
+      startedAt: yield* Clock.currentTimeMillis,
+      activeMillis: 0,
+      activeStamp: yield* monotonicMillis,
+      bootId: host.bootId,
+      sandboxAttempt: 0,
+      sandboxId: "",
+      containersRemoved: false
+    }
+    yield* durably(store.add({ assignment, pod, containers: new Map() }))
+    yield* supervise(uid)
+  }, door.withPermit)
+
+  const forget = Effect.fnUntraced(function*(uid: string) {
+    yield* durably(store.forget(uid))
+    workers.delete(uid)
+    board.remove(uid)
+    yield* FiberMap.remove(fibers, uid)
+    wakeAll()
+  }, door.withPermit)
+
+  for (const { assignment, pod } of store.all()) {
+    if (pod.report !== undefined) board.put(pod.report)
+    yield* supervise(assignment.uid)
+  }
+
+  yield* runtime.events.pipe(
+    Stream.runForEach(({ kind, uid }) => Effect.sync(() => workers.get(uid)?.wake(kind !== "started"))),
+    Effect.forkScoped
+  )
+  yield* removeOrphans(machine).pipe(
+    Effect.catch((error) => Effect.logDebug(`orphans are looked for again later: ${error.message}`)),
+    Effect.andThen(Effect.sleep(Duration.millis(options.resyncMillis))),
+    Effect.forever,
+    Effect.forkScoped
+  )
+  yield* Effect.sleep(Duration.millis(options.resyncMillis)).pipe(
+    Effect.andThen(hostFacts.info),
+    Effect.map((info) => {
+      const moved = !Equal.equals(info.addresses, host.addresses)
+      host = info
+      if (moved) wakeAll()
+    }),
+    Effect.forever,
+    Effect.forkScoped
+  )
+
+  return PodRuntime.of({
+    ensure,
+    remove,
+    forget,
+    held: Effect.sync(() => store.all().map(({ assignment: { hash, uid } }) => ({ uid, hash }))),
+    reports: board.reports,
+    events: events.events,
+    ...podStreams(runtime, store)
+  })
+})
+
+/** The end lies where the earlier of both requests puts it. */
+const shorter = (
+  before: { readonly graceSeconds: number; readonly since: number },
+  graceSeconds: number,
+  since: number
+): { readonly graceSeconds: number; readonly since: number } =>
+  since + graceSeconds * 1000 < before.since + before.graceSeconds * 1000 ? { graceSeconds, since } : before
+
+export class PodMachine {
+  static readonly layer: Layer.Layer<PodRuntime, never, ContainerRuntime | PodFiles | Journal | HostFacts> = Layer
+    .effect(PodRuntime, make)
+}

@@ -1,0 +1,80 @@
+/** The fiber of one pod: looks, acts, waits to be woken, and never gives up. */
+import { Cause, Duration, Effect, Latch, Random } from "effect"
+import { clearPod, terminatePod } from "./endPod.ts"
+import { keepPod } from "./keepPod.ts"
+import { retryDelay } from "./retryDelay.ts"
+import { type Machine, makeWorkbench, stateOf, type Workbench } from "./Workbench.ts"
+
+export interface PodWorker {
+  /** Something may have changed; `sandbox` too. */
+  readonly wake: (sandbox: boolean) => void
+  /** The pod ends, or ends sooner: whatever is being done is left. */
+  readonly urge: () => void
+  /** There is a new version of the assignment. */
+  readonly updated: () => void
+}
+
+const pass = Effect.fnUntraced(function*(bench: Workbench) {
+  if (bench.runtimeName === "") bench.runtimeName = (yield* bench.runtime.info).name
+  const { pod } = yield* stateOf(bench)
+  switch (pod.stage) {
+    case "Sync":
+      return yield* keepPod(bench)
+    case "Terminating":
+      return yield* terminatePod(bench)
+    case "Terminated":
+      return yield* clearPod(bench)
+  }
+})
+
+export const makePodWorker = Effect.fnUntraced(function*(machine: Machine, uid: string) {
+  const bench = yield* makeWorkbench(machine, uid)
+  let failures = 0
+
+  /** Milliseconds until the next look, unless woken. A failure, of whatever kind, is answered by another try. */
+  const look = Effect.suspend(() => pass(bench)).pipe(
+    Effect.tap(() =>
+      Effect.sync(() => {
+        failures = 0
+      })
+    ),
+    Effect.catchCause((cause) => {
+      if (Cause.hasInterruptsOnly(cause)) return Effect.interrupt
+      const log = Cause.hasDies(cause) ? Effect.logError : Effect.logDebug
+      bench.sandboxStale = true
+      return Effect.andThen(
+        log(`pod ${uid} is tried again: ${Cause.pretty(cause)}`),
+        retryDelay(machine.options.retry, failures++)
+      )
+    })
+  )
+
+  const run = Effect.gen(function*() {
+    while (true) {
+      yield* Latch.close(bench.wake)
+      yield* Latch.close(bench.urgent)
+      const resync = machine.options.resyncMillis * (1 + (yield* Random.next) / 2)
+      const pause = yield* Effect.raceFirst(look, Effect.as(bench.urgent.await, 0))
+      if (pause === 0) continue
+      const woken = yield* bench.wake.await.pipe(Effect.timeoutOption(Duration.millis(Math.min(pause, resync))))
+      if (woken._tag === "None" && pause > resync) bench.sandboxStale = true
+    }
+  })
+
+  const worker: PodWorker = {
+    wake: (sandbox) => {
+      if (sandbox) bench.sandboxStale = true
+      bench.wake.openUnsafe()
+    },
+    urge: () => {
+      bench.wake.openUnsafe()
+      bench.urgent.openUnsafe()
+    },
+    updated: () => {
+      bench.volumes = undefined
+      bench.told.clear()
+      bench.wake.openUnsafe()
+    }
+  }
+  return { worker, run }
+})

@@ -1,0 +1,72 @@
+/** Ends a pod: containers first, then the final status, then everything it had on the device. */
+import { Effect } from "effect"
+import type { JournalError } from "../../agent/Journal.ts"
+import type { RuntimeError } from "../ContainerRuntime.ts"
+import type { FilesError } from "../PodFiles.ts"
+import { observeSandbox } from "./ensureSandbox.ts"
+import { observeContainers } from "./observeContainers.ts"
+import type { Waiting } from "./planPod.ts"
+import { publishStatus } from "./publishStatus.ts"
+import { stopContainer } from "./stopContainer.ts"
+import { leaveWork, monotonicMillis, savePod, stateOf, type Workbench } from "./Workbench.ts"
+
+type Failure = RuntimeError | JournalError | FilesError
+
+const none: ReadonlyMap<string, Waiting> = new Map()
+
+/** Milliseconds until it is to be called again; what it waits for wakes it earlier. */
+// A preStop hook is to run here, within the grace; sidecars are to end after the regular containers, in reverse order.
+export const terminatePod = Effect.fnUntraced(function*(bench: Workbench): Effect.fn.Return<number, Failure> {
+  yield* leaveWork(bench)
+  bench.waiting.clear()
+  yield* observeSandbox(bench)
+  const { containers } = yield* observeContainers(bench)
+  const { pod } = yield* stateOf(bench)
+  const { graceSeconds, since } = pod.ending ?? { graceSeconds: 1, since: 0 }
+  const grace = Math.max(1, graceSeconds) * 1000
+  // In another boot the moment it began means nothing; it then begins now.
+  const deadline = Math.min(since, yield* monotonicMillis) + grace
+
+  let live = false
+  for (const container of containers) {
+    if (container.state === "exited") continue
+    if (container.state === "created") {
+      // It must not be started any more by a call that is still on its way.
+      yield* bench.runtime.remove(container.id)
+      continue
+    }
+    live = true
+    yield* stopContainer(bench, container, deadline, `Stopping container ${container.container}`)
+  }
+  if (live) {
+    yield* publishStatus(bench, none, false)
+    return Number.POSITIVE_INFINITY
+  }
+  yield* savePod(bench, (before) => ({ ...before, stage: "Terminated" }))
+  return 0
+})
+
+/** The last part of the way: told first, then cleaned up, then told that it is done. */
+export const clearPod = Effect.fnUntraced(function*(bench: Workbench): Effect.fn.Return<number, Failure> {
+  const { pod } = yield* stateOf(bench)
+  const finished = pod.report?.finished === true
+  if (!finished) {
+    bench.running = new Map()
+    yield* publishStatus(bench, none, false)
+    for (const sandbox of yield* bench.runtime.sandboxes) {
+      if (sandbox.uid === bench.uid) yield* bench.runtime.removeSandbox(sandbox.id)
+    }
+    bench.sandbox = undefined
+    yield* bench.files.remove(bench.uid)
+  }
+  // Without a deletion dead containers stay: their logs can still be read.
+  if (pod.ending?.deleted === true && !pod.containersRemoved) {
+    for (const { id } of yield* bench.runtime.containers(bench.uid)) yield* bench.runtime.remove(id)
+    yield* savePod(bench, (before) => ({ ...before, containersRemoved: true }))
+  }
+  if (!finished) {
+    yield* publishStatus(bench, none, true)
+    bench.released()
+  }
+  return Number.POSITIVE_INFINITY
+})

@@ -1,0 +1,91 @@
+/** Looks at the runtime and writes down what came to an end. */
+import { Clock, Effect } from "effect"
+import type { JournalError } from "../../agent/Journal.ts"
+import type { Container, RuntimeError } from "../ContainerRuntime.ts"
+import { vanishedMessage } from "./containerStatus.ts"
+import { judgeContainer, type Verdict } from "./judgeContainer.ts"
+import type { ContainerRecord, ContainerResult } from "./PodState.ts"
+import { terminationMessage } from "./terminationMessage.ts"
+import { stateOf, type Workbench } from "./Workbench.ts"
+
+export interface Observation {
+  /** All containers of the pod that the runtime has. */
+  readonly containers: ReadonlyArray<Container>
+  /** Of each container that has a record; ends are recorded already. */
+  readonly verdicts: ReadonlyMap<string, Verdict>
+}
+
+export const observeContainers = Effect.fnUntraced(
+  function*(bench: Workbench): Effect.fn.Return<Observation, RuntimeError | JournalError> {
+    const containers = yield* bench.runtime.containers(bench.uid)
+    const { assignment, containers: records } = yield* stateOf(bench)
+    const { bootId } = bench.host()
+    const assigned = [...assignment.initContainers, ...assignment.containers]
+    const verdicts = new Map<string, Verdict>()
+    const running = new Map<string, Container>()
+    for (const { name } of assigned) {
+      const record = records.get(name)
+      // While a start is under way what one sees is neither here nor there.
+      if (record === undefined || bench.busy.has(name)) continue
+      const container = containers.find((each) => each.container === name && each.attempt === record.attempt)
+      const verdict = judgeContainer(record, container, bootId)
+      if (verdict._tag === "Running") {
+        running.set(name, verdict.container)
+        bench.waiting.delete(name)
+        bench.failures.delete(name)
+      }
+      verdicts.set(name, yield* absorb(bench, name, record, verdict, assigned.length))
+    }
+    bench.running = running
+    return { containers, verdicts }
+  }
+)
+
+const absorb = Effect.fnUntraced(function*(
+  bench: Workbench,
+  name: string,
+  record: ContainerRecord,
+  verdict: Verdict,
+  containersOfPod: number
+): Effect.fn.Return<Verdict, JournalError> {
+  if (verdict._tag !== "Exited" && verdict._tag !== "Vanished") return verdict
+  bench.waiting.delete(name)
+  const now = yield* Clock.currentTimeMillis
+  const { assignment } = yield* stateOf(bench)
+  const assigned = [...assignment.initContainers, ...assignment.containers].find((each) => each.name === name)
+  const result = verdict._tag === "Vanished" || assigned === undefined
+    ? vanished(record, now)
+    : ended(verdict.container, now, yield* terminationMessage(bench, assigned, verdict.container, containersOfPod))
+  yield* bench.store.saveContainer(bench.uid, name, { ...record, step: "Ended", result })
+  const stray = verdict._tag === "Vanished" ? verdict.stray : undefined
+  return { _tag: "Ended", ...(stray === undefined ? {} : { stray }) }
+})
+
+const vanished = (record: ContainerRecord, now: number): ContainerResult => ({
+  exitCode: 137,
+  reason: "ContainerStatusUnknown",
+  message: vanishedMessage,
+  finishedAt: now,
+  containerId: record.containerId,
+  vanished: true
+})
+
+const ended = (container: Container, now: number, message: string): ContainerResult => {
+  const times = { finishedAt: Math.round(container.finishedAt ?? now), containerId: container.id, vanished: false }
+  if (container.startedAt === undefined) {
+    return {
+      exitCode: container.exitCode ?? 128,
+      reason: "StartError",
+      message: (container.detail ?? "").slice(0, 1024),
+      ...times
+    }
+  }
+  const exitCode = container.exitCode ?? 137
+  return {
+    exitCode,
+    reason: container.oomKilled ? "OOMKilled" : exitCode === 0 ? "Completed" : "Error",
+    message,
+    startedAt: Math.round(container.startedAt),
+    ...times
+  }
+}

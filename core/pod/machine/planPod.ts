@@ -1,0 +1,200 @@
+/** What is to be done next for a pod that shall run: which containers start, stop or wait. Pure; repeated after every change. */
+import type { Container } from "../ContainerRuntime.ts"
+import type { AssignedContainer, PodAssignment } from "../PodAssignment.ts"
+import { type CrashBackOff, restartAfter } from "./crashBackOff.ts"
+import { goDuration } from "./goDuration.ts"
+import type { Verdict } from "./judgeContainer.ts"
+import { type ContainerRecord, hasInitialized, type PodState } from "./PodState.ts"
+
+export interface Waiting {
+  readonly reason: string
+  readonly message: string
+}
+
+/** The next attempt of a container. */
+export interface Start {
+  readonly container: AssignedContainer
+  readonly attempt: number
+  readonly backOffMillis: number
+  readonly verdict: "Absent" | "Created" | "Unsettled"
+  readonly existing?: Container
+}
+
+export interface Stop {
+  readonly name: string
+  readonly container: Container
+  /** `Changed`: its image or another part of its spec. `Sandbox`: what it ran in is gone. `Stray`: it must not run at all. */
+  readonly cause: "Changed" | "Sandbox" | "Stray"
+}
+
+export interface Plan {
+  /** Nothing runs and nothing is to run any more. */
+  readonly over: boolean
+  readonly starts: ReadonlyArray<Start>
+  readonly stops: ReadonlyArray<Stop>
+  /** Containers in restart back-off. */
+  readonly waiting: ReadonlyMap<string, Waiting>
+  /** Milliseconds until the first back-off ends. */
+  readonly wakeAfter?: number
+}
+
+export interface PlanInput {
+  readonly state: PodState
+  /** Of every container that has a record. */
+  readonly verdicts: ReadonlyMap<string, Verdict>
+  readonly sandboxReady: boolean
+  /** Containers on which something is being done. */
+  readonly busy: ReadonlySet<string>
+  readonly now: number
+  readonly crashBackOff: CrashBackOff
+}
+
+/** Whether an ended container runs again; an init container runs until it succeeds. */
+const runsAgain = (policy: PodAssignment["restartPolicy"], record: ContainerRecord, init: boolean): boolean => {
+  if (record.replacing) return true
+  const succeeded = record.result?.exitCode === 0
+  if (policy === "Never") return false
+  return policy === "OnFailure" || init ? !succeeded : true
+}
+
+export const planPod = (input: PlanInput): Plan => {
+  const { assignment, containers: records, pod } = input.state
+  const starts: Array<Start> = []
+  const stops: Array<Stop> = []
+  const waiting = new Map<string, Waiting>()
+  let wakeAfter = Number.POSITIVE_INFINITY
+  let alive = false
+
+  const verdictOf = (name: string): Verdict | undefined => input.verdicts.get(name)
+
+  for (const [name, verdict] of input.verdicts) {
+    if (verdict._tag === "Ended" && verdict.stray !== undefined) {
+      stops.push({ name, container: verdict.stray, cause: "Stray" })
+    }
+  }
+
+  /** Starts the next attempt, or says how long it has to wait. */
+  const restart = (container: AssignedContainer, record: ContainerRecord, init: boolean) => {
+    alive = true
+    if (record.result === undefined) return
+    const again = init && record.result.exitCode === 0
+      ? { wait: 0, backOff: 0, next: 0 }
+      : restartAfter(record, record.result, container.specHash, input.now, input.crashBackOff)
+    if (again.wait === 0) {
+      starts.push({ container, attempt: record.attempt + 1, backOffMillis: again.next, verdict: "Absent" })
+      return
+    }
+    wakeAfter = Math.min(wakeAfter, again.wait)
+    const { name, namespace, uid } = assignment
+    waiting.set(container.name, {
+      reason: "CrashLoopBackOff",
+      message: `back-off ${
+        goDuration(again.backOff)
+      } restarting failed container=${container.name} pod=${name}_${namespace}(${uid})`
+    })
+  }
+
+  /** What every container has in common; true when it needs no more thought. */
+  const proceed = (container: AssignedContainer, verdict: Verdict | undefined, record: ContainerRecord | undefined) => {
+    if (input.busy.has(container.name)) return (alive = true)
+    if (record === undefined || verdict === undefined) {
+      starts.push({ container, attempt: 0, backOffMillis: 0, verdict: "Absent" })
+      return (alive = true)
+    }
+    switch (verdict._tag) {
+      case "Absent":
+        starts.push({ container, attempt: record.attempt, backOffMillis: record.backOffMillis, verdict: "Absent" })
+        return (alive = true)
+      case "Created":
+      case "Unsettled":
+        starts.push({
+          container,
+          attempt: record.attempt,
+          backOffMillis: record.backOffMillis,
+          verdict: verdict._tag,
+          existing: verdict.container
+        })
+        return (alive = true)
+      case "Running":
+        return (alive = true)
+      case "Exited":
+      case "Vanished":
+        // Not absorbed yet.
+        return (alive = true)
+      case "Ended":
+        return false
+    }
+  }
+
+  const initDone = (container: AssignedContainer): boolean => {
+    const record = records.get(container.name)
+    return record?.step === "Ended" && record.result?.exitCode === 0 && !record.replacing &&
+      // In a new sandbox initialisation is repeated, unless nothing of this pod may run twice.
+      (assignment.restartPolicy === "Never" || record.sandboxAttempt === pod.sandboxAttempt)
+  }
+
+  const wanted = assignment.containers.filter((container) => {
+    const record = records.get(container.name)
+    const verdict = verdictOf(container.name)
+    if (input.busy.has(container.name) || record === undefined || verdict === undefined) return true
+    return verdict._tag !== "Ended" || runsAgain(assignment.restartPolicy, record, false)
+  })
+  /** Whether some regular container has to be started: only then does initialisation matter. */
+  const startsSomething = wanted.some(({ name }) => {
+    const tag = verdictOf(name)?._tag
+    return tag === undefined || tag === "Absent" || tag === "Ended" || tag === "Created"
+  })
+
+  let initialising = false
+  if (startsSomething || !hasInitialized(input.state)) {
+    for (const container of assignment.initContainers) {
+      if (!input.busy.has(container.name) && initDone(container)) continue
+      initialising = true
+      const record = records.get(container.name)
+      if (proceed(container, verdictOf(container.name), record) || record === undefined) break
+      const repeated = record.result?.exitCode === 0 && assignment.restartPolicy !== "Never"
+      if (repeated || runsAgain(assignment.restartPolicy, record, true)) {
+        restart(container, record, true)
+        break
+      }
+      // A failed init container under Never ends the pod; containers of an earlier round still have to end.
+      break
+    }
+  }
+
+  for (const container of assignment.containers) {
+    const record = records.get(container.name)
+    const verdict = verdictOf(container.name)
+    if (verdict?._tag === "Running") {
+      alive = true
+      if (record?.specHash !== container.specHash) {
+        stops.push({ name: container.name, container: verdict.container, cause: "Changed" })
+      }
+      continue
+    }
+    if (initialising) {
+      if (verdict !== undefined && verdict._tag !== "Ended" && verdict._tag !== "Absent") alive = true
+      // What waits for a repeated initialisation keeps its place in the status.
+      continue
+    }
+    if (proceed(container, verdict, record) || record === undefined) continue
+    if (runsAgain(assignment.restartPolicy, record, false)) restart(container, record, false)
+  }
+
+  if (!input.sandboxReady && pod.sandboxId !== "") {
+    for (const { name } of [...assignment.initContainers, ...assignment.containers]) {
+      const verdict = verdictOf(name)
+      if (verdict?._tag === "Running" && !stops.some((stop) => stop.name === name)) {
+        stops.push({ name, container: verdict.container, cause: "Sandbox" })
+      }
+    }
+  }
+
+  return {
+    over: !alive && stops.length === 0,
+    starts,
+    stops,
+    waiting,
+    ...(wakeAfter === Number.POSITIVE_INFINITY ? {} : { wakeAfter })
+  }
+}

@@ -1,0 +1,18 @@
+/** What the runtime is asked for as the pod's surroundings. Pure. */
+import type { SandboxSpec } from "../ContainerRuntime.ts"
+import type { PodAssignment } from "../PodAssignment.ts"
+
+export const sandboxSpec = (assignment: PodAssignment, attempt: number): SandboxSpec => ({
+  uid: assignment.uid,
+  namespace: assignment.namespace,
+  pod: assignment.name,
+  attempt,
+  hostname: assignment.hostname,
+  hostNetwork: assignment.hostNetwork,
+  hostPID: assignment.hostPID,
+  hostIPC: assignment.hostIPC,
+  shareProcessNamespace: assignment.shareProcessNamespace,
+  dns: assignment.dns,
+  sysctls: assignment.sysctls,
+  ports: assignment.containers.flatMap(({ ports }) => ports)
+})

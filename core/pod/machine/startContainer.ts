@@ -1,0 +1,172 @@
+/** Brings one container from nothing, or from where a crash left it, to a started attempt; every step is remembered first. */
+import { Clock, Effect } from "effect"
+import type { JournalError } from "../../agent/Journal.ts"
+import type { Container, RuntimeError } from "../ContainerRuntime.ts"
+import { ContainerRefused } from "./ContainerRefused.ts"
+import { containerSpec } from "./containerSpec.ts"
+import { ensureImage } from "./ensureImage.ts"
+import type { Start } from "./planPod.ts"
+import type { ContainerRecord } from "./PodState.ts"
+import { podIPs } from "./podStatus.ts"
+import { rootRefusal } from "./runAsNonRoot.ts"
+import { stateOf, type Workbench } from "./Workbench.ts"
+
+type Failure = RuntimeError | JournalError | ContainerRefused
+
+// A postStart hook is to run at the end of this, before anybody is told that the container started.
+export const startContainer = Effect.fnUntraced(
+  function*(bench: Workbench, start: Start): Effect.fn.Return<void, Failure> {
+    if (start.verdict === "Unsettled" && start.existing !== undefined) {
+      yield* Effect.sleep(bench.options.settleMillis)
+      const found = yield* bench.runtime.inspect(start.existing.id)
+      return isFresh(found) ? yield* begin(bench, start, found.id) : undefined
+    }
+    const { existing } = start
+    if (existing !== undefined) {
+      if (existing.specHash === start.container.specHash && existing.sandboxId === bench.sandbox?.id) {
+        return yield* begin(bench, start, existing.id)
+      }
+      // Never started, and not what is wanted any more.
+      yield* bench.runtime.remove(existing.id)
+    }
+    return yield* createAndBegin(bench, start)
+  }
+)
+
+const isFresh = (container: Container): boolean => container.state === "created" && container.startedAt === undefined
+
+const createAndBegin = Effect.fnUntraced(
+  function*(bench: Workbench, start: Start): Effect.fn.Return<void, Failure> {
+    const { attempt, backOffMillis, container } = start
+    const image = yield* ensureImage(bench, container.name)
+    const state = yield* stateOf(bench)
+    const { assignment, pod } = state
+    const refusal = rootRefusal(assignment, container, image.user)
+    if (refusal !== undefined) {
+      return yield* new ContainerRefused({ reason: "CreateContainerConfigError", detail: refusal })
+    }
+    const { sandbox, volumes } = bench
+    // Lost while the image was on its way: the pod is looked at again.
+    if (sandbox?.ready !== true || volumes === undefined) return
+    const host = bench.host()
+    const addresses = {
+      podIPs: podIPs({ state, sandbox, hostIPs: host.addresses }),
+      hostIPs: host.addresses
+    }
+    const spec = yield* containerSpec(bench.files, {
+      assignment,
+      container,
+      attempt,
+      image,
+      sandboxId: sandbox.id,
+      addresses,
+      volumes,
+      memoryCapacity: host.memoryBytes
+    })
+
+    const before = state.containers.get(container.name)
+    const previous = before === undefined || before.attempt === attempt ? before?.previous : before.result
+    const record: ContainerRecord = {
+      attempt,
+      step: "Creating",
+      containerId: "",
+      specHash: container.specHash,
+      image: container.image,
+      imageId: image.id,
+      bootId: host.bootId,
+      sandboxAttempt: pod.sandboxAttempt,
+      backOffMillis,
+      replacing: false,
+      ...(previous === undefined ? {} : { previous })
+    }
+    yield* bench.store.saveContainer(bench.uid, container.name, record)
+
+    const created = yield* Effect.result(bench.runtime.create(spec))
+    if (created._tag === "Success") {
+      yield* bench.events.emit({ assignment, container: container.name }, "Normal", "Created", "Container created")
+      return yield* begin(bench, start, created.success)
+    }
+    const error = created.failure
+    if (error.reason === "NameConflict" && error.id !== undefined) return yield* adopt(bench, start, error.id)
+    return yield* refuseCreation(error)
+  }
+)
+
+/** What the engine will never do is the container's trouble; what it cannot do now is the engine's. */
+const refuseCreation = (error: RuntimeError) =>
+  Effect.fail(
+    error.reason === "Invalid"
+      ? new ContainerRefused({ reason: "CreateContainerError", detail: error.message })
+      : error
+  )
+
+/** The name is taken: by this very attempt, made before a crash, or by something that has to make room. */
+const adopt = Effect.fnUntraced(function*(bench: Workbench, start: Start, id: string): Effect.fn.Return<void, Failure> {
+  const holder = yield* bench.runtime.inspect(id)
+  const { container } = start
+  if (holder.uid !== bench.uid || holder.container !== container.name || holder.attempt !== start.attempt) {
+    return yield* new ContainerRefused({
+      reason: "CreateContainerError",
+      detail: `the name of attempt ${start.attempt} is taken by ${id}, which is not it`
+    })
+  }
+  if (isFresh(holder)) {
+    if (holder.specHash === container.specHash && holder.sandboxId === bench.sandbox?.id) {
+      return yield* begin(bench, start, id)
+    }
+    yield* bench.runtime.remove(id)
+    return yield* createAndBegin(bench, start)
+  }
+  // It was started: whatever it does or did is what became of this attempt, under the spec it was made from.
+  const record = (yield* stateOf(bench)).containers.get(container.name)
+  if (record === undefined) return
+  yield* bench.store.saveContainer(bench.uid, container.name, {
+    ...record,
+    step: "Starting",
+    containerId: id,
+    specHash: holder.specHash
+  })
+})
+
+const begin = Effect.fnUntraced(function*(bench: Workbench, start: Start, id: string): Effect.fn.Return<void, Failure> {
+  const state = yield* stateOf(bench)
+  const { name } = start.container
+  const record = state.containers.get(name)
+  if (record === undefined) return
+  const starting: ContainerRecord = {
+    ...record,
+    step: "Starting",
+    containerId: id,
+    bootId: bench.host().bootId,
+    sandboxAttempt: state.pod.sandboxAttempt
+  }
+  yield* bench.store.saveContainer(bench.uid, name, starting)
+  const started = yield* Effect.result(bench.runtime.start(id))
+  const subject = { assignment: state.assignment, container: name }
+  if (started._tag === "Success") return yield* bench.events.emit(subject, "Normal", "Started", "Container started")
+
+  const error = started.failure
+  if (error.reason !== "StartFailed" && error.reason !== "Invalid" && error.reason !== "Unsupported") {
+    return yield* error
+  }
+  const sandboxes = yield* bench.runtime.sandboxes
+  if (!sandboxes.some((sandbox) => sandbox.id === bench.sandbox?.id && sandbox.ready)) {
+    // Not the container's fault, and its process never was: it is made anew in the next sandbox.
+    bench.sandboxStale = true
+    yield* bench.store.saveContainer(bench.uid, name, { ...record, step: "Creating", containerId: "" })
+    return yield* bench.runtime.remove(id)
+  }
+  yield* bench.store.saveContainer(bench.uid, name, {
+    ...starting,
+    step: "Ended",
+    result: {
+      exitCode: 128,
+      reason: "StartError",
+      message: error.message.slice(0, 1024),
+      finishedAt: yield* Clock.currentTimeMillis,
+      containerId: id,
+      vanished: false
+    }
+  })
+  yield* bench.events.emit(subject, "Warning", "Failed", `Error: ${error.message}`)
+})

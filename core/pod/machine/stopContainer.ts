@@ -1,0 +1,34 @@
+/** Stops a running container beside everything else; asked again with less patience, the rest of the wait is shortened. */
+import { Effect, FiberMap } from "effect"
+import type { Container } from "../ContainerRuntime.ts"
+import { retryDelay } from "./retryDelay.ts"
+import { monotonicMillis, stateOf, type Workbench } from "./Workbench.ts"
+
+/** Seconds that every container gets, however late it is. */
+const leastGrace = 2
+
+/** `deadline` in monotonic milliseconds. */
+export const stopContainer = Effect.fnUntraced(
+  function*(bench: Workbench, container: Container, deadline: number, message: string) {
+    const before = bench.stopDeadlines.get(container.id)
+    if (before !== undefined && before <= deadline) return
+    bench.stopDeadlines.set(container.id, deadline)
+    const { assignment } = yield* stateOf(bench)
+    if (before === undefined) {
+      yield* bench.events.emit({ assignment, container: container.container }, "Normal", "Killing", message)
+    }
+    let failures = 0
+    const stop = Effect.gen(function*() {
+      while (true) {
+        const left = Math.ceil((deadline - (yield* monotonicMillis)) / 1000)
+        const stopped = yield* Effect.result(bench.runtime.stop(container.id, Math.max(leastGrace, left)))
+        if (stopped._tag === "Success") break
+        yield* Effect.logDebug(`${container.id} does not stop: ${stopped.failure.message}`)
+        yield* Effect.sleep(yield* retryDelay(bench.options.retry, failures++))
+      }
+      bench.stopDeadlines.delete(container.id)
+      yield* bench.wake.open
+    })
+    yield* FiberMap.run(bench.stops, container.id, stop)
+  }
+)

@@ -1,0 +1,108 @@
+/** A journal in memory: can be full or broken for a while, forgets unsynced writes when the device loses power, and keeps a diary. */
+import { Context, Effect, Layer } from "effect"
+import { type Change, Journal, JournalError, type Table } from "../../core/agent/Journal.ts"
+
+export class MemoryJournal extends Context.Service<MemoryJournal, {
+  /** The next `times` commits fail; for ever unless told. */
+  readonly fail: (reason: "Full" | "Broken", times?: number) => Effect.Effect<void>
+  readonly heal: Effect.Effect<void>
+  /** Commits from here on are lost by `crash`, as on a disk that lies about having written. */
+  readonly stopSyncing: Effect.Effect<void>
+  /** Power fails: back to the last commit that was synced. */
+  readonly crash: Effect.Effect<void>
+  /** Called before each commit takes effect. */
+  readonly intercept: (before: Effect.Effect<void>) => Effect.Effect<void>
+  /** `put attempts u/app` and the like, in order; failed ones are marked. */
+  readonly diary: Effect.Effect<ReadonlyArray<string>>
+  /** Rows marked secret now, as `table/key`. */
+  readonly secrets: Effect.Effect<ReadonlyArray<string>>
+}>()("test/MemoryJournal") {
+  static readonly layer: Layer.Layer<Journal | MemoryJournal> = Layer.effectContext(Effect.sync(() => make()))
+}
+
+interface Row {
+  readonly table: Table
+  readonly key: string
+  readonly value: Uint8Array
+  readonly secret: boolean
+}
+
+const idOf = (table: Table, key: string) => `${table}\u0000${key}`
+
+const make = () => {
+  let rows: ReadonlyMap<string, Row> = new Map()
+  let synced = rows
+  let syncing = true
+  let failing: { readonly reason: "Full" | "Broken"; left: number } | undefined
+  let before: Effect.Effect<void> = Effect.void
+  const diary: Array<string> = []
+
+  const applied = (changes: ReadonlyArray<Change>): ReadonlyMap<string, Row> => {
+    const next = new Map(rows)
+    for (const change of changes) {
+      const id = idOf(change.table, change.key)
+      if (change._tag === "Remove") next.delete(id)
+      else next.set(id, { ...change, value: change.value.slice() })
+    }
+    return next
+  }
+
+  const commit = Effect.fnUntraced(function*(changes: ReadonlyArray<Change>) {
+    yield* before
+    const words = changes.map(({ _tag, key, table }) => `${_tag.toLowerCase()} ${table} ${key}`).join(", ")
+    if (failing !== undefined && failing.left > 0) {
+      failing.left -= 1
+      diary.push(`${words} (${failing.reason})`)
+      return yield* new JournalError({ reason: failing.reason, detail: "as the test planned" })
+    }
+    diary.push(words)
+    rows = applied(changes)
+    if (syncing) synced = rows
+  })
+
+  const journal = Journal.of({
+    rows: (table) =>
+      Effect.suspend(() =>
+        failing?.reason === "Broken" && failing.left > 0
+          ? Effect.fail(new JournalError({ reason: "Broken", detail: "as the test planned" }))
+          : Effect.succeed(
+            [...rows.values()].filter((row) => row.table === table)
+              .sort((a, b) => a.key < b.key ? -1 : a.key > b.key ? 1 : 0)
+              .map(({ key, value }) => ({ key, value: value.slice() }))
+          )
+      ),
+    commit,
+    wipe: Effect.sync(() => {
+      diary.push("wipe")
+      rows = new Map()
+      synced = rows
+    })
+  })
+
+  const controls = MemoryJournal.of({
+    fail: (reason, times = Number.POSITIVE_INFINITY) =>
+      Effect.sync(() => {
+        failing = { reason, left: times }
+      }),
+    heal: Effect.sync(() => {
+      failing = undefined
+    }),
+    stopSyncing: Effect.sync(() => {
+      syncing = false
+    }),
+    crash: Effect.sync(() => {
+      rows = synced
+      syncing = true
+    }),
+    intercept: (effect) =>
+      Effect.sync(() => {
+        before = effect
+      }),
+    diary: Effect.sync(() => [...diary]),
+    secrets: Effect.sync(() =>
+      [...rows.values()].filter(({ secret }) => secret).map(({ key, table }) => `${table}/${key}`)
+    )
+  })
+
+  return Context.make(Journal, journal).pipe(Context.add(MemoryJournal, controls))
+}
