@@ -20,10 +20,9 @@ export const podStreams = Effect.gen(function*() {
   const runtime = yield* PodRuntime
 
   const sendLogs = Effect.fnUntraced(function*(opening: StreamOpening & { readonly _tag: "Logs" }, channel: Channel) {
-    const bytes = runtime.logs(opening.uid, opening.query).pipe(Stream.mapError(refusal))
-    // The stream is pulled once before it is called open: a container that has no logs is an answer, not a broken stream.
-    yield* Stream.fromIterable([opened]).pipe(
-      Stream.concat(bytes),
+    // Its first element is empty and opens the stream; a container that has no logs is an answer, not a broken stream.
+    yield* runtime.logs(opening.uid, opening.query).pipe(
+      Stream.mapError(refusal),
       Stream.runForEach((chunk) => channel.send(chunk))
     )
     yield* channel.end

@@ -1,5 +1,5 @@
 /** Everything one EdgeDevice needs for as long as it exists: its Node, its pods, its status, its session, its farewell. */
-import { Clock, Deferred, Duration, Effect, FiberHandle, Queue, Schedule, SubscriptionRef } from "effect"
+import { Clock, Deferred, Duration, Effect, FiberHandle, Queue, Schedule, Stream, SubscriptionRef } from "effect"
 import { decodeEdgeDevice } from "../device/decodeEdgeDevice.ts"
 import { type EdgeDevice, type EdgeDeviceObject, EdgeDevices } from "../device/EdgeDevice.ts"
 import { KubeApi } from "../kube/KubeApi.ts"
@@ -89,7 +89,11 @@ export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: 
   }
 
   const statusBell = yield* Queue.sliding<void>(1)
-  const connected = () => SubscriptionRef.getUnsafe(session) !== undefined
+  /** Whether a connection carries the session now; a session outlives connections for a while. */
+  const connected = () => {
+    const linked = SubscriptionRef.getUnsafe(session)
+    return linked !== undefined && SubscriptionRef.getUnsafe(linked.connected)
+  }
 
   const node = yield* keepNode(context, {
     connected,
@@ -219,8 +223,10 @@ export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: 
       Effect.gen(function*() {
         yield* SubscriptionRef.set(session, linked)
         yield* Effect.logInfo(`device ${context.key} is connected by ${hello.method}`)
-        yield* lookAgain
-        yield* away.back
+        yield* SubscriptionRef.changes(linked.connected).pipe(
+          Stream.runForEach((carried) => Effect.andThen(lookAgain, carried ? away.back : away.left)),
+          Effect.forkScoped
+        )
         yield* pods.attach(linked, hello.digest).pipe(
           Effect.retry({
             schedule: again,
@@ -231,6 +237,7 @@ export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: 
         const why = yield* linked.closed
         yield* Effect.logInfo(`device ${context.key} is disconnected: ${why}`)
       }).pipe(
+        Effect.scoped,
         Effect.ensuring(Effect.gen(function*() {
           if ((yield* SubscriptionRef.get(session)) === linked) yield* SubscriptionRef.set(session, undefined)
           yield* lookAgain

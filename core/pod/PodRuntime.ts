@@ -45,6 +45,7 @@ export class PodRuntime extends Context.Service<PodRuntime, {
   /** The newest report of each pod, then each change; one subscriber. */
   readonly reports: Stream.Stream<PodReport>
   readonly events: Stream.Stream<Omit<PodEvent, "number">>
+  /** First an empty element, which says that there is a log to read; then its bytes. */
   readonly logs: (uid: string, query: PodLogQuery) => Stream.Stream<Uint8Array, PodStreamError | RuntimeError>
   readonly exec: (
     uid: string,

@@ -24,7 +24,8 @@ const reorderMillis = 30
 
 /** What a conversation hands in-order segments and its end to. */
 export interface Listener {
-  readonly segment: (segment: Segment, now: number) => string | undefined
+  /** What the segment did wrong, if anything. */
+  readonly segment: (segment: Segment) => string | undefined
   readonly leaving: (stream: LinkStream) => void
   readonly ended: (why: string, ours: boolean) => void
 }
@@ -36,13 +37,18 @@ export class Conversation {
   readonly outbox = new Outbox()
   /** Notified when there may be something to send, or the connection shall go. */
   readonly stirred = new Signal()
+  /** Set by every step; the writer takes it back before it looks for something to send. */
+  stirring = false
   listener: Listener | undefined
+  /** Tells the connection that carries it that it is not needed any more. */
+  private dismiss: ((why: string) => void) | undefined
   /** Which connection carries it; counts up, so that an old one knows that it was replaced. */
   carrier = 0
   carried = false
   over: { readonly why: string; readonly ours: boolean } | undefined
   /** Set when this side wants to end it: the farewell to send. */
   farewell: string | undefined
+  private farewellLeft = false
   rate: AckRate
 
   private readonly unacknowledged = new Unacknowledged()
@@ -82,13 +88,19 @@ export class Conversation {
    * Runs one step. Fibers woken by it run on this stack, so they are woken only after the outermost step is complete.
    */
   step<A>(change: () => A): A {
+    this.stirring = true
+    return this.quietly(change)
+  }
+
+  /** A step that gives the writer nothing new to say: its own. */
+  quietly<A>(change: () => A): A {
     this.depth += 1
     try {
       return change()
     } finally {
       this.depth -= 1
       if (this.depth === 0) {
-        this.later.push(() => this.stirred.notify())
+        if (this.stirring) this.later.push(() => this.stirred.notify())
         for (let wake = this.later.shift(); wake !== undefined; wake = this.later.shift()) wake()
       }
     }
@@ -103,7 +115,10 @@ export class Conversation {
   }
 
   /** A new connection carries it: what the peer did not receive goes out again. */
-  attach(now: number, peerReceived: number): number {
+  attach(now: number, peerReceived: number, dismiss: (why: string) => void): number {
+    const former = this.dismiss
+    if (former !== undefined) this.later.push(() => former("another connection took over"))
+    this.dismiss = dismiss
     this.carrier += 1
     this.carried = true
     this.rate = new AckRate(this.timings.queueMillis, this.limits.inFlight)
@@ -121,13 +136,22 @@ export class Conversation {
   }
 
   detach(carrier: number): void {
-    if (this.carrier === carrier) this.carried = false
+    if (this.carrier !== carrier) return
+    this.carried = false
+    this.dismiss = undefined
   }
 
   end(why: string, ours: boolean): void {
     if (this.over !== undefined) return
     this.over = { why, ours }
     this.listener?.ended(why, ours)
+    const { dismiss } = this
+    if (dismiss !== undefined) this.later.push(() => dismiss(why))
+  }
+
+  /** The writer calls this after each packet has left. */
+  sent(): void {
+    if (this.farewell !== undefined && this.farewellLeft) this.end(this.farewell, true)
   }
 
   packet(packet: Packet, now: number): void {
@@ -138,7 +162,7 @@ export class Conversation {
     const held = toNumber(packet.held)
     const first = toNumber(packet.sequence)
     if (ack === undefined || held === undefined || first === undefined || ack >= this.nextSequence) {
-      return this.end("the peer broke the protocol: numbers out of range", true)
+      return this.end("the peer broke the protocol: numbers out of range", false)
     }
     this.acknowledge(ack, now)
     if (held > ack) this.missing(ack, held, now)
@@ -147,15 +171,15 @@ export class Conversation {
   }
 
   private segments(first: number, segments: ReadonlyArray<Segment>, now: number): void {
-    if (first === 0) return this.end("the peer broke the protocol: segments without sequence", true)
+    if (first === 0) return this.end("the peer broke the protocol: segments without sequence", false)
     let again = false
     for (const [index, segment] of segments.entries()) {
       if (!this.inOrder.offer(first + index, segment)) again = true
       this.unackedBytes += segment.data.length
     }
     for (let next = this.inOrder.take(); next !== undefined; next = this.inOrder.take()) {
-      const violation = this.listener?.segment(next, now)
-      if (violation !== undefined) return this.end(`the peer broke the protocol: ${violation}`, true)
+      const violation = this.listener?.segment(next)
+      if (violation !== undefined) return this.end(`the peer broke the protocol: ${violation}`, false)
     }
     const urgent = again || this.inOrder.gap || this.unackedBytes >= acknowledgeAfter
     this.ackAt = Math.min(this.ackAt ?? Infinity, urgent ? now : now + this.timings.ackDelayMillis)
@@ -202,9 +226,9 @@ export class Conversation {
   /** The next packet to send, with at most `plain` bytes; undefined while there is nothing to say. */
   next(now: number, plain: number): Packet | undefined {
     if (this.farewell !== undefined) {
-      const why = this.farewell
-      this.end(why, true)
-      return create(PacketSchema, { ack: BigInt(this.received), closed: { why } })
+      if (this.farewellLeft) return undefined
+      this.farewellLeft = true
+      return this.stamp(create(PacketSchema, { closed: { why: this.farewell } }))
     }
     const oldest = this.unacknowledged.oldest
     if (oldest?.departure !== undefined && now >= this.resendAt(oldest)) {
@@ -256,7 +280,7 @@ export class Conversation {
       chunk,
       commands: this.limits.commandsInFlight - this.commandsUnderWay,
       others: window - this.othersUnderWay
-    }, (stream) => this.listener?.leaving(stream))
+    }, (stream) => this.listener?.leaving(stream), (stream) => this.wake(stream.drained))
     if (filled.length === 0) return undefined
     const sequence = this.nextSequence
     for (const { bytes, priority, segment } of filled) {

@@ -1,5 +1,6 @@
 /** One stream of a session, a channel or a request: what waits to be sent, what arrived, and what each side may still send. */
 import { create } from "@bufbuild/protobuf"
+import type { Exit, Fiber } from "effect"
 import { ErrorCode, Kind, type Priority, type Segment, SegmentSchema } from "../../gen/aranya/link/v1/link_pb.ts"
 import type { LinkError } from "../Session.ts"
 import { Signal } from "./Signal.ts"
@@ -18,11 +19,12 @@ interface Outgoing extends Message {
   sent: number
 }
 
+/** A message of which pieces are to come. */
 interface Partial {
   readonly length: number
   readonly inflated: number
-  /** Pieces until memory for the whole is granted; then everything is copied into place. */
-  pieces: Array<Uint8Array>
+  /** Whether it opens its stream. */
+  readonly opening: boolean
   whole: Uint8Array | undefined
   filled: number
 }
@@ -35,7 +37,10 @@ export class LinkStream {
   /** 0 until the first segment leaves. */
   id = 0
 
+  /** Something arrived, or receiving ended. */
   readonly changed = new Signal()
+  /** There is room in the queue again, or sending ended. */
+  readonly drained = new Signal()
   /** Why nothing more can be sent, or undefined while it can. */
   sendFailure: LinkError | undefined
   /** How receiving ends once what arrived was read. */
@@ -58,14 +63,32 @@ export class LinkStream {
   // Receiving
   readonly arrived: Array<Message> = []
   partial: Partial | undefined
+  /** Segments that came while memory for a message before them is awaited. */
+  backlog: Array<Segment> | undefined
+  giveUpWaiting: (() => void) | undefined
+  /** Whether the segment received last said that its message goes on. */
+  unfinished = false
+  /** Credit beyond what was consumed, when nothing is under way. */
   window: number
+  /** Bytes of the pool this stream holds; `extra` of them for messages that grow when inflated. */
   reserved: number
   extra = 0
+  /** Cost of what was received, of what was put together, and of what was consumed; and what the peer may send in all. */
   received = 0
-  granted: number
+  processed = 0
   consumed = 0
+  granted: number
   grantedAt = 0
-  giveUpWaiting: (() => void) | undefined
+  /** Nobody reads any more. */
+  released = false
+
+  /** The reply to a request of ours. */
+  replied: ((reply: Exit.Exit<Uint8Array, LinkError>) => void) | undefined
+  /** The handler of a stream the peer opened. */
+  handler: Fiber.Fiber<unknown, unknown> | undefined
+  /** Whether this side's direction has ended, and the end has left. */
+  ended = false
+  endLeft = false
 
   constructor(kind: "channel" | "request", ours: boolean, priority: Priority, window: number) {
     this.kind = kind

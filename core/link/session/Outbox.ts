@@ -54,7 +54,7 @@ export class Outbox {
   }
 
   /** The segments of the next packet; `leaving` is told of each stream before its first segment is made. */
-  fill(room: Room, leaving: (stream: LinkStream) => void): ReadonlyArray<Leaving> {
+  fill(room: Room, leaving: (stream: LinkStream) => void, sent: (stream: LinkStream) => void): ReadonlyArray<Leaving> {
     const filled: Array<Leaving> = []
     let left = room.packet - packetOverhead
     while (left > segmentOverhead && this.control.length > 0) {
@@ -92,6 +92,7 @@ export class Outbox {
         }
         this.list(stream)
         if (stream.spent) stream.whenSent?.()
+        sent(stream)
         // A chunk of the lower classes travels alone: whatever comes meanwhile goes before the next one.
         if (priority > Priority.COMMAND && room.packet - left > room.chunk) return filled
       }

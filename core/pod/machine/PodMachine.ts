@@ -1,5 +1,5 @@
 /** Runs whole pods over a ContainerRuntime, by the journal and the adoption rule, with or without a cloud. */
-import { Clock, Duration, Effect, Equal, FiberMap, Layer, Schedule, Semaphore, Stream } from "effect"
+import { Duration, Effect, Equal, FiberMap, Layer, Schedule, Semaphore, Stream } from "effect"
 import { HostFacts } from "../../agent/HostFacts.ts"
 import { Journal, type JournalError } from "../../agent/Journal.ts"
 import { ContainerRuntime } from "../ContainerRuntime.ts"
@@ -13,7 +13,7 @@ import { podStreams } from "./podStreams.ts"
 import { makePodWorker, type PodWorker } from "./PodWorker.ts"
 import { removeOrphans } from "./removeOrphans.ts"
 import { makeReportBoard } from "./ReportBoard.ts"
-import { type Machine, monotonicMillis } from "./Workbench.ts"
+import { type Machine, monotonicMillis, wallMillis } from "./Workbench.ts"
 
 const make = Effect.gen(function*() {
   const runtime = yield* ContainerRuntime
@@ -105,7 +105,7 @@ const make = Effect.gen(function*() {
     const pod = {
       order,
       stage: "Sync" as const,
-      startedAt: yield* Clock.currentTimeMillis,
+      startedAt: yield* wallMillis,
       activeMillis: 0,
       activeStamp: yield* monotonicMillis,
       bootId: host.bootId,

@@ -147,3 +147,6 @@ export const leaveWork = (bench: Workbench, name?: string): Effect.Effect<void> 
     bench.busy.delete(name)
     return FiberMap.remove(bench.work, name)
   })
+
+/** Whole milliseconds since the epoch. */
+export const wallMillis: Effect.Effect<number> = Effect.map(Clock.currentTimeMillis, Math.floor)

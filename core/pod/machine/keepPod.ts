@@ -1,5 +1,5 @@
 /** One look at a pod that shall run: see what is there, decide, act. Says how long nothing needs to be done, in milliseconds. */
-import { Clock, Effect, FiberMap } from "effect"
+import { Effect, FiberMap } from "effect"
 import type { JournalError } from "../../agent/Journal.ts"
 import type { RuntimeError } from "../ContainerRuntime.ts"
 import type { FilesError } from "../PodFiles.ts"
@@ -12,7 +12,7 @@ import { publishStatus } from "./publishStatus.ts"
 import { retryDelay } from "./retryDelay.ts"
 import { startContainer } from "./startContainer.ts"
 import { stopContainer } from "./stopContainer.ts"
-import { activeMillis, beginEnd, leaveWork, monotonicMillis, stateOf, tellOnce, type Workbench } from "./Workbench.ts"
+import { activeMillis, beginEnd, leaveWork, monotonicMillis, stateOf, tellOnce, type Workbench, wallMillis } from "./Workbench.ts"
 
 type Failure = RuntimeError | JournalError | FilesError
 
@@ -42,7 +42,7 @@ export const keepPod = Effect.fnUntraced(function*(bench: Workbench): Effect.fn.
     return 0
   }
 
-  const now = yield* Clock.currentTimeMillis
+  const now = yield* wallMillis
   const seen = yield* stateOf(bench)
   const plan = planPod({
     state: seen,

@@ -1,12 +1,12 @@
 /** Looks at the runtime and writes down what came to an end. */
-import { Clock, Effect } from "effect"
+import { Effect } from "effect"
 import type { JournalError } from "../../agent/Journal.ts"
 import type { Container, RuntimeError } from "../ContainerRuntime.ts"
 import { vanishedMessage } from "./containerStatus.ts"
 import { judgeContainer, type Verdict } from "./judgeContainer.ts"
 import type { ContainerRecord, ContainerResult } from "./PodState.ts"
 import { terminationMessage } from "./terminationMessage.ts"
-import { stateOf, type Workbench } from "./Workbench.ts"
+import { stateOf, type Workbench, wallMillis } from "./Workbench.ts"
 
 export interface Observation {
   /** All containers of the pod that the runtime has. */
@@ -50,7 +50,7 @@ const absorb = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Verdict, JournalError> {
   if (verdict._tag !== "Exited" && verdict._tag !== "Vanished") return verdict
   bench.waiting.delete(name)
-  const now = yield* Clock.currentTimeMillis
+  const now = yield* wallMillis
   const { assignment } = yield* stateOf(bench)
   const assigned = [...assignment.initContainers, ...assignment.containers].find((each) => each.name === name)
   const result = verdict._tag === "Vanished" || assigned === undefined

@@ -52,7 +52,11 @@ export const podStreams = (
       ...(query.tailLines === undefined ? {} : { tail: query.tailLines })
     })
     const shown = query.timestamps ? withTimes(chunks) : Stream.map(chunks, ({ bytes }) => bytes)
-    return query.limitBytes === undefined ? shown : limited(shown, query.limitBytes)
+    // First nothing, which says that there is a log: the first line may be hours away.
+    return Stream.concat(
+      Stream.succeed(new Uint8Array()),
+      query.limitBytes === undefined ? shown : limited(shown, query.limitBytes)
+    )
   })
 
   return {

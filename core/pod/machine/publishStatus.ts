@@ -1,9 +1,9 @@
 /** Tells the pod's status if it changed; the number of the report is in the journal before anybody sees it. */
-import { Clock, Effect, Equal } from "effect"
+import { Effect, Equal } from "effect"
 import type { JournalError } from "../../agent/Journal.ts"
 import type { Waiting } from "./planPod.ts"
 import { podStatus } from "./podStatus.ts"
-import { savePod, stateOf, type Workbench } from "./Workbench.ts"
+import { savePod, stateOf, type Workbench, wallMillis } from "./Workbench.ts"
 
 export const publishStatus = Effect.fnUntraced(
   function*(
@@ -20,7 +20,7 @@ export const publishStatus = Effect.fnUntraced(
       sandbox: { ready: bench.sandbox?.ready ?? false, ips: bench.sandbox?.ips ?? [] },
       hostIPs: bench.host().addresses,
       runtimeName: bench.runtimeName,
-      now: yield* Clock.currentTimeMillis
+      now: yield* wallMillis
     })
     if (pod.report !== undefined && pod.report.finished === finished && Equal.equals(pod.report.status, status)) return
     const { name, namespace, uid } = assignment

@@ -1,5 +1,5 @@
 /** Brings one container from nothing, or from where a crash left it, to a started attempt; every step is remembered first. */
-import { Clock, Effect } from "effect"
+import { Effect } from "effect"
 import type { JournalError } from "../../agent/Journal.ts"
 import type { Container, RuntimeError } from "../ContainerRuntime.ts"
 import { ContainerRefused } from "./ContainerRefused.ts"
@@ -9,7 +9,7 @@ import type { Start } from "./planPod.ts"
 import type { ContainerRecord } from "./PodState.ts"
 import { podIPs } from "./podStatus.ts"
 import { rootRefusal } from "./runAsNonRoot.ts"
-import { stateOf, type Workbench } from "./Workbench.ts"
+import { stateOf, type Workbench, wallMillis } from "./Workbench.ts"
 
 type Failure = RuntimeError | JournalError | ContainerRefused
 
@@ -163,7 +163,7 @@ const begin = Effect.fnUntraced(function*(bench: Workbench, start: Start, id: st
       exitCode: 128,
       reason: "StartError",
       message: error.message.slice(0, 1024),
-      finishedAt: yield* Clock.currentTimeMillis,
+      finishedAt: yield* wallMillis,
       containerId: id,
       vanished: false
     }

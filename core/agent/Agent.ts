@@ -1,0 +1,86 @@
+/** The arhat program: pods from the journal, a link for ever, and between them commands, streams and reports. */
+import { Effect, Layer, Stream, SubscriptionRef } from "effect"
+import type { Refused } from "../link/Hello.ts"
+import { LinkClient, type LinkState } from "../link/LinkClient.ts"
+import { PodRuntime } from "../pod/PodRuntime.ts"
+import { AgentSettings } from "./AgentSettings.ts"
+import { commands } from "./commands.ts"
+import { EventRing } from "./EventRing.ts"
+import { Outbox } from "./Outbox.ts"
+import { podStreams } from "./podStreams.ts"
+import { reporting } from "./reporting.ts"
+import { retire } from "./retire.ts"
+
+/** What lies between the link and the pods; `deviceMemory` needs the outbox too. */
+export const mailLayer = Layer.mergeAll(Outbox.layer, EventRing.layer)
+
+export interface AgentKeys {
+  /** X25519, 32 bytes each. */
+  readonly privateKey: Uint8Array
+  readonly operatorKey: Uint8Array
+  /** The one-time enrolment token; absent once the device is enrolled. */
+  readonly enrolment: Uint8Array | undefined
+}
+
+/** A word for the log at each turn of the link, so that a person at the device knows where it stands. */
+const tellState = (state: LinkState, device: string) => {
+  switch (state.status) {
+    case "Dialing":
+      return Effect.logDebug(`dialing the operator by ${state.method}`)
+    case "Connected":
+      return Effect.logInfo(`connected to the operator as ${device} by ${state.connection}`)
+    case "Waiting":
+      return Effect.logWarning(
+        `not connected: ${state.error.message}; next try in ${Math.ceil(state.retryMillis / 1000)} s`
+      )
+  }
+}
+
+const isDeleted = (state: LinkState): boolean =>
+  state.status === "Waiting" && state.error._tag === "Refused" && (state.error as Refused).code === "Deleted"
+
+/** Runs until interrupted. Pods go on running whether there is an operator or not. */
+export const agent = Effect.fnUntraced(function*(keys: AgentKeys) {
+  const settings = yield* AgentSettings
+  const runtime = yield* PodRuntime
+  const outbox = yield* Outbox
+  const ring = yield* EventRing
+  const onRequest = yield* commands
+  const onOpen = yield* podStreams
+  const report = yield* reporting
+  const retirement = yield* retire
+
+  yield* runtime.reports.pipe(Stream.runForEach(outbox.put), Effect.forkScoped)
+  yield* runtime.events.pipe(
+    // What happens at once is written to the disk at once.
+    Stream.groupedWithin(64, "200 millis"),
+    Stream.runForEach((events) => ring.add(events)),
+    Effect.forkScoped
+  )
+
+  const link = yield* LinkClient.make({
+    namespace: settings.namespace,
+    device: settings.device,
+    privateKey: keys.privateKey,
+    operatorPublic: keys.operatorKey,
+    psk: keys.enrolment,
+    agentVersion: settings.version,
+    capabilities: [],
+    onSession: Effect.fnUntraced(function*(session) {
+      yield* Effect.forkScoped(report(session))
+      return { onRequest, onOpen }
+    })
+  })
+
+  yield* SubscriptionRef.changes(link.state).pipe(
+    Stream.runForEach((state) => tellState(state, `${settings.namespace}/${settings.device}`)),
+    Effect.forkScoped
+  )
+  // An operator that proved its key says that the device was deleted: it is obeyed once per refusal, and finds nothing left.
+  yield* SubscriptionRef.changes(link.state).pipe(
+    Stream.filter(isDeleted),
+    Stream.runForEach(() => retirement),
+    Effect.forkScoped
+  )
+  return yield* link.run
+}, Effect.scoped)

@@ -1,0 +1,201 @@
+/** The operator's end of all links: greets devices on every acceptor, keeps one session per device, resumes and displaces. */
+import { Clock, Effect, FiberSet, Scope, Semaphore } from "effect"
+import { create } from "@bufbuild/protobuf"
+import { PacketSchema } from "../gen/aranya/link/v1/link_pb.ts"
+import { Cryptography } from "./Cryptography.ts"
+import { answer, type Greeted, HandshakeFailed, protocolMax, protocolMin, welcome } from "./handshake.ts"
+import { Admission, type DeviceHello, Refused } from "./Hello.ts"
+import { LinkLimits } from "./LinkLimits.ts"
+import { LinkTimings } from "./LinkTimings.ts"
+import { SecureRandom } from "./SecureRandom.ts"
+import { carry } from "./session/carry.ts"
+import { type LinkSession, makeLinkSession } from "./session/LinkSession.ts"
+import type { Handlers, Session } from "./Session.ts"
+import { Acceptors, type Connection, TransportError } from "./Transport.ts"
+
+export interface LiveSession {
+  readonly hello: DeviceHello
+  readonly publicKey: Uint8Array
+  readonly session: Session
+}
+
+export interface LinkServer {
+  /** Listens and serves; fails only where an acceptor cannot listen. Interrupting it says farewell to every device. */
+  readonly run: Effect.Effect<never, TransportError>
+  /** Sessions that are live, whether a connection carries them at this moment or not. */
+  readonly sessions: Effect.Effect<ReadonlyArray<LiveSession>>
+  /** Ends the session of a device, if it has one; the device sees why. */
+  readonly end: (device: { readonly namespace: string; readonly device: string }, why: string) => Effect.Effect<void>
+}
+
+export interface LinkServerOptions<R> {
+  /** X25519, 32 bytes; devices know its public half. */
+  readonly privateKey: Uint8Array
+  readonly operatorVersion: string
+  /**
+   * Called once per session, when the device has taken it up. What the device asks before this returns waits for it; the
+   * session can already be used. The scope is closed when the session is over.
+   */
+  readonly onSession: (session: Session, hello: DeviceHello) => Effect.Effect<Handlers, never, R | Scope.Scope>
+}
+
+interface Entry extends LiveSession {
+  readonly link: LinkSession
+  readonly epoch: number
+  readonly lineage: Uint8Array
+  begun: boolean
+}
+
+const keyOf = (device: { readonly namespace: string; readonly device: string }) => `${device.namespace}/${device.device}`
+
+const sameBytes = (one: Uint8Array, other: Uint8Array) =>
+  one.length === other.length && one.every((byte, index) => byte === other[index])
+
+const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
+  const context = yield* Effect.context<
+    Admission | Cryptography | SecureRandom | Acceptors | Exclude<R, Scope.Scope>
+  >()
+  const admission = yield* Admission
+  const acceptors = yield* Acceptors
+  const random = yield* SecureRandom
+  const limits = yield* LinkLimits
+  const timings = yield* LinkTimings
+  const entries = new Map<string, Entry>()
+  const handshakes = yield* Semaphore.make(limits.handshakes)
+  const turns = new Map<string, { readonly semaphore: Semaphore.Semaphore; users: number }>()
+
+  /** Two connections of one device are decided one after the other. */
+  const inTurn = <A, E>(key: string, effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    Effect.suspend(() => {
+      const turn = turns.get(key) ?? { semaphore: Semaphore.makeUnsafe(1), users: 0 }
+      turns.set(key, turn)
+      turn.users += 1
+      return turn.semaphore.withPermits(1)(effect).pipe(Effect.ensuring(Effect.sync(() => {
+        turn.users -= 1
+        if (turn.users === 0) turns.delete(key)
+      })))
+    })
+
+  const begin = (parent: Scope.Scope, greeted: Greeted, given: { readonly epoch: number; readonly lineage: Uint8Array }) =>
+    Effect.gen(function*() {
+      const key = keyOf(greeted.hello)
+      const idBytes = yield* random.bytes(16)
+      const link: LinkSession = yield* makeLinkSession({
+        side: "operator",
+        idBytes,
+        timings,
+        parent,
+        onEnd: () => {
+          if (entries.get(key)?.link === link) entries.delete(key)
+        }
+      })
+      const { hello, publicKey } = greeted
+      const entry: Entry = { hello, publicKey, session: link.session, link, begun: false, ...given }
+      const former = entries.get(key)
+      entries.set(key, entry)
+      former?.link.conversation.step(() =>
+        former.link.conversation.end("the device began a new session", false)
+      )
+      return entry
+    })
+
+  /** Which session the device gets: the one it comes back to, or a new one if it is admitted. */
+  const decide = (parent: Scope.Scope, greeted: Greeted) =>
+    Effect.gen(function*() {
+      const { hello, publicKey, resume } = greeted
+      if (hello.protocolMax < protocolMin || hello.protocolMin > protocolMax) {
+        return yield* new Refused({
+          code: "ProtocolVersion",
+          detail: `this operator speaks ${protocolMin} to ${protocolMax}, the device ${hello.protocolMin} to ${hello.protocolMax}`
+        })
+      }
+      const live = entries.get(keyOf(hello))
+      if (
+        live !== undefined && resume !== undefined && live.hello.instance === hello.instance &&
+        sameBytes(live.publicKey, publicKey) && sameBytes(live.link.idBytes, resume.session)
+      ) {
+        return { entry: live, resumed: true, peerReceived: resume.received }
+      }
+      const given = yield* admission.admit(
+        hello,
+        publicKey,
+        live && { instance: live.hello.instance, journalId: live.hello.journalId }
+      )
+      return { entry: yield* begin(parent, greeted, given), resumed: false, peerReceived: 0 }
+    })
+
+  const introduce = (parent: Scope.Scope, connection: Connection) =>
+    Effect.gen(function*() {
+      const greeted = yield* answer(connection, options.privateKey, admission.challenge)
+      const { sealing } = greeted
+      const decided = yield* inTurn(keyOf(greeted.hello), decide(parent, greeted).pipe(Effect.provideContext(context))).pipe(
+        Effect.tapError((refused) =>
+          connection.send(sealing.seal(create(PacketSchema, {
+            refused: { code: refused.code, detail: refused.detail }
+          })))
+        )
+      )
+      const { entry, resumed } = decided
+      const first = yield* welcome(connection, sealing, {
+        protocol: Math.min(protocolMax, greeted.hello.protocolMax),
+        epoch: entry.epoch,
+        lineage: resumed ? new Uint8Array(0) : entry.lineage,
+        operatorVersion: options.operatorVersion,
+        beatMillis: timings.beatMillis,
+        sessionTimeoutMillis: timings.sessionTimeoutMillis,
+        now: yield* Clock.currentTimeMillis
+      }, { id: entry.link.idBytes, resumed, received: entry.link.conversation.received })
+      return { ...decided, sealing, first }
+    })
+
+  const serve = (parent: Scope.Scope, fork: (effect: Effect.Effect<void>) => unknown) => (connection: Connection) =>
+    Effect.gen(function*() {
+      const { entry, first, peerReceived, sealing } = yield* handshakes.withPermits(1)(introduce(parent, connection))
+      const { link } = entry
+      if (!entry.begun && first.closed === undefined) {
+        entry.begun = true
+        // In the session's scope, not in this connection's.
+        fork(
+          Effect.flatMap(options.onSession(link.session, entry.hello), (handlers) =>
+            Effect.sync(() => link.handle(handlers))).pipe(
+              Scope.provide(link.scope),
+              Effect.provideContext(context as never)
+            ) as Effect.Effect<void>
+        )
+      }
+      yield* Effect.logDebug(`${keyOf(entry.hello)} is connected by ${connection.description}`)
+      const why = yield* carry(link, connection, sealing, { peerReceived, first })
+      yield* Effect.logDebug(`${keyOf(entry.hello)} is no longer connected by ${connection.description}: ${why}`)
+    }).pipe(
+      Effect.catch((error: HandshakeFailed | Refused | TransportError) =>
+        Effect.logDebug(`A device was turned away (${connection.description})`, error.message).pipe(
+          // What was sent last may still be under way: the device hangs up first if it can.
+          Effect.andThen(error._tag === "Refused" ? linger(connection) : Effect.void)
+        )
+      ),
+      Effect.provideContext(context)
+    )
+
+  const linger = (connection: Connection) =>
+    connection.receive.pipe(Effect.forever, Effect.ignore, Effect.timeoutOption(timings.farewellMillis), Effect.asVoid)
+
+  const run = Effect.gen(function*() {
+    const parent = yield* Effect.scope
+    const fibers = yield* FiberSet.make<unknown, unknown>()
+    const fork = yield* FiberSet.runtime(fibers)()
+    return yield* Effect.forEach(acceptors, (acceptor) => acceptor.run(serve(parent, fork)), {
+      concurrency: "unbounded",
+      discard: true
+    }).pipe(Effect.andThen(Effect.never))
+  }).pipe(Effect.scoped, Effect.onExit(() => Effect.sync(() => entries.clear())))
+
+  const server: LinkServer = {
+    run,
+    sessions: Effect.sync(() => [...entries.values()]),
+    end: (device, why) =>
+      Effect.suspend(() => entries.get(keyOf(device))?.session.close(why) ?? Effect.void)
+  }
+  return server
+})
+
+export const LinkServer = { make }

@@ -1,0 +1,170 @@
+/** A session with everything around its state machine: fibers, timers, and the interface its users know. */
+import { Clock, type Context, Deferred, Effect, Exit, Fiber, FiberSet, Scope, SubscriptionRef } from "effect"
+import { ErrorCode, Priority as WirePriority } from "../../gen/aranya/link/v1/link_pb.ts"
+import { Cryptography } from "../Cryptography.ts"
+import { LinkLimits } from "../LinkLimits.ts"
+import type { LinkTimings } from "../LinkTimings.ts"
+import { type Channel, type Handlers, LinkError, type Priority, type Session } from "../Session.ts"
+import { channelOf } from "./channelOf.ts"
+import { Conversation, type Side } from "./Conversation.ts"
+import type { LinkStream } from "./LinkStream.ts"
+import { type Fork, Serving } from "./Serving.ts"
+import { Streams } from "./Streams.ts"
+
+const priorities: { readonly [priority in Priority]: WirePriority } = {
+  command: WirePriority.COMMAND,
+  assignment: WirePriority.ASSIGNMENT,
+  interactive: WirePriority.INTERACTIVE,
+  bulk: WirePriority.BULK
+}
+
+/** Monotonic milliseconds. */
+export const monotonic = (clock: Context.Service.Shape<typeof Clock.Clock>): () => number => () =>
+  Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+
+export interface LinkSession {
+  readonly session: Session
+  readonly idBytes: Uint8Array
+  readonly conversation: Conversation
+  /** Owns handlers and timers; closed when the session is over. */
+  readonly scope: Scope.Scope
+  readonly now: () => number
+  /** What arrived before waits for the handlers. */
+  readonly handle: (handlers: Handlers) => void
+  /** A connection took it up, or left it: then the session timeout runs. */
+  readonly attached: Effect.Effect<void>
+  readonly detached: Effect.Effect<void>
+  /** Streams that are open or hold memory, and the memory that is free. */
+  readonly usage: () => { readonly streams: number; readonly free: number }
+}
+
+/** `timings` are those the operator announced; `parent` outlives the session. */
+export const makeLinkSession = Effect.fnUntraced(function*(options: {
+  readonly side: Side
+  readonly idBytes: Uint8Array
+  readonly timings: LinkTimings
+  readonly parent: Scope.Scope
+  /** Called once when it is over. */
+  readonly onEnd: () => void
+}) {
+  const { idBytes, timings } = options
+  const cryptography = yield* Cryptography
+  const limits = yield* LinkLimits
+  const now = monotonic(yield* Clock.Clock)
+  const scope = yield* Scope.fork(options.parent)
+  const fibers = yield* FiberSet.make<unknown, unknown>().pipe(Scope.provide(scope))
+  const fork: Fork = yield* FiberSet.runtime(fibers)()
+  const closer = yield* Effect.context<never>()
+  const connected = yield* SubscriptionRef.make(false)
+  const closed = Deferred.makeUnsafe<string>()
+
+  const conversation = new Conversation(options.side, timings, limits)
+  const streams = new Streams(conversation, cryptography, now, fork)
+  const serving = new Serving(streams, fork)
+  streams.server = serving
+  conversation.listener = {
+    segment: (segment) => streams.segment(segment),
+    leaving: (stream) => streams.leaving(stream),
+    ended: (why) => {
+      streams.end()
+      conversation.afterwards(() => {
+        options.onEnd()
+        Deferred.doneUnsafe(closed, Effect.succeed(why))
+        // Not by a fiber of the scope that is closed.
+        Effect.runForkWith(closer)(Scope.close(scope, Exit.void))
+      })
+    }
+  }
+  // Closing the parent ends it too, with a word to the peer where `carry` can still speak.
+  yield* Scope.addFinalizer(
+    scope,
+    Effect.sync(() => conversation.step(() => conversation.end("this side is stopping", true)))
+  )
+
+  let timeout: Fiber.Fiber<void, unknown> | undefined
+  const expire = Effect.sync(() =>
+    conversation.step(() => {
+      if (conversation.carried) return
+      conversation.end(`no connection took it up within ${timings.sessionTimeoutMillis / 1000} s`, false)
+    })
+  )
+  const detached = Effect.suspend(() => {
+    if (conversation.carried || conversation.over !== undefined) return Effect.void
+    timeout?.interruptUnsafe()
+    timeout = fork(Effect.delay(expire, timings.sessionTimeoutMillis))
+    return SubscriptionRef.set(connected, false)
+  })
+  const attached = Effect.suspend(() => {
+    timeout?.interruptUnsafe()
+    timeout = undefined
+    return SubscriptionRef.set(connected, true)
+  })
+
+  const start = (kind: "channel" | "request", message: Uint8Array, priority: Priority) =>
+    Effect.suspend(() => conversation.step(() => streams.start(kind, message, priorities[priority])))
+
+  const close = Effect.fnUntraced(function*(why: string) {
+    if (conversation.over !== undefined) return
+    conversation.step(() => {
+      if (conversation.carried) conversation.farewell = why
+      else conversation.end(why, true)
+    })
+    yield* Deferred.await(closed).pipe(Effect.timeoutOption(timings.farewellMillis))
+    conversation.step(() => conversation.end(why, true))
+  })
+
+  const request: Session["request"] = (message, request) =>
+    Effect.acquireUseRelease(
+      start("request", message, request?.priority ?? "command"),
+      (stream) => {
+        const millis = request?.timeoutMillis ?? timings.requestTimeoutMillis
+        return Effect.callback<Uint8Array, LinkError>((resume) => {
+          // A session that ended between start and here has failed the stream already.
+          if (stream.sendFailure !== undefined) return resume(Effect.fail(stream.sendFailure))
+          stream.replied = (reply) => resume(reply)
+        }).pipe(Effect.timeoutOrElse({
+          duration: millis,
+          orElse: () => Effect.fail(new LinkError({ reason: "Timeout", detail: `no reply within ${millis / 1000} s` }))
+        }))
+      },
+      (stream) =>
+        Effect.sync(() => {
+          stream.replied = undefined
+          streams.failNow(stream, ErrorCode.CANCELLED, "")
+        })
+    )
+
+  const endChannel = (stream: LinkStream, exit: Exit.Exit<unknown, unknown>) =>
+    Effect.sync(() =>
+      conversation.step(() => {
+        if (Exit.isSuccess(exit)) streams.closeInBand(stream, ErrorCode.UNSPECIFIED, "")
+        else streams.failNow(stream, ErrorCode.CANCELLED, "")
+      })
+    )
+
+  const open: Session["open"] = (message, request) =>
+    Effect.acquireRelease(start("channel", message, request?.priority ?? "interactive"), endChannel).pipe(
+      Effect.map((stream): Channel => channelOf(streams, stream))
+    )
+
+  const link: LinkSession = {
+    session: {
+      id: [...idBytes].map((byte) => byte.toString(16).padStart(2, "0")).join(""),
+      connected,
+      request,
+      open,
+      closed: Deferred.await(closed),
+      close
+    },
+    idBytes,
+    conversation,
+    scope,
+    now,
+    handle: (handlers) => serving.begin(handlers),
+    attached,
+    detached,
+    usage: () => ({ streams: streams.size, free: streams.pool.free })
+  }
+  yield* detached
+  return link
+})

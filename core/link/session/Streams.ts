@@ -1,0 +1,438 @@
+/** The streams of a session: acts on segments in order, keeps credits and memory, and says when a message is complete. */
+import { Effect, Exit } from "effect"
+import { ErrorCode, Kind, Priority, type Segment } from "../../gen/aranya/link/v1/link_pb.ts"
+import type { Cryptography } from "../Cryptography.ts"
+import { toNumber } from "../frames.ts"
+import { LinkError } from "../Session.ts"
+import type { Conversation } from "./Conversation.ts"
+import { creditSegment, endSegment, failSegment, LinkStream, type Message, messageCost, reasons } from "./LinkStream.ts"
+import { pack, unpack } from "./packing.ts"
+import { ReceivePool } from "./ReceivePool.ts"
+
+/** A channel message may inflate to this: it is inflated only when it is read, so only one at a time exists. */
+export const channelInflated = 64 * 1024
+/** A stream drained within this time after its last credit may have more; one that took longer than `slowMillis` less. */
+const quickMillis = 1_000
+const slowMillis = 2_000
+/** How long what was sent before a close may take to leave, and a handler to notice that its channel is gone. */
+const closingMillis = 5_000
+
+export interface Server {
+  /** A request or an opening message of the peer. */
+  readonly serve: (stream: LinkStream, message: Message) => void
+}
+
+export class Streams {
+  readonly conversation: Conversation
+  readonly cryptography: Cryptography["Service"]
+  readonly pool: ReceivePool
+  server: Server | undefined
+  private readonly now: () => number
+  private readonly fork: (effect: Effect.Effect<void>) => unknown
+  private readonly byId = new Map<number, LinkStream>()
+  private readonly live = new Set<LinkStream>()
+  private nextId: number
+  private lastPeerId = 0
+
+  constructor(
+    conversation: Conversation,
+    cryptography: Cryptography["Service"],
+    now: () => number,
+    fork: (effect: Effect.Effect<void>) => unknown
+  ) {
+    this.conversation = conversation
+    this.cryptography = cryptography
+    this.now = now
+    this.fork = fork
+    const { agentPool, operatorPool } = conversation.limits
+    this.pool = new ReceivePool(conversation.side === "device" ? agentPool : operatorPool)
+    this.nextId = conversation.side === "device" ? 1 : 2
+  }
+
+  /** Streams that hold memory or are known to the peer. */
+  get size(): number {
+    return this.live.size
+  }
+
+  /** Why nothing can be asked of this session, once it is over. */
+  get lost(): LinkError | undefined {
+    const { over } = this.conversation
+    return over && new LinkError({ reason: over.ours ? "Closed" : "SessionLost", detail: over.why })
+  }
+
+  private get mostMessage(): number {
+    return Math.floor(this.pool.capacity * this.conversation.limits.messageShare)
+  }
+
+  // What this side does
+
+  start(kind: "channel" | "request", data: Uint8Array, priority: Priority): Exit.Exit<LinkStream, LinkError> {
+    const { lost } = this
+    if (lost !== undefined) return Exit.fail(lost)
+    const { requestQueue, window } = this.conversation.limits
+    let queued = data.length
+    for (const other of this.live) queued += other.queuedBytes
+    if (queued > requestQueue) return overloaded("too much waits to be sent")
+    if (!this.pool.tryReserve(window)) return overloaded("as many streams are open as this link has memory for")
+    const stream = new LinkStream(kind, true, priority, window)
+    this.live.add(stream)
+    stream.push(kind === "request" ? Kind.REQUEST : Kind.OPEN, this.pack(stream, data))
+    this.conversation.outbox.list(stream)
+    return Exit.succeed(stream)
+  }
+
+  send(stream: LinkStream, data: Uint8Array): void {
+    stream.push(Kind.UNSPECIFIED, this.pack(stream, data))
+    this.conversation.outbox.list(stream)
+  }
+
+  private pack(stream: LinkStream, data: Uint8Array): Message {
+    const oneShot = stream.kind === "request" || stream.queue.length === 0 && stream.sentBytes === 0
+    if (!oneShot && data.length > channelInflated) return { data, inflated: 0 }
+    return pack(this.cryptography, stream, data, this.conversation.measuredRate)
+  }
+
+  /** This side's direction ends after what was sent. */
+  endSending(stream: LinkStream): void {
+    if (stream.ended) return
+    stream.ended = true
+    if (stream.sendFailure !== undefined) return
+    stream.tail.push(endSegment())
+    stream.whenSent = () => {
+      stream.endLeft = true
+      this.settle(stream)
+    }
+    this.conversation.outbox.list(stream)
+  }
+
+  /** Both directions end after what was sent; `code` UNSPECIFIED is an end without error. */
+  closeInBand(stream: LinkStream, code: ErrorCode, detail: string): void {
+    this.release(stream)
+    if (!this.live.has(stream)) return
+    if (stream.sendFailure !== undefined || (stream.endLeft && stream.receiveEnd !== undefined)) return this.forget(stream)
+    stream.ended = true
+    stream.sendFailure = ended
+    stream.tail.push(failSegment(code, detail))
+    stream.whenSent = () => this.forget(stream)
+    this.conversation.outbox.list(stream)
+    // A peer that takes nothing must not keep the stream alive.
+    this.fork(Effect.sync(() => this.failNow(stream, ErrorCode.CANCELLED, "")).pipe(
+      Effect.when(Effect.sync(() => this.live.has(stream))),
+      Effect.delay(closingMillis)
+    ))
+  }
+
+  /** Both directions end now; what was not sent is dropped. */
+  failNow(stream: LinkStream, code: ErrorCode, detail: string): void {
+    this.conversation.step(() => {
+      if (!this.live.has(stream)) return
+      if (stream.id !== 0 && this.byId.has(stream.id)) {
+        const segment = failSegment(code, detail)
+        segment.stream = stream.id
+        this.conversation.outbox.urgent(segment)
+      }
+      this.fail(stream, new LinkError({ reason: reasons[code] ?? "Refused", detail }))
+      this.forget(stream)
+    })
+  }
+
+  /** Nobody will read what arrived or arrives. */
+  release(stream: LinkStream): void {
+    stream.released = true
+    stream.arrived.length = 0
+    this.settle(stream)
+  }
+
+  /** Takes the next message of a channel; undefined where there is none. */
+  read(stream: LinkStream): Uint8Array | LinkError | undefined {
+    const message = stream.arrived.shift()
+    if (message === undefined) return undefined
+    this.consume(stream, message.data.length + messageCost)
+    const data = unpack(this.cryptography, message)
+    if (data !== undefined) return data
+    const failure = new LinkError({ reason: "Refused", detail: "the message does not inflate" })
+    this.failNow(stream, ErrorCode.REFUSED, failure.detail)
+    return failure
+  }
+
+  // What the peer did
+
+  leaving(stream: LinkStream): void {
+    if (stream.id !== 0) return
+    stream.id = this.nextId
+    this.nextId += 2
+    this.byId.set(stream.id, stream)
+  }
+
+  segment(segment: Segment): string | undefined {
+    const opening = segment.kind === Kind.OPEN || segment.kind === Kind.REQUEST
+    const stream = opening ? this.accept(segment) : this.byId.get(segment.stream)
+    if (typeof stream === "string") return stream
+    if (stream === undefined) return undefined
+    // A stream that waits for memory keeps its order; giving up and credits do not.
+    if (segment.kind === Kind.CREDIT) {
+      stream.credit = Math.max(stream.credit, toNumber(segment.credit) ?? 0)
+      this.conversation.outbox.list(stream)
+      return undefined
+    }
+    if (segment.kind === Kind.FAIL && segment.error === ErrorCode.CANCELLED) return this.failed(stream, segment)
+    if (segment.kind === Kind.UNSPECIFIED || opening) {
+      stream.received += segment.data.length + (stream.unfinished ? 0 : messageCost)
+      if (stream.received > stream.granted) return "more than the credit"
+      stream.unfinished = segment.more
+    }
+    if (stream.backlog === undefined) return this.act(stream, segment)
+    stream.backlog.push(segment)
+    return undefined
+  }
+
+  private accept(segment: Segment): LinkStream | string | undefined {
+    if (segment.stream === 0 || segment.stream % 2 === this.nextId % 2 || segment.stream <= this.lastPeerId) {
+      return "a stream cannot be opened by this number"
+    }
+    this.lastPeerId = segment.stream
+    const { window } = this.conversation.limits
+    if (!this.pool.tryReserve(window)) {
+      const refusal = failSegment(ErrorCode.OVERLOADED, "as many streams are open as the peer has memory for")
+      refusal.stream = segment.stream
+      this.conversation.outbox.urgent(refusal)
+      return undefined
+    }
+    const known = segment.priority >= Priority.COMMAND && segment.priority <= Priority.BULK
+    const kind = segment.kind === Kind.REQUEST ? "request" : "channel"
+    const stream = new LinkStream(kind, false, known ? segment.priority : Priority.INTERACTIVE, window)
+    stream.id = segment.stream
+    this.byId.set(stream.id, stream)
+    this.live.add(stream)
+    return stream
+  }
+
+  private act(stream: LinkStream, segment: Segment): string | undefined {
+    if (segment.kind === Kind.FAIL) return this.failed(stream, segment)
+    if (stream.receiveEnd !== undefined) return "a segment after the end"
+    if (segment.kind === Kind.END) {
+      stream.receiveEnd = { failure: undefined }
+      if (stream.replied !== undefined) this.fail(stream, new LinkError({ reason: "Refused", detail: "no reply came" }))
+      this.wake(stream)
+      this.settle(stream)
+      return undefined
+    }
+    if (segment.kind > Kind.CREDIT) return undefined
+    return stream.partial === undefined ? this.begin(stream, segment) : this.append(stream, segment)
+  }
+
+  /** The first piece of a message: memory for all of it is reserved before anything is allocated. */
+  private begin(stream: LinkStream, segment: Segment): string | undefined {
+    const { data, inflated, more } = segment
+    const length = more ? segment.length : data.length
+    if (more && length <= data.length) return "a message longer than it said"
+    const opening = segment.kind === Kind.OPEN || segment.kind === Kind.REQUEST
+    const oneShot = opening || stream.kind === "request"
+    const most = this.mostMessage
+    if (length + messageCost > most || inflated > (oneShot ? most : channelInflated)) {
+      this.failNow(stream, ErrorCode.TOO_LARGE, `a message of ${Math.max(length, inflated)} bytes is more than ${most}`)
+      return undefined
+    }
+    stream.partial = { length, inflated, opening, whole: undefined, filled: 0 }
+    const credit = Math.max(0, length + messageCost - (stream.granted - stream.processed))
+    const extra = oneShot ? Math.max(0, inflated - Math.max(length, stream.window)) : 0
+    stream.processed += messageCost
+    if (credit + extra === 0) return this.append(stream, segment)
+
+    stream.backlog = [segment]
+    let violation: string | undefined
+    stream.giveUpWaiting = this.pool.reserveLater(credit + extra, () => {
+      stream.giveUpWaiting = undefined
+      stream.reserved += credit + extra
+      stream.extra += extra
+      stream.granted += credit
+      if (credit > 0) this.conversation.outbox.urgent(creditSegment(stream.id, stream.granted))
+      violation = this.replay(stream)
+    })
+    if (stream.backlog !== undefined && violation === undefined) {
+      const waiting = stream.partial
+      this.fork(Effect.sync(() => this.failNow(stream, ErrorCode.OVERLOADED, "no memory for a message")).pipe(
+        Effect.when(Effect.sync(() => stream.partial === waiting && stream.giveUpWaiting !== undefined)),
+        Effect.delay(this.conversation.timings.requestTimeoutMillis)
+      ))
+    }
+    return violation
+  }
+
+  private replay(stream: LinkStream): string | undefined {
+    const backlog = stream.backlog ?? []
+    stream.backlog = undefined
+    for (const segment of backlog) {
+      // It may have to wait again, for the next message.
+      const waiting = stream.backlog as Array<Segment> | undefined
+      if (waiting !== undefined) {
+        waiting.push(segment)
+        continue
+      }
+      const violation = this.act(stream, segment)
+      if (violation === undefined) continue
+      this.conversation.end(`the peer broke the protocol: ${violation}`, false)
+      return violation
+    }
+    return undefined
+  }
+
+  private append(stream: LinkStream, segment: Segment): string | undefined {
+    const { partial } = stream
+    if (partial === undefined) return undefined
+    const { data, more } = segment
+    const filled = partial.filled + data.length
+    if (filled > partial.length || (!more && filled < partial.length)) return "a message not as long as it said"
+    stream.processed += data.length
+    if (more || partial.whole !== undefined) {
+      partial.whole ??= new Uint8Array(partial.length)
+      partial.whole.set(data, partial.filled)
+    }
+    partial.filled = filled
+    if (more) return undefined
+    stream.partial = undefined
+    this.complete(stream, { data: partial.whole ?? data, inflated: partial.inflated }, partial.opening)
+    return undefined
+  }
+
+  private complete(stream: LinkStream, message: Message, opening: boolean): void {
+    if (stream.released) return this.consume(stream, message.data.length + messageCost)
+    if (opening) {
+      this.server?.serve(stream, message)
+    } else if (stream.kind === "request") {
+      const reply = unpack(this.cryptography, message)
+      if (reply === undefined) this.fail(stream, new LinkError({ reason: "Refused", detail: "the reply does not inflate" }))
+      else this.answer(stream, Exit.succeed(reply))
+      this.forget(stream)
+    } else {
+      stream.arrived.push(message)
+      this.wake(stream)
+    }
+  }
+
+  private failed(stream: LinkStream, segment: Segment): undefined {
+    const reason = reasons[segment.error] ?? "Refused"
+    const plain = segment.error === ErrorCode.UNSPECIFIED
+    const detail = segment.detail !== "" ? segment.detail : plain ? "the peer ended the channel" : "the peer gave up"
+    const failure = new LinkError({ reason, detail })
+    stream.sendFailure = failure
+    stream.receiveEnd ??= { failure: plain ? undefined : failure }
+    stream.giveUpWaiting?.()
+    stream.giveUpWaiting = undefined
+    stream.backlog = undefined
+    stream.partial = undefined
+    stream.clear()
+    this.conversation.outbox.unlist(stream)
+    this.answer(stream, Exit.fail(failure))
+    this.wake(stream)
+    this.byId.delete(stream.id)
+    this.settle(stream)
+    const { handler } = stream
+    if (stream.ours) return undefined
+    if (!plain) this.conversation.afterwards(() => handler?.interruptUnsafe())
+    else if (handler !== undefined) this.fork(Effect.sync(() => handler.interruptUnsafe()).pipe(Effect.delay(closingMillis)))
+    return undefined
+  }
+
+  // Memory
+
+  /** What was put together has been read: its credit returns, more of it to a stream that is quick. */
+  consume(stream: LinkStream, cost: number): void {
+    stream.consumed += cost
+    if (stream.receiveEnd === undefined && !stream.released && stream.giveUpWaiting === undefined) this.grant(stream)
+    this.settle(stream)
+  }
+
+  private grant(stream: LinkStream): void {
+    const now = this.now()
+    const { maxWindow, window } = this.conversation.limits
+    const outstanding = stream.granted - stream.received
+    if (outstanding * 2 > stream.window) return
+    const drained = stream.consumed === stream.received
+    if (drained && now - stream.grantedAt < quickMillis && stream.window * 2 <= maxWindow) {
+      // A quarter of the pool is kept for streams to come.
+      if (this.pool.free - stream.window > this.pool.capacity / 4 && this.pool.tryReserve(stream.window)) {
+        stream.reserved += stream.window
+        stream.window *= 2
+      }
+    } else if (now - stream.grantedAt > slowMillis) {
+      stream.window = window
+    }
+    const target = stream.consumed + stream.window
+    if (target <= stream.granted) return
+    stream.granted = target
+    stream.grantedAt = now
+    this.conversation.outbox.urgent(creditSegment(stream.id, target))
+  }
+
+  /** Gives back what the stream cannot need any more, and forgets it once nobody has anything to do with it. */
+  private settle(stream: LinkStream): void {
+    if (!this.live.has(stream)) return
+    if (stream.endLeft && stream.receiveEnd !== undefined) this.byId.delete(stream.id)
+    const unread = stream.received - stream.consumed
+    const most = stream.released ? 0 : stream.receiveEnd !== undefined ? unread : Math.max(stream.window, stream.granted - stream.consumed)
+    const excess = stream.reserved - (most + stream.extra)
+    if (excess > 0) {
+      stream.reserved -= excess
+      this.pool.release(excess)
+    }
+    const known = stream.id === 0 || this.byId.has(stream.id)
+    if (!known && stream.handler === undefined && (stream.released || unread === 0)) this.forget(stream)
+  }
+
+  /** An inflated opening message has been handed over, or its handler is done. */
+  releaseExtra(stream: LinkStream): void {
+    stream.extra = 0
+    this.settle(stream)
+  }
+
+  forget(stream: LinkStream): void {
+    if (!this.live.delete(stream)) return
+    this.byId.delete(stream.id)
+    stream.giveUpWaiting?.()
+    stream.giveUpWaiting = undefined
+    stream.backlog = undefined
+    stream.clear()
+    this.conversation.outbox.unlist(stream)
+    const { reserved } = stream
+    stream.reserved = 0
+    this.pool.release(reserved)
+  }
+
+  // Ends
+
+  private answer(stream: LinkStream, reply: Exit.Exit<Uint8Array, LinkError>): void {
+    const { replied } = stream
+    if (replied === undefined) return
+    stream.replied = undefined
+    this.conversation.afterwards(() => replied(reply))
+  }
+
+  private fail(stream: LinkStream, failure: LinkError): void {
+    stream.sendFailure ??= failure
+    stream.receiveEnd ??= { failure }
+    this.answer(stream, Exit.fail(failure))
+    this.wake(stream)
+    const { handler } = stream
+    if (handler !== undefined) this.conversation.afterwards(() => handler.interruptUnsafe())
+  }
+
+  private wake(stream: LinkStream): void {
+    this.conversation.wake(stream.changed)
+    this.conversation.wake(stream.drained)
+  }
+
+  /** The session is over. */
+  end(): void {
+    const failure = this.lost
+    if (failure === undefined) return
+    for (const stream of [...this.live]) {
+      this.fail(stream, failure)
+      this.forget(stream)
+    }
+  }
+}
+
+const ended = new LinkError({ reason: "Closed", detail: "the channel has ended" })
+
+const overloaded = (detail: string) => Exit.fail(new LinkError({ reason: "Overloaded", detail }))

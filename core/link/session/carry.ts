@@ -1,0 +1,83 @@
+/** Lets one connection carry a session until either ends; what the session has to say goes out, what comes goes in. */
+import { Deferred, Effect } from "effect"
+import type { Packet } from "../../gen/aranya/link/v1/link_pb.ts"
+import { decodeFrame, frameOverhead } from "../frames.ts"
+import type { Sealing } from "../Sealing.ts"
+import type { Connection, TransportError } from "../Transport.ts"
+import type { LinkSession } from "./LinkSession.ts"
+
+/** Runs until the connection or the session is gone, or another connection took the session over; tells why. */
+export const carry = (
+  link: LinkSession,
+  connection: Connection,
+  sealing: Sealing,
+  options: {
+    /** The highest sequence the peer has, as it said in its hello. */
+    readonly peerReceived: number
+    /** A packet that came with the handshake's end. */
+    readonly first?: Packet
+    /** Whether an interruption leaves the session to another connection; otherwise it says farewell. */
+    readonly moved?: () => boolean
+  }
+): Effect.Effect<string> => {
+  const { conversation, now } = link
+  const plain = Math.min(conversation.limits.packet, connection.maxFrame - frameOverhead)
+  const over = Deferred.makeUnsafe<string>()
+  const leave = (why: string) => void Deferred.doneUnsafe(over, Effect.succeed(why))
+  const lost = (error: TransportError) => Effect.sync(() => leave(error.message))
+
+  const talk = (carrier: number) => {
+    const useful = () => conversation.over === undefined && conversation.carrier === carrier
+
+    const receive = (packet: Packet) =>
+      conversation.step(() => {
+        if (useful()) conversation.packet(packet, now())
+      })
+
+    const reader = Effect.gen(function*() {
+      if (options.first !== undefined) receive(options.first)
+      while (useful()) {
+        const frame = decodeFrame(yield* connection.receive)
+        const packet = frame === undefined || frame.sealed.length === 0 ? undefined : sealing.open(frame)
+        if (packet !== undefined) receive(packet)
+      }
+    }).pipe(Effect.catch(lost))
+
+    const stirred = () => conversation.stirring || !useful()
+
+    const writer = Effect.gen(function*() {
+      while (useful()) {
+        if (conversation.silent(now())) return leave("the peer was silent for too long")
+        conversation.stirring = false
+        const packet = conversation.quietly(() => conversation.next(now(), plain))
+        if (packet === undefined) {
+          const wait = Math.max(1, conversation.deadline - now())
+          yield* Effect.timeoutOption(conversation.stirred.until(stirred), wait)
+        } else {
+          yield* connection.send(sealing.seal(packet))
+          conversation.quietly(() => conversation.sent())
+        }
+      }
+    }).pipe(Effect.catch(lost))
+
+    return Effect.gen(function*() {
+      yield* link.attached
+      yield* Effect.forkScoped(reader)
+      yield* Effect.forkScoped(writer)
+      return yield* Deferred.await(over)
+    }).pipe(
+      Effect.onInterrupt(() => options.moved?.() ? Effect.void : link.session.close("this side is stopping")),
+      Effect.scoped
+    )
+  }
+
+  return Effect.acquireUseRelease(
+    Effect.sync(() => conversation.step(() => conversation.attach(now(), options.peerReceived, leave))),
+    talk,
+    (carrier) =>
+      Effect.suspend(() => {
+        conversation.step(() => conversation.detach(carrier))
+        return link.detached
+      })
+  )
+}
