@@ -1,0 +1,123 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Stream } from "effect"
+import { LinkError } from "../../../core/link/Session.ts"
+import { simulate } from "../../simulation/VirtualTime.ts"
+import { base, echo, failure, makeWorld, string, text, type WorldOptions } from "./world.ts"
+
+type World = Effect.Success<ReturnType<typeof makeWorld>>
+
+const inWorld = <A, E>(options: WorldOptions, body: (world: World) => Effect.Effect<A, E>, seed = 1) =>
+  simulate(seed, () => Effect.scoped(Effect.flatMap(makeWorld(options), body)).pipe(Effect.provide(base)))
+
+describe("a session", () => {
+  it.live("carries requests both ways", () =>
+    inWorld({}, (world) =>
+      Effect.gen(function*() {
+        const operator = yield* world.session("operator")
+        const device = yield* world.session("device")
+        assert.strictEqual(operator.id, device.id)
+        assert.strictEqual(string(yield* operator.request(text("down"))), "down")
+        assert.strictEqual(string(yield* device.request(text("up"))), "up")
+        assert.strictEqual((yield* device.request(new Uint8Array(0))).length, 0)
+      })))
+
+  it.live("carries requests and replies far larger than a window, compressible or not", () =>
+    inWorld({}, (world) =>
+      Effect.gen(function*() {
+        const operator = yield* world.session("operator")
+        for (const message of [noise(2_000_000), new Uint8Array(2_000_000).fill(7), noise(16_384), noise(16_352), noise(70_000)]) {
+          const reply = yield* operator.request(message)
+          assert.deepStrictEqual(Buffer.compare(reply, message), 0)
+        }
+      })))
+
+  it.live("keeps message bounds and order in a channel, and ends it after the data", () =>
+    inWorld({}, (world) =>
+      Effect.gen(function*() {
+        const operator = yield* world.session("operator")
+        const sent = [text("a"), new Uint8Array(0), noise(100_000), text("b".repeat(5000)), text("z")]
+        const got = yield* Effect.scoped(Effect.gen(function*() {
+          const channel = yield* operator.open(text("echo"))
+          for (const message of sent) yield* channel.send(message)
+          yield* channel.end
+          return yield* Stream.runCollect(channel.messages)
+        }))
+        assert.deepStrictEqual(got.map((each) => Buffer.from(each).toString("hex")), sent.map((each) => Buffer.from(each).toString("hex")))
+      })))
+
+  it.live("tells the asker why a handler refused", () =>
+    inWorld({
+      device: () =>
+        Effect.succeed({
+          onRequest: () => Effect.fail(new LinkError({ reason: "Refused", detail: "no such pod" })),
+          onOpen: (_, channel) =>
+            Effect.andThen(channel.send(text("partial")), Effect.fail(new LinkError({ reason: "Refused", detail: "broke" })))
+        })
+    }, (world) =>
+      Effect.gen(function*() {
+        const operator = yield* world.session("operator")
+        const refused = yield* failure(operator.request(text("x")))
+        assert.strictEqual(refused.reason, "Refused")
+        assert.strictEqual(refused.detail, "no such pod")
+        const seen: Array<string> = []
+        const broken = yield* failure(Effect.scoped(Effect.gen(function*() {
+          const channel = yield* operator.open(text("x"))
+          yield* Stream.runForEach(channel.messages, (message) => Effect.sync(() => void seen.push(string(message))))
+        })))
+        assert.deepStrictEqual(seen, ["partial"])
+        assert.strictEqual(broken.message, "Refused: broke")
+      })))
+
+  it.live("stops waiting for a reply in time, and the handler learns it", () => {
+    let interrupted = 0
+    return inWorld({
+      device: () =>
+        Effect.succeed({
+          ...echo,
+          onRequest: () => Effect.never.pipe(Effect.onInterrupt(() => Effect.sync(() => void (interrupted += 1))))
+        })
+    }, (world) =>
+      Effect.gen(function*() {
+        const operator = yield* world.session("operator")
+        const late = yield* failure(operator.request(text("x"), { timeoutMillis: 2000 }))
+        assert.strictEqual(late.message, "Timeout: no reply within 2 s")
+        yield* Effect.sleep(1000)
+        assert.strictEqual(interrupted, 1)
+      }))
+  })
+
+  it.live("ends both sides of a channel whose scope closes, and interrupts the handler", () => {
+    let ended = 0
+    return inWorld({
+      device: () =>
+        Effect.succeed({
+          ...echo,
+          onOpen: (_, channel) =>
+            Stream.runDrain(channel.messages).pipe(
+              Effect.andThen(Effect.never),
+              Effect.onExit(() => Effect.sync(() => void (ended += 1)))
+            )
+        })
+    }, (world) =>
+      Effect.gen(function*() {
+        const operator = yield* world.session("operator")
+        const fiber = yield* Effect.forkChild(Effect.scoped(Effect.andThen(operator.open(text("x")), Effect.never)))
+        yield* Effect.sleep(1000)
+        assert.strictEqual(ended, 0)
+        yield* Fiber.interrupt(fiber)
+        yield* Effect.sleep(1000)
+        assert.strictEqual(ended, 1)
+      }))
+  })
+})
+
+/** Bytes that do not compress, the same each time. */
+export function noise(length: number, seed = 1): Uint8Array {
+  const bytes = new Uint8Array(length)
+  let state = seed * 2654435761 >>> 0
+  for (let index = 0; index < length; index++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    bytes[index] = state >>> 24
+  }
+  return bytes
+}
