@@ -1,0 +1,156 @@
+/** The CustomResourceDefinition of EdgeDevice, generated from its Schema: structural, with sentences for what a schema cannot say. */
+import { Schema } from "effect"
+import { EdgeDevices, EdgeDeviceSpec, EdgeDeviceStatus } from "./EdgeDevice.ts"
+import { type NotActedOn, notActedOn, sentenceFor } from "./notActedOn.ts"
+import { olderSpellings } from "./olderSpellings.ts"
+
+type Json = { readonly [key: string]: unknown }
+type Node = { [key: string]: unknown }
+
+const isObject = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value)
+
+/** JSON Schema as Effect writes it, brought to what Kubernetes calls structural. */
+const structural = (schema: unknown, definitions: Json): Node => {
+  if (!isObject(schema)) return {}
+  const reference = schema["$ref"]
+  if (typeof reference === "string") return structural(definitions[reference.split("/").at(-1) ?? ""], definitions)
+  const node: Node = {}
+  for (const [key, value] of Object.entries(schema)) {
+    if (key === "anyOf" && Array.isArray(value) && value.length === 1) Object.assign(node, structural(value[0], definitions))
+    else if (key === "allOf" && Array.isArray(value)) {
+      for (const part of value) Object.assign(node, structural(part, definitions))
+    } else if (key === "properties" && isObject(value)) {
+      node[key] = Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, structural(inner, definitions)]))
+    } else if (key === "items") node[key] = structural(value, definitions)
+    else if (key === "additionalProperties") {
+      // Beside properties it is implied: unknown fields are pruned, or refused by strict clients.
+      if (isObject(value)) node[key] = structural(value, definitions)
+    } else node[key] = value
+  }
+  return node
+}
+
+const documentOf = (schema: Schema.Top): Node => {
+  const document = Schema.toJsonSchemaDocument(schema)
+  return structural(document.schema, document.definitions as Json)
+}
+
+/** The schema node that holds the last part of `spec.a.b`, made on the way where it is missing. */
+const holder = (spec: Node, path: string): { readonly properties: Node; readonly name: string } => {
+  const parts = path.split(".").slice(1)
+  const name = parts.pop() ?? ""
+  let node = spec
+  for (const part of parts) {
+    const properties = (node["properties"] ??= {}) as Node
+    node = (properties[part] ??= { type: "object" }) as Node
+  }
+  return { properties: (node["properties"] ??= {}) as Node, name }
+}
+
+const anything = { type: "object", "x-kubernetes-preserve-unknown-fields": true }
+const mostEntries = 256
+
+const shapeOf = (kind: NotActedOn["kind"]): Node => {
+  switch (kind) {
+    case "section":
+      return { ...anything }
+    case "enabled":
+      return { ...anything, properties: { enabled: { type: "boolean" } } }
+    case "list":
+      return { type: "array", maxItems: mostEntries, items: { ...anything } }
+    case "text":
+      return { type: "string", maxLength: 256 }
+  }
+}
+
+/** `has(self.a) && has(self.a.b)`: CEL fails on what is absent. */
+const present = (path: string): string => {
+  const parts = path.split(".").slice(1)
+  return parts.map((_, i) => `has(self.${parts.slice(0, i + 1).join(".")})`).join(" && ")
+}
+
+const rule = (field: NotActedOn): string => {
+  const at = `self.${field.path.split(".").slice(1).join(".")}`
+  const asked = {
+    section: "true",
+    list: `size(${at}) > 0`,
+    text: `${at} != ''`,
+    enabled: `(has(${at}.enabled) && ${at}.enabled)`
+  }
+  return `!(${present(field.path)} && ${asked[field.kind]})`
+}
+
+const spec = (): Node => {
+  const node = documentOf(EdgeDeviceSpec)
+  for (const field of notActedOn) {
+    const { name, properties } = holder(node, field.path)
+    const inner = properties[name]
+    if (inner === undefined || !isObject(inner) || inner["type"] === undefined || Object.keys(inner).length === 1) {
+      properties[name] = { ...shapeOf(field.kind), ...(isObject(inner) ? { properties: inner["properties"] } : {}) }
+      if ((properties[name] as Node)["properties"] === undefined) delete (properties[name] as Node)["properties"]
+      ;(properties[name] as Node)["description"] = "Not acted on by this version."
+    }
+  }
+  for (const { now, old } of olderSpellings) {
+    if (old.startsWith("spec.connectivity.mqtt.")) continue
+    const { name, properties } = holder(node, old)
+    const isText = /Interval$|CIDR$/u.test(old)
+    properties[name] = {
+      ...(isText
+        ? { type: "string", maxLength: 64 }
+        : old === "spec.devices"
+        ? shapeOf("list")
+        : { ...anything }),
+      description: `Deprecated: the older spelling of ${now}.`
+    }
+  }
+  // Sections that hold only what is not acted on, or older spellings.
+  node["x-kubernetes-validations"] = notActedOn.map((field) => ({ rule: rule(field), message: sentenceFor(field) }))
+  return node
+}
+
+const column = (name: string, type: string, jsonPath: string, more: Json = {}) => ({ name, type, jsonPath, ...more })
+
+export const customResourceDefinition = (): Json => ({
+  apiVersion: "apiextensions.k8s.io/v1",
+  kind: "CustomResourceDefinition",
+  metadata: { name: `${EdgeDevices.plural}.${EdgeDevices.group}` },
+  spec: {
+    group: EdgeDevices.group,
+    scope: "Namespaced",
+    names: {
+      kind: EdgeDevices.kind,
+      listKind: `${EdgeDevices.kind}List`,
+      plural: EdgeDevices.plural,
+      singular: "edgedevice",
+      shortNames: ["ed", "eds"]
+    },
+    versions: [{
+      name: EdgeDevices.version,
+      served: true,
+      storage: true,
+      subresources: { status: {} },
+      additionalPrinterColumns: [
+        column("Connectivity", "string", ".spec.connectivity.method"),
+        column("Connected", "string", ".status.conditions[?(@.type==\"Connected\")].status"),
+        column("Host-Node", "string", ".status.hostNode", { priority: 1 }),
+        column("Agent", "string", ".status.agentVersion", { priority: 1 }),
+        column("Age", "date", ".metadata.creationTimestamp")
+      ],
+      schema: {
+        openAPIV3Schema: {
+          type: "object",
+          description: "A device at the edge: for each one aranya keeps a Node, and the conversation with its agent.",
+          required: ["spec"],
+          properties: {
+            apiVersion: { type: "string" },
+            kind: { type: "string" },
+            metadata: { type: "object" },
+            spec: spec(),
+            status: documentOf(EdgeDeviceStatus)
+          }
+        }
+      }
+    }]
+  }
+})
