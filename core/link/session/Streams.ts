@@ -241,7 +241,9 @@ export class Streams {
 
     stream.backlog = [segment]
     let violation: string | undefined
-    stream.giveUpWaiting = this.pool.reserveLater(credit + extra, () => {
+    let granted = false
+    const giveUp = this.pool.reserveLater(credit + extra, () => {
+      granted = true
       stream.giveUpWaiting = undefined
       stream.reserved += credit + extra
       stream.extra += extra
@@ -249,7 +251,8 @@ export class Streams {
       if (credit > 0) this.conversation.outbox.urgent(creditSegment(stream.id, stream.granted))
       violation = this.replay(stream)
     })
-    if (stream.backlog !== undefined && violation === undefined) {
+    if (!granted) {
+      stream.giveUpWaiting = giveUp
       const waiting = stream.partial
       this.fork(Effect.sync(() => this.failNow(stream, ErrorCode.OVERLOADED, "no memory for a message")).pipe(
         Effect.when(Effect.sync(() => stream.partial === waiting && stream.giveUpWaiting !== undefined)),
