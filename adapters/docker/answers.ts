@@ -1,0 +1,138 @@
+/** The parts of docker's answers that matter here, and what they mean. */
+import { Schema } from "effect"
+import type { Container, Sandbox } from "../../core/pod/ContainerRuntime.ts"
+import { LABEL } from "./containerBody.ts"
+
+const opt = Schema.optionalKey
+const Labels = Schema.NullOr(Schema.Record(Schema.String, Schema.String))
+
+export const Created = Schema.Struct({ Id: Schema.String })
+
+export const Listed = Schema.Array(Schema.Struct({ Id: Schema.String, State: Schema.String, Labels }))
+
+export const ImageAnswer = Schema.Struct({
+  Id: Schema.String,
+  Size: Schema.Number,
+  Config: opt(Schema.NullOr(Schema.Struct({ User: opt(Schema.NullOr(Schema.String)) })))
+})
+
+export const Inspected = Schema.Struct({
+  Id: Schema.String,
+  Created: Schema.String,
+  Image: Schema.String,
+  State: Schema.Struct({
+    Status: Schema.String,
+    Running: Schema.Boolean,
+    OOMKilled: opt(Schema.Boolean),
+    ExitCode: Schema.Number,
+    Error: opt(Schema.String),
+    StartedAt: Schema.String,
+    FinishedAt: Schema.String
+  }),
+  Config: Schema.Struct({ Tty: opt(Schema.Boolean), Labels: opt(Labels) }),
+  HostConfig: opt(Schema.Struct({
+    NetworkMode: opt(Schema.String),
+    IpcMode: opt(Schema.String),
+    PidMode: opt(Schema.String)
+  })),
+  NetworkSettings: opt(Schema.Struct({
+    Networks: opt(Schema.NullOr(Schema.Record(
+      Schema.String,
+      Schema.Struct({ IPAddress: opt(Schema.String), GlobalIPv6Address: opt(Schema.String) })
+    )))
+  }))
+})
+export type Inspected = typeof Inspected.Type
+
+export const Stats = Schema.Struct({
+  cpu_stats: opt(Schema.Struct({ cpu_usage: opt(Schema.Struct({ total_usage: opt(Schema.Number) })) })),
+  memory_stats: opt(Schema.Struct({
+    usage: opt(Schema.Number),
+    stats: opt(Schema.NullOr(Schema.Record(Schema.String, Schema.Unknown)))
+  }))
+})
+
+export const ExecState = Schema.Struct({
+  Running: Schema.Boolean,
+  ExitCode: opt(Schema.NullOr(Schema.Number)),
+  Pid: opt(Schema.Number)
+})
+
+export const EngineEvent = Schema.fromJsonString(Schema.Struct({
+  Action: opt(Schema.String),
+  Actor: opt(Schema.Struct({ ID: Schema.String, Attributes: opt(Labels) }))
+}))
+
+/** Go's zero time means never. */
+const millisOf = (text: string): number | undefined => {
+  const millis = Date.parse(text)
+  return Number.isNaN(millis) || millis <= 0 ? undefined : millis
+}
+
+export const wasStarted = ({ State }: Inspected): boolean => millisOf(State.StartedAt) !== undefined
+
+const stateOf = (inspected: Inspected): Container["state"] => {
+  switch (inspected.State.Status) {
+    case "created":
+      return "created"
+    case "running":
+    case "paused":
+    case "restarting":
+      return "running"
+    case "exited":
+    case "dead":
+      return wasStarted(inspected) ? "exited" : "created"
+    default:
+      return "unknown"
+  }
+}
+
+export const containerOf = (inspected: Inspected): Container => {
+  const { Config, Created, Id, Image, State } = inspected
+  const labels = Config.Labels ?? {}
+  const state = stateOf(inspected)
+  const startedAt = millisOf(State.StartedAt)
+  const finishedAt = state === "exited" ? millisOf(State.FinishedAt) : undefined
+  return {
+    id: Id,
+    uid: labels[LABEL.uid] ?? "",
+    namespace: labels[LABEL.namespace] ?? "",
+    pod: labels[LABEL.pod] ?? "",
+    sandboxId: labels[LABEL.sandbox] ?? "",
+    container: labels[LABEL.container] ?? "",
+    attempt: Number(labels[LABEL.attempt] ?? 0),
+    specHash: labels[LABEL.specHash] ?? "",
+    image: labels[LABEL.image] ?? Image,
+    imageId: Image,
+    state,
+    createdAt: millisOf(Created) ?? 0,
+    ...(startedAt === undefined ? {} : { startedAt }),
+    ...(finishedAt === undefined ? {} : { finishedAt }),
+    ...(state === "exited" ? { exitCode: State.ExitCode } : {}),
+    oomKilled: State.OOMKilled ?? false,
+    ...((State.Error ?? "") === "" ? {} : { detail: State.Error! })
+  }
+}
+
+export const sandboxOf = (inspected: Inspected): Sandbox => {
+  const labels = inspected.Config.Labels ?? {}
+  const ready = inspected.State.Status === "running"
+  const networks = Object.values(inspected.NetworkSettings?.Networks ?? {})
+  return {
+    id: inspected.Id,
+    uid: labels[LABEL.uid] ?? "",
+    namespace: labels[LABEL.namespace] ?? "",
+    pod: labels[LABEL.pod] ?? "",
+    attempt: Number(labels[LABEL.attempt] ?? 0),
+    ready,
+    ips: ready
+      ? [...networks.map(({ IPAddress }) => IPAddress), ...networks.map(({ GlobalIPv6Address }) => GlobalIPv6Address)]
+        .filter((ip) => ip !== undefined).filter((ip) => ip !== "")
+      : []
+  }
+}
+
+export const workingSet = ({ memory_stats }: typeof Stats.Type): number => {
+  const inactive = memory_stats?.stats?.["total_inactive_file"] ?? memory_stats?.stats?.["inactive_file"]
+  return Math.max(0, (memory_stats?.usage ?? 0) - (typeof inactive === "number" ? inactive : 0))
+}

@@ -1,0 +1,318 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Exit, Option, Schema, Scope, Stream } from "effect"
+import { randomUUID } from "node:crypto"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterAll, beforeAll } from "vitest"
+import * as DockerRuntime from "../../../adapters/docker/DockerRuntime.ts"
+import { ContainerRuntime } from "../../../core/pod/ContainerRuntime.ts"
+import {
+  containerRuntimeContract,
+  containerSpec,
+  type ContractWorld,
+  ensured,
+  executed,
+  launch,
+  printed,
+  sandboxSpec,
+  security,
+  textOf,
+  untilExited
+} from "../../contracts/containerRuntime.ts"
+import { shellComplaint, shellProgram } from "../../contracts/shellPrograms.ts"
+import { startDocker, whyNoDocker } from "../dockerd.ts"
+import { engineAt } from "../engine.ts"
+
+const given = process.env["ARANYA_TEST_DOCKER_SOCKET"]
+const reason = given === undefined ? await Effect.runPromise(whyNoDocker) : Option.none()
+if (Option.isSome(reason)) console.warn(`skipped: docker as a ContainerRuntime, because ${reason.value}`)
+
+const scope = Scope.makeUnsafe()
+let socketPath = given ?? ""
+beforeAll(async () => {
+  if (given !== undefined || Option.isSome(reason)) return
+  socketPath = (await Effect.runPromise(Scope.provide(startDocker(), scope))).socketPath
+})
+afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+
+const temporary = Effect.acquireRelease(
+  Effect.promise(() => mkdtemp(join(tmpdir(), "aranya-docker-runtime-"))),
+  (path) => Effect.promise(() => rm(path, { recursive: true }))
+)
+
+const layer = (device = "contract") =>
+  DockerRuntime.layer({
+    socketPath,
+    device,
+    pauseImage: "aranya.test/pause:1",
+    requestTimeout: Duration.seconds(20)
+  })
+
+const open: Effect.Effect<ContractWorld, never, Scope.Scope> = Effect.gen(function*() {
+  const directory = yield* temporary
+  yield* Effect.promise(() => writeFile(join(directory, "greeting"), "hello\n"))
+  return {
+    runtime: layer(),
+    image: "busybox:1.36",
+    missingImage: "127.0.0.1:9/none:1",
+    program: (program) =>
+      program._tag === "Greets"
+        ? {
+          command: ["sh", "-c", "echo listening; while :; do echo hello | nc -l -p \"$1\"; done", "sh"],
+          args: [`${program.port}`]
+        }
+        : shellProgram(program),
+    complains: shellComplaint,
+    directory,
+    port: 8080,
+    uid: randomUUID()
+  }
+})
+
+const inspectRaw = Effect.fnUntraced(function*(id: string) {
+  const engine = yield* engineAt(socketPath)
+  const answer = yield* engine.json("GET", `/containers/${id}/json`)
+  return yield* Schema.decodeUnknownEffect(Schema.Struct({
+    Name: Schema.String,
+    Config: Schema.Struct({
+      User: Schema.String,
+      Env: Schema.Array(Schema.String),
+      Labels: Schema.Record(Schema.String, Schema.String)
+    }),
+    HostConfig: Schema.Record(Schema.String, Schema.Unknown)
+  }))(answer)
+})
+
+const test = (
+  sentence: string,
+  body: (world: ContractWorld) => Effect.Effect<void, unknown, ContainerRuntime | Scope.Scope>
+) =>
+  it.live(sentence, () =>
+    Effect.gen(function*() {
+      const world = yield* open
+      yield* Effect.scoped(body(world)).pipe(Effect.provide(world.runtime, { local: true }))
+    }).pipe(Effect.scoped))
+
+describe.skipIf(Option.isSome(reason))("with a docker engine", () => {
+  containerRuntimeContract("docker", open)
+
+  test("names and labels containers as a kubelet does", (world) =>
+    Effect.gen(function*() {
+      const { id } = yield* launch(world, { _tag: "Forever" }, { attempt: 3 })
+      const { Config, Name } = yield* inspectRaw(id)
+      assert.strictEqual(Name, `/arhat_${world.uid}_app_3`)
+      assert.deepInclude(Config.Labels, {
+        "io.kubernetes.pod.name": "web",
+        "io.kubernetes.pod.namespace": "default",
+        "io.kubernetes.pod.uid": world.uid,
+        "io.kubernetes.container.name": "app",
+        "arhat.dev/attempt": "3",
+        "arhat.dev/spec-hash": "5f3a"
+      })
+    }))
+
+  test("hands resources and the security context to the engine", (world) =>
+    Effect.gen(function*() {
+      const { id, sandboxId } = yield* launch(world, { _tag: "Forever" }, {
+        resources: { cpuRequest: 250, cpuLimit: 500, memoryRequest: 0, memoryLimit: 64 * 1024 * 1024 },
+        security: {
+          ...security,
+          runAsUser: 1000,
+          runAsGroup: 3000,
+          supplementalGroups: [4000],
+          readOnlyRootFilesystem: true,
+          addCapabilities: ["NET_ADMIN"],
+          dropCapabilities: ["ALL"]
+        }
+      })
+      const { Config, HostConfig } = yield* inspectRaw(id)
+      assert.strictEqual(Config.User, "1000:3000")
+      assert.deepInclude(HostConfig, {
+        CpuShares: 256,
+        CpuPeriod: 100_000,
+        CpuQuota: 50_000,
+        Memory: 64 * 1024 * 1024,
+        OomScoreAdj: 1000,
+        ReadonlyRootfs: true,
+        SecurityOpt: ["no-new-privileges"],
+        GroupAdd: ["4000"],
+        NetworkMode: `container:${sandboxId}`,
+        IpcMode: `container:${sandboxId}`,
+        RestartPolicy: { Name: "no", MaximumRetryCount: 0 },
+        LogConfig: { Type: "json-file", Config: { "max-file": "5", "max-size": "10485760" } }
+      })
+      const ids = yield* executed(id, ["id"])
+      assert.match(ids.stdout, /uid=1000.* gid=3000.*groups=.*4000/)
+    }))
+
+  test("tells a container that was killed for its memory", (world) =>
+    Effect.gen(function*() {
+      const sandbox = yield* ensured(world)
+      const runtime = yield* ContainerRuntime
+      const id = yield* runtime.create({
+        ...containerSpec(world, sandbox.id, { _tag: "Forever" }),
+        command: ["sh", "-c", "x=$(head -c 200000000 /dev/zero | tr '\\0' x); echo ${#x}"],
+        args: [],
+        resources: { cpuRequest: 0, cpuLimit: 0, memoryRequest: 0, memoryLimit: 16 * 1024 * 1024 }
+      })
+      yield* runtime.start(id)
+      const exited = yield* untilExited(id)
+      assert.isTrue(exited.oomKilled)
+    }))
+
+  test("shares a pod's network and hostname between its containers, and its processes where asked", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      yield* ensured(world)
+      const shared = { ...sandboxSpec(world, 1), shareProcessNamespace: true, hostname: "shared" }
+      const sandbox = yield* runtime.ensureSandbox(shared)
+      const id = yield* runtime.create(containerSpec(world, sandbox.id, { _tag: "Forever" }))
+      yield* runtime.start(id)
+      assert.strictEqual((yield* executed(id, ["hostname"])).stdout, "shared\n")
+      assert.include((yield* executed(id, ["ps"])).stdout, "sleep 2147483647")
+      assert.include((yield* executed(id, ["ip", "addr"])).stdout, sandbox.ips[0]!)
+    }))
+
+  test("publishes host ports of the sandbox", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      yield* ensured(world)
+      const hostPort = yield* freePort
+      const sandbox = yield* runtime.ensureSandbox({
+        ...sandboxSpec(world, 1),
+        ports: [{ containerPort: 8080, hostPort, hostIP: "127.0.0.1", protocol: "TCP" }]
+      })
+      const { HostConfig } = yield* inspectRaw(sandbox.id)
+      assert.deepStrictEqual(HostConfig["PortBindings"], {
+        "8080/tcp": [{ HostIp: "127.0.0.1", HostPort: `${hostPort}` }]
+      })
+    }))
+
+  test("hands out a sandbox that died as not ready, and makes a new one under the next attempt", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const sandbox = yield* ensured(world)
+      yield* runtime.stop(sandbox.id, 0)
+      const dead = yield* runtime.ensureSandbox(sandboxSpec(world))
+      assert.deepStrictEqual([dead.id, dead.ready, dead.ips], [sandbox.id, false, []])
+      const fresh = yield* runtime.ensureSandbox(sandboxSpec(world, 1))
+      assert.isTrue(fresh.ready)
+      assert.notStrictEqual(fresh.id, sandbox.id)
+    }))
+
+  test("keeps the devices that share an engine apart", (world) =>
+    Effect.gen(function*() {
+      const { id } = yield* launch(world, { _tag: "Forever" })
+      const seen = yield* Effect.gen(function*() {
+        return yield* (yield* ContainerRuntime).containers()
+      }).pipe(Effect.provide(layer("another"), { local: true }))
+      assert.isFalse(seen.some((container) => container.id === id))
+    }))
+
+  test("ends a command when its caller goes", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const { id } = yield* launch(world, { _tag: "Forever" })
+      yield* Effect.scoped(Effect.gen(function*() {
+        yield* runtime.exec(id, { command: ["sleep", "4321"], stdin: true, stdout: true, stderr: true, tty: false })
+        yield* Effect.sleep("500 millis") // the engine answers before the process is there
+      }))
+      assert.notInclude((yield* executed(id, ["ps"])).stdout, "sleep 4321")
+    }))
+
+  test("gives a command a terminal of the asked size", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const { id } = yield* launch(world, { _tag: "Forever" })
+      const shown = yield* Effect.scoped(Effect.gen(function*() {
+        const command = yield* runtime.exec(id, {
+          command: ["sh", "-c", "read go; stty size"],
+          stdin: true,
+          stdout: true,
+          stderr: false,
+          tty: true
+        })
+        yield* command.resize({ width: 101, height: 37 })
+        yield* command.stdin(new TextEncoder().encode("\n"))
+        return textOf(yield* Stream.runCollect(command.output))
+      }))
+      assert.include(shown, "37 101")
+    }))
+
+  test("reads the log of a container with a terminal", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const { id } = yield* launch(world, { _tag: "Prints", lines: ["one", "x".repeat(40_000), "two"] }, { tty: true })
+      yield* untilExited(id)
+      const log = textOf(yield* Stream.runCollect(runtime.logs(id, { follow: false })))
+      assert.strictEqual(log, `one\r\n${"x".repeat(40_000)}\r\ntwo\r\n`)
+    }))
+
+  test("reads long lines and bytes that are no text as they were written", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const { id } = yield* launch(world, { _tag: "Prints", lines: ["x".repeat(100_000), "é\u{1F600}"] })
+      yield* untilExited(id)
+      const log = textOf(yield* Stream.runCollect(runtime.logs(id, { follow: false })))
+      assert.strictEqual(log, `${"x".repeat(100_000)}\né\u{1F600}\n`)
+    }))
+
+  test("stops a pull when its caller goes, and says so when the engine is not there", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const silent = yield* silentRegistry
+      const [took, outcome] = yield* Effect.timed(
+        Effect.timeoutOption(runtime.pull(`127.0.0.1:${silent}/slow:1`, []), "1 second")
+      )
+      assert.isTrue(Option.isNone(outcome))
+      assert.isBelow(Duration.toMillis(took), 3000)
+      const gone = yield* Effect.gen(function*() {
+        return yield* Effect.flip((yield* ContainerRuntime).containers(world.uid))
+      }).pipe(Effect.provide(DockerRuntime.layer({ socketPath: "/nonexistent/docker.sock" }), { local: true }))
+      assert.strictEqual(gone.reason, "Unavailable")
+      assert.include(gone.message, "/nonexistent/docker.sock")
+    }))
+
+  test("leaves a running container alone when docker is asked to start it behind our back", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const { id } = yield* launch(world, { _tag: "Counts" })
+      yield* printed(id, "1")
+      const before = yield* runtime.inspect(id)
+      assert.strictEqual((yield* Effect.flip(runtime.start(id))).reason, "Invalid")
+      assert.deepStrictEqual(yield* runtime.inspect(id), before)
+    }))
+})
+
+const freePort = Effect.callback<number>((resume) => {
+  const server = createServer()
+  server.listen(0, "127.0.0.1", () => {
+    const address = server.address()
+    server.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
+  })
+})
+
+/** Takes connections and never says a word. */
+const silentRegistry = Effect.acquireRelease(
+  Effect.callback<{ readonly port: number; readonly close: () => void }>((resume) => {
+    const sockets = new Set<import("node:net").Socket>()
+    const server = createServer((socket) => {
+      sockets.add(socket)
+      socket.on("error", () => sockets.delete(socket))
+    })
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address()
+      const port = typeof address === "object" && address !== null ? address.port : 0
+      resume(Effect.succeed({
+        port,
+        close: () => {
+          for (const socket of sockets) socket.destroy()
+          server.close()
+        }
+      }))
+    })
+  }),
+  ({ close }) => Effect.sync(close)
+).pipe(Effect.map(({ port }) => port))
