@@ -6,7 +6,8 @@ import { run, tools } from "./tools.ts"
 
 const header = "# Generated from core/device/EdgeDevice.ts by `npm run generate`.\n"
 
-export const definitionYaml = (): string => header + stringify(customResourceDefinition(), { aliasDuplicateObjects: false, lineWidth: 0 })
+export const definitionYaml = (): string =>
+  header + stringify(customResourceDefinition(), { aliasDuplicateObjects: false, lineWidth: 0 })
 
 if (import.meta.main) {
   const generated = run(tools.buf, ["generate"])

@@ -1,0 +1,70 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schedule } from "effect"
+import { EdgeDevices } from "../../core/device/EdgeDevice.ts"
+import { KubeApi } from "../../core/kube/KubeApi.ts"
+import { Nodes } from "../../core/kube/Node.ts"
+import { type Pod, Pods } from "../../core/kube/Pod.ts"
+import { forever } from "../fakes/runtime/Program.ts"
+import { simulate } from "./VirtualTime.ts"
+import { createNamespaces, makeDevice, makeOperator, worldLayer } from "./World.ts"
+
+class NotYet extends Error {}
+
+/** Looks every second of virtual time until it holds; a minute without is a failure that says what was seen last. */
+const eventually = <A, E, R>(look: Effect.Effect<A, E, R>, holds: (seen: A) => boolean, limit = 120) =>
+  look.pipe(
+    Effect.flatMap((seen) =>
+      holds(seen) ? Effect.succeed(seen) : Effect.fail(new NotYet(JSON.stringify(seen, null, 1)))
+    ),
+    Effect.retry(Schedule.spaced("1 second").pipe(Schedule.upTo({ times: limit })))
+  )
+
+const pod = (name: string, node: string): Pod => ({
+  apiVersion: "v1",
+  kind: "Pod",
+  metadata: { namespace: "edge", name },
+  spec: {
+    nodeName: node,
+    restartPolicy: "Always",
+    containers: [{ name: "main", image: "busybox:1.36", command: ["sleep", "1000"] }]
+  }
+})
+
+const phaseOf = (name: string) =>
+  Effect.gen(function*() {
+    const api = yield* KubeApi
+    return yield* api.get(Pods, { namespace: "edge", name })
+  })
+
+describe("the whole line, in virtual time", () => {
+  it.live("runs a pod from the API to a container, and takes it away again", () =>
+    simulate(1, () =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        yield* createNamespaces
+        const device = yield* makeDevice("edge-1", 1)
+        yield* device.runtime.image("busybox:1.36", {})
+        yield* device.runtime.script(() => true, { run: forever })
+        const operator = yield* makeOperator([device])
+        yield* operator.start
+        yield* api.create(EdgeDevices, device.object())
+        yield* device.agent.start
+
+        const node = yield* eventually(
+          api.get(Nodes, { name: "edge-1" }),
+          ({ status }) => status?.conditions?.some(({ status, type }) => type === "Ready" && status === "True") ?? false
+        )
+        assert.deepInclude(node.metadata.labels, { "arhat.dev/role": "EdgeDevice" })
+
+        yield* api.create(Pods, pod("web", "edge-1"))
+        const running = yield* eventually(phaseOf("web"), ({ status }) => status?.phase === "Running")
+        assert.strictEqual(running.status?.containerStatuses?.[0]?.restartCount, 0)
+        assert.lengthOf(yield* device.runtime.runs, 1)
+
+        yield* api.delete(Pods, { namespace: "edge", name: "web" })
+        yield* eventually(
+          Effect.flip(phaseOf("web")),
+          (error) => error.reason === "NotFound"
+        )
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie), { logs: process.env["LOGS"] === "1" }))
+})

@@ -1,0 +1,202 @@
+/**
+ * A whole system in one process under virtual time: the in-memory control plane with its controllers, the operator over the
+ * shipped Kubernetes client, and devices, each with link, journal, files and runtime of its own. The programs are the shipped ones.
+ */
+import { Context, Effect, Exit, Layer, Schema, Scope } from "effect"
+import { Base64 } from "effect/encoding"
+import { NodeCryptography } from "../../adapters/crypto/NodeCryptography.ts"
+import { KubeClient } from "../../adapters/kube/client/KubeClient.ts"
+import { KubeClientConfig } from "../../adapters/kube/client/KubeClientConfig.ts"
+import { TokenSigner } from "../../adapters/kube/plane/authority/TokenSigner.ts"
+import { layerControllers } from "../../adapters/kube/plane/controller/controllers.ts"
+import { ControlPlane } from "../../adapters/kube/plane/ControlPlane.ts"
+import { layerMemoryClient } from "../../adapters/kube/plane/memory/layerMemoryClient.ts"
+import { agent, mailLayer } from "../../core/agent/Agent.ts"
+import { AgentSettings } from "../../core/agent/AgentSettings.ts"
+import { deviceMemory } from "../../core/agent/deviceMemory.ts"
+import { customResourceDefinition } from "../../core/device/customResourceDefinition.ts"
+import { type EdgeDeviceObject, EdgeDevices } from "../../core/device/EdgeDevice.ts"
+import { KubeApi } from "../../core/kube/KubeApi.ts"
+import type { KubeResource } from "../../core/kube/KubeResource.ts"
+import type { KubeObject } from "../../core/kube/ObjectMeta.ts"
+import { Cryptography } from "../../core/link/Cryptography.ts"
+import { Acceptors, Dialers } from "../../core/link/Transport.ts"
+import { operator, operatorLayer } from "../../core/operator/Operator.ts"
+import { OperatorIdentity } from "../../core/operator/OperatorIdentity.ts"
+import { PodMachine } from "../../core/pod/machine/PodMachine.ts"
+import { MemoryFiles } from "../fakes/MemoryFiles.ts"
+import { MemoryHost } from "../fakes/MemoryHost.ts"
+import { MemoryJournal } from "../fakes/MemoryJournal.ts"
+import { MemoryRuntime } from "../fakes/MemoryRuntime.ts"
+import { MemoryTransport, type MemoryTransportControls } from "../fakes/MemoryTransport.ts"
+import { SeededSecureRandom } from "../fakes/SeededSecureRandom.ts"
+
+/** A program that can be started, and killed at any instant: its scope is closed and what it had in memory is gone. */
+export interface Program {
+  readonly start: Effect.Effect<void>
+  readonly kill: Effect.Effect<void>
+}
+
+const program = Effect.fnUntraced(function*(run: Effect.Effect<unknown, unknown>) {
+  const parent = yield* Effect.scope
+  let life: Scope.Closeable | undefined
+  const kill = Effect.suspend(() => {
+    const ending = life
+    life = undefined
+    return ending === undefined ? Effect.void : Scope.close(ending, Exit.void)
+  })
+  const start = Effect.gen(function*() {
+    yield* kill
+    const scope = yield* Scope.fork(parent)
+    life = scope
+    yield* Effect.forkIn(run, scope)
+  })
+  return { start, kill } satisfies Program
+})
+
+/** The real primitives, with keys and nonces drawn from the seed. */
+const cryptography = Layer.mergeAll(NodeCryptography.layer, SeededSecureRandom.layer)
+
+const operatorPrivate = new Uint8Array(32).fill(7)
+
+/** The cluster: control plane, controllers, and a client as its administrator. */
+export const cluster = Layer.effectDiscard(Effect.gen(function*() {
+  const api = yield* KubeApi
+  yield* api.create(Definitions, customResourceDefinition() as unknown as KubeObject)
+})).pipe(
+  Layer.provideMerge(layerControllers()),
+  Layer.provideMerge(KubeClient.layer),
+  Layer.provideMerge(Layer.succeed(KubeClientConfig, {
+    server: "http://plane",
+    identity: Effect.succeed({}),
+    identityRefused: Effect.void
+  })),
+  Layer.provideMerge(layerMemoryClient({ username: "admin", groups: ["system:masters"] })),
+  Layer.provideMerge(ControlPlane.layer()),
+  Layer.provideMerge(TokenSigner.layerMemory)
+)
+
+const Definitions: KubeResource<KubeObject> = {
+  group: "apiextensions.k8s.io",
+  version: "v1",
+  kind: "CustomResourceDefinition",
+  plural: "customresourcedefinitions",
+  namespaced: false,
+  schema: Schema.Any as unknown as KubeResource<KubeObject>["schema"]
+}
+
+export interface SimulatedDevice {
+  readonly name: string
+  readonly agent: Program
+  readonly transport: MemoryTransportControls
+  readonly runtime: MemoryRuntime["Service"]
+  readonly journal: MemoryJournal["Service"]
+  readonly files: MemoryFiles["Service"]
+  readonly host: MemoryHost["Service"]
+  readonly publicKey: string
+  /** The EdgeDevice of this device. */
+  readonly object: (spec?: object) => EdgeDeviceObject
+}
+
+export const makeDevice = Effect.fnUntraced(function*(name: string, number: number) {
+  const crypto = yield* Cryptography
+  const transport = yield* MemoryTransport.make()
+  // What outlives the agent: the machine it runs on.
+  const hardware = yield* Layer.build(Layer.fresh(
+    Layer.mergeAll(
+      MemoryRuntime.layerWith({ latency: { least: "5 millis", most: "50 millis" } }),
+      MemoryJournal.layer,
+      MemoryFiles.layer,
+      MemoryHost.layer
+    )
+  ))
+  const privateKey = new Uint8Array(32).fill(100 + number)
+  const publicKey = crypto.x25519Public(privateKey)
+
+  const software = Layer.fresh(deviceMemory).pipe(
+    Layer.provideMerge(Layer.fresh(mailLayer)),
+    Layer.provideMerge(Layer.fresh(PodMachine.layer)),
+    Layer.provideMerge(Layer.mergeAll(
+      Layer.succeed(Dialers, [transport.dialer]),
+      Layer.succeedContext(hardware),
+      cryptography
+    ))
+  )
+  const run = agent({
+    privateKey,
+    operatorKey: crypto.x25519Public(operatorPrivate),
+    enrolment: undefined
+  }).pipe(
+    Effect.provide(software),
+    Effect.provideService(AgentSettings, {
+      version: "0.1.0",
+      namespace: "edge",
+      device: name,
+      hostPoll: "1 minute",
+      reportTimeout: "1 minute",
+      reportsAtOnce: 4,
+      retireGrace: "10 seconds"
+    })
+  )
+  const device: SimulatedDevice = {
+    name,
+    agent: yield* program(run),
+    transport,
+    runtime: Context.get(hardware, MemoryRuntime),
+    journal: Context.get(hardware, MemoryJournal),
+    files: Context.get(hardware, MemoryFiles),
+    host: Context.get(hardware, MemoryHost),
+    publicKey: Base64.encode(publicKey),
+    object: (spec = {}) => ({
+      apiVersion: "aranya.arhat.dev/v1alpha1",
+      kind: "EdgeDevice",
+      metadata: { namespace: "edge", name },
+      spec: {
+        connectivity: { method: "grpc" },
+        identity: { publicKey: Base64.encode(publicKey) },
+        ...spec
+      }
+    })
+  }
+  return device
+})
+
+/** An operator process that accepts all these devices' connections. */
+export const makeOperator = Effect.fnUntraced(function*(devices: ReadonlyArray<SimulatedDevice>) {
+  const api = yield* KubeApi
+  let starts = 0
+  const run = Effect.suspend(() =>
+    operator.pipe(
+      Effect.provide(
+        Layer.fresh(operatorLayer).pipe(
+          Layer.provideMerge(Layer.mergeAll(
+            Layer.succeed(KubeApi, api),
+            Layer.succeed(Acceptors, devices.map(({ transport }) => transport.acceptor)),
+            Layer.succeed(OperatorIdentity, {
+              holder: `operator-${++starts}`,
+              installation: "aranya",
+              version: "0.1.0",
+              namespace: "aranya",
+              hostNode: "",
+              privateKey: operatorPrivate
+            }),
+            cryptography
+          ))
+        )
+      )
+    )
+  )
+  return yield* program(run)
+})
+
+export const worldLayer = Layer.mergeAll(cluster, cryptography)
+
+export const createNamespaces = Effect.gen(function*() {
+  const api = yield* KubeApi
+  const Namespaces: KubeResource<KubeObject> = { ...Definitions, group: "", kind: "Namespace", plural: "namespaces" }
+  for (const name of ["edge", "aranya"]) {
+    yield* api.create(Namespaces, { apiVersion: "v1", kind: "Namespace", metadata: { name } })
+  }
+})
+
+export const edgeDevices = EdgeDevices
