@@ -1,18 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
-import { createHash } from "node:crypto"
-import { Cryptography } from "../../../core/link/Cryptography.ts"
+import { Effect } from "effect"
+import { NodeCryptography } from "../../../adapters/crypto/NodeCryptography.ts"
 import type { AssignedVolume, PodAssignment } from "../../../core/pod/PodAssignment.ts"
 import { assignmentContent, assignmentHash } from "../../../core/wire/assignment.ts"
 import { holdingsDigest } from "../../../core/wire/holdings.ts"
 import { assignment, container } from "./samples.ts"
-
-const sha256: Cryptography["Service"]["sha256"] = (...data) => {
-  const hash = createHash("sha256")
-  for (const part of data) hash.update(part)
-  return new Uint8Array(hash.digest())
-}
-const crypto = Layer.mock(Cryptography, { sha256 })
 
 const held = [
   { uid: "b", hash: "00ff", reportNumber: 1 },
@@ -34,7 +26,7 @@ describe("the holdings digest", () => {
         yield* digest([{ ...held[0]!, uid: "c" }, held[1]!])
       ]
       assert.strictEqual(new Set([first, ...others]).size, 6)
-    }).pipe(Effect.provide(crypto)))
+    }).pipe(Effect.provide(NodeCryptography.layer)))
 })
 
 describe("the content hash", () => {
@@ -51,7 +43,7 @@ describe("the content hash", () => {
       const first = yield* hash({ volumes: [volume("one")], labels: { a: "1", b: "2" } })
       assert.match(first, /^[0-9a-f]{64}$/)
       assert.strictEqual(yield* hash({ volumes: [volume("two")], labels: { b: "2", a: "1" }, hash: "other" }), first)
-    }).pipe(Effect.provide(crypto)))
+    }).pipe(Effect.provide(NodeCryptography.layer)))
 
   it.effect("sees every other field", () =>
     Effect.gen(function*() {
@@ -82,7 +74,7 @@ describe("the content hash", () => {
       ]
       const hashes = yield* Effect.forEach(changes, hash)
       assert.strictEqual(new Set(hashes).size, changes.length)
-    }).pipe(Effect.provide(crypto)))
+    }).pipe(Effect.provide(NodeCryptography.layer)))
 
   it("holds no content of a token", () => {
     assert.notInclude(
