@@ -16,11 +16,13 @@ export interface Again {
   readonly after: Duration.Input
 }
 
-export interface Definition<R> {
+export interface Definition<R, S> {
   readonly name: string
   readonly watches: ReadonlyArray<Watching>
   /** Brings one key to where it should be; it must be safe to call at any time. */
-  readonly reconcile: (world: World, key: string) => Effect.Effect<Again | void, ApiFailure, R>
+  readonly reconcile: (world: World, key: string, state: S) => Effect.Effect<Again | void, ApiFailure, R>
+  /** What one run of the controller remembers between keys. */
+  readonly state?: () => S
   /** A key that comes up at this interval, for controllers that watch the clock. */
   readonly tick?: { readonly every: Duration.Input; readonly key: string }
 }
@@ -71,7 +73,7 @@ class WorkQueue {
 
 /** Runs the controller until the scope closes. */
 export const runController = Effect.fnUntraced(
-  function*<R>(world: World, definition: Definition<R>): Effect.fn.Return<void, never, R | Scope.Scope> {
+  function*<R, S>(world: World, definition: Definition<R, S>): Effect.fn.Return<void, never, R | Scope.Scope> {
     const queue = new WorkQueue()
     yield* Effect.acquireRelease(
       Effect.sync(() =>
@@ -88,11 +90,13 @@ export const runController = Effect.fnUntraced(
       (stops) => Effect.sync(() => stops.forEach((stop) => stop()))
     )
     const clock = yield* Clock.Clock
+    // Without `state` S is inferred as unknown, and reconcile does not look at it.
+    const state = definition.state?.() as S
     const tick = definition.tick
     if (tick !== undefined) queue.add(tick.key)
 
     const reconcile = (key: string) =>
-      definition.reconcile(world, key).pipe(
+      definition.reconcile(world, key, state).pipe(
         Effect.catchTag("ApiFailure", (error) =>
           Effect.as(Effect.logDebug(`${definition.name} ${key}: ${error.message}`), { after: retryAfter })),
         Effect.map((again) => {
@@ -122,7 +126,7 @@ export interface Controller<R = never> {
   readonly layer: Layer.Layer<never, never, ControlPlane | R>
 }
 
-export const controller = <R = never>(definition: Definition<R>): Controller<R> => ({
+export const controller = <R = never, S = unknown>(definition: Definition<R, S>): Controller<R> => ({
   name: definition.name,
   layer: Layer.effectDiscard(Effect.gen(function*() {
     const enabled = yield* ControllerSwitches

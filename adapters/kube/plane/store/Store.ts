@@ -5,6 +5,9 @@ import { type Change, Collection, keyOf } from "./Collection.ts"
 import type { FieldReader } from "./fieldSelector.ts"
 import { Revision } from "./Revision.ts"
 
+/** Listening to this "collection" means listening to all. */
+export const everything = "*"
+
 export interface Place {
   readonly collection: string
   readonly namespace: string
@@ -53,6 +56,9 @@ export class Store {
 
   /** Every object of a collection, in no promised order. */
   objects(collection: string): Iterable<Revision> {
+    if (collection === everything) {
+      return [...this.#collections.values()].flatMap(({ objects }) => [...objects.values()])
+    }
     return this.#collections.get(collection)?.objects.values() ?? []
   }
 
@@ -144,6 +150,7 @@ export class Store {
   }
 
   #tell(name: string, collection: Collection, change: Change): void {
+    for (const listener of this.#listeners.get(everything)?.get("all") ?? []) listener(change)
     const hooks = this.#listeners.get(name)
     if (hooks === undefined) return
     const call = (hook: Hook) => {

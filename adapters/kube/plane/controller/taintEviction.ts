@@ -1,0 +1,70 @@
+/** Deletes pods that do not, or no longer, tolerate a NoExecute taint of their node. */
+import { Effect } from "effect"
+import { numberAt, objectsAt, stringAt } from "../object/json.ts"
+import { isDeleting, type KubeObject, nameOf, namespaceOf } from "../object/KubeObject.ts"
+import { moment, parseTimestamp } from "../object/Moment.ts"
+import { withCondition } from "../request/podSubresources.ts"
+import { change, discard, remark } from "./acting.ts"
+import { controller } from "./controller.ts"
+import { hasEnded, tolerates } from "./scheduling.ts"
+
+const component = "taint-eviction-controller"
+
+/** When the pod has to go: never (Infinity), or a moment that may have passed. */
+const deadline = (pod: KubeObject, node: KubeObject, now: number): number => {
+  const taints = objectsAt(node, "spec", "taints").filter((taint) => stringAt(taint, "effect") === "NoExecute")
+  const tolerations = objectsAt(pod, "spec", "tolerations")
+  let earliest = Infinity
+  for (const taint of taints) {
+    const matching = tolerations.filter((toleration) => tolerates(toleration, taint))
+    if (matching.length === 0) return now
+    const seconds = Math.min(...matching.map((toleration) => numberAt(toleration, "tolerationSeconds") ?? Infinity))
+    const since = parseTimestamp(stringAt(taint, "timeAdded")) ?? now
+    earliest = Math.min(earliest, since + Math.max(0, seconds) * 1000)
+  }
+  return earliest
+}
+
+export const taintEviction = controller({
+  name: "taint-eviction",
+  watches: [
+    {
+      collection: "pods",
+      keys: ({ type, revision }) =>
+        type === "DELETED" ? [] : [`${namespaceOf(revision.object)}/${nameOf(revision.object)}`]
+    },
+    {
+      collection: "nodes",
+      keys: ({ revision }, world) =>
+        world.store.where("pods", "spec.nodeName", nameOf(revision.object)).map(({ object }) =>
+          `${namespaceOf(object)}/${nameOf(object)}`
+        )
+    }
+  ],
+  reconcile: Effect.fnUntraced(function*(world, key) {
+    const [namespace = "", name = ""] = key.split("/")
+    const pod = world.store.get("pods", namespace, name)?.object
+    if (pod === undefined || isDeleting(pod) || hasEnded(pod)) return undefined
+    const node = world.store.get("nodes", "", stringAt(pod, "spec", "nodeName") ?? "")?.object
+    if (node === undefined) return undefined
+    const { now } = yield* moment
+    const due = deadline(pod, node, now)
+    if (due === Infinity) return undefined
+    if (due > now) return { after: due - now }
+    yield* remark(world, pod, {
+      component,
+      type: "Normal",
+      reason: "TaintManagerEviction",
+      message: `Marking for deletion Pod ${namespace}/${name}`
+    })
+    yield* change(world, "pods", pod, "status", (current) =>
+      withCondition(current, {
+        type: "DisruptionTarget",
+        status: "True",
+        reason: "DeletionByTaintManager",
+        message: "Taint manager: deleting due to NoExecute taint"
+      }, now))
+    yield* discard(world, "pods", pod)
+    return undefined
+  })
+})

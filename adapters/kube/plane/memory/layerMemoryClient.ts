@@ -1,0 +1,87 @@
+/** The first door: an HttpClient whose every request the control plane answers in the same process and the same virtual time. */
+import { Effect, Layer, Stream } from "effect"
+import { HttpClient, HttpClientError, type HttpClientRequest } from "effect/http"
+import { ControlPlane } from "../ControlPlane.ts"
+import { type ApiRequest, type ApiResponse, KubeletUnreachable } from "../request/ApiRequest.ts"
+import { StaleReads } from "../request/StaleReads.ts"
+import type { Caller } from "../request/World.ts"
+import { type Fault, Faults } from "./Faults.ts"
+import { makeResponse } from "./MemoryResponse.ts"
+
+const encoder = new TextEncoder()
+
+const transportError = (request: HttpClientRequest.HttpClientRequest, cause: unknown) =>
+  new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request, cause }) })
+
+const bodyOf = Effect.fnUntraced(function*(request: HttpClientRequest.HttpClientRequest) {
+  const body = request.body
+  switch (body._tag) {
+    case "Empty":
+      return new Uint8Array()
+    case "Uint8Array":
+      return body.body
+    case "Raw":
+      return typeof body.body === "string" ? encoder.encode(body.body) : new Uint8Array()
+    case "Stream": {
+      const chunks = yield* Stream.runCollect(body.stream)
+      const bytes = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0))
+      let offset = 0
+      for (const chunk of chunks) {
+        bytes.set(chunk, offset)
+        offset += chunk.length
+      }
+      return bytes
+    }
+    default:
+      return yield* Effect.die(new Error("the Kubernetes API takes no forms"))
+  }
+})
+
+const cut = (answer: ApiResponse, { cutWatchAfter, cutAbruptly }: Fault): ApiResponse => {
+  if (cutWatchAfter === undefined || typeof answer.body === "string" || answer.body instanceof Uint8Array) return answer
+  const taken = Stream.take(answer.body, cutWatchAfter)
+  const broken = Stream.fail(new KubeletUnreachable({ node: "", cause: new Error("the connection was reset") }))
+  return { ...answer, body: cutAbruptly === true ? Stream.concat(taken, broken) : taken }
+}
+
+/**
+ * An HttpClient onto the control plane. `user` is who every request without a bearer token comes from;
+ * without one such requests are anonymous.
+ */
+export const layerMemoryClient = (user?: Caller): Layer.Layer<HttpClient.HttpClient, never, ControlPlane> =>
+  Layer.effect(
+    HttpClient.HttpClient,
+    Effect.gen(function*() {
+      const plane = yield* ControlPlane
+      const faults = yield* Faults
+      return HttpClient.make((request, url) =>
+        Effect.gen(function*() {
+          const named = request.headers["authorization"] === undefined && user !== undefined ? { user } : {}
+          const asked: ApiRequest = {
+            method: request.method,
+            path: url.pathname,
+            query: url.searchParams,
+            headers: { ...request.headers, ...contentType(request) },
+            body: yield* Effect.mapError(bodyOf(request), (cause) => transportError(request, cause)),
+            ...named
+          }
+          const fault = yield* faults(asked)
+          if (fault.delay !== undefined) yield* Effect.sleep(fault.delay)
+          if (fault.silence === true) return yield* Effect.never
+          if (fault.refuseConnection === true) return yield* transportError(request, new Error("connection refused"))
+          const answer = fault.answer ??
+            (yield* Effect.provideService(plane.handle(asked), StaleReads, fault.staleBy ?? 0))
+          if (fault.loseAnswer === true) {
+            return yield* transportError(request, new Error("the connection was lost before the answer came"))
+          }
+          return makeResponse(request, url.href, cut(answer, fault))
+        })
+      )
+    })
+  )
+
+const contentType = (request: HttpClientRequest.HttpClientRequest): Readonly<Record<string, string>> =>
+  request.headers["content-type"] === undefined && "contentType" in request.body &&
+    typeof request.body.contentType === "string"
+    ? { "content-type": request.body.contentType }
+    : {}
