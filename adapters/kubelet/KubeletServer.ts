@@ -1,0 +1,221 @@
+/** The HTTPS listener of the kubelet API: certificates in, requests to the program of core, bytes out as they come. */
+import { NodeHttpServer, NodeHttpServerRequest } from "@effect/platform-node"
+import { Context, Deferred, Duration, Effect, Exit, Layer, Option, Schema, Stream } from "effect"
+import { HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { constants } from "node:crypto"
+import { createServer, type Server } from "node:https"
+import { createSecureContext, type TLSSocket } from "node:tls"
+import type { KubeApi } from "../../core/kube/KubeApi.ts"
+import { type Asked, KubeletApi } from "../../core/kubelet/KubeletApi.ts"
+import type { ServingCertificate } from "../../core/kubelet/ServingCertificate.ts"
+import { tokensCanBeChecked } from "../../core/kubelet/tokensCanBeChecked.ts"
+import { certificateSubject } from "./certificateSubject.ts"
+
+/** Why there is no kubelet API: better none than one that lets anybody in. */
+export class KubeletServerRefused extends Schema.TaggedError<KubeletServerRefused>()("KubeletServerRefused", {
+  detail: Schema.String
+}) {
+  override get message() {
+    return `the kubelet API is not served: ${this.detail}`
+  }
+}
+
+export interface KubeletServerOptions {
+  readonly host: string
+  /** 0 takes any free port. */
+  readonly port: number
+  /** Set where this listener is for one node alone. */
+  readonly node?: string | undefined
+  /** Each one replaces the one before for new connections; open streams go on. */
+  readonly certificates: Stream.Stream<ServingCertificate>
+  /** PEM of the authorities that may vouch for clients; undefined while there are none. Tokens alone are enough. */
+  readonly clientAuthorities: Stream.Stream<string | undefined>
+}
+
+/** Limits of the listener; the streaming ones are a kubelet's. */
+export const KubeletServerLimits = Context.Reference<{
+  /** All headers of a request, bytes. A kubelet takes 1 MiB; nothing that calls it needs more than a token and some groups. */
+  readonly headers: number
+  readonly headersTimeout: Duration.Input
+  readonly handshakeTimeout: Duration.Input
+  readonly keepAlive: Duration.Input
+  /** Connections at a time: each of them may be a `kubectl logs -f`. */
+  readonly connections: number
+  /** How long the first certificate may take. */
+  readonly start: Duration.Input
+  /** How long open streams may go on when the listener is closed. */
+  readonly shutdown: Duration.Input
+}>("aranya/kubelet/KubeletServerLimits", {
+  defaultValue: () => ({
+    headers: 64 * 1024,
+    headersTimeout: "30 seconds",
+    handshakeTimeout: "10 seconds",
+    keepAlive: "90 seconds",
+    connections: 4096,
+    start: "2 minutes",
+    shutdown: "1 second"
+  })
+})
+
+export class KubeletServer extends Context.Service<KubeletServer, {
+  readonly port: number
+}>()("aranya/kubelet/KubeletServer") {}
+
+/** The first value of a stream, and the rest of it in the background, for as long as the scope lives. */
+const following = Effect.fnUntraced(function*<A>(values: Stream.Stream<A>, changed: (value: A) => Effect.Effect<void>) {
+  const first = yield* Deferred.make<A>()
+  yield* values.pipe(
+    Stream.runForEach((value) =>
+      Effect.flatMap(
+        Deferred.isDone(first),
+        (known) => known ? changed(value) : Effect.andThen(changed(value), Deferred.succeed(first, value))
+      )
+    ),
+    Effect.forkScoped
+  )
+  return Deferred.await(first)
+})
+
+const millis = (input: Duration.Input) => Duration.toMillis(Duration.fromInputUnsafe(input))
+
+const make = Effect.fnUntraced(function*(options: KubeletServerOptions) {
+  const api = yield* KubeletApi
+  const limits = yield* KubeletServerLimits
+
+  let certificate: ServingCertificate | undefined
+  let authorities: string | undefined
+  let server: Server | undefined
+  let inUse = ""
+
+  const tls = () => ({
+    cert: certificate?.certificate,
+    key: certificate?.privateKey,
+    // Without this Node would believe every public authority of the web.
+    ca: authorities ?? [],
+    minVersion: "TLSv1.2" as const,
+    // A resumed session would keep an identity that its authority has since lost.
+    secureOptions: constants.SSL_OP_NO_TICKET
+  })
+
+  /** New material is tried before it is used: a wrong file must not stop what works. */
+  const accept = <A>(what: string, put: (value: A) => () => void) => (value: A) =>
+    Effect.suspend(() => {
+      const undo = put(value)
+      const broken = Effect.runSyncExit(Effect.try(() => createSecureContext(tls())))
+      if (Exit.isFailure(broken)) {
+        undo()
+        return Effect.logWarning(`the kubelet API keeps its old ${what}: the new one cannot be used`)
+      }
+      const shown = JSON.stringify([certificate, authorities])
+      if (shown === inUse) return Effect.void
+      inUse = shown
+      server?.setSecureContext(tls())
+      return server === undefined ? Effect.void : Effect.logInfo(`the kubelet API has taken a new ${what}`)
+    })
+
+  const haveCertificate = yield* following(
+    options.certificates,
+    accept<ServingCertificate>("serving certificate", (value) => {
+      const before = certificate
+      certificate = value
+      return () => {
+        certificate = before
+      }
+    })
+  )
+  const haveAuthorities = yield* following(
+    options.clientAuthorities,
+    accept<string | undefined>("client authority", (value) => {
+      const before = authorities
+      // An authority that is withdrawn leaves nobody; one that could not be read for a while is not withdrawn.
+      authorities = value ?? before
+      return () => {
+        authorities = before
+      }
+    })
+  )
+  const ready = yield* Effect.all([haveAuthorities, haveCertificate], { concurrency: 2 }).pipe(
+    Effect.timeoutOption(limits.start)
+  )
+  if (Option.isNone(ready) || certificate === undefined) {
+    return yield* new KubeletServerRefused({
+      detail: certificate === undefined
+        ? `there is no usable serving certificate after ${Duration.format(Duration.fromInputUnsafe(limits.start))}`
+        : "it is not known who may vouch for its clients"
+    })
+  }
+  const tokens = yield* Effect.result(tokensCanBeChecked)
+  if (authorities === undefined && tokens._tag === "Failure") {
+    return yield* new KubeletServerRefused({
+      detail:
+        `nobody could prove who they are: there is no client CA, and tokens cannot be checked: ${tokens.failure.message}`
+    })
+  }
+  if (tokens._tag === "Failure") yield* Effect.logWarning(`bearer tokens are refused: ${tokens.failure.message}`)
+
+  const http = yield* NodeHttpServer.make(
+    () => {
+      const made = createServer({
+        ...tls(),
+        requestCert: true,
+        // Whoever brings none may bring a token.
+        rejectUnauthorized: false,
+        handshakeTimeout: millis(limits.handshakeTimeout),
+        headersTimeout: millis(limits.headersTimeout),
+        keepAliveTimeout: millis(limits.keepAlive),
+        maxHeaderSize: limits.headers,
+        keepAlive: true,
+        keepAliveInitialDelay: 30_000
+      })
+      made.maxConnections = limits.connections
+      server = made
+      return made
+    },
+    { host: options.host, port: options.port, gracefulShutdownTimeout: limits.shutdown }
+  ).pipe(
+    Effect.mapError((error) =>
+      new KubeletServerRefused({ detail: `${options.host}:${options.port}: ${String(error.cause)}` })
+    )
+  )
+  // Streams that outlive the grace are ended, or closing would wait for the last reader of a log.
+  yield* Effect.addFinalizer(() => Effect.sync(() => server?.closeAllConnections()))
+
+  yield* HttpServer.serveEffect(Effect.gen(function*() {
+    const request = yield* HttpServerRequest.HttpServerRequest
+    const answer = yield* api.answer(asked(request, options.node))
+    return answer._tag === "Text"
+      ? HttpServerResponse.text(answer.text, { status: answer.status, contentType: answer.contentType })
+      : HttpServerResponse.stream(answer.bytes, {
+        contentType: "text/plain",
+        headers: { "x-content-type-options": "nosniff" }
+      })
+  })).pipe(Effect.provideService(HttpServer.HttpServer, http))
+
+  const address = server?.address()
+  return KubeletServer.of({ port: typeof address === "object" && address !== null ? address.port : options.port })
+})
+
+const asked = (request: HttpServerRequest.HttpServerRequest, listenerNode: string | undefined): Asked => {
+  const question = request.url.indexOf("?")
+  const path = question === -1 ? request.url : request.url.slice(0, question)
+  return {
+    method: request.method,
+    path,
+    query: question === -1 ? [] : [...new URLSearchParams(request.url.slice(question))],
+    credentials: {
+      certificate: certificateSubject(NodeHttpServerRequest.toIncomingMessage(request).socket as TLSSocket),
+      authorization: request.headers["authorization"]
+    },
+    upgrade: request.headers["upgrade"] !== undefined,
+    forwardedUri: request.headers["x-forwarded-uri"],
+    listenerNode
+  }
+}
+
+/**
+ * Listens once there is a certificate and a way to know who asks; fails with `KubeletServerRefused` otherwise. One listener
+ * serves all nodes; more of them, each for one `node`, may run beside it.
+ */
+export const layer = (
+  options: KubeletServerOptions
+): Layer.Layer<KubeletServer, KubeletServerRefused, KubeletApi | KubeApi> => Layer.effect(KubeletServer, make(options))

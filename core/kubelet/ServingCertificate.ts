@@ -1,0 +1,6 @@
+/** What a TLS listener shows to its clients, as PEM. */
+export interface ServingCertificate {
+  /** Its own first, then those that lead to the authority. */
+  readonly certificate: string
+  readonly privateKey: string
+}

@@ -1,0 +1,340 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Effect, Fiber, Layer, Option, Queue, Stream } from "effect"
+import { type ClientRequest, type IncomingMessage } from "node:http"
+import { request as httpsRequest, type RequestOptions } from "node:https"
+import type { TLSSocket } from "node:tls"
+import * as KubeletServer from "../../../adapters/kubelet/KubeletServer.ts"
+import { Authenticator } from "../../../core/kubelet/Authenticator.ts"
+import { Authorizer } from "../../../core/kubelet/Authorizer.ts"
+import { KubeletApi } from "../../../core/kubelet/KubeletApi.ts"
+import type { ServingCertificate } from "../../../core/kubelet/ServingCertificate.ts"
+import { RuntimeError } from "../../../core/pod/ContainerRuntime.ts"
+import { FakeKubeletBackend, podWith } from "../../fakes/FakeKubeletBackend.ts"
+import { FakeReviews } from "../../fakes/FakeReviews.ts"
+import { makeAuthority } from "../kube/client/certificates.ts"
+
+const servers = makeAuthority("kubelet servers")
+const clients = makeAuthority("clients")
+const strangers = makeAuthority("clients")
+const serving = servers.issue("/O=system:nodes/CN=system:node:edge-1", "serverAuth")
+const servingAnew = servers.issue("/O=system:nodes/CN=system:node:renewed", "serverAuth")
+const apiserver = clients.issue("/O=masters/O=more/CN=kube-apiserver", "clientAuth")
+const stranger = strangers.issue("/O=masters/CN=kube-apiserver", "clientAuth")
+const misused = clients.issue("/O=masters/CN=kube-apiserver", "serverAuth")
+const nameless = clients.issue("/O=masters", "clientAuth")
+
+const asServing = (pair: { readonly cert: string; readonly key: string }): ServingCertificate => ({
+  certificate: pair.cert,
+  privateKey: pair.key
+})
+
+const kept = <A>(value: A): Stream.Stream<A> => Stream.concat(Stream.succeed(value), Stream.never)
+
+const world = (
+  options: Partial<KubeletServer.KubeletServerOptions> = {},
+  limits: Partial<Context.Service.Shape<typeof KubeletServer.KubeletServerLimits>> = {}
+) =>
+  KubeletServer.layer({
+    host: "127.0.0.1",
+    port: 0,
+    certificates: kept(asServing(serving)),
+    clientAuthorities: kept(clients.cert),
+    ...options
+  }).pipe(
+    Layer.provide(Layer.succeed(KubeletServer.KubeletServerLimits, {
+      ...KubeletServer.KubeletServerLimits.defaultValue(),
+      ...limits
+    })),
+    Layer.provide(KubeletApi.layer),
+    Layer.provide([Authenticator.layer, Authorizer.layer]),
+    Layer.provideMerge(Layer.merge(FakeReviews.layer, FakeKubeletBackend.layer))
+  )
+
+interface Opened {
+  readonly response: IncomingMessage
+  readonly request: ClientRequest
+}
+
+const open = (path: string, more: RequestOptions = {}) =>
+  Effect.flatMap(KubeletServer.KubeletServer, ({ port }) =>
+    Effect.callback<Opened, Error>((resume) => {
+      const request = httpsRequest({
+        host: "127.0.0.1",
+        port,
+        path,
+        ca: servers.cert,
+        agent: false,
+        cert: apiserver.cert,
+        key: apiserver.key,
+        ...more
+      })
+      request.on("response", (response) => resume(Effect.succeed({ response, request })))
+      request.on("error", (error) => resume(Effect.fail(error)))
+      request.end()
+      return Effect.sync(() => request.destroy())
+    }))
+
+const body = (response: IncomingMessage) =>
+  Effect.callback<string, Error>((resume) => {
+    let text = ""
+    response.setEncoding("utf8")
+    response.on("data", (chunk: string) => {
+      text += chunk
+    })
+    response.on("end", () => resume(Effect.succeed(text)))
+    response.on("error", (error) => resume(Effect.fail(error)))
+  })
+
+const said = (path: string, more?: RequestOptions) =>
+  Effect.gen(function*() {
+    const { response } = yield* open(path, more)
+    return `${response.statusCode} ${yield* body(response)}`
+  })
+const anonymous = { cert: undefined, key: undefined }
+const bearer = (token: string) => ({ ...anonymous, headers: { authorization: `Bearer ${token}` } })
+const bytes = (text: string) => new TextEncoder().encode(text)
+const path = "/containerLogs/shop/web/main"
+
+const prepared = Effect.gen(function*() {
+  const reviews = yield* FakeReviews
+  const backend = yield* FakeKubeletBackend
+  for (const right of ["get proxy", "create proxy", "get metrics"]) yield* reviews.allow(`kube-apiserver ${right}`)
+  yield* reviews.enroll("good", "scraper")
+  yield* reviews.allow("scraper get metrics edge-1")
+  yield* backend.add("edge-1", podWith("web", { running: {} }))
+  return { reviews, backend }
+})
+
+/** Until it holds, or the test has waited long enough. */
+const eventually = (holds: Effect.Effect<boolean>) =>
+  Effect.repeat(Effect.delay(holds, "10 millis"), { until: (yes) => yes, times: 300 })
+
+describe("KubeletServer", () => {
+  it.live("knows callers by certificate and by token, and nobody else", () =>
+    Effect.gen(function*() {
+      yield* prepared
+      assert.strictEqual(yield* said("/healthz"), "200 ok")
+      assert.strictEqual(yield* said("/healthz", anonymous), "401 Unauthorized")
+      assert.strictEqual(yield* said("/healthz", { cert: stranger.cert, key: stranger.key }), "401 Unauthorized")
+      assert.strictEqual(yield* said("/healthz", { cert: misused.cert, key: misused.key }), "401 Unauthorized")
+      assert.strictEqual(yield* said("/healthz", { cert: nameless.cert, key: nameless.key }), "401 Unauthorized")
+      assert.strictEqual(
+        yield* said("/metrics/nodes/edge-1/metrics/resource", bearer("good")),
+        `200 resource_scrape_error{node="edge-1"} 0\n`
+      )
+      assert.strictEqual(yield* said("/healthz", bearer("bad")), "401 Unauthorized")
+      assert.strictEqual(
+        yield* said(path, bearer("good")),
+        "403 Forbidden (user=scraper, verb=get, resource=nodes, subresource(s)=[proxy])"
+      )
+    }).pipe(Effect.provide(world())))
+
+  it.live("believes no authority of the web when it has none of its own", () =>
+    Effect.gen(function*() {
+      yield* prepared
+      assert.strictEqual(yield* said("/healthz"), "401 Unauthorized")
+      assert.match(yield* said("/metrics/nodes/edge-1/metrics/resource", bearer("good")), /^200/)
+    }).pipe(Effect.provide(world({ clientAuthorities: kept(undefined) }))))
+
+  it.live("is not served where nobody could prove who they are", () =>
+    Effect.gen(function*() {
+      const error = yield* Layer.build(
+        KubeletServer.layer({
+          host: "127.0.0.1",
+          port: 0,
+          certificates: kept(asServing(serving)),
+          clientAuthorities: kept(undefined)
+        }).pipe(
+          Layer.provide(KubeletApi.layer),
+          Layer.provide([Authenticator.layer, Authorizer.layer]),
+          Layer.provide(FakeKubeletBackend.layer),
+          Layer.provide(
+            Layer.effectDiscard(FakeReviews.use((reviews) => reviews.fail(true))).pipe(
+              Layer.provideMerge(FakeReviews.layer)
+            )
+          )
+        )
+      ).pipe(Effect.flip)
+      assert.strictEqual(error._tag, "KubeletServerRefused")
+      assert.include(error.message, "there is no client CA, and tokens cannot be checked")
+    }).pipe(Effect.scoped))
+
+  it.live("is not served without a certificate, or with a key that is another's", () =>
+    Effect.gen(function*() {
+      for (const certificates of [Stream.never, kept({ certificate: serving.cert, privateKey: servingAnew.key })]) {
+        const error = yield* Effect.flip(Effect.scoped(Layer.build(world({ certificates }, { start: "100 millis" }))))
+        assert.include(error.message, "no usable serving certificate")
+      }
+    }))
+
+  it.live("names the address it cannot have", () =>
+    Effect.gen(function*() {
+      const { port } = yield* KubeletServer.KubeletServer
+      const error = yield* Effect.flip(Effect.scoped(Layer.build(Layer.fresh(world({ port })))))
+      assert.include(error.message, `127.0.0.1:${port}`)
+    }).pipe(Effect.provide(world())))
+
+  it.live("sends headers at once and each piece of a log when it is written", () =>
+    Effect.gen(function*() {
+      const { backend } = yield* prepared
+      const pieces = yield* Queue.unbounded<Uint8Array>()
+      yield* backend.log(() => Stream.fromQueue(pieces))
+      yield* Queue.offer(pieces, bytes(""))
+      const { response } = yield* open(`${path}?follow=true`)
+      assert.strictEqual(response.statusCode, 200)
+      assert.strictEqual(response.headers["transfer-encoding"], "chunked")
+      const received: Array<string> = []
+      response.on("data", (chunk: Buffer) => received.push(chunk.toString()))
+      for (const piece of ["one\n", "two\n"]) {
+        yield* Queue.offer(pieces, bytes(piece))
+        yield* eventually(Effect.sync(() => received.at(-1) === piece))
+      }
+      assert.deepStrictEqual(received, ["one\n", "two\n"])
+    }).pipe(Effect.provide(world())))
+
+  it.live("lets the device stop when the reader goes away", () =>
+    Effect.gen(function*() {
+      const { backend } = yield* prepared
+      yield* backend.log(() => Stream.concat(Stream.succeed(bytes("one\n")), Stream.never))
+      const { request } = yield* open(`${path}?follow=true`)
+      request.destroy()
+      yield* eventually(Effect.map(backend.diary, (diary) => diary.some((entry) => entry.startsWith("logs closed"))))
+      assert.include((yield* backend.diary).at(-1), "logs closed")
+    }).pipe(Effect.provide(world())))
+
+  it.live("a slow reader holds the device back", () =>
+    Effect.gen(function*() {
+      const { backend } = yield* prepared
+      let sent = 0
+      const piece = new Uint8Array(64 * 1024)
+      yield* backend.log(() =>
+        Stream.fromEffectRepeat(Effect.sync(() => {
+          sent++
+          return piece
+        }))
+      )
+      const { request, response } = yield* open(path)
+      response.pause()
+      yield* Effect.sleep("300 millis")
+      const held = sent
+      yield* Effect.sleep("300 millis")
+      assert.strictEqual(sent, held)
+      // Socket buffers of both ends, nothing of ours.
+      assert.isBelow(held * piece.length, 16 * 1024 * 1024)
+      request.destroy()
+    }).pipe(Effect.provide(world())))
+
+  it.live("breaks the body off when the device is lost, and says why before that with a status", () =>
+    Effect.gen(function*() {
+      const { backend } = yield* prepared
+      const lost = new RuntimeError({ reason: "Unavailable", detail: "edge-1 is not connected" })
+      yield* backend.log(() => Stream.fail(lost))
+      assert.strictEqual(yield* said(path), "500 edge-1 is not connected")
+      yield* backend.log(() =>
+        Stream.succeed(bytes("one\n")).pipe(
+          Stream.concat(Stream.fromEffectDrain(Effect.sleep("20 millis"))),
+          Stream.concat(Stream.fail(lost))
+        )
+      )
+      const { response } = yield* open(path)
+      const error = yield* Effect.flip(body(response))
+      assert.match(error.message, /aborted|reset|terminated/)
+      assert.strictEqual(yield* said("/healthz"), "200 ok")
+    }).pipe(Effect.provide(world())))
+
+  it.live("takes a renewed certificate for new connections while open streams go on, and keeps the old for a bad one", () =>
+    Effect.gen(function*() {
+      const certificates = yield* Queue.unbounded<ServingCertificate>()
+      yield* Queue.offer(certificates, asServing(serving))
+      yield* Effect.gen(function*() {
+        const { backend } = yield* prepared
+        const pieces = yield* Queue.unbounded<Uint8Array>()
+        yield* backend.log(() => Stream.fromQueue(pieces))
+        yield* Queue.offer(pieces, bytes("before\n"))
+        const stream = yield* open(`${path}?follow=true`)
+        let received = ""
+        stream.response.on("data", (chunk: Buffer) => {
+          received += chunk.toString()
+        })
+        const shown = Effect.map(open("/healthz"), ({ response }) => {
+          response.resume()
+          return (response.socket as TLSSocket).getPeerCertificate().subject.CN
+        })
+        assert.strictEqual(yield* shown, "system:node:edge-1")
+        yield* Queue.offer(certificates, asServing(servingAnew))
+        yield* eventually(Effect.map(Effect.orDie(shown), (name) => name === "system:node:renewed"))
+        assert.strictEqual(yield* shown, "system:node:renewed")
+        yield* Queue.offer(certificates, { certificate: "nonsense", privateKey: serving.key })
+        yield* Effect.sleep("50 millis")
+        assert.strictEqual(yield* shown, "system:node:renewed")
+        yield* Queue.offer(pieces, bytes("after\n"))
+        yield* eventually(Effect.sync(() => received === "before\nafter\n"))
+        assert.strictEqual(received, "before\nafter\n")
+        assert.strictEqual(yield* said("/healthz"), "200 ok")
+      }).pipe(Effect.provide(world({ certificates: Stream.fromQueue(certificates) })))
+    }))
+
+  it.live("takes a new client authority, and remembers the last while it cannot be read", () =>
+    Effect.gen(function*() {
+      const authorities = yield* Queue.unbounded<string | undefined>()
+      yield* Queue.offer(authorities, clients.cert)
+      yield* Effect.gen(function*() {
+        yield* prepared
+        assert.strictEqual(yield* said("/healthz"), "200 ok")
+        yield* Queue.offer(authorities, undefined)
+        yield* Effect.sleep("50 millis")
+        assert.strictEqual(yield* said("/healthz"), "200 ok")
+        yield* Queue.offer(authorities, strangers.cert)
+        const newcomer = said("/healthz", { cert: stranger.cert, key: stranger.key })
+        yield* eventually(Effect.map(Effect.orDie(newcomer), (answer) => answer === "200 ok"))
+        assert.strictEqual(yield* newcomer, "200 ok")
+        assert.strictEqual(yield* said("/healthz"), "401 Unauthorized")
+      }).pipe(Effect.provide(world({ clientAuthorities: Stream.fromQueue(authorities) })))
+    }))
+
+  it.live("answers an upgrade with plain words, after the same checks", () =>
+    Effect.gen(function*() {
+      yield* prepared
+      const upgrade = { method: "POST", headers: { connection: "Upgrade", upgrade: "SPDY/3.1" } }
+      assert.strictEqual(
+        yield* said("/exec/shop/web/main?command=sh", upgrade),
+        "400 exec is not supported yet by this version"
+      )
+      assert.strictEqual(
+        yield* said("/exec/shop/web/main?command=sh", { ...upgrade, ...anonymous }),
+        "401 Unauthorized"
+      )
+    }).pipe(Effect.provide(world())))
+
+  it.live("refuses headers beyond its limit, and paths beyond reason", () =>
+    Effect.gen(function*() {
+      yield* prepared
+      // Hung up on before the client has sent it all, or told so.
+      const huge = yield* Effect.exit(said("/healthz", { headers: { "x-huge": "x".repeat(70_000) } }))
+      assert.isTrue(huge._tag === "Failure" || huge.value.startsWith("431"))
+      assert.strictEqual(yield* said("/healthz", { headers: { "x-large": "x".repeat(50_000) } }), "200 ok")
+      assert.strictEqual(yield* said("/%00/..%2f"), "404 404 page not found")
+      assert.strictEqual(yield* said("/healthz"), "200 ok")
+    }).pipe(Effect.provide(world())))
+
+  it.live("a listener of one node serves that node alone", () =>
+    Effect.gen(function*() {
+      const { backend } = yield* prepared
+      yield* backend.add("edge-2", podWith("other", { running: {} }))
+      assert.match(yield* said("/metrics/resource"), /node="edge-1"/)
+      assert.match(yield* said("/containerLogs/shop/other/main"), /^404 pod "other" does not exist/)
+      assert.match(yield* said("/metrics/nodes/edge-2/metrics/resource"), /^404/)
+    }).pipe(Effect.provide(world({ node: "edge-1" }))))
+
+  it.live("closes in time, with a follower still reading", () =>
+    Effect.gen(function*() {
+      const follower = yield* Effect.gen(function*() {
+        const { backend } = yield* prepared
+        yield* backend.log(() => Stream.concat(Stream.succeed(bytes("one\n")), Stream.never))
+        const { response } = yield* open(`${path}?follow=true`)
+        return yield* Effect.forkDetach(Effect.exit(body(response)))
+      }).pipe(Effect.provide(world({}, { shutdown: "100 millis" })), Effect.timeoutOption("3 seconds"))
+      assert.isTrue(Option.isSome(follower))
+      if (Option.isSome(follower)) assert.strictEqual((yield* Fiber.join(follower.value))._tag, "Failure")
+    }))
+})
