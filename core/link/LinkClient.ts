@@ -8,9 +8,9 @@ import { greet, HandshakeFailed, type Identity, protocolMax, protocolMin, type W
 import { LinkMemory, type OperatorHello, Refused } from "./Hello.ts"
 import { LinkTimings } from "./LinkTimings.ts"
 import { SecureRandom } from "./SecureRandom.ts"
+import type { Handlers, Session } from "./Session.ts"
 import { carry } from "./session/carry.ts"
 import { type LinkSession, makeLinkSession, monotonic } from "./session/LinkSession.ts"
-import type { Handlers, Session } from "./Session.ts"
 import { type Connection, type Dialer, Dialers, TransportError } from "./Transport.ts"
 
 /** For status and logs. */
@@ -87,7 +87,10 @@ const make = Effect.fnUntraced(function*<R>(options: LinkClientOptions<R>) {
       duration: timings.connectTimeoutMillis,
       orElse: () =>
         Effect.fail(
-          new TransportError({ reason: "Refused", detail: `no connection within ${timings.connectTimeoutMillis / 1000} s` })
+          new TransportError({
+            reason: "Refused",
+            detail: `no connection within ${timings.connectTimeoutMillis / 1000} s`
+          })
         )
     })
 
@@ -121,7 +124,9 @@ const make = Effect.fnUntraced(function*<R>(options: LinkClientOptions<R>) {
         Effect.forkIn(parent)
       )
       yield* Effect.flatMap(options.onSession(link.session, hello), (handlers) =>
-        Effect.sync(() => link.handle(handlers))).pipe(
+        Effect.sync(() =>
+          link.handle(handlers)
+        )).pipe(
           Scope.provide(link.scope),
           Effect.forkIn(link.scope)
         )
@@ -167,7 +172,11 @@ const make = Effect.fnUntraced(function*<R>(options: LinkClientOptions<R>) {
     ).pipe(Effect.provideContext(context as never))
 
   /** The first method that leads to a session, best first; the last failure if none does. */
-  const firstOf = (parent: Scope.Scope, candidates: ReadonlyArray<Dialer>, quiet: boolean): Effect.Effect<Established, Failure> =>
+  const firstOf = (
+    parent: Scope.Scope,
+    candidates: ReadonlyArray<Dialer>,
+    quiet: boolean
+  ): Effect.Effect<Established, Failure> =>
     Effect.gen(function*() {
       let failure: Failure = new TransportError({ reason: "Refused", detail: "no connectivity method is configured" })
       for (const [rank, dialer] of candidates.entries()) {
@@ -239,7 +248,7 @@ const make = Effect.fnUntraced(function*<R>(options: LinkClientOptions<R>) {
       yield* Effect.logDebug(`Dialing again in ${Math.round(wait / 100) / 10} s`, failure.message)
       yield* Effect.sleep(wait)
     }
-  }).pipe(Effect.scoped)
+  }).pipe(Effect.scoped, Effect.ensuring(SubscriptionRef.set(current, Option.none())))
 
   const client: LinkClient = { run: run as Effect.Effect<never>, current, state }
   return client

@@ -1,6 +1,6 @@
 /** The operator's end of all links: greets devices on every acceptor, keeps one session per device, resumes and displaces. */
-import { Clock, Effect, FiberSet, Scope, Semaphore } from "effect"
 import { create } from "@bufbuild/protobuf"
+import { Clock, Effect, FiberSet, Scope, Semaphore } from "effect"
 import { PacketSchema } from "../gen/aranya/link/v1/link_pb.ts"
 import { Cryptography } from "./Cryptography.ts"
 import { answer, type Greeted, HandshakeFailed, protocolMax, protocolMin, welcome } from "./handshake.ts"
@@ -8,9 +8,9 @@ import { Admission, type DeviceHello, Refused } from "./Hello.ts"
 import { LinkLimits } from "./LinkLimits.ts"
 import { LinkTimings } from "./LinkTimings.ts"
 import { SecureRandom } from "./SecureRandom.ts"
+import type { Handlers, Session } from "./Session.ts"
 import { carry } from "./session/carry.ts"
 import { type LinkSession, makeLinkSession } from "./session/LinkSession.ts"
-import type { Handlers, Session } from "./Session.ts"
 import { Acceptors, type Connection, TransportError } from "./Transport.ts"
 
 export interface LiveSession {
@@ -46,7 +46,8 @@ interface Entry extends LiveSession {
   begun: boolean
 }
 
-const keyOf = (device: { readonly namespace: string; readonly device: string }) => `${device.namespace}/${device.device}`
+const keyOf = (device: { readonly namespace: string; readonly device: string }) =>
+  `${device.namespace}/${device.device}`
 
 const sameBytes = (one: Uint8Array, other: Uint8Array) =>
   one.length === other.length && one.every((byte, index) => byte === other[index])
@@ -76,7 +77,11 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
       })))
     })
 
-  const begin = (parent: Scope.Scope, greeted: Greeted, given: { readonly epoch: number; readonly lineage: Uint8Array }) =>
+  const begin = (
+    parent: Scope.Scope,
+    greeted: Greeted,
+    given: { readonly epoch: number; readonly lineage: Uint8Array }
+  ) =>
     Effect.gen(function*() {
       const key = keyOf(greeted.hello)
       const idBytes = yield* random.bytes(16)
@@ -93,9 +98,7 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
       const entry: Entry = { hello, publicKey, session: link.session, link, begun: false, ...given }
       const former = entries.get(key)
       entries.set(key, entry)
-      former?.link.conversation.step(() =>
-        former.link.conversation.end("the device began a new session", false)
-      )
+      former?.link.conversation.step(() => former.link.conversation.end("the device began a new session", false))
       return entry
     })
 
@@ -106,7 +109,8 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
       if (hello.protocolMax < protocolMin || hello.protocolMin > protocolMax) {
         return yield* new Refused({
           code: "ProtocolVersion",
-          detail: `this operator speaks ${protocolMin} to ${protocolMax}, the device ${hello.protocolMin} to ${hello.protocolMax}`
+          detail:
+            `this operator speaks ${protocolMin} to ${protocolMax}, the device ${hello.protocolMin} to ${hello.protocolMax}`
         })
       }
       const live = entries.get(keyOf(hello))
@@ -128,13 +132,14 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
     Effect.gen(function*() {
       const greeted = yield* answer(connection, options.privateKey, admission.challenge)
       const { sealing } = greeted
-      const decided = yield* inTurn(keyOf(greeted.hello), decide(parent, greeted).pipe(Effect.provideContext(context))).pipe(
-        Effect.tapError((refused) =>
-          connection.send(sealing.seal(create(PacketSchema, {
-            refused: { code: refused.code, detail: refused.detail }
-          })))
+      const decided = yield* inTurn(keyOf(greeted.hello), decide(parent, greeted).pipe(Effect.provideContext(context)))
+        .pipe(
+          Effect.tapError((refused) =>
+            connection.send(sealing.seal(create(PacketSchema, {
+              refused: { code: refused.code, detail: refused.detail }
+            })))
+          )
         )
-      )
       const { entry, resumed } = decided
       const first = yield* welcome(connection, sealing, {
         protocol: Math.min(protocolMax, greeted.hello.protocolMax),
@@ -156,11 +161,13 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
         entry.begun = true
         // In the session's scope, not in this connection's.
         fork(
-          Effect.flatMap(options.onSession(link.session, entry.hello), (handlers) =>
-            Effect.sync(() => link.handle(handlers))).pipe(
-              Scope.provide(link.scope),
-              Effect.provideContext(context as never)
-            ) as Effect.Effect<void>
+          Effect.flatMap(
+            options.onSession(link.session, entry.hello),
+            (handlers) => Effect.sync(() => link.handle(handlers))
+          ).pipe(
+            Scope.provide(link.scope),
+            Effect.provideContext(context as never)
+          ) as Effect.Effect<void>
         )
       }
       yield* Effect.logDebug(`${keyOf(entry.hello)} is connected by ${connection.description}`)
@@ -192,8 +199,7 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
   const server: LinkServer = {
     run,
     sessions: Effect.sync(() => [...entries.values()]),
-    end: (device, why) =>
-      Effect.suspend(() => entries.get(keyOf(device))?.session.close(why) ?? Effect.void)
+    end: (device, why) => Effect.suspend(() => entries.get(keyOf(device))?.session.close(why) ?? Effect.void)
   }
   return server
 })

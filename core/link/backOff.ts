@@ -14,7 +14,9 @@ export interface Failures {
 /** The longest wait, before jitter. */
 export const backOffCap = (timings: LinkTimings, { awayMillis, count, hopeless }: Failures): number => {
   if (hopeless) return timings.refusedRetryMillis
-  const most = awayMillis >= timings.backoffPatientAfterMillis ? timings.backoffPatientMillis : timings.backoffMostMillis
+  const most = awayMillis >= timings.backoffPatientAfterMillis
+    ? timings.backoffPatientMillis
+    : timings.backoffMostMillis
   return Math.min(most, timings.backoffFirstMillis * 2 ** Math.min(count - 1, 30))
 }
 

@@ -5,21 +5,29 @@
 import { create } from "@bufbuild/protobuf"
 import { Effect, Schema } from "effect"
 import {
-  DeviceHelloSchema,
   type DeviceHello as WireDeviceHello,
+  DeviceHelloSchema,
   type Frame,
-  OperatorHelloSchema,
   type OperatorHello as WireOperatorHello,
+  OperatorHelloSchema,
   type Packet,
   PacketSchema
 } from "../gen/aranya/link/v1/link_pb.ts"
 import { Cryptography } from "./Cryptography.ts"
-import { decodeFrame, decodeIntroduction, decodeRefusal, encodeFrame, encodeIntroduction, encodeRefusal, toNumber } from "./frames.ts"
+import {
+  decodeFrame,
+  decodeIntroduction,
+  decodeRefusal,
+  encodeFrame,
+  encodeIntroduction,
+  encodeRefusal,
+  toNumber
+} from "./frames.ts"
 import { type DeviceHello, type OperatorHello, Refused } from "./Hello.ts"
 import { LinkLimits } from "./LinkLimits.ts"
 import { LinkTimings } from "./LinkTimings.ts"
 import { keyLength, nothing } from "./noise/CipherState.ts"
-import { initiate, type Response, respond } from "./noise/ikPsk2.ts"
+import { initiate, respond, type Response } from "./noise/ikPsk2.ts"
 import { Sealing } from "./Sealing.ts"
 import { SecureRandom } from "./SecureRandom.ts"
 import type { Connection, TransportError } from "./Transport.ts"
@@ -52,7 +60,10 @@ export class HandshakeFailed extends Schema.TaggedError<HandshakeFailed>()("Hand
 const codes = Refused.fields.code.literals
 
 const refusedFrom = (refusal: { readonly code: string; readonly detail: string }): Refused =>
-  new Refused({ code: codes.find((code) => code === refusal.code) ?? "Unavailable", detail: refusal.detail.slice(0, 1024) })
+  new Refused({
+    code: codes.find((code) => code === refusal.code) ?? "Unavailable",
+    detail: refusal.detail.slice(0, 1024)
+  })
 
 /** Repeats a frame until something answers it, for transports that lose frames. */
 const until = <A, E>(
@@ -74,7 +85,10 @@ const limited = <A, E>(effect: Effect.Effect<A, E>, what: string): Effect.Effect
     const { handshakeTimeoutMillis } = yield* LinkTimings
     return yield* Effect.timeoutOrElse(effect, {
       duration: handshakeTimeoutMillis,
-      orElse: () => Effect.fail(new HandshakeFailed({ reason: "NoAnswer", detail: `${what} within ${handshakeTimeoutMillis / 1000} s` }))
+      orElse: () =>
+        Effect.fail(
+          new HandshakeFailed({ reason: "NoAnswer", detail: `${what} within ${handshakeTimeoutMillis / 1000} s` })
+        )
     })
   })
 
@@ -120,7 +134,10 @@ export const greet = Effect.fnUntraced(function*(
     payload: encodeIntroduction({ namespace: identity.namespace, device: identity.device })
   })
   if (initiation === undefined) {
-    return yield* new HandshakeFailed({ reason: "WrongOperator", detail: "the operator's public key is not a usable key" })
+    return yield* new HandshakeFailed({
+      reason: "WrongOperator",
+      detail: "the operator's public key is not a usable key"
+    })
   }
 
   const keys = Effect.gen(function*() {
@@ -144,7 +161,10 @@ export const greet = Effect.fnUntraced(function*(
     }
   })
   const first = encodeFrame({ initiation: initiation.message })
-  const sealing = new Sealing(cryptography, yield* limited(until(connection, () => first, keys), "no answer to the first message"))
+  const sealing = new Sealing(
+    cryptography,
+    yield* limited(until(connection, () => first, keys), "no answer to the first message")
+  )
 
   const welcome = Effect.gen(function*() {
     while (true) {
@@ -159,7 +179,9 @@ export const greet = Effect.fnUntraced(function*(
   const packet = create(PacketSchema, { hello: deviceHelloToWire(hello, resume) })
   const answer = yield* limited(until(connection, () => sealing.seal(packet), welcome), "no answer to the hello")
   const read = operatorHelloFromWire(answer)
-  if (read === undefined) return yield* new HandshakeFailed({ reason: "Malformed", detail: "the operator's hello makes no sense" })
+  if (read === undefined) {
+    return yield* new HandshakeFailed({ reason: "Malformed", detail: "the operator's hello makes no sense" })
+  }
   return { ...read, sealing } satisfies Welcomed
 })
 
@@ -211,7 +233,10 @@ export const answer = Effect.fnUntraced(function*(
       const ephemeral = yield* random.bytes(keyLength)
       const read = respond(cryptography, { ephemeral, message: initiation, privateKey, prologue })
       if (read === undefined) {
-        return yield* new HandshakeFailed({ reason: "Malformed", detail: "the first message is not meant for this operator" })
+        return yield* new HandshakeFailed({
+          reason: "Malformed",
+          detail: "the first message is not meant for this operator"
+        })
       }
       response = { initiation, response: read }
     }
@@ -241,7 +266,10 @@ export const answer = Effect.fnUntraced(function*(
       if (packet?.hello === undefined) continue
       const read = deviceHelloFromWire(packet.hello)
       if (read === undefined || read.hello.namespace !== namespace || read.hello.device !== device) {
-        return yield* new HandshakeFailed({ reason: "Malformed", detail: "the hello names another device than the first message" })
+        return yield* new HandshakeFailed({
+          reason: "Malformed",
+          detail: "the hello names another device than the first message"
+        })
       }
       return { ...read, sealing, publicKey } satisfies Greeted
     }
@@ -264,7 +292,10 @@ export const welcome = (
         if (said !== undefined && said.hello === undefined) return said
       }
     })
-    return yield* limited(until(connection, () => sealing.seal(packet), ready), "the device did not take up its session")
+    return yield* limited(
+      until(connection, () => sealing.seal(packet), ready),
+      "the device did not take up its session"
+    )
   })
 
 const equal = (one: Uint8Array, other: Uint8Array) =>

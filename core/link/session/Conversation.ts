@@ -59,6 +59,7 @@ export class Conversation {
   private othersUnderWay = 0
   private progressAt = 0
   private resends = 0
+  private probe: { readonly sequence: number; readonly at: number } | undefined
   private heardAt = 0
   private askedAt: number | undefined
   private ackAt: number | undefined
@@ -126,6 +127,7 @@ export class Conversation {
     this.progressAt = now
     this.askedAt = undefined
     this.resends = 0
+    this.probe = undefined
     // The peer learns at once that it was heard.
     this.ackAt = now
     this.acknowledge(peerReceived, now)
@@ -165,6 +167,7 @@ export class Conversation {
       return this.end("the peer broke the protocol: numbers out of range", false)
     }
     this.acknowledge(ack, now)
+    this.probed(ack, held)
     if (held > ack) this.missing(ack, held, now)
     if (packet.segments.length > 0) this.segments(first, packet.segments, now)
     if (packet.closed !== undefined) this.end(`the peer ended it: ${packet.closed.why}`, false)
@@ -200,6 +203,18 @@ export class Conversation {
     this.rate.arrive(now, bytes, newest?.times === 1 ? newest.departure : undefined)
   }
 
+  /**
+   * The oldest was sent again for lack of any answer, and has arrived. If nothing beyond it was held, all that left before
+   * it is gone too; waiting for each in turn would take as long again.
+   */
+  private probed(ack: number, held: number): void {
+    const { probe } = this
+    if (probe === undefined || ack < probe.sequence) return
+    this.probe = undefined
+    if (held !== 0) return
+    for (const sent of this.unacknowledged.leftBefore(ack, Infinity, probe.at)) this.again(sent)
+  }
+
   private missing(after: number, before: number, now: number): void {
     const leftBefore = now - Math.max(reorderMillis, 1.25 * (this.rate.roundTrip ?? 0))
     for (const sent of this.unacknowledged.leftBefore(after, before, leftBefore)) this.again(sent)
@@ -233,6 +248,7 @@ export class Conversation {
     const oldest = this.unacknowledged.oldest
     if (oldest?.departure !== undefined && now >= this.resendAt(oldest)) {
       this.resends += 1
+      this.probe = { sequence: oldest.sequence, at: now }
       this.again(oldest)
     }
     const packet = this.resend(plain, now) ?? this.fresh(plain, now)
@@ -256,7 +272,8 @@ export class Conversation {
     const first = this.unacknowledged.due()
     if (first === undefined) return undefined
     const room = this.rate.window - this.commandsUnderWay - this.othersUnderWay
-    if (room <= 0) return undefined
+    // Only the oldest can free what others occupy, so it goes whatever they occupy.
+    if (room <= 0 && first !== this.unacknowledged.oldest) return undefined
     const segments: Array<Segment> = []
     let left = Math.min(plain, room)
     let expected = first.sequence

@@ -14,7 +14,7 @@ export const channelInflated = 64 * 1024
 /** A stream drained within this time after its last credit may have more; one that took longer than `slowMillis` less. */
 const quickMillis = 1_000
 const slowMillis = 2_000
-/** How long what was sent before a close may take to leave, and a handler to notice that its channel is gone. */
+/** How long a peer may take nothing of what was sent before a close, and a handler to notice that its channel is gone. */
 const closingMillis = 5_000
 
 export interface Server {
@@ -115,11 +115,18 @@ export class Streams {
     stream.tail.push(failSegment(code, detail))
     stream.whenSent = () => this.forget(stream)
     this.conversation.outbox.list(stream)
-    // A peer that takes nothing must not keep the stream alive.
-    this.fork(Effect.sync(() => this.failNow(stream, ErrorCode.CANCELLED, "")).pipe(
-      Effect.when(Effect.sync(() => this.live.has(stream))),
-      Effect.delay(closingMillis)
-    ))
+    // A handler's last words wait for a slow reader; an opener that left must not be kept by a peer that takes nothing.
+    if (stream.ours) this.fork(this.givingUp(stream))
+  }
+
+  private givingUp(stream: LinkStream): Effect.Effect<void> {
+    const look = Effect.suspend(() => {
+      if (!this.live.has(stream)) return Effect.void
+      if (stream.ready) return this.givingUp(stream)
+      this.failNow(stream, ErrorCode.CANCELLED, "")
+      return Effect.void
+    })
+    return Effect.delay(look, closingMillis)
   }
 
   /** Both directions end now; what was not sent is dropped. */
@@ -373,7 +380,7 @@ export class Streams {
     if (!this.live.has(stream)) return
     if (stream.endLeft && stream.receiveEnd !== undefined) this.byId.delete(stream.id)
     const unread = stream.received - stream.consumed
-    const most = stream.released ? 0 : stream.receiveEnd !== undefined ? unread : Math.max(stream.window, stream.granted - stream.consumed)
+    const most = stream.released ? this.conversation.limits.window : stream.receiveEnd !== undefined ? unread : Math.max(stream.window, stream.granted - stream.consumed)
     const excess = stream.reserved - (most + stream.extra)
     if (excess > 0) {
       stream.reserved -= excess

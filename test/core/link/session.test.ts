@@ -1,13 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Stream } from "effect"
 import { LinkError } from "../../../core/link/Session.ts"
-import { simulate } from "../../simulation/VirtualTime.ts"
-import { base, echo, failure, makeWorld, string, text, type WorldOptions } from "./world.ts"
-
-type World = Effect.Success<ReturnType<typeof makeWorld>>
-
-const inWorld = <A, E>(options: WorldOptions, body: (world: World) => Effect.Effect<A, E>, seed = 1) =>
-  simulate(seed, () => Effect.scoped(Effect.flatMap(makeWorld(options), body)).pipe(Effect.provide(base)))
+import { noise } from "./noise.ts"
+import { echo, failure, inWorld, string, text } from "./world.ts"
 
 describe("a session", () => {
   it.live("carries requests both ways", () =>
@@ -110,14 +105,3 @@ describe("a session", () => {
       }))
   })
 })
-
-/** Bytes that do not compress, the same each time. */
-export function noise(length: number, seed = 1): Uint8Array {
-  const bytes = new Uint8Array(length)
-  let state = seed * 2654435761 >>> 0
-  for (let index = 0; index < length; index++) {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
-    bytes[index] = state >>> 24
-  }
-  return bytes
-}

@@ -1,5 +1,5 @@
 /** An operator and a device with a memory transport between them, and what both remember. */
-import { Cause, Effect, Exit, Layer, Option, Stream } from "effect"
+import { Cause, Effect, Exit, Layer, Option, type Scope, Stream } from "effect"
 import { NodeCryptography } from "../../../adapters/crypto/NodeCryptography.ts"
 import { Cryptography } from "../../../core/link/Cryptography.ts"
 import { Admission, type DeviceHello, LinkMemory, type OperatorHello } from "../../../core/link/Hello.ts"
@@ -11,6 +11,7 @@ import type { Handlers, LinkError, Session } from "../../../core/link/Session.ts
 import { Acceptors, Dialers } from "../../../core/link/Transport.ts"
 import { MemoryTransport, type MemoryTransportControls, type MemoryTransportOptions } from "../../fakes/MemoryTransport.ts"
 import { SeededSecureRandom } from "../../fakes/SeededSecureRandom.ts"
+import { simulate } from "../../simulation/VirtualTime.ts"
 
 export const text = (value: string) => new TextEncoder().encode(value)
 export const string = (value: Uint8Array) => new TextDecoder().decode(value)
@@ -124,4 +125,14 @@ export const failure = <A>(effect: Effect.Effect<A, LinkError>): Effect.Effect<L
     return found === undefined ? Effect.failCause(exit.cause as Cause.Cause<never>) : Effect.succeed(found)
   })
 
-export const base = Layer.mergeAll(NodeCryptography.layer, SeededSecureRandom.layer)
+const base = Layer.mergeAll(NodeCryptography.layer, SeededSecureRandom.layer)
+
+export type World = Effect.Success<ReturnType<typeof makeWorld>>
+
+/** Runs the body in a world of its own, in virtual time, every choice drawn from the seed. */
+export const inWorld = <A, E>(
+  options: WorldOptions,
+  body: (world: World) => Effect.Effect<A, E, Scope.Scope>,
+  seed = 1
+): Effect.Effect<A, E> =>
+  simulate(seed, () => Effect.scoped(Effect.flatMap(makeWorld(options), body)).pipe(Effect.provide(base)))

@@ -1,0 +1,133 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Option, Stream, SubscriptionRef } from "effect"
+import { noise } from "./noise.ts"
+import { echo, failure, inWorld, string, text } from "./world.ts"
+
+/** Joins pieces, to compare bytes whatever the bounds. */
+const joined = (pieces: ReadonlyArray<Uint8Array>) => Buffer.concat(pieces)
+
+const pieces = Array.from({ length: 60 }, (_, index) => noise(10_000, index + 1))
+
+describe("a session whose connection breaks", () => {
+  it.live("goes on where it was, channels in mid-stream included, byte for byte", () =>
+    inWorld({}, (world) =>
+      Effect.gen(function*() {
+        const operator = yield* world.session("operator")
+        yield* world.transport.weather({ delayMillis: [20, 40], bytesPerSecond: 100_000 })
+        const streaming = yield* Effect.forkChild(Effect.scoped(Effect.gen(function*() {
+          const channel = yield* operator.open(text("echo"), { priority: "bulk" })
+          const sending = Effect.andThen(Effect.forEach(pieces, channel.send, { discard: true }), channel.end)
+          const [, got] = yield* Effect.all([sending, Stream.runCollect(channel.messages)], { concurrency: 2 })
+          return got
+        })))
+        for (let cuts = 0; cuts < 5; cuts++) {
+          yield* Effect.sleep(700 + cuts * 150)
+          yield* world.transport.cut()
+        }
+        const got = yield* Fiber.join(streaming)
+        assert.strictEqual(got.length, pieces.length)
+        assert.strictEqual(Buffer.compare(joined(got), joined(pieces)), 0)
+        assert.strictEqual(world.sessions.operator.length, 1)
+        assert.strictEqual(world.admitted.length, 1)
+      })))
+
+  it.live("keeps requests waiting until the device is back", () =>
+    inWorld({}, (world) =>
+      Effect.gen(function*() {
+        const operator = yield* world.session("operator")
+        yield* world.transport.refuse("Refused")
+        yield* world.transport.cut()
+        yield* Effect.sleep(100)
+        assert.isFalse(yield* SubscriptionRef.get(operator.connected))
+        const asked = yield* Effect.forkChild(operator.request(text("still there?"), { timeoutMillis: 120_000 }))
+        yield* Effect.sleep(40_000)
+        yield* world.transport.refuse(undefined)
+        assert.strictEqual(string(yield* Fiber.join(asked)), "still there?")
+        assert.isTrue(yield* SubscriptionRef.get(operator.connected))
+      })))
+
+  it.live("is lost on both sides after the session timeout, and a new one begins", () =>
+    inWorld({}, (world) =>
+      Effect.gen(function*() {
+        const operator = yield* world.session("operator")
+        const device = yield* world.session("device")
+        yield* world.transport.refuse("Refused")
+        yield* world.transport.cut()
+        const asked = yield* Effect.forkChild(failure(operator.request(text("x"), { timeoutMillis: 3_600_000 })))
+        const open = yield* Effect.forkChild(failure(Effect.scoped(Effect.gen(function*() {
+          const channel = yield* device.open(text("x"))
+          yield* Stream.runDrain(channel.messages)
+        }))))
+        yield* Effect.sleep("6 minutes")
+        assert.strictEqual((yield* Fiber.join(asked)).reason, "SessionLost")
+        assert.strictEqual((yield* Fiber.join(open)).reason, "SessionLost")
+        assert.match(yield* operator.closed, /300 s/)
+        assert.isTrue(Option.isNone(yield* SubscriptionRef.get(world.client.current)))
+        assert.deepStrictEqual(yield* world.server.sessions, [])
+        assert.strictEqual((yield* failure(operator.request(text("x")))).reason, "SessionLost")
+        yield* world.transport.refuse(undefined)
+        const next = yield* world.session("operator", 2)
+        assert.notStrictEqual(next.id, operator.id)
+        assert.strictEqual(string(yield* next.request(text("again"))), "again")
+      })))
+
+  it.live("notices a half-open connection by its beats, on both sides, and replaces it", () =>
+    inWorld({}, (world) =>
+      Effect.gen(function*() {
+        const operator = yield* world.session("operator")
+        yield* Effect.sleep("10 minutes")
+        const before = yield* world.transport.diary
+        assert.deepStrictEqual(before.filter((entry) => entry.includes("hung up")), [])
+        yield* world.transport.weather({ blackHole: true })
+        yield* Effect.sleep("137 seconds")
+        assert.isFalse(yield* SubscriptionRef.get(operator.connected))
+        yield* world.transport.weather({ blackHole: false })
+        yield* Effect.sleep("60 seconds")
+        assert.isTrue(yield* SubscriptionRef.get(operator.connected))
+        assert.strictEqual(world.sessions.operator.length, 1)
+        assert.strictEqual(string(yield* operator.request(text("back"))), "back")
+      })))
+
+  it.live("takes a new connection of the same device process at once, although the old one seems fine", () =>
+    inWorld({}, (world) =>
+      Effect.gen(function*() {
+        const operator = yield* world.session("operator")
+        // The operator does not hear that the device hung up.
+        yield* world.transport.weather({ blackHole: true })
+        yield* Effect.sleep("100 seconds")
+        yield* world.transport.weather({ blackHole: false }, "toOperator")
+        yield* Effect.sleep("30 seconds")
+        yield* world.transport.weather({ blackHole: false })
+        yield* Effect.sleep("30 seconds")
+        assert.strictEqual(string(yield* operator.request(text("x"))), "x")
+        assert.strictEqual(world.admitted.length, 1)
+      })))
+
+  it.live("says farewell when the device's program ends, and when the operator's does", () =>
+    inWorld({}, (world) =>
+      Effect.gen(function*() {
+        const operator = yield* world.session("operator")
+        yield* Fiber.interrupt(world.dialing)
+        assert.match(yield* operator.closed, /the peer ended it: this side is stopping/)
+        yield* Effect.sleep(100)
+        assert.deepStrictEqual(yield* world.server.sessions, [])
+        yield* Effect.forkChild(world.client.run)
+        const device = yield* world.session("device", 2)
+        yield* Fiber.interrupt(world.serving)
+        assert.match(yield* device.closed, /the peer ended it: this side is stopping/)
+      })))
+
+  it.live("leaves no fibers, connections or sessions behind", () =>
+    inWorld({ device: () => Effect.succeed({ ...echo, onRequest: () => Effect.never }) }, (world) =>
+      Effect.gen(function*() {
+        const operator = yield* world.session("operator")
+        yield* Effect.forkChild(Effect.exit(operator.request(text("never"))))
+        yield* Effect.sleep(100)
+        yield* Fiber.interrupt(world.dialing)
+        yield* Fiber.interrupt(world.serving)
+        yield* Effect.sleep(2_000)
+        assert.strictEqual(yield* world.transport.open, 0)
+        assert.deepStrictEqual(yield* world.server.sessions, [])
+        assert.isTrue(Option.isNone(yield* SubscriptionRef.get(world.client.current)))
+      })))
+})
