@@ -8,6 +8,7 @@ import { PodFiles } from "../PodFiles.ts"
 import { PodRuntime } from "../PodRuntime.ts"
 import { makeEventBuffer } from "./EventBuffer.ts"
 import { PodMachineOptions } from "./PodMachineOptions.ts"
+import type { PodRecord } from "./PodState.ts"
 import { makePodStore } from "./PodStore.ts"
 import { podStreams } from "./podStreams.ts"
 import { makePodWorker, type PodWorker } from "./PodWorker.ts"
@@ -44,21 +45,15 @@ const make = Effect.gen(function*() {
   const door = yield* Semaphore.make(1)
   let order = Math.max(0, ...store.all().map(({ pod }) => pod.order))
 
-  /** In memory first, since it may be done twice: the pod begins to end even where the disk is full. */
+  /** Where the disk is full the pod begins to end all the same; it may be asked for again. */
   const remove = Effect.fnUntraced(function*(uid: string, graceSeconds: number) {
-    const state = store.get(uid)
-    if (state === undefined) return
+    if (store.get(uid) === undefined) return
     const since = yield* monotonicMillis
-    const grace = Math.max(1, Math.floor(graceSeconds))
-    store.touch(uid, (pod) => ({
-      ...pod,
-      stage: pod.stage === "Sync" ? "Terminating" : pod.stage,
-      ending: pod.ending === undefined
-        ? { deleted: true, graceSeconds: grace, since, reason: "", message: "" }
-        : { ...pod.ending, deleted: true, ...shorter(pod.ending, grace, since) }
-    }))
+    const end = ending(Math.max(1, Math.floor(graceSeconds)), since)
+    const saved = yield* Effect.result(store.savePod(uid, end))
+    if (saved._tag === "Failure") store.touch(uid, end)
     workers.get(uid)?.urge()
-    yield* durably(store.savePod(uid, (pod) => pod))
+    if (saved._tag === "Failure") yield* durably(store.savePod(uid, (pod) => pod))
   })
 
   const wakeAll = () => workers.forEach((worker) => worker.wake(false))
@@ -162,13 +157,16 @@ const make = Effect.gen(function*() {
   })
 })
 
-/** The end lies where the earlier of both requests puts it. */
-const shorter = (
-  before: { readonly graceSeconds: number; readonly since: number },
-  graceSeconds: number,
-  since: number
-): { readonly graceSeconds: number; readonly since: number } =>
-  since + graceSeconds * 1000 < before.since + before.graceSeconds * 1000 ? { graceSeconds, since } : before
+/** The pod is to go. The end lies where the earliest of all requests puts it. */
+const ending = (graceSeconds: number, since: number) => (pod: PodRecord): PodRecord => {
+  const before = pod.ending
+  const stage = pod.stage === "Sync" ? "Terminating" : pod.stage
+  if (before === undefined) {
+    return { ...pod, stage, ending: { deleted: true, graceSeconds, since, reason: "", message: "" } }
+  }
+  const sooner = since + graceSeconds * 1000 < before.since + before.graceSeconds * 1000
+  return { ...pod, stage, ending: { ...before, deleted: true, ...(sooner ? { graceSeconds, since } : {}) } }
+}
 
 export class PodMachine {
   static readonly layer: Layer.Layer<PodRuntime, never, ContainerRuntime | PodFiles | Journal | HostFacts> = Layer

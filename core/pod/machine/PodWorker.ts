@@ -57,7 +57,9 @@ export const makePodWorker = Effect.fnUntraced(function*(machine: Machine, uid: 
       const pause = yield* Effect.raceFirst(look, Effect.as(bench.urgent.await, 0))
       if (pause === 0) continue
       // Rounded up: a moment too early there is nothing to do yet.
-      const woken = yield* bench.wake.await.pipe(Effect.timeoutOption(Duration.millis(Math.ceil(Math.min(pause, resync)))))
+      const woken = yield* bench.wake.await.pipe(
+        Effect.timeoutOption(Duration.millis(Math.ceil(Math.min(pause, resync))))
+      )
       if (woken._tag === "None" && pause > resync) bench.sandboxStale = true
     }
   })

@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import type { JournalError } from "../../agent/Journal.ts"
 import type { RuntimeError } from "../ContainerRuntime.ts"
 import type { FilesError } from "../PodFiles.ts"
+import { collectGarbage } from "./collectGarbage.ts"
 import { observeSandbox } from "./ensureSandbox.ts"
 import { observeContainers } from "./observeContainers.ts"
 import type { Waiting } from "./planPod.ts"
@@ -58,6 +59,7 @@ export const clearPod = Effect.fnUntraced(function*(bench: Workbench): Effect.fn
     }
     bench.sandbox = undefined
     yield* bench.files.remove(bench.uid)
+    yield* collectGarbage(bench, yield* bench.runtime.containers(bench.uid))
   }
   // Without a deletion dead containers stay: their logs can still be read.
   if (pod.ending?.deleted === true && !pod.containersRemoved) {

@@ -3,6 +3,7 @@ import { Effect, FiberMap } from "effect"
 import type { JournalError } from "../../agent/Journal.ts"
 import type { RuntimeError } from "../ContainerRuntime.ts"
 import type { FilesError } from "../PodFiles.ts"
+import { collectGarbage } from "./collectGarbage.ts"
 import { ensureSandbox, observeSandbox } from "./ensureSandbox.ts"
 import { ensureVolumes } from "./ensureVolumes.ts"
 import { observeContainers } from "./observeContainers.ts"
@@ -12,7 +13,16 @@ import { publishStatus } from "./publishStatus.ts"
 import { retryDelay } from "./retryDelay.ts"
 import { startContainer } from "./startContainer.ts"
 import { stopContainer } from "./stopContainer.ts"
-import { activeMillis, beginEnd, leaveWork, monotonicMillis, stateOf, tellOnce, type Workbench, wallMillis } from "./Workbench.ts"
+import {
+  activeMillis,
+  beginEnd,
+  leaveWork,
+  monotonicMillis,
+  stateOf,
+  tellOnce,
+  wallMillis,
+  type Workbench
+} from "./Workbench.ts"
 
 type Failure = RuntimeError | JournalError | FilesError
 
@@ -209,18 +219,3 @@ const tellRefusal = Effect.fnUntraced(function*(bench: Workbench, container: str
   const shown = reason === "CreateContainerConfigError" || reason === "CreateContainerError" ? message : reason
   yield* tellOnce(bench, `refusal ${container}`, { container, reason: "Failed", message: `Error: ${shown}` })
 })
-
-/** The newest dead run of each container stays, for its logs; older ones go. */
-const collectGarbage = Effect.fnUntraced(
-  function*(
-    bench: Workbench,
-    containers: ReadonlyArray<{ id: string; container: string; attempt: number; state: string }>
-  ) {
-    for (const dead of containers.filter(({ state }) => state === "exited")) {
-      const newer = containers.some(({ attempt, container, state }) =>
-        container === dead.container && attempt > dead.attempt && state === "exited"
-      )
-      if (newer) yield* bench.runtime.remove(dead.id)
-    }
-  }
-)

@@ -6,7 +6,7 @@ import { vanishedMessage } from "./containerStatus.ts"
 import { judgeContainer, type Verdict } from "./judgeContainer.ts"
 import type { ContainerRecord, ContainerResult } from "./PodState.ts"
 import { terminationMessage } from "./terminationMessage.ts"
-import { stateOf, type Workbench, wallMillis } from "./Workbench.ts"
+import { stateOf, wallMillis, type Workbench } from "./Workbench.ts"
 
 export interface Observation {
   /** All containers of the pod that the runtime has. */

@@ -3,7 +3,7 @@ import { Effect, Equal } from "effect"
 import type { JournalError } from "../../agent/Journal.ts"
 import type { Waiting } from "./planPod.ts"
 import { podStatus } from "./podStatus.ts"
-import { savePod, stateOf, type Workbench, wallMillis } from "./Workbench.ts"
+import { savePod, stateOf, wallMillis, type Workbench } from "./Workbench.ts"
 
 export const publishStatus = Effect.fnUntraced(
   function*(

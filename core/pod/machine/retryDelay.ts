@@ -5,5 +5,7 @@ export const retryDelay = (
   { first, most }: { readonly first: number; readonly most: number },
   failures: number
 ): Effect.Effect<number> =>
-  Effect.map(Random.next, (chance) =>
-    Math.round(Math.min(most, first * 2 ** Math.min(failures, 20)) * (0.5 + chance / 2)))
+  Effect.map(
+    Random.next,
+    (chance) => Math.round(Math.min(most, first * 2 ** Math.min(failures, 20)) * (0.5 + chance / 2))
+  )

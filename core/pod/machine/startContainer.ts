@@ -9,7 +9,7 @@ import type { Start } from "./planPod.ts"
 import type { ContainerRecord } from "./PodState.ts"
 import { podIPs } from "./podStatus.ts"
 import { rootRefusal } from "./runAsNonRoot.ts"
-import { stateOf, type Workbench, wallMillis } from "./Workbench.ts"
+import { stateOf, wallMillis, type Workbench } from "./Workbench.ts"
 
 type Failure = RuntimeError | JournalError | ContainerRefused
 

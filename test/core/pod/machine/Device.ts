@@ -1,6 +1,7 @@
 /** A device in memory whose agent can be started, killed and started again; what it tells is collected. */
 import { Context, Effect, Exit, Layer, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import { HostFacts } from "../../../../core/agent/HostFacts.ts"
 import type { ContainerRuntime } from "../../../../core/pod/ContainerRuntime.ts"
 import { PodMachine } from "../../../../core/pod/machine/PodMachine.ts"
 import type { PodEvent, PodReport } from "../../../../core/pod/PodReport.ts"
@@ -9,12 +10,23 @@ import { MemoryFiles } from "../../../fakes/MemoryFiles.ts"
 import { MemoryHost } from "../../../fakes/MemoryHost.ts"
 import { MemoryJournal } from "../../../fakes/MemoryJournal.ts"
 import { MemoryRuntime } from "../../../fakes/MemoryRuntime.ts"
+import { type Cut, guillotine } from "./Guillotine.ts"
 
 type Event = Omit<PodEvent, "number">
+
+export interface Life {
+  readonly machine: PodRuntime["Service"]
+  /** Completes at the cut. */
+  readonly dead: Effect.Effect<void>
+  /** Calls to the outside world so far. */
+  readonly calls: () => number
+}
 
 export class Device extends Context.Service<Device, {
   /** A new life of the agent; the one before is killed. */
   readonly start: Effect.Effect<PodRuntime["Service"]>
+  /** As `start`, but this life ends at a call to the outside world. */
+  readonly startUntil: (cut: Cut | undefined) => Effect.Effect<Life>
   readonly kill: Effect.Effect<void>
   /** All reports in the order they were told. */
   readonly reports: (uid?: string) => ReadonlyArray<PodReport>
@@ -44,12 +56,14 @@ const make = Effect.gen(function*() {
   const kill = Effect.suspend(() => life === undefined ? Effect.void : Scope.close(life, Exit.void))
   yield* Effect.addFinalizer(() => kill)
 
-  const start = Effect.gen(function*() {
+  const startUntil = Effect.fnUntraced(function*(cut: Cut | undefined) {
     yield* kill
     const scope = yield* Scope.make()
     life = scope
+    const { calls, dead, layer } = yield* guillotine(cut).pipe(Effect.provide(fakes))
+    const ports = Layer.merge(layer, Layer.succeed(HostFacts, Context.get(fakes, HostFacts)))
     const machine = Context.get(
-      yield* Layer.buildWithScope(Layer.fresh(PodMachine.layer), scope).pipe(Effect.provide(fakes)),
+      yield* Layer.buildWithScope(Layer.fresh(PodMachine.layer).pipe(Layer.provide(ports)), scope),
       PodRuntime
     )
     yield* Stream.runForEach(machine.reports, (report) => Effect.sync(() => reports.push(report))).pipe(
@@ -58,12 +72,13 @@ const make = Effect.gen(function*() {
     yield* Stream.runForEach(machine.events, (event) => Effect.sync(() => events.push(event))).pipe(
       Effect.forkIn(scope)
     )
-    return machine
+    return { machine, dead, calls }
   })
 
   const of = (uid: string) => reports.filter((report) => report.uid === uid)
   return Device.of({
-    start,
+    start: Effect.map(startUntil(undefined), ({ machine }) => machine),
+    startUntil,
     kill,
     reports: (uid = "u1") => of(uid),
     newest: (uid = "u1") => {
@@ -81,6 +96,3 @@ export const pass = (seconds: number) =>
   Effect.gen(function*() {
     for (let left = seconds * 1000; left > 0; left -= 250) yield* TestClock.adjust(Math.min(left, 250))
   })
-
-/** Without time passing. */
-export const settle = Effect.repeat(TestClock.adjust(0), { times: 20 })

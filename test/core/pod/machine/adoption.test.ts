@@ -1,0 +1,300 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, References } from "effect"
+import { ContainerRuntime } from "../../../../core/pod/ContainerRuntime.ts"
+import type { PodAssignment } from "../../../../core/pod/PodAssignment.ts"
+import type { PodReport } from "../../../../core/pod/PodReport.ts"
+import type { PodRuntime } from "../../../../core/pod/PodRuntime.ts"
+import { MemoryHost } from "../../../fakes/MemoryHost.ts"
+import { MemoryRuntime } from "../../../fakes/MemoryRuntime.ts"
+import { crashes, exits, type Program } from "../../../fakes/runtime/Program.ts"
+import { Device, pass } from "./Device.ts"
+import type { Cut } from "./Guillotine.ts"
+import { container, pod } from "./pods.ts"
+
+interface Story {
+  readonly assignment: PodAssignment
+  readonly programs: Readonly<Record<string, Program>>
+  /** What the operator asks for; said again to each new life, as the operator does with what was not confirmed. */
+  readonly act: (machine: PodRuntime["Service"], assignment: PodAssignment) => Effect.Effect<void>
+  /** Every run there may be. */
+  readonly runs: ReadonlyArray<string>
+  readonly check: (report: PodReport) => void
+  readonly leaves: number
+}
+
+const keep: Story["act"] = (machine, assignment) => machine.ensure(assignment)
+
+const keepThenRemove: Story["act"] = (machine, assignment) =>
+  Effect.gen(function*() {
+    yield* machine.ensure(assignment)
+    yield* pass(4)
+    yield* machine.remove(assignment.uid, 10)
+  })
+
+const only = (report: PodReport) => report.status.containerStatuses?.[0]
+
+const stories: Readonly<Record<string, Story>> = {
+  "a pod that runs for ever after its initialisation": {
+    assignment: pod({ initContainers: [container("init")], containers: [container("app"), container("b")] }),
+    programs: { init: exits(0, "2 seconds") },
+    act: keep,
+    runs: ["init#0", "app#0", "b#0"],
+    leaves: 3,
+    check: (report) => {
+      assert.strictEqual(report.status.phase, "Running")
+      assert.deepStrictEqual(report.status.containerStatuses?.map(({ restartCount }) => restartCount), [0, 0])
+      assert.strictEqual(report.status.conditions?.find(({ type }) => type === "Ready")?.status, "True")
+    }
+  },
+  "a pod that must run once only": {
+    assignment: pod({ restartPolicy: "Never" }),
+    programs: { app: exits(3, "3 seconds") },
+    act: keep,
+    runs: ["app#0"],
+    leaves: 1,
+    check: (report) => {
+      assert.strictEqual(report.status.phase, "Failed")
+      assert.strictEqual(only(report)?.state?.terminated?.exitCode, 3)
+      assert.strictEqual(only(report)?.restartCount, 0)
+      assert.strictEqual(report.finished, true)
+    }
+  },
+  "a pod that succeeds at its third try": {
+    assignment: pod({ restartPolicy: "OnFailure" }),
+    programs: { app: crashes(2, { code: 9, after: "1 second", then: exits(0, "1 second") }) },
+    act: keep,
+    runs: ["app#0", "app#1", "app#2"],
+    leaves: 1,
+    check: (report) => {
+      assert.strictEqual(report.status.phase, "Succeeded")
+      assert.strictEqual(only(report)?.state?.terminated?.exitCode, 0)
+      assert.strictEqual(only(report)?.lastState?.terminated?.exitCode, 9)
+      assert.strictEqual(only(report)?.restartCount, 2)
+    }
+  },
+  "a pod that is deleted while it runs": {
+    assignment: pod(),
+    programs: {},
+    act: keepThenRemove,
+    runs: ["app#0"],
+    leaves: 0,
+    check: (report) => {
+      assert.strictEqual(report.status.phase, "Failed")
+      assert.strictEqual(only(report)?.state?.terminated?.exitCode, 143)
+      assert.strictEqual(report.finished, true)
+    }
+  }
+}
+
+/** Tells the story to an agent that dies at the cut, then to one that lives. Gives the number of calls of the first. */
+const tell = Effect.fnUntraced(function*(story: Story, cut: Cut | undefined) {
+  const device = yield* Device
+  const memory = yield* MemoryRuntime
+  const runtime = yield* ContainerRuntime
+  yield* memory.script(() => true, {
+    run: (process) => (story.programs[process.spec.container] ?? (() => Effect.never))(process)
+  })
+  const first = yield* Effect.exit(device.startUntil(cut))
+  let calls = 0
+  if (first._tag === "Success") {
+    const { value: life } = first
+    yield* Effect.forkChild(Effect.exit(Effect.raceFirst(story.act(life.machine, story.assignment), life.dead)))
+    yield* pass(45)
+    calls = life.calls()
+  }
+  const machine = yield* device.start
+  yield* story.act(machine, story.assignment)
+  yield* pass(120)
+
+  const where = `cut ${JSON.stringify(cut)}`
+  const runs = yield* memory.runs
+  assert.deepStrictEqual(runs.map((run) => `${run.container}#${run.attempt}`).sort(), [...story.runs].sort(), where)
+  const numbers = device.reports().map(({ number }) => number)
+  assert.deepStrictEqual(numbers, [...numbers].sort((a, b) => a - b), `${where}: numbers never go down`)
+  const counts = device.reports().map((report) => only(report)?.restartCount ?? 0)
+  assert.deepStrictEqual(counts, [...counts].sort((a, b) => a - b), `${where}: restart counts never go down`)
+  const phases = device.reports().map(({ status }) => status.phase)
+  const terminal = phases.findIndex((phase) => phase === "Succeeded" || phase === "Failed")
+  if (terminal >= 0) assert.strictEqual(new Set(phases.slice(terminal)).size, 1, `${where}: a terminal phase is final`)
+  story.check(device.newest())
+  const left = yield* runtime.containers()
+  assert.strictEqual(left.length, story.leaves, where)
+  return calls
+})
+
+const quietly = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.provideService(effect, References.MinimumLogLevel, "None")
+
+describe("killed at any call and started again", () => {
+  for (const [name, story] of Object.entries(stories)) {
+    it.effect(`${name} ends up the same`, () =>
+      Effect.gen(function*() {
+        const calls = yield* tell(story, undefined).pipe(Effect.provide(Device.layer, { local: true }))
+        assert.isAbove(calls, 10)
+        for (let at = 1; at <= calls; at++) {
+          for (const effective of [false, true]) {
+            yield* tell(story, { at, effective }).pipe(Effect.provide(Device.layer, { local: true }))
+          }
+        }
+      }).pipe(quietly), 120_000)
+  }
+})
+
+describe("a start whose outcome is not known", () => {
+  it.effect.each([["Lost"], ["Late"]] as const)(
+    "(%s) is waited for, never repeated",
+    ([kind]) =>
+      Effect.gen(function*() {
+        const device = yield* Device
+        const runtime = yield* MemoryRuntime
+        yield* runtime.fault("start", kind === "Lost" ? { _tag: "Lost" } : { _tag: "Late", after: "2500 millis" })
+        yield* runtime.script(() => true, { run: exits(4, "5 seconds") })
+        const machine = yield* device.start
+        yield* machine.ensure(pod({ restartPolicy: "Never" }))
+        yield* pass(30)
+        assert.lengthOf(yield* runtime.runs, 1)
+        assert.strictEqual(only(device.newest())?.state?.terminated?.exitCode, 4)
+      }).pipe(Effect.provide(Device.layer))
+  )
+})
+
+describe("a reboot", () => {
+  const rebooted = Effect.fnUntraced(function*(containers: "exited" | "gone", change: Partial<PodAssignment>) {
+    const device = yield* Device
+    const runtime = yield* MemoryRuntime
+    const host = yield* MemoryHost
+    yield* runtime.script(({ container }) => container === "init", { run: exits(0, "1 second") })
+    const machine = yield* device.start
+    yield* machine.ensure(pod(change))
+    yield* pass(5)
+    assert.strictEqual(device.newest().status.phase, "Running")
+    yield* device.kill
+    yield* runtime.reboot(containers)
+    yield* host.reboot
+    yield* pass(10)
+    yield* device.start
+    yield* pass(30)
+    return device
+  })
+
+  it.effect("ends every attempt with the result the runtime knows, and all start anew", () =>
+    Effect.gen(function*() {
+      const device = yield* rebooted("exited", { initContainers: [container("init")] })
+      const status = only(device.newest())
+      assert.strictEqual(status?.restartCount, 1)
+      assert.strictEqual(status?.lastState?.terminated?.exitCode, 255)
+      assert.strictEqual(device.newest().status.phase, "Running")
+      const runs = (yield* (yield* MemoryRuntime).runs).map((run) => `${run.container}#${run.attempt}`)
+      assert.deepStrictEqual(runs, ["init#0", "app#0", "init#1", "app#1"])
+      assert.isFalse(
+        device.reports().slice(3).some(({ status }) => status.phase === "Pending"),
+        "never back to Pending"
+      )
+    }).pipe(Effect.provide(Device.layer)))
+
+  it.effect("of a device that lost its containers is ContainerStatusUnknown, one restart more", () =>
+    Effect.gen(function*() {
+      const device = yield* rebooted("gone", {})
+      const status = only(device.newest())
+      assert.strictEqual(status?.restartCount, 1)
+      assert.deepInclude(status?.lastState?.terminated, {
+        exitCode: 137,
+        reason: "ContainerStatusUnknown",
+        message: "The container could not be located when the pod was terminated"
+      })
+      assert.strictEqual(device.newest().status.phase, "Running")
+    }).pipe(Effect.provide(Device.layer)))
+
+  it.effect.each(["exited", "gone"] as const)(
+    "never repeats what may run once only (containers %s)",
+    (containers) =>
+      Effect.gen(function*() {
+        const device = yield* rebooted(containers, { restartPolicy: "Never" })
+        assert.lengthOf(yield* (yield* MemoryRuntime).runs, 1)
+        assert.strictEqual(device.newest().status.phase, "Failed")
+        assert.strictEqual(only(device.newest())?.restartCount, containers === "gone" ? 1 : 0)
+        assert.strictEqual(device.newest().finished, true)
+      }).pipe(Effect.provide(Device.layer))
+  )
+})
+
+describe("a restart of the agent alone", () => {
+  it.effect("tells the newest report again, the same, and touches no container", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const runtime = yield* MemoryRuntime
+      const machine = yield* device.start
+      yield* machine.ensure(pod())
+      yield* pass(3)
+      const before = device.newest()
+      yield* device.kill
+      yield* pass(3600)
+      yield* device.start
+      yield* pass(10)
+      assert.deepStrictEqual(device.newest(), before)
+      assert.lengthOf(yield* runtime.runs, 1)
+    }).pipe(Effect.provide(Device.layer)))
+
+  it.effect("goes on with a restart back-off where it was", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const runtime = yield* MemoryRuntime
+      yield* runtime.script(() => true, { run: exits(1, "1 second") })
+      const machine = yield* device.start
+      yield* machine.ensure(pod())
+      yield* pass(20)
+      yield* device.kill
+      yield* pass(5)
+      yield* device.start
+      yield* pass(60)
+      const runs = (yield* runtime.runs).map(({ startedAt }) => Math.round(startedAt / 1000))
+      assert.deepStrictEqual(runs, [0, 1, 12, 33, 74])
+    }).pipe(Effect.provide(Device.layer)))
+
+  it.effect("removes what belongs to no pod it knows", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const engine = yield* ContainerRuntime
+      const machine = yield* device.start
+      yield* machine.ensure(pod())
+      yield* pass(2)
+      const [known] = yield* engine.containers()
+      const sandbox = yield* engine.ensureSandbox({
+        uid: "stray",
+        namespace: "default",
+        pod: "stray",
+        attempt: 0,
+        hostname: "stray",
+        hostNetwork: false,
+        hostPID: false,
+        hostIPC: false,
+        shareProcessNamespace: false,
+        dns: { inheritHost: true, nameservers: [], searches: [], options: [] },
+        sysctls: {},
+        ports: []
+      })
+      yield* engine.pull("app:1", [])
+      const { mounts: _, ...spec } = container("x")
+      const id = yield* engine.create({
+        ...spec,
+        uid: "stray",
+        namespace: "default",
+        pod: "stray",
+        sandboxId: sandbox.id,
+        container: "x",
+        attempt: 0,
+        image: "app:1",
+        imageId: known?.imageId ?? "",
+        env: [],
+        command: [],
+        args: [],
+        mounts: [],
+        oomScoreAdj: 0
+      })
+      yield* engine.start(id)
+      yield* device.start
+      yield* pass(5)
+      assert.deepStrictEqual((yield* engine.containers()).map(({ uid }) => uid), ["u1"])
+      assert.deepStrictEqual((yield* engine.sandboxes).map(({ uid }) => uid), ["u1"])
+    }).pipe(Effect.provide(Device.layer)))
+})

@@ -1,0 +1,142 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { RuntimeError } from "../../../../core/pod/ContainerRuntime.ts"
+import { MemoryRuntime } from "../../../fakes/MemoryRuntime.ts"
+import { Device, pass } from "./Device.ts"
+import { container, pod } from "./pods.ts"
+
+const waiting = (device: Device["Service"]) => device.newest().status.containerStatuses?.[0]?.state?.waiting
+const pulls = Effect.map(
+  Effect.flatMap(MemoryRuntime, ({ diary }) => diary),
+  (diary) => diary.filter((line) => line.includes(" pull ")).map((line) => Math.round(Number.parseFloat(line)))
+)
+const refused = new RuntimeError({ reason: "ImageUnavailable", detail: "manifest unknown" })
+
+describe("an image", () => {
+  it.effect("that cannot be had is ErrImagePull, then ImagePullBackOff, tried after 10, 20, 40 s to 300 s", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const runtime = yield* MemoryRuntime
+      yield* runtime.image("app:1", { refused })
+      const machine = yield* device.start
+      yield* machine.ensure(pod())
+      yield* pass(1)
+      assert.deepStrictEqual(waiting(device), { reason: "ErrImagePull", message: "manifest unknown" })
+      yield* pass(7)
+      assert.deepStrictEqual(waiting(device), {
+        reason: "ImagePullBackOff",
+        message: "Back-off pulling image \"app:1\""
+      })
+      const told = device.newest().number
+      yield* pass(1300)
+      assert.deepStrictEqual(yield* pulls, [0, 10, 30, 70, 150, 310, 610, 910, 1210])
+      assert.strictEqual(device.newest().number, told, "the same error again is no news")
+      assert.deepStrictEqual(
+        device.events().slice(0, 5).map(({ message, reason, type }) => `${type} ${reason}: ${message}`),
+        [
+          "Normal Pulling: Pulling image \"app:1\"",
+          "Warning Failed: Failed to pull image \"app:1\": manifest unknown",
+          "Warning Failed: Error: ErrImagePull",
+          "Normal BackOff: Back-off pulling image \"app:1\"",
+          "Warning Failed: Error: ImagePullBackOff"
+        ]
+      )
+    }).pipe(Effect.provide(Device.layer)))
+
+  it.effect("comes up as soon as it can be pulled again", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const runtime = yield* MemoryRuntime
+      yield* runtime.fault("pull", { _tag: "Fails", error: refused }, { times: 2 })
+      const machine = yield* device.start
+      yield* machine.ensure(pod())
+      yield* pass(32)
+      assert.strictEqual(device.newest().status.phase, "Running")
+      assert.strictEqual(device.newest().status.containerStatuses?.[0]?.restartCount, 0)
+    }).pipe(Effect.provide(Device.layer)))
+
+  it.effect("is told with the time its pull took and its size", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const runtime = yield* MemoryRuntime
+      yield* runtime.image("app:1", { pullTakes: "1250 millis", sizeBytes: 123 })
+      const machine = yield* device.start
+      yield* machine.ensure(pod())
+      yield* pass(3)
+      assert.include(
+        device.events().map(({ message }) => message),
+        "Successfully pulled image \"app:1\" in 1.25s (1.25s including waiting). Image size: 123 bytes."
+      )
+    }).pipe(Effect.provide(Device.layer)))
+
+  it.effect("that is present is not pulled, unless the policy is Always", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const runtime = yield* MemoryRuntime
+      yield* runtime.image("app:1", { present: true })
+      yield* runtime.image("b:1", { present: true })
+      const machine = yield* device.start
+      yield* machine.ensure(pod({ containers: [container("app"), container("b", { imagePullPolicy: "Always" })] }))
+      yield* pass(3)
+      assert.deepStrictEqual(yield* pulls, [0])
+      assert.include(
+        device.events().map(({ message }) => message),
+        "Container image \"app:1\" already present on machine and can be accessed by the pod"
+      )
+    }).pipe(Effect.provide(Device.layer)))
+
+  it.effect("that must not be pulled and is absent is ErrImageNeverPull", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const machine = yield* device.start
+      yield* machine.ensure(pod({ containers: [container("app", { imagePullPolicy: "Never" })] }))
+      yield* pass(3)
+      const message = "Container image \"app:1\" is not present with pull policy of Never"
+      assert.deepStrictEqual(waiting(device), { reason: "ErrImageNeverPull", message })
+      assert.deepStrictEqual(device.events().map(({ message, reason }) => `${reason}: ${message}`), [
+        `ErrImageNeverPull: ${message}`,
+        "Failed: Error: ErrImageNeverPull"
+      ])
+      assert.deepStrictEqual(yield* pulls, [])
+    }).pipe(Effect.provide(Device.layer)))
+
+  it.effect("with a name that is none is InvalidImageName", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const machine = yield* device.start
+      yield* machine.ensure(pod({ containers: [container("app", { image: "Not A Name" })] }))
+      yield* pass(3)
+      assert.strictEqual(waiting(device)?.reason, "InvalidImageName")
+      assert.include(device.reasons(), "InspectFailed")
+    }).pipe(Effect.provide(Device.layer)))
+
+  it.effect("changed while its pull fails is taken at once", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const runtime = yield* MemoryRuntime
+      yield* runtime.image("app:1", { refused })
+      const machine = yield* device.start
+      yield* machine.ensure(pod())
+      yield* pass(200)
+      yield* machine.ensure(pod({ hash: "01", generation: 2, containers: [container("app", { image: "app:2" })] }))
+      yield* pass(2)
+      assert.strictEqual(device.newest().status.phase, "Running")
+      assert.strictEqual(device.newest().status.observedGeneration, 2)
+    }).pipe(Effect.provide(Device.layer)))
+
+  it.effect("an engine that goes away during a pull is no ErrImagePull", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const runtime = yield* MemoryRuntime
+      yield* runtime.image("app:1", { pullTakes: "10 seconds" })
+      const machine = yield* device.start
+      yield* machine.ensure(pod())
+      yield* pass(5)
+      yield* runtime.stopEngine("survive")
+      yield* pass(30)
+      assert.strictEqual(waiting(device)?.reason, "ContainerCreating")
+      yield* runtime.startEngine
+      yield* pass(60)
+      assert.strictEqual(device.newest().status.phase, "Running")
+    }).pipe(Effect.provide(Device.layer)))
+})
