@@ -140,6 +140,7 @@ export const greet = Effect.fnUntraced(function*(
     })
   }
 
+  let unreadable = false
   const keys = Effect.gen(function*() {
     while (true) {
       const frame = decodeFrame(yield* connection.receive)
@@ -153,18 +154,24 @@ export const greet = Effect.fnUntraced(function*(
         const read = initiation.read(frame.answer, noPsk) ??
           (identity.psk && initiation.read(frame.answer, identity.psk))
         if (read !== undefined) return read.keys
-        return yield* new HandshakeFailed({
-          reason: "WrongOperator",
-          detail: "the answer does not fit the operator's key, or the operator expects another enrolment key"
-        })
+        // Perhaps it was touched on the way, and the next one is whole.
+        unreadable = true
       }
     }
   })
   const first = encodeFrame({ initiation: initiation.message })
-  const sealing = new Sealing(
-    cryptography,
-    yield* limited(until(connection, () => first, keys), "no answer to the first message")
+  const agreed = yield* limited(until(connection, () => first, keys), "no answer to the first message").pipe(
+    Effect.catchTag("HandshakeFailed", (failed) =>
+      Effect.fail(
+        unreadable
+          ? new HandshakeFailed({
+            reason: "WrongOperator",
+            detail: "the answer does not fit the operator's key, or the operator expects another enrolment key"
+          })
+          : failed
+      ))
   )
+  const sealing = new Sealing(cryptography, agreed)
 
   const welcome = Effect.gen(function*() {
     while (true) {
@@ -232,13 +239,8 @@ export const answer = Effect.fnUntraced(function*(
       if (initiation.length === 0) continue
       const ephemeral = yield* random.bytes(keyLength)
       const read = respond(cryptography, { ephemeral, message: initiation, privateKey, prologue })
-      if (read === undefined) {
-        return yield* new HandshakeFailed({
-          reason: "Malformed",
-          detail: "the first message is not meant for this operator"
-        })
-      }
-      response = { initiation, response: read }
+      // What does not fit our key is noise; the number of such frames is limited.
+      if (read !== undefined) response = { initiation, response: read }
     }
     const { payload, publicKey, write } = response.response
     const introduction = decodeIntroduction(payload)
