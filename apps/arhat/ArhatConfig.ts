@@ -70,9 +70,8 @@ export const ArhatConfig = Schema.Struct({
       /** Docker is used when its socket answers, unless this says otherwise. */
       enabled: flag(true),
       socket: text("/var/run/docker.sock"),
-      pauseImage: text("registry.k8s.io/pause:3.10"),
-      /** Replaces the pause image's own command. */
-      pauseCommand: Schema.Array(Schema.String).pipe(Schema.withDecodingDefaultKey(or([])))
+      /** Holds the namespaces of each pod. */
+      pauseImage: text("registry.k8s.io/pause:3.10")
     }).pipe(Schema.withDecodingDefaultKey(or({}))),
     process: Schema.Struct({
       /** Pods as plain processes: host execution by whoever may create pods on this device. */

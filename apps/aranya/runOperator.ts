@@ -1,0 +1,95 @@
+/** Puts the operator together from a configuration: cluster, key, gRPC door, kubelet API; and runs it until it is told to stop. */
+import { Effect, Layer } from "effect"
+import { Base64, Hex } from "effect/encoding"
+import { NodeCryptography } from "../../adapters/crypto/NodeCryptography.ts"
+import { makeGrpcAcceptor } from "../../adapters/grpc/GrpcAcceptor.ts"
+import { layerKubeConfig } from "../../adapters/kube/client/layerKubeConfig.ts"
+import * as LogSink from "../../adapters/logging/LogSink.ts"
+import { InvalidConfig } from "../../core/config/decodeConfig.ts"
+import { Cryptography } from "../../core/link/Cryptography.ts"
+import { SecureRandom } from "../../core/link/SecureRandom.ts"
+import { Acceptors } from "../../core/link/Transport.ts"
+import { operator, operatorLayer } from "../../core/operator/Operator.ts"
+import { OperatorIdentity } from "../../core/operator/OperatorIdentity.ts"
+import { operatorKey } from "../../core/operator/operatorKey.ts"
+import { OperatorSettings } from "../../core/operator/OperatorSettings.ts"
+import { version } from "../shared/version.ts"
+import type { AranyaConfig } from "./AranyaConfig.ts"
+import { grpcIdentity } from "./grpcIdentity.ts"
+import { kubeletDoor } from "./kubeletDoor.ts"
+
+const environment = (given: string, variable: string, fallback: string) =>
+  given === "" ? process.env[variable] ?? fallback : given
+
+export const ownNamespace = (config: AranyaConfig) => environment(config.aranya.namespace, "POD_NAMESPACE", "default")
+
+const hostAndPort = (listen: string) => {
+  const match = /^(.*):(\d{1,5})$/u.exec(listen)
+  const port = Number(match?.[2])
+  return match === null || port > 65535
+    ? Effect.fail(
+      new InvalidConfig({ source: "connectivity.grpc.listen", problems: [`${listen} must be host:port, such as 0.0.0.0:8443`] })
+    )
+    : Effect.succeed({ host: (match[1] ?? "").replace(/^\[|\]$/gu, ""), port })
+}
+
+const identity = (config: AranyaConfig, namespace: string) =>
+  Layer.effect(
+    OperatorIdentity,
+    Effect.gen(function*() {
+      const random = yield* SecureRandom
+      const { x25519Public } = yield* Cryptography
+      const privateKey = yield* operatorKey(namespace)
+      yield* Effect.logInfo(`agents know this operator by connectivity.operatorKey: ${Base64.encode(x25519Public(privateKey))}`)
+      return {
+        // A process start is a takeover: no two have the same name.
+        holder: `${process.env["HOSTNAME"] ?? "aranya"}-${Hex.encode(yield* random.bytes(4))}`,
+        installation: config.aranya.installation,
+        version,
+        namespace,
+        hostNode: environment(config.aranya.hostNode, "NODE_NAME", ""),
+        privateKey
+      }
+    })
+  )
+
+const acceptors = (config: AranyaConfig, namespace: string) =>
+  Layer.effect(
+    Acceptors,
+    Effect.gen(function*() {
+      const { host, port } = yield* hostAndPort(config.connectivity.grpc.listen)
+      return [makeGrpcAcceptor({
+        host,
+        port,
+        tls: yield* grpcIdentity(config, namespace),
+        onListening: (taken) => Effect.logInfo(`devices connect by gRPC to ${host}:${taken}`)
+      })]
+    })
+  )
+
+export const runOperator = Effect.fnUntraced(function*(config: AranyaConfig) {
+  const namespace = ownNamespace(config)
+  const address = environment(config.kubelet.address, "POD_IP", "")
+  const outside = Layer.mergeAll(identity(config, namespace), acceptors(config, namespace)).pipe(
+    Layer.provideMerge(layerKubeConfig({ kubeconfigPath: config.aranya.kubeClient.kubeconfig })),
+    Layer.provideMerge(NodeCryptography.layer)
+  )
+  const doors = address === ""
+    ? Layer.effectDiscard(Effect.logWarning("kubectl logs will not work: kubelet.address (or $POD_IP) is not set"))
+    : kubeletDoor(config, address)
+
+  yield* Effect.logInfo(`aranya ${version} serves EdgeDevices of all namespaces`)
+  return yield* operator.pipe(
+    Effect.provide(doors.pipe(Layer.provideMerge(operatorLayer), Layer.provideMerge(outside))),
+    Effect.provideService(OperatorSettings, {
+      excludedNamespaces: config.aranya.excludedNamespaces,
+      clusterDomain: config.pod.clusterDomain,
+      clusterDns: config.pod.clusterDns,
+      kubelet: address === "" ? undefined : { address, port: config.kubelet.port },
+      disconnectGrace: config.aranya.disconnectGrace,
+      commandTimeout: "1 minute",
+      farewell: "2 minutes"
+    }),
+    Effect.provide(LogSink.layer(config.aranya.log))
+  )
+})

@@ -1,0 +1,53 @@
+/** The runtime this device has: docker when its socket answers, else plain processes where the owner allows them. */
+import { Effect, Layer, Schema } from "effect"
+import { request } from "node:http"
+import type { ContainerRuntime } from "../../core/pod/ContainerRuntime.ts"
+import type { ArhatConfig } from "./ArhatConfig.ts"
+
+export class NoRuntime extends Schema.TaggedError<NoRuntime>()("NoRuntime", { detail: Schema.String }) {
+  override get message() {
+    return this.detail
+  }
+}
+
+const patienceMillis = 5000
+
+/** Whether an engine answers on the socket. */
+const answers = (socketPath: string) =>
+  Effect.callback<boolean>((resume) => {
+    const asked = request({ socketPath, path: "/_ping", timeout: patienceMillis }, (answer) => {
+      answer.resume()
+      resume(Effect.succeed(answer.statusCode === 200))
+    })
+    asked.once("error", () => resume(Effect.succeed(false)))
+    asked.once("timeout", () => asked.destroy(new Error("no answer")))
+    asked.end()
+    return Effect.sync(() => asked.destroy())
+  })
+
+export const containerRuntime = (config: ArhatConfig): Layer.Layer<ContainerRuntime, NoRuntime> =>
+  Layer.unwrap(Effect.gen(function*() {
+    const { docker, process } = config.runtime
+    const device = `${config.arhat.namespace}/${config.arhat.device}`
+    if (docker.enabled && (yield* answers(docker.socket))) {
+      yield* Effect.logInfo(`pods run in docker (${docker.socket})`)
+      // Loaded only where it is used: an agent of 80 MB has no room for what it does not need.
+      const { layer } = yield* Effect.promise(() => import("../../adapters/docker/DockerRuntime.ts"))
+      return layer({ socketPath: docker.socket, device, pauseImage: docker.pauseImage })
+    }
+    if (process.enabled) {
+      yield* Effect.logInfo("pods run as plain processes of this host")
+      const { layer } = yield* Effect.promise(() => import("../../adapters/process/ProcessRuntime.ts"))
+      return layer({
+        dataDir: `${config.arhat.dataDir}/processes`,
+        allowRoot: process.allowRoot,
+        uidRange: { first: process.firstUid, count: process.uids },
+        images: process.images
+      })
+    }
+    return yield* new NoRuntime({
+      detail: docker.enabled
+        ? `no docker engine answers on ${docker.socket}: start it, mend runtime.docker.socket, or set runtime.process.enabled`
+        : "no container runtime is enabled: set runtime.docker.enabled or runtime.process.enabled"
+    })
+  }))
