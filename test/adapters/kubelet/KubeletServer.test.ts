@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, Option, Queue, Stream } from "effect"
 import { type ClientRequest, type IncomingMessage } from "node:http"
 import { request as httpsRequest, type RequestOptions } from "node:https"
-import type { TLSSocket } from "node:tls"
+import { getCACertificates, setDefaultCACertificates, type TLSSocket } from "node:tls"
 import * as KubeletServer from "../../../adapters/kubelet/KubeletServer.ts"
 import { Authenticator } from "../../../core/kubelet/Authenticator.ts"
 import { Authorizer } from "../../../core/kubelet/Authorizer.ts"
@@ -106,7 +106,7 @@ const prepared = Effect.gen(function*() {
 })
 
 /** Until it holds, or the test has waited long enough. */
-const eventually = (holds: Effect.Effect<boolean>) =>
+const eventually = <R>(holds: Effect.Effect<boolean, never, R>) =>
   Effect.repeat(Effect.delay(holds, "10 millis"), { until: (yes) => yes, times: 300 })
 
 describe("KubeletServer", () => {
@@ -131,10 +131,18 @@ describe("KubeletServer", () => {
 
   it.live("believes no authority of the web when it has none of its own", () =>
     Effect.gen(function*() {
-      yield* prepared
-      assert.strictEqual(yield* said("/healthz"), "401 Unauthorized")
-      assert.match(yield* said("/metrics/nodes/edge-1/metrics/resource", bearer("good")), /^200/)
-    }).pipe(Effect.provide(world({ clientAuthorities: kept(undefined) }))))
+      // The web vouches for this client; we do not.
+      const web = getCACertificates("default")
+      yield* Effect.acquireRelease(
+        Effect.sync(() => setDefaultCACertificates([...web, clients.cert])),
+        () => Effect.sync(() => setDefaultCACertificates(web))
+      )
+      yield* Effect.gen(function*() {
+        yield* prepared
+        assert.strictEqual(yield* said("/healthz"), "401 Unauthorized")
+        assert.match(yield* said("/metrics/nodes/edge-1/metrics/resource", bearer("good")), /^200/)
+      }).pipe(Effect.provide(world({ clientAuthorities: kept(undefined) })))
+    }))
 
   it.live("is not served where nobody could prove who they are", () =>
     Effect.gen(function*() {
