@@ -173,7 +173,7 @@ describe("observe", () => {
     Effect.gen(function*() {
       const server = yield* ScriptedServer
       yield* server.behave(turns([items(5)], [status(410, "Expired")]))
-      yield* observing()
+      yield* Effect.asVoid(observing())
       yield* pass(600)
       assert.isBelow((yield* server.diary).length, 120)
       assert.isAbove((yield* server.diary).length, 20)
@@ -238,7 +238,7 @@ describe("observe", () => {
         ended(busy),
         open()
       ]))
-      yield* observing()
+      yield* Effect.asVoid(observing())
       yield* pass(100)
       assert.deepStrictEqual(verbs(yield* server.diary), ["0s list", "0s watch 5", "40s watch 5", "85s watch 5"])
     }).pipe(Effect.provide(world())))
@@ -247,7 +247,7 @@ describe("observe", () => {
     Effect.gen(function*() {
       const server = yield* ScriptedServer
       yield* server.behave(turns([items(5)], [ended()]))
-      yield* observing()
+      yield* Effect.asVoid(observing())
       yield* pass(300)
       assert.isBelow((yield* server.diary).length, 60)
     }).pipe(Effect.provide(world())))
