@@ -37,7 +37,7 @@ export const defaultLimits: LinkLimits = {
   operatorPool: 4 * 1024 * 1024,
   window: 16 * 1024,
   maxWindow: 1024 * 1024,
-  messageShare: 0.75,
+  messageShare: 0.5,
   sendQueue: 64 * 1024,
   requestQueue: 16 * 1024 * 1024,
   concurrentRequests: 64,

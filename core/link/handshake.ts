@@ -160,7 +160,7 @@ export const greet = Effect.fnUntraced(function*(
     }
   })
   const first = encodeFrame({ initiation: initiation.message })
-  const agreed = yield* limited(until(connection, () => first, keys), "no answer to the first message").pipe(
+  const agreed = yield* limited(until(connection, () => first, keys), "no answer to the first message (an operator with another public key cannot read it)").pipe(
     Effect.catchTag("HandshakeFailed", (failed) =>
       Effect.fail(
         unreadable

@@ -119,9 +119,8 @@ export const makeLinkSession = Effect.fnUntraced(function*(options: {
       (stream) => {
         const millis = request?.timeoutMillis ?? timings.requestTimeoutMillis
         return Effect.callback<Uint8Array, LinkError>((resume) => {
-          // A session that ended between start and here has failed the stream already.
-          if (stream.sendFailure !== undefined) return resume(Effect.fail(stream.sendFailure))
-          stream.replied = (reply) => resume(reply)
+          if (stream.reply !== undefined) resume(stream.reply)
+          else stream.replied = resume
         }).pipe(Effect.timeoutOrElse({
           duration: millis,
           orElse: () => Effect.fail(new LinkError({ reason: "Timeout", detail: `no reply within ${millis / 1000} s` }))

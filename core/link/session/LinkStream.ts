@@ -82,7 +82,8 @@ export class LinkStream {
   /** Nobody reads any more. */
   released = false
 
-  /** The reply to a request of ours. */
+  /** The reply to a request of ours; it may come before anybody waits for it. */
+  reply: Exit.Exit<Uint8Array, LinkError> | undefined
   replied: ((reply: Exit.Exit<Uint8Array, LinkError>) => void) | undefined
   /** The handler of a stream the peer opened. */
   handler: Fiber.Fiber<unknown, unknown> | undefined

@@ -18,9 +18,14 @@ export class ReceivePool {
     return true
   }
 
-  /** Reserves now or, first come first served, as soon as enough is released. Returns how to give up waiting. */
+  /** Messages and larger windows leave a quarter for streams to come. */
+  get spare(): number {
+    return this.free - this.capacity / 4
+  }
+
+  /** For a message: reserves now or, first come first served, as soon as enough is released. Returns how to give up waiting. */
   reserveLater(bytes: number, granted: () => void): () => void {
-    if (this.queue.length === 0 && this.tryReserve(bytes)) {
+    if (this.queue.length === 0 && bytes <= this.spare && this.tryReserve(bytes)) {
       granted()
       return () => {}
     }
@@ -33,7 +38,7 @@ export class ReceivePool {
 
   release(bytes: number): void {
     this.reserved -= bytes
-    for (let first = this.queue[0]; first !== undefined && this.tryReserve(first.bytes); first = this.queue[0]) {
+    for (let first = this.queue[0]; first !== undefined && first.bytes <= this.spare && this.tryReserve(first.bytes); first = this.queue[0]) {
       this.queue.shift()
       first.granted()
     }

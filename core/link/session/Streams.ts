@@ -219,7 +219,7 @@ export class Streams {
     if (stream.receiveEnd !== undefined) return "a segment after the end"
     if (segment.kind === Kind.END) {
       stream.receiveEnd = { failure: undefined }
-      if (stream.replied !== undefined) this.fail(stream, new LinkError({ reason: "Refused", detail: "no reply came" }))
+      if (stream.kind === "request") this.fail(stream, new LinkError({ reason: "Refused", detail: "no reply came" }))
       this.wake(stream)
       this.settle(stream)
       return undefined
@@ -358,10 +358,9 @@ export class Streams {
     const { maxWindow, window } = this.conversation.limits
     const outstanding = stream.granted - stream.received
     if (outstanding * 2 > stream.window) return
-    const drained = stream.consumed === stream.received
+    const drained = stream.arrived.length === 0
     if (drained && now - stream.grantedAt < quickMillis && stream.window * 2 <= maxWindow) {
-      // A quarter of the pool is kept for streams to come.
-      if (this.pool.free - stream.window > this.pool.capacity / 4 && this.pool.tryReserve(stream.window)) {
+      if (stream.window <= this.pool.spare && this.pool.tryReserve(stream.window)) {
         stream.reserved += stream.window
         stream.window *= 2
       }
@@ -412,10 +411,9 @@ export class Streams {
   // Ends
 
   private answer(stream: LinkStream, reply: Exit.Exit<Uint8Array, LinkError>): void {
-    const { replied } = stream
-    if (replied === undefined) return
-    stream.replied = undefined
-    this.conversation.afterwards(() => replied(reply))
+    if (stream.reply !== undefined) return
+    stream.reply = reply
+    this.conversation.afterwards(() => stream.replied?.(reply))
   }
 
   private fail(stream: LinkStream, failure: LinkError): void {

@@ -1,0 +1,165 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Effect, Fiber, Stream } from "effect"
+import { noise } from "./noise.ts"
+import { echo, failure, inWorld, string, text } from "./world.ts"
+import { LinkError } from "../../../core/link/Session.ts"
+
+const elapsed = <A, E>(effect: Effect.Effect<A, E>) =>
+  Effect.gen(function*() {
+    const before = yield* Clock.currentTimeMillis
+    yield* effect
+    return (yield* Clock.currentTimeMillis) - before
+  })
+
+/** Channels named `stuck` are never read; others are swallowed. */
+const device = () =>
+  Effect.succeed({
+    ...echo,
+    onOpen: (message: Uint8Array, channel: Parameters<typeof echo.onOpen>[1]) =>
+      string(message) === "stuck" ? Effect.never : Stream.runDrain(channel.messages)
+  })
+
+describe("many things on one session", () => {
+  it.live("lets commands pass a flood of bulk within the queueing time, on a slow line", () =>
+    inWorld({ device }, (world) =>
+      Effect.gen(function*() {
+        const operator = yield* world.session("operator")
+        yield* world.transport.weather({ delayMillis: [25, 25], bytesPerSecond: 50_000 })
+        const flood = yield* Effect.forkChild(Effect.scoped(Effect.gen(function*() {
+          const channel = yield* operator.open(text("sink"), { priority: "bulk" })
+          for (let sent = 0; sent < 60; sent++) yield* channel.send(noise(32_000, sent + 1))
+        })))
+        yield* Effect.sleep("5 seconds")
+        for (let asked = 0; asked < 10; asked++) {
+          const took = yield* elapsed(operator.request(noise(200)))
+          // Two trips of 25 ms, and behind no more than 250 ms of bulk, or 16 KiB and one chunk.
+          assert.isBelow(took, 800, `request ${asked} took ${took} ms`)
+          yield* Effect.sleep(300)
+        }
+        assert.isUndefined(flood.pollUnsafe())
+        // The line is full all the same.
+        const before = (yield* world.transport.traffic).toDevice.bytes
+        yield* Effect.sleep("10 seconds")
+        assert.isAbove((yield* world.transport.traffic).toDevice.bytes - before, 400_000)
+        yield* Fiber.interrupt(flood)
+      })))
+
+  it.live("fills a long and fast line", () =>
+    inWorld({ device }, (world) =>
+      Effect.gen(function*() {
+        const operator = yield* world.session("operator")
+        yield* world.transport.weather({ delayMillis: [150, 150], bytesPerSecond: 2_000_000 })
+        const took = yield* elapsed(Effect.scoped(Effect.gen(function*() {
+          const channel = yield* operator.open(text("sink"), { priority: "bulk" })
+          for (let sent = 0; sent < 600; sent++) yield* channel.send(noise(32_000, sent + 1))
+        })))
+        // 19 MB need 9.6 s at the line's rate; the window starts at 16 KiB and grows.
+        assert.isBelow(took, 20_000)
+      })))
+
+  it.live("does not let a reader that stopped reading hold up another", () =>
+    inWorld({ device }, (world) =>
+      Effect.gen(function*() {
+        const operator = yield* world.session("operator")
+        const stuck = yield* Effect.forkChild(Effect.scoped(Effect.gen(function*() {
+          const channel = yield* operator.open(text("stuck"), { priority: "bulk" })
+          yield* Effect.forever(channel.send(noise(10_000)))
+        })))
+        yield* Effect.sleep(1000)
+        const sent = (yield* world.transport.traffic).toDevice.bytes
+        assert.isBelow(sent, 25_000, "no more left than the window, and the message that did not fit")
+        yield* Effect.scoped(Effect.gen(function*() {
+          const channel = yield* operator.open(text("sink"), { priority: "bulk" })
+          for (let number = 0; number < 100; number++) yield* channel.send(noise(10_000))
+          yield* channel.end
+          yield* Stream.runDrain(channel.messages)
+        }))
+        assert.isAbove((yield* world.transport.traffic).toDevice.bytes, 1_000_000)
+        assert.isUndefined(stuck.pollUnsafe())
+        yield* Fiber.interrupt(stuck)
+      })))
+
+  it.live("opens no more streams than there is memory for, and more when some end", () =>
+    inWorld({ device, limits: { agentPool: 64 * 1024, operatorPool: 128 * 1024 } }, (world) =>
+      Effect.gen(function*() {
+        const operator = yield* world.session("operator")
+        const hold = (name: string) =>
+          Effect.scoped(Effect.gen(function*() {
+            const channel = yield* operator.open(text(name))
+            yield* Stream.runDrain(channel.messages)
+          }))
+        const four = yield* Effect.forEach(["stuck", "stuck", "stuck", "stuck"], (name) => Effect.forkChild(hold(name)))
+        yield* Effect.sleep(100)
+        // The device has memory for four.
+        assert.strictEqual((yield* failure(hold("fifth"))).reason, "Overloaded")
+        assert.strictEqual((yield* failure(operator.request(text("x")))).reason, "Overloaded")
+        const [first] = four
+        if (first !== undefined) yield* Fiber.interrupt(first)
+        yield* Effect.sleep(100)
+        assert.strictEqual(string(yield* operator.request(text("x"))), "x")
+      })))
+
+  it.live("refuses what is larger than a message may be before it has come", () =>
+    inWorld({ limits: { agentPool: 512 * 1024 } }, (world) =>
+      Effect.gen(function*() {
+        const operator = yield* world.session("operator")
+        const before = (yield* world.transport.traffic).toDevice.bytes
+        assert.strictEqual((yield* failure(operator.request(noise(1_000_000)))).reason, "TooLarge")
+        assert.isBelow((yield* world.transport.traffic).toDevice.bytes - before, 40_000)
+        // Small on the wire, too large once inflated.
+        assert.strictEqual((yield* failure(operator.request(new Uint8Array(1_000_000)))).reason, "TooLarge")
+        assert.strictEqual((yield* operator.request(noise(150_000))).length, 150_000)
+      })))
+
+  it.live("makes large messages wait for memory in turn instead of failing", () =>
+    inWorld({
+      limits: { agentPool: 1536 * 1024 },
+      device: () => Effect.succeed({ ...echo, onRequest: () => Effect.as(Effect.sleep(1000), text("done")) })
+    }, (world) =>
+      Effect.gen(function*() {
+        const operator = yield* world.session("operator")
+        const replies = yield* Effect.forEach(
+          Array.from({ length: 8 }),
+          () => operator.request(noise(500_000)),
+          { concurrency: "unbounded" }
+        )
+        assert.deepStrictEqual(replies.map(string), Array.from({ length: 8 }, () => "done"))
+      })))
+
+  it.live("works on a bounded number of requests at a time, in order of arrival", () => {
+    let running = 0
+    let most = 0
+    const order: Array<string> = []
+    return inWorld({
+      limits: { concurrentRequests: 3 },
+      device: () =>
+        Effect.succeed({
+          ...echo,
+          onRequest: (message) =>
+            Effect.gen(function*() {
+              order.push(string(message))
+              most = Math.max(most, ++running)
+              yield* Effect.sleep(100)
+              running -= 1
+              return message
+            })
+        })
+    }, (world) =>
+      Effect.gen(function*() {
+        const operator = yield* world.session("operator")
+        const names = Array.from({ length: 20 }, (_, index) => `${index}`)
+        for (const name of names) yield* Effect.forkChild(operator.request(text(name)), { startImmediately: true })
+        yield* Effect.sleep("5 seconds")
+        assert.strictEqual(most, 3)
+        assert.deepStrictEqual(order, names)
+      }))
+  })
+
+  it.live("gives the error of a handler's defect a name, not its content", () =>
+    inWorld({ device: () => Effect.succeed({ ...echo, onRequest: () => Effect.die(new Error("password hunter2")) }) }, (world) =>
+      Effect.gen(function*() {
+        const operator = yield* world.session("operator")
+        const error: LinkError = yield* failure(operator.request(text("x")))
+        assert.strictEqual(error.message, "Refused: internal error")
+      })))
+})
