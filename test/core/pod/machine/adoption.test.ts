@@ -1,10 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, References } from "effect"
+import { Journal } from "../../../../core/agent/Journal.ts"
 import { ContainerRuntime } from "../../../../core/pod/ContainerRuntime.ts"
 import type { PodAssignment } from "../../../../core/pod/PodAssignment.ts"
 import type { PodReport } from "../../../../core/pod/PodReport.ts"
 import type { PodRuntime } from "../../../../core/pod/PodRuntime.ts"
 import { MemoryHost } from "../../../fakes/MemoryHost.ts"
+import { MemoryJournal } from "../../../fakes/MemoryJournal.ts"
 import { MemoryRuntime } from "../../../fakes/MemoryRuntime.ts"
 import { crashes, exits, type Program } from "../../../fakes/runtime/Program.ts"
 import { Device, pass } from "./Device.ts"
@@ -216,6 +218,63 @@ describe("a reboot", () => {
         assert.strictEqual(device.newest().finished, true)
       }).pipe(Effect.provide(Device.layer))
   )
+})
+
+describe("a disk that lied about what it wrote", () => {
+  const forgetful = Effect.fnUntraced(function*(change: Partial<PodAssignment>, program: Program) {
+    const device = yield* Device
+    const runtime = yield* MemoryRuntime
+    const journal = yield* MemoryJournal
+    yield* runtime.script(() => true, { run: program })
+    yield* journal.stopSyncing
+    yield* (yield* device.start).ensure(pod(change))
+    yield* pass(5)
+    yield* device.kill
+    yield* journal.crash
+    const machine = yield* device.start
+    assert.deepStrictEqual(yield* machine.held, [])
+    yield* machine.ensure(pod(change))
+    yield* pass(60)
+    return device
+  })
+
+  it.effect("makes the agent adopt what runs under the name it would have used", () =>
+    Effect.gen(function*() {
+      const device = yield* forgetful({}, () => Effect.never)
+      assert.lengthOf(yield* (yield* MemoryRuntime).runs, 1)
+      assert.strictEqual(device.newest().status.phase, "Running")
+      assert.strictEqual(only(device.newest())?.restartCount, 0)
+    }).pipe(Effect.provide(Device.layer)))
+
+  it.effect("does not make it repeat what may run once only", () =>
+    Effect.gen(function*() {
+      const device = yield* forgetful({ restartPolicy: "Never" }, exits(6, "1 second"))
+      assert.lengthOf(yield* (yield* MemoryRuntime).runs, 1)
+      assert.strictEqual(only(device.newest())?.state?.terminated?.exitCode, 6)
+      assert.strictEqual(device.newest().status.phase, "Failed")
+    }).pipe(Effect.provide(Device.layer)))
+})
+
+describe("rows that cannot be read", () => {
+  it.effect("hold their pod back, and what it runs is left alone", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const runtime = yield* MemoryRuntime
+      const journal = yield* Journal
+      yield* (yield* device.start).ensure(pod())
+      yield* pass(2)
+      yield* device.kill
+      const value = Uint8Array.of(255, 255, 255)
+      yield* journal.commit([{ _tag: "Put", table: "attempts", key: "u1/app", value, secret: false }])
+      const machine = yield* device.start
+      yield* pass(200)
+      assert.deepStrictEqual(yield* machine.held, [])
+      assert.isUndefined((yield* runtime.runs)[0]?.finishedAt)
+      yield* machine.ensure(pod())
+      yield* pass(5)
+      assert.lengthOf(yield* runtime.runs, 1)
+      assert.strictEqual(device.newest().status.phase, "Running")
+    }).pipe(quietly, Effect.provide(Device.layer)))
 })
 
 describe("a restart of the agent alone", () => {
