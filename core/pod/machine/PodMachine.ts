@@ -1,5 +1,5 @@
 /** Runs whole pods over a ContainerRuntime, by the journal and the adoption rule, with or without a cloud. */
-import { Duration, Effect, Equal, FiberMap, Layer, Schedule, Semaphore, Stream } from "effect"
+import { Cause, Duration, Effect, Equal, FiberMap, Layer, Schedule, Semaphore, Stream } from "effect"
 import { HostFacts } from "../../agent/HostFacts.ts"
 import { Journal, type JournalError } from "../../agent/Journal.ts"
 import { ContainerRuntime } from "../ContainerRuntime.ts"
@@ -84,6 +84,7 @@ const make = Effect.gen(function*() {
         return run
       }),
       Effect.scoped,
+      Effect.interruptible,
       (fiber) => FiberMap.run(fibers, uid, fiber)
     )
 
@@ -108,8 +109,9 @@ const make = Effect.gen(function*() {
       sandboxId: "",
       containersRemoved: false
     }
-    yield* durably(store.add({ assignment, pod, containers: new Map() }))
-    yield* supervise(uid)
+    // What is in the journal has its fiber, whatever becomes of the caller.
+    const added = store.add({ assignment, pod, containers: new Map() }).pipe(Effect.andThen(supervise(uid)))
+    yield* durably(Effect.uninterruptible(added))
   }, door.withPermit)
 
   const forget = Effect.fnUntraced(function*(uid: string) {
@@ -130,7 +132,7 @@ const make = Effect.gen(function*() {
     Effect.forkScoped
   )
   yield* removeOrphans(machine).pipe(
-    Effect.catch((error) => Effect.logDebug(`orphans are looked for again later: ${error.message}`)),
+    Effect.catchCause((cause) => Effect.logDebug(`orphans are looked for again later: ${Cause.pretty(cause)}`)),
     Effect.andThen(Effect.sleep(Duration.millis(options.resyncMillis))),
     Effect.forever,
     Effect.forkScoped

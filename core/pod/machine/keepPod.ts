@@ -1,5 +1,5 @@
 /** One look at a pod that shall run: see what is there, decide, act. Says how long nothing needs to be done, in milliseconds. */
-import { Effect, FiberMap } from "effect"
+import { Cause, Effect, FiberMap } from "effect"
 import type { JournalError } from "../../agent/Journal.ts"
 import type { RuntimeError } from "../ContainerRuntime.ts"
 import type { FilesError } from "../PodFiles.ts"
@@ -18,6 +18,7 @@ import {
   beginEnd,
   leaveWork,
   monotonicMillis,
+  savePod,
   stateOf,
   tellOnce,
   wallMillis,
@@ -110,7 +111,10 @@ const olderNamesake = (bench: Workbench, { assignment, pod }: PodState): PodStat
 const untilDeadline = Effect.fnUntraced(function*(bench: Workbench) {
   const { assignment, pod } = yield* stateOf(bench)
   if (assignment.activeDeadlineSeconds === undefined) return Number.POSITIVE_INFINITY
-  const active = activeMillis(pod, bench.host().bootId, yield* monotonicMillis)
+  const monotonic = yield* monotonicMillis
+  const active = activeMillis(pod, bench.host().bootId, monotonic)
+  // So that a reboot costs the count at most this much.
+  if (active - pod.activeMillis >= bench.options.resyncMillis) yield* savePod(bench, (before) => before)
   return Math.max(0, assignment.activeDeadlineSeconds * 1000 - active)
 })
 
@@ -176,6 +180,14 @@ const launch = Effect.fnUntraced(function*(bench: Workbench, start: Start) {
   const work = startContainer(bench, start).pipe(
     Effect.tap(() => Effect.sync(() => bench.failures.delete(name))),
     Effect.catch((error) => recover(bench, name, error)),
+    Effect.catchCause((cause) =>
+      Cause.hasInterruptsOnly(cause)
+        ? Effect.failCause(cause)
+        : Effect.andThen(
+          Effect.logError(`container ${name} of pod ${bench.uid}: ${Cause.pretty(cause)}`),
+          Effect.sleep(bench.options.retry.most)
+        )
+    ),
     Effect.andThen(done)
   )
   yield* FiberMap.run(bench.work, name, work)

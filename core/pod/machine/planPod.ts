@@ -167,7 +167,7 @@ export const planPod = (input: PlanInput): Plan => {
     const verdict = verdictOf(container.name)
     if (verdict?._tag === "Running") {
       alive = true
-      if (record?.specHash !== container.specHash) {
+      if (record?.specHash !== container.specHash || record.replacing) {
         stops.push({ name: container.name, container: verdict.container, cause: "Changed" })
       }
       continue

@@ -1,5 +1,5 @@
 /** Stops a running container beside everything else; asked again with less patience, the rest of the wait is shortened. */
-import { Effect, FiberMap } from "effect"
+import { Cause, Effect, FiberMap } from "effect"
 import type { Container } from "../ContainerRuntime.ts"
 import { retryDelay } from "./retryDelay.ts"
 import { monotonicMillis, stateOf, type Workbench } from "./Workbench.ts"
@@ -21,9 +21,9 @@ export const stopContainer = Effect.fnUntraced(
     const stop = Effect.gen(function*() {
       while (true) {
         const left = Math.ceil((deadline - (yield* monotonicMillis)) / 1000)
-        const stopped = yield* Effect.result(bench.runtime.stop(container.id, Math.max(leastGrace, left)))
+        const stopped = yield* Effect.exit(bench.runtime.stop(container.id, Math.max(leastGrace, left)))
         if (stopped._tag === "Success") break
-        yield* Effect.logDebug(`${container.id} does not stop: ${stopped.failure.message}`)
+        yield* Effect.logDebug(`${container.id} does not stop: ${Cause.pretty(stopped.cause)}`)
         yield* Effect.sleep(yield* retryDelay(bench.options.retry, failures++))
       }
       bench.stopDeadlines.delete(container.id)

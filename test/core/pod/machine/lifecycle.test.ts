@@ -4,6 +4,7 @@ import { RuntimeError } from "../../../../core/pod/ContainerRuntime.ts"
 import type { PodAssignment } from "../../../../core/pod/PodAssignment.ts"
 import { FilesError } from "../../../../core/pod/PodFiles.ts"
 import { MemoryFiles } from "../../../fakes/MemoryFiles.ts"
+import { MemoryHost } from "../../../fakes/MemoryHost.ts"
 import { MemoryRuntime } from "../../../fakes/MemoryRuntime.ts"
 import { crashes, exits, outOfMemory } from "../../../fakes/runtime/Program.ts"
 import { Device, pass } from "./Device.ts"
@@ -225,6 +226,19 @@ describe("trouble on the way up", () => {
       assert.lengthOf(yield* runtime.runs, 0)
     }).pipe(Effect.provide(Device.layer)))
 
+  it.effect("a container of a kind the runtime does not have is refused before anything ran", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const runtime = yield* MemoryRuntime
+      const error = new RuntimeError({ reason: "Unsupported", detail: "privileged containers are switched off" })
+      yield* runtime.fault("create", { _tag: "Fails", error }, { times: 100 })
+      const machine = yield* device.start
+      yield* machine.ensure(pod())
+      yield* pass(3)
+      assert.strictEqual(device.newest().status.reason, "PodFeatureUnsupported")
+      assert.strictEqual(device.newest().finished, true)
+    }).pipe(Effect.provide(Device.layer)))
+
   it.effect("a container the engine refuses waits with CreateContainerError", () =>
     Effect.gen(function*() {
       const device = yield* Device
@@ -305,6 +319,25 @@ describe("activeDeadlineSeconds", () => {
       })
       assert.strictEqual(status.containerStatuses?.[0]?.state?.terminated?.exitCode, 143)
       assert.strictEqual(finished, true)
+    }).pipe(Effect.provide(Device.layer)))
+
+  it.effect("counts the time before a reboot too, but not the time without power", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const runtime = yield* MemoryRuntime
+      const machine = yield* device.start
+      yield* machine.ensure(pod({ activeDeadlineSeconds: 400 }))
+      yield* pass(300)
+      yield* device.kill
+      yield* runtime.powerOff("exited")
+      yield* (yield* MemoryHost).reboot
+      yield* pass(3600)
+      yield* runtime.startEngine
+      yield* device.start
+      yield* pass(90)
+      assert.strictEqual(device.newest().status.phase, "Running")
+      yield* pass(110)
+      assert.strictEqual(device.newest().status.reason, "DeadlineExceeded")
     }).pipe(Effect.provide(Device.layer)))
 
   it.effect("counts on while the agent is away", () =>
