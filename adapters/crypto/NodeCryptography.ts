@@ -16,6 +16,18 @@ const privateKey = (raw: Uint8Array) =>
 const publicKey = (raw: Uint8Array) =>
   crypto.createPublicKey({ key: Buffer.concat([publicHeader, raw]), format: "der", type: "spki" })
 
+/** Preparing a key costs more than sealing a small packet; keys are made once and never altered. */
+const prepared = new WeakMap<Uint8Array, crypto.KeyObject>()
+
+const secretKey = (raw: Uint8Array): crypto.KeyObject => {
+  let key = prepared.get(raw)
+  if (key === undefined) {
+    key = crypto.createSecretKey(raw)
+    prepared.set(raw, key)
+  }
+  return key
+}
+
 const make = Cryptography.of({
   sha256: (...data) => {
     const hash = crypto.createHash("sha256")
@@ -41,7 +53,7 @@ const make = Cryptography.of({
     }
   },
   seal: (key, nonce, associated, plain) => {
-    const cipher = crypto.createCipheriv("chacha20-poly1305", key, nonce, { authTagLength: tagLength })
+    const cipher = crypto.createCipheriv("chacha20-poly1305", secretKey(key), nonce, { authTagLength: tagLength })
     cipher.setAAD(associated, { plaintextLength: plain.length })
     const sealed = new Uint8Array(plain.length + tagLength)
     sealed.set(cipher.update(plain))
@@ -52,7 +64,7 @@ const make = Cryptography.of({
   open: (key, nonce, associated, sealed) => {
     const length = sealed.length - tagLength
     if (length < 0) return undefined
-    const decipher = crypto.createDecipheriv("chacha20-poly1305", key, nonce, { authTagLength: tagLength })
+    const decipher = crypto.createDecipheriv("chacha20-poly1305", secretKey(key), nonce, { authTagLength: tagLength })
     decipher.setAAD(associated, { plaintextLength: length })
     decipher.setAuthTag(sealed.subarray(length))
     const plain = decipher.update(sealed.subarray(0, length))

@@ -11,7 +11,10 @@ export class Cryptography extends Context.Service<Cryptography, {
   readonly x25519Public: (privateKey: Uint8Array) => Uint8Array
   /** The shared secret, or undefined where the peer's key is of low order. */
   readonly x25519: (privateKey: Uint8Array, publicKey: Uint8Array) => Uint8Array | undefined
-  /** ChaCha20-Poly1305 with a 32 byte key and 12 byte nonce; the 16 byte tag follows the ciphertext. */
+  /**
+   * ChaCha20-Poly1305 with a 32 byte key and 12 byte nonce; the 16 byte tag follows the ciphertext. Key bytes must never be
+   * altered: an implementation may keep what it prepared from them.
+   */
   readonly seal: (key: Uint8Array, nonce: Uint8Array, associated: Uint8Array, plain: Uint8Array) => Uint8Array
   /** Undefined when the tag does not fit. */
   readonly open: (
