@@ -3,14 +3,7 @@ import { Result } from "effect"
 import { type ApiFailure, badRequest, unsupportedMediaType } from "../object/ApiFailure.ts"
 import { type JsonObject, objectAt, stringAt } from "../object/json.ts"
 import { decodeMessage, type Message } from "./decode.ts"
-
-const metadata: Message = {
-  1: ["name", "string"],
-  2: ["generateName", "string"],
-  3: ["namespace", "string"],
-  5: ["uid", "string"],
-  6: ["resourceVersion", "string"]
-}
+import { metadata, workloadMessages } from "./workloadMessages.ts"
 
 const resourceAttributes: Message = {
   1: ["namespace", "string"],
@@ -24,9 +17,9 @@ const resourceAttributes: Message = {
 const nonResourceAttributes: Message = { 1: ["path", "string"], 2: ["verb", "string"] }
 
 const deleteOptions: Message = {
-  1: ["gracePeriodSeconds", "integer"],
+  1: ["gracePeriodSeconds", "count"],
   2: ["preconditions", { 1: ["uid", "string"], 2: ["resourceVersion", "string"] }],
-  3: ["orphanDependents", "boolean"],
+  3: ["orphanDependents", "flag"],
   4: ["propagationPolicy", "string"],
   5: ["dryRun", "string", "repeated"]
 }
@@ -55,6 +48,7 @@ const certificateSigningRequest: Message = {
 }
 
 const messages: Readonly<Record<string, Message>> = {
+  ...workloadMessages,
   TokenRequest: {
     1: ["metadata", metadata],
     2: ["spec", {

@@ -59,6 +59,22 @@ const authorize = (server: Server, user: Caller, attributes: Attributes): Effect
   return Effect.fail(forbiddenText(refusal(user, attributes)))
 }
 
+/** `--as` and `--as-group`: whoever may impersonate acts as somebody else, and as nobody more than that. */
+const impersonate = Effect.fnUntraced(
+  function*(server: Server, request: ApiRequest, user: Caller): Effect.fn.Return<Caller, ApiFailure> {
+    const username = request.headers["impersonate-user"]
+    if (username === undefined) return user
+    const groups = (request.headers["impersonate-group"] ?? "").split(",").map((group) => group.trim()).filter((
+      group
+    ) => group !== "")
+    yield* authorize(server, user, { verb: "impersonate", group: "", resource: "users", name: username })
+    for (const name of groups) {
+      yield* authorize(server, user, { verb: "impersonate", group: "", resource: "groups", name })
+    }
+    return { username, groups: [...new Set([...groups, "system:authenticated"])] }
+  }
+)
+
 const attributesFor = (request: ApiRequest, route: ResourceRoute): Attributes => ({
   verb: verbOf(request, route),
   group: route.group,
@@ -166,7 +182,7 @@ const resource = Effect.fnUntraced(function*(server: Server, route: ResourceRout
 /** Answers one request; refusals are Status objects, never failures. */
 export const handle = Effect.fnUntraced(function*(server: Server, request: ApiRequest) {
   if (request.body.length > bodyLimit) return yield* tooLarge(`limit is ${bodyLimit} bytes`)
-  const user = yield* authenticate(server, request)
+  const user = yield* impersonate(server, request, yield* authenticate(server, request))
   const route = parseRoute(request.path)
   if (route !== undefined) {
     yield* authorize(server, user, attributesFor(request, route))
@@ -179,7 +195,7 @@ export const handle = Effect.fnUntraced(function*(server: Server, request: ApiRe
 /** Where an upgrade request (exec, attach, portforward) is to be tunnelled. */
 export const upgradeTarget = Effect.fnUntraced(
   function*(server: Server, request: ApiRequest): Effect.fn.Return<KubeletTarget, ApiFailure, TokenSigner> {
-    const user = yield* authenticate(server, request)
+    const user = yield* impersonate(server, request, yield* authenticate(server, request))
     const route = parseRoute(request.path)
     if (
       route === undefined || route.plural !== "pods" || !["exec", "attach", "portforward"].includes(route.subresource)

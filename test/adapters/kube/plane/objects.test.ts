@@ -1,0 +1,203 @@
+/** Objects through the handler: metadata, admission, validation, locking, deletion. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { TestClock } from "effect/testing"
+import { at, type JsonObject, listAt, objectsAt, stringAt } from "../../../../adapters/kube/plane/object/json.ts"
+import { ask, node, planeLayer, pod } from "./asking.ts"
+
+const pods = "/api/v1/namespaces/default/pods"
+const maps = "/api/v1/namespaces/default/configmaps"
+const map = (name: string, more: JsonObject = {}): JsonObject => ({
+  apiVersion: "v1",
+  kind: "ConfigMap",
+  metadata: { name },
+  ...more
+})
+
+describe("objects of the control plane", () => {
+  it.layer(planeLayer())((it) => {
+    it.effect("are born with uid, creation time and version", () =>
+      Effect.gen(function*() {
+        const { status, json } = yield* ask("POST", maps, { body: { ...map("x"), metadata: { generateName: "x-" } } })
+        assert.strictEqual(status, 201)
+        assert.match(stringAt(json, "metadata", "name") ?? "", /^x-[bcdfghjklmnpqrstvwxz2456789]{5}$/)
+        assert.match(
+          stringAt(json, "metadata", "uid") ?? "",
+          /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
+        )
+        assert.strictEqual(at(json, "metadata", "creationTimestamp"), "1970-01-01T00:00:00Z")
+      }))
+
+    it.effect("refuse a write on an older version, and do not move on a write that changes nothing", () =>
+      Effect.gen(function*() {
+        const { json: first } = yield* ask("POST", maps, { body: map("lock") })
+        const { json: second } = yield* ask("PATCH", `${maps}/lock`, { patch: "merge", body: { data: { a: "1" } } })
+        const { json: same } = yield* ask("PATCH", `${maps}/lock`, { patch: "merge", body: { data: { a: "1" } } })
+        assert.strictEqual(at(same, "metadata", "resourceVersion"), at(second, "metadata", "resourceVersion"))
+        const stale = yield* ask("PUT", `${maps}/lock`, { body: first })
+        assert.deepStrictEqual([stale.status, stale.json["reason"]], [409, "Conflict"])
+        assert.strictEqual((yield* ask("POST", maps, { body: map("lock") })).json["reason"], "AlreadyExists")
+      }))
+
+    it.effect("go only if uid and version are those the deleter saw", () =>
+      Effect.gen(function*() {
+        yield* ask("POST", maps, { body: map("guarded") })
+        const wrong = yield* ask("DELETE", `${maps}/guarded`, { body: { preconditions: { uid: "other" } } })
+        assert.strictEqual(wrong.status, 409)
+        assert.match(String(wrong.json["message"]), /the UID in the precondition \(other\) does not match/)
+        assert.strictEqual((yield* ask("DELETE", `${maps}/guarded`)).status, 200)
+        assert.strictEqual((yield* ask("GET", `${maps}/guarded`)).status, 404)
+      }))
+
+    it.effect("wait for their finalizers, and take no new ones while they go", () =>
+      Effect.gen(function*() {
+        yield* ask("POST", maps, { body: { ...map("held"), metadata: { name: "held", finalizers: ["a/b"] } } })
+        yield* ask("DELETE", `${maps}/held`)
+        const { json } = yield* ask("GET", `${maps}/held`)
+        assert.isString(at(json, "metadata", "deletionTimestamp"))
+        const more = yield* ask("PATCH", `${maps}/held`, {
+          patch: "merge",
+          body: { metadata: { finalizers: ["a/b", "c/d"] } }
+        })
+        assert.strictEqual(more.status, 422)
+        yield* ask("PATCH", `${maps}/held`, { patch: "merge", body: { metadata: { finalizers: null } } })
+        assert.strictEqual((yield* ask("GET", `${maps}/held`)).status, 404)
+      }))
+
+    it.effect("of kind Pod get the defaults, token volume, tolerations and QoS class of a real API server", () =>
+      Effect.gen(function*() {
+        const resources = { limits: { cpu: "1", memory: "1Gi" } }
+        const probe = { httpGet: { port: 80 } }
+        const spec = {
+          containers: [{ name: "c", image: "nginx", resources, livenessProbe: probe, ports: [{ containerPort: 80 }] }]
+        }
+        const { json } = yield* ask("POST", pods, { body: pod("full", { spec }) })
+        const container = objectsAt(json, "spec", "containers")[0]
+        assert.strictEqual(at(container, "imagePullPolicy"), "Always")
+        assert.deepStrictEqual(at(container, "resources", "requests"), resources.limits)
+        assert.deepStrictEqual(at(container, "livenessProbe"), {
+          httpGet: { port: 80, path: "/", scheme: "HTTP" },
+          timeoutSeconds: 1,
+          periodSeconds: 10,
+          successThreshold: 1,
+          failureThreshold: 3
+        })
+        assert.strictEqual(at(container, "ports", "0"), undefined)
+        assert.strictEqual(at(json, "status", "qosClass"), "Guaranteed")
+        assert.strictEqual(at(json, "spec", "serviceAccountName"), "default")
+        const volume = objectsAt(json, "spec", "volumes")[0]
+        assert.match(stringAt(volume, "name") ?? "", /^kube-api-access-/)
+        assert.strictEqual(objectsAt(volume, "projected", "sources").length, 3)
+        assert.strictEqual(
+          stringAt(objectsAt(container, "volumeMounts")[0], "mountPath"),
+          "/var/run/secrets/kubernetes.io/serviceaccount"
+        )
+        assert.deepStrictEqual(objectsAt(json, "spec", "tolerations").map((t) => [t["key"], t["tolerationSeconds"]]), [
+          ["node.kubernetes.io/not-ready", 300],
+          ["node.kubernetes.io/unreachable", 300]
+        ])
+        assert.strictEqual(at(json, "spec", "priority"), 0)
+      }))
+
+    it.effect("of kind Pod are refused with one cause per wrong field", () =>
+      Effect.gen(function*() {
+        const spec = {
+          restartPolicy: "Sometimes",
+          containers: [{ name: "C", image: "x" }, { name: "d", volumeMounts: [{ name: "nowhere", mountPath: "/x" }] }]
+        }
+        const { status, json } = yield* ask("POST", pods, { body: pod("wrong", { spec }) })
+        assert.strictEqual(status, 422)
+        assert.deepStrictEqual(listAt(json, "details", "causes").map((cause) => stringAt(cause, "field")), [
+          "spec.containers[0].name",
+          "spec.containers[1].image",
+          "spec.containers[1].volumeMounts[0].name",
+          "spec.restartPolicy"
+        ])
+      }))
+
+    it.effect("of kind Pod change only in image, tolerations and deadline; a new toleration time is allowed", () =>
+      Effect.gen(function*() {
+        yield* ask("POST", pods, { body: pod("frozen") })
+        const change = (body: JsonObject) => ask("PATCH", `${pods}/frozen`, { patch: "strategic", body })
+        assert.strictEqual((yield* change({ spec: { containers: [{ name: "c", image: "busybox:2" }] } })).status, 200)
+        assert.strictEqual((yield* change({ spec: { hostNetwork: true } })).status, 422)
+        const forever = ["not-ready", "unreachable"].map((key) => ({
+          key: `node.kubernetes.io/${key}`,
+          operator: "Exists",
+          effect: "NoExecute"
+        }))
+        assert.strictEqual((yield* change({ spec: { tolerations: forever } })).status, 200)
+        assert.strictEqual((yield* change({ spec: { tolerations: [] } })).status, 422)
+        const { json } = yield* ask("GET", `${pods}/frozen`)
+        assert.strictEqual(at(json, "metadata", "generation"), 3)
+      }))
+
+    it.effect("keep status and spec apart; a status patch for another uid is refused", () =>
+      Effect.gen(function*() {
+        yield* ask("POST", pods, { body: pod("apart") })
+        yield* ask("PATCH", `${pods}/apart`, { patch: "merge", body: { status: { phase: "Running" } } })
+        assert.strictEqual(at((yield* ask("GET", `${pods}/apart`)).json, "status", "phase"), "Pending")
+        const written = yield* ask("PATCH", `${pods}/apart/status`, {
+          patch: "strategic",
+          body: { metadata: { labels: { ride: "along" } }, spec: { nodeName: "sneaky" }, status: { phase: "Running" } }
+        })
+        assert.strictEqual(at(written.json, "status", "phase"), "Running")
+        assert.strictEqual(at(written.json, "metadata", "labels", "ride"), "along")
+        assert.strictEqual(at(written.json, "spec", "nodeName"), undefined)
+        const other = yield* ask("PATCH", `${pods}/apart/status`, {
+          patch: "strategic",
+          body: { metadata: { uid: "other" }, status: { phase: "Failed" } }
+        })
+        assert.strictEqual(other.status, 422)
+        assert.match(String(other.json["message"]), /metadata.uid: Invalid value: "other": field is immutable/)
+      }))
+
+    it.effect("of kind Node start with the not-ready taint and their own status", () =>
+      Effect.gen(function*() {
+        const { json } = yield* ask("POST", "/api/v1/nodes", { body: node("fresh") })
+        assert.deepStrictEqual(objectsAt(json, "spec", "taints"), [{
+          key: "node.kubernetes.io/not-ready",
+          effect: "NoSchedule"
+        }])
+        assert.deepStrictEqual(at(json, "status", "allocatable"), at(json, "status", "capacity"))
+      }))
+  })
+})
+
+describe("the deletion of a pod", () => {
+  const bound = (name: string) => ask("POST", pods, { body: pod(name, { spec: { nodeName: "n" } }) })
+
+  it.effect("is immediate while the pod is not bound", () =>
+    Effect.gen(function*() {
+      yield* ask("POST", pods, { body: pod("a") })
+      yield* ask("DELETE", `${pods}/a`)
+      assert.strictEqual((yield* ask("GET", `${pods}/a`)).status, 404)
+    }).pipe(Effect.provide(planeLayer())))
+
+  it.effect("leaves a bound pod to its node for the grace period, which a second DELETE can only shorten", () =>
+    Effect.gen(function*() {
+      yield* bound("b")
+      yield* TestClock.adjust("10 seconds")
+      const { json: first } = yield* ask("DELETE", `${pods}/b`)
+      assert.strictEqual(at(first, "metadata", "deletionTimestamp"), "1970-01-01T00:00:40Z")
+      assert.strictEqual(at(first, "metadata", "generation"), 2)
+      const { json: longer } = yield* ask("DELETE", `${pods}/b`, { body: { gracePeriodSeconds: 100 } })
+      assert.strictEqual(at(longer, "metadata", "deletionGracePeriodSeconds"), 30)
+      const { json: shorter } = yield* ask("DELETE", `${pods}/b`, { body: { gracePeriodSeconds: 5 } })
+      assert.strictEqual(at(shorter, "metadata", "deletionGracePeriodSeconds"), 5)
+      assert.strictEqual(at(shorter, "metadata", "deletionTimestamp"), "1970-01-01T00:00:15Z")
+      yield* ask("DELETE", `${pods}/b`, { body: { gracePeriodSeconds: 0 } })
+      assert.strictEqual((yield* ask("GET", `${pods}/b`)).status, 404)
+    }).pipe(Effect.provide(planeLayer())))
+
+  it.effect("takes a negative grace for one second, and none for a pod that has ended", () =>
+    Effect.gen(function*() {
+      yield* bound("c")
+      const { json } = yield* ask("DELETE", `${pods}/c`, { body: { gracePeriodSeconds: -1 } })
+      assert.strictEqual(at(json, "metadata", "deletionGracePeriodSeconds"), 1)
+      yield* bound("d")
+      yield* ask("PATCH", `${pods}/d/status`, { patch: "strategic", body: { status: { phase: "Failed" } } })
+      yield* ask("DELETE", `${pods}/d`)
+      assert.strictEqual((yield* ask("GET", `${pods}/d`)).status, 404)
+    }).pipe(Effect.provide(planeLayer())))
+})
