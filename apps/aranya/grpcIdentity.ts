@@ -1,12 +1,12 @@
 /** The certificate of the gRPC door: as configured, or one of our own making, kept in a Secret together with its CA. */
 import { Clock, Effect, Schedule } from "effect"
 import { Base64 } from "effect/encoding"
-import { isIP } from "node:net"
 import { readFile } from "node:fs/promises"
+import { isIP } from "node:net"
 import { createAuthority, createLeaf } from "../../adapters/x509/certificate.ts"
 import { InvalidConfig } from "../../core/config/decodeConfig.ts"
-import { KubeApi } from "../../core/kube/KubeApi.ts"
 import { type Secret, Secrets } from "../../core/kube/kinds.ts"
+import { KubeApi } from "../../core/kube/KubeApi.ts"
 import type { AranyaConfig } from "./AranyaConfig.ts"
 
 /** Its key `ca.crt` is what agents need as connectivity.methods[].config.tls.caCert. */
@@ -30,7 +30,7 @@ const ownMaking = Effect.fnUntraced(function*(namespace: string, names: Readonly
   const make = Effect.gen(function*() {
     const now = yield* Clock.currentTimeMillis
     const [from, to] = [new Date(now - 3_600_000), new Date(now + 10 * yearMillis)]
-    const authority = createAuthority("aranya", from, to)
+    const authority = createAuthority("aranya authority", from, to)
     const leaf = createLeaf(authority, {
       subject: { commonName: "aranya" },
       names: { dns: names.filter((name) => isIP(name) === 0), ips: names.filter((name) => isIP(name) !== 0) },

@@ -1,22 +1,21 @@
 /** The kubelet API's listener with its certificate and the authorities it trusts, as configured. */
 import { Effect, Layer } from "effect"
+import { Stream } from "effect"
 import { isIP } from "node:net"
 import { authorityFile, certificateFiles } from "../../adapters/kubelet/certificateFiles.ts"
 import * as KubeletServer from "../../adapters/kubelet/KubeletServer.ts"
 import * as NodeKeyMaker from "../../adapters/kubelet/NodeKeyMaker.ts"
 import { InvalidConfig } from "../../core/config/decodeConfig.ts"
+import { KubeApi } from "../../core/kube/KubeApi.ts"
 import { Authenticator } from "../../core/kubelet/Authenticator.ts"
 import { Authorizer } from "../../core/kubelet/Authorizer.ts"
 import { clusterClientAuthorities } from "../../core/kubelet/certificateSources.ts"
 import { clusterSigned, selfSigned } from "../../core/kubelet/clusterSigned.ts"
 import { KeyMaker } from "../../core/kubelet/KeyMaker.ts"
 import { KubeletApi } from "../../core/kubelet/KubeletApi.ts"
-import { KubeApi } from "../../core/kube/KubeApi.ts"
-import { Stream } from "effect"
 import type { AranyaConfig } from "./AranyaConfig.ts"
 
-const namesOf = (address: string) =>
-  isIP(address) === 0 ? { dns: [address], ips: [] } : { dns: [], ips: [address] }
+const namesOf = (address: string) => isIP(address) === 0 ? { dns: [address], ips: [] } : { dns: [], ips: [address] }
 
 export const kubeletDoor = (config: AranyaConfig, address: string) =>
   Layer.unwrap(Effect.gen(function*() {

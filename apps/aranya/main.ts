@@ -63,10 +63,13 @@ const key = Command.make("key", flags, (given) =>
     Command.withExamples([{ command: "aranya key --kubeconfig ~/.kube/config", description: "Made on the first call" }])
   )
 
-const checkConfig = Command.make("check-config", flags, (given) =>
-  Effect.andThen(configured(given), Console.log("the configuration is good"))).pipe(
-    Command.withDescription("Read the configuration, say what is wrong with it, and stop")
-  )
+const checkConfig = Command.make(
+  "check-config",
+  flags,
+  (given) => Effect.andThen(configured(given), Console.log("the configuration is good"))
+).pipe(
+  Command.withDescription("Read the configuration, say what is wrong with it, and stop")
+)
 
 const printVersion = Command.make("version", {}, () => Console.log(version)).pipe(
   Command.withDescription("Print the version")

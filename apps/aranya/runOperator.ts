@@ -28,7 +28,10 @@ const hostAndPort = (listen: string) => {
   const port = Number(match?.[2])
   return match === null || port > 65535
     ? Effect.fail(
-      new InvalidConfig({ source: "connectivity.grpc.listen", problems: [`${listen} must be host:port, such as 0.0.0.0:8443`] })
+      new InvalidConfig({
+        source: "connectivity.grpc.listen",
+        problems: [`${listen} must be host:port, such as 0.0.0.0:8443`]
+      })
     )
     : Effect.succeed({ host: (match[1] ?? "").replace(/^\[|\]$/gu, ""), port })
 }
@@ -40,7 +43,9 @@ const identity = (config: AranyaConfig, namespace: string) =>
       const random = yield* SecureRandom
       const { x25519Public } = yield* Cryptography
       const privateKey = yield* operatorKey(namespace)
-      yield* Effect.logInfo(`agents know this operator by connectivity.operatorKey: ${Base64.encode(x25519Public(privateKey))}`)
+      yield* Effect.logInfo(
+        `agents know this operator by connectivity.operatorKey: ${Base64.encode(x25519Public(privateKey))}`
+      )
       return {
         // A process start is a takeover: no two have the same name.
         holder: `${process.env["HOSTNAME"] ?? "aranya"}-${Hex.encode(yield* random.bytes(4))}`,

@@ -44,12 +44,15 @@ const tlsOf = Effect.fnUntraced(function*(tls: typeof ClientTls.Type, at: string
 
 export const dialers = Effect.fnUntraced(function*(config: ArhatConfig) {
   const methods = config.connectivity.methods.toSorted((a, b) => a.priority - b.priority)
-  return yield* Effect.forEach(methods, (method, index) =>
-    Effect.map(tlsOf(method.config.tls, `connectivity.methods[${index}].config.tls`), (tls) =>
-      makeGrpcDialer({
-        target: method.config.endpoint,
-        tls,
-        maxFrame: method.config.maxPayloadSize,
-        connectTimeout: config.connectivity.dialTimeout
-      })))
+  return yield* Effect.forEach(
+    methods,
+    (method, index) =>
+      Effect.map(tlsOf(method.config.tls, `connectivity.methods[${index}].config.tls`), (tls) =>
+        makeGrpcDialer({
+          target: method.config.endpoint,
+          tls,
+          maxFrame: method.config.maxPayloadSize,
+          connectTimeout: config.connectivity.dialTimeout
+        }))
+  )
 })

@@ -80,13 +80,19 @@ const identity = Command.make(
     }).pipe(Effect.provide(NodeCryptography.layer))
 ).pipe(
   Command.withDescription("Print the device's public key, for spec.identity.publicKey of its EdgeDevice"),
-  Command.withExamples([{ command: "arhat identity --data-dir /var/lib/arhat", description: "Make the key on the first call" }])
+  Command.withExamples([{
+    command: "arhat identity --data-dir /var/lib/arhat",
+    description: "Make the key on the first call"
+  }])
 )
 
-const checkConfig = Command.make("check-config", flags, (given) =>
-  Effect.andThen(configured(given), Console.log("the configuration is good"))).pipe(
-    Command.withDescription("Read the configuration, say what is wrong with it, and stop")
-  )
+const checkConfig = Command.make(
+  "check-config",
+  flags,
+  (given) => Effect.andThen(configured(given), Console.log("the configuration is good"))
+).pipe(
+  Command.withDescription("Read the configuration, say what is wrong with it, and stop")
+)
 
 const printVersion = Command.make("version", {}, () => Console.log(version)).pipe(
   Command.withDescription("Print the version")

@@ -40,7 +40,8 @@ export const keyFile = (dataDir: string) => `${dataDir}/device.key`
 export const makeDataDir = (path: string) =>
   Effect.try({
     try: () => mkdirSync(path, { recursive: true, mode: 0o700 }),
-    catch: (cause) => new BadKey({ detail: `arhat.dataDir ${path}: ${cause instanceof Error ? cause.message : String(cause)}` })
+    catch: (cause) =>
+      new BadKey({ detail: `arhat.dataDir ${path}: ${cause instanceof Error ? cause.message : String(cause)}` })
   })
 
 export const runAgent = Effect.fnUntraced(function*(config: ArhatConfig) {

@@ -1,0 +1,105 @@
+/** The line against a real etcd, kube-apiserver, controller-manager and scheduler, with containers in a real docker. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Option } from "effect"
+import { ControlPlane } from "../control-plane/ControlPlane.ts"
+import { startDocker, whyNoDocker } from "./dockerd.ts"
+import { apply, edgeDevice, eventually, grpcAuthority, prepareAgent, prepareOperator } from "./Line.ts"
+import { scratch } from "./scratch.ts"
+
+const deployment = {
+  apiVersion: "apps/v1",
+  kind: "Deployment",
+  metadata: { namespace: "edge", name: "web" },
+  spec: {
+    replicas: 1,
+    selector: { matchLabels: { app: "web" } },
+    template: {
+      metadata: { labels: { app: "web" } },
+      spec: {
+        nodeSelector: { "arhat.dev/role": "EdgeDevice" },
+        tolerations: [{ key: "arhat.dev/namespace", operator: "Equal", value: "edge", effect: "NoSchedule" }],
+        terminationGracePeriodSeconds: 5,
+        containers: [{
+          name: "main",
+          image: "busybox:1.36",
+          imagePullPolicy: "IfNotPresent",
+          command: [
+            "sh",
+            "-c",
+            "echo colour is $COLOUR; cat /etc/settings/greeting; echo; ls /var/run/secrets/kubernetes.io/serviceaccount; trap 'exit 0' TERM; while true; do sleep 1; done"
+          ],
+          env: [{ name: "COLOUR", valueFrom: { configMapKeyRef: { name: "settings", key: "colour" } } }],
+          resources: { limits: { memory: "32Mi", cpu: "500m" } },
+          volumeMounts: [{ name: "settings", mountPath: "/etc/settings" }]
+        }],
+        volumes: [{ name: "settings", configMap: { name: "settings" } }]
+      }
+    }
+  }
+}
+
+describe("a real control plane and a real docker", () => {
+  it.live("schedules a Deployment onto a device, shows its logs, and lets it go", () =>
+    Effect.gen(function*() {
+      const reason = Option.orElse(yield* Effect.promise(() => Effect.runPromise(ControlPlane.whyItCannotRun)), () =>
+        Option.none<string>())
+      const noDocker = yield* whyNoDocker
+      if (Option.isSome(reason) || Option.isSome(noDocker)) {
+        const why = [reason, noDocker].flatMap(Option.toArray).join("; ")
+        return console.warn(`SKIPPED the line on a real control plane: ${why}`)
+      }
+      const folder = yield* scratch
+      const docker = yield* startDocker({ reuse: true })
+      const cluster = yield* ControlPlane.start({})
+      const { kubectl } = cluster
+      // What kubeadm and others have done for their API server.
+      yield* apply(kubectl, {
+        apiVersion: "rbac.authorization.k8s.io/v1",
+        kind: "ClusterRoleBinding",
+        metadata: { name: "apiserver-to-kubelets" },
+        roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "system:kubelet-api-admin" },
+        subjects: [{ apiGroup: "rbac.authorization.k8s.io", kind: "User", name: "kube-apiserver-kubelet-client" }]
+      })
+      const operator = yield* prepareOperator(cluster, `${folder}/operator`, { clientCaFile: cluster.clientCaFile })
+      yield* operator.start
+      const agent = yield* prepareAgent(`${folder}/edge-1`, {
+        device: "edge-1",
+        operatorKey: operator.publicKey,
+        caData: yield* grpcAuthority(kubectl),
+        endpoint: `127.0.0.1:${operator.grpcPort}`,
+        runtime: { docker: { socket: docker.socketPath, pauseImage: "aranya.test/pause:1" } }
+      })
+      yield* apply(kubectl, edgeDevice("edge-1", agent.publicKey))
+      yield* agent.start
+
+      yield* eventually(kubectl, ["get", "node", "edge-1", "--no-headers"], (out) =>
+        / Ready /.test(out))
+      yield* apply(
+        kubectl,
+        {
+          apiVersion: "v1",
+          kind: "ConfigMap",
+          metadata: { namespace: "edge", name: "settings" },
+          data: { colour: "teal", greeting: "good morning" }
+        },
+        deployment
+      )
+      yield* eventually(kubectl, ["get", "pods", "-n", "edge", "--no-headers"], (out) => / 1\/1 +Running /.test(out))
+      const logs = yield* eventually(kubectl, ["logs", "-n", "edge", "deploy/web"], (out) => out.includes("ca.crt"))
+      assert.include(logs, "colour is teal\ngood morning\n")
+      assert.notInclude(logs, "token")
+
+      const name = (yield* kubectl(["get", "pods", "-n", "edge", "-o", "jsonpath={.items[0].metadata.name}"])).stdout
+      yield* kubectl(["delete", "deployment", "web", "-n", "edge"])
+      yield* eventually(kubectl, ["get", "pods", "-n", "edge", "-o", "name"], (out, { exitCode }) =>
+        exitCode === 0 && out === "")
+      const left = yield* docker.engine.json("GET", "/containers/json", {
+        query: { all: "1", filters: JSON.stringify({ label: [`io.kubernetes.pod.name=${name}`] }) }
+      })
+      assert.deepStrictEqual(left, [])
+
+      yield* kubectl(["delete", "edgedevice", "edge-1", "-n", "edge", "--timeout=60s"])
+      yield* eventually(kubectl, ["get", "nodes", "-o", "name"], (out) =>
+        out === "")
+    }).pipe(Effect.scoped), 300_000)
+})
