@@ -43,6 +43,8 @@ export interface ContractWorld {
   readonly complains: (text: string, code: number) => ReadonlyArray<string>
   /** A directory of the host with a file `greeting` containing `hello\n`; none where there is no host. */
   readonly directory?: string
+  /** Where to mount it. */
+  readonly mountTarget?: string
   /** A port a program of the pod may listen on. */
   readonly port: number
   readonly uid: string
@@ -546,7 +548,7 @@ export const containerRuntimeContract = <E>(
       Effect.gen(function*() {
         const source = world.directory
         if (source === undefined) return yield* Effect.logInfo(`${name} has no host: nothing to mount`)
-        const mounted = { source, target: "/etc/with space;$(id)", readOnly: true }
+        const mounted = { source, target: world.mountTarget ?? "/etc/with space;$(id)", readOnly: true }
         const path = `${mounted.target}/greeting`
         const { id } = yield* launch(world, { _tag: "File", path }, { mounts: [mounted] })
         yield* untilExited(id)

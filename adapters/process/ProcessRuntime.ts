@@ -1,0 +1,476 @@
+/** Containers as plain processes of the device: each under a shim of its own, everything else on the disk. */
+import { Clock, Duration, Effect, Fiber, FiberSet, Layer, PubSub, Schema, type Scope, Stream } from "effect"
+import { spawn } from "node:child_process"
+import { createHash } from "node:crypto"
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { rm } from "node:fs/promises"
+import { networkInterfaces } from "node:os"
+import { join } from "node:path"
+import {
+  ContainerRuntime,
+  type ContainerSpec,
+  type ProcessStreams,
+  RuntimeError,
+  type RuntimeEvent,
+  type Sandbox,
+  type SandboxSpec
+} from "../../core/pod/ContainerRuntime.ts"
+import { detectCgroups } from "./cgroups.ts"
+import { accountOf, checkText, commandLine, findCommand } from "./commandLine.ts"
+import {
+  containerOf,
+  encodeKept,
+  idOf,
+  isId,
+  type Kept,
+  type Life,
+  limbo,
+  listFolders,
+  readKept,
+  readLife
+} from "./containerFolder.ts"
+import { makeFolder, onDisk, readIfThere, unavailable, writeWhole } from "./disk.ts"
+import { bootId, isAlive, type ProcessIdentity, signal } from "./identity.ts"
+import { makeImages } from "./images.ts"
+import { dialLocal, openInput, runCommand } from "./interact.ts"
+import { readLogs } from "./logs.ts"
+import { mountsOf } from "./mounts.ts"
+import type { ProcessOptions } from "./ProcessOptions.ts"
+import { encodeLines, shim } from "./shim.ts"
+import { findTools, SYSTEM_PATH, unsupported } from "./tools.ts"
+
+const VERSION = "1"
+const POLL = "50 millis"
+/** From launching a shim to the process running: mounts and control groups are made in between. */
+const START_WITHIN = Duration.seconds(15)
+/** From SIGKILL to the exit code being on the disk. */
+const KILLED_WITHIN = Duration.seconds(15)
+const WATCH_EVERY = "500 millis"
+
+/** Same for every shim and every tool: nothing of arhat's own environment goes to pods. */
+const ENVIRONMENT = { PATH: SYSTEM_PATH, LC_ALL: "C", TZ: "UTC0" }
+
+export const layer = (options: ProcessOptions): Layer.Layer<ContainerRuntime, RuntimeError> =>
+  Layer.effect(ContainerRuntime, Effect.suspend(() => make(options)))
+
+const SandboxFile = Schema.fromJsonString(Schema.Struct({
+  uid: Schema.String,
+  namespace: Schema.String,
+  pod: Schema.String,
+  attempt: Schema.Number,
+  boot: Schema.String,
+  user: Schema.Number
+}))
+type SandboxFile = typeof SandboxFile.Type
+
+const make = Effect.fnUntraced(function*(
+  options: ProcessOptions
+): Effect.fn.Return<ContainerRuntime["Service"], RuntimeError, Scope.Scope> {
+  if (/[:,\\\n]/.test(options.dataDir)) {
+    return yield* new RuntimeError({ reason: "Invalid", detail: `not usable as a data folder: ${options.dataDir}` })
+  }
+  const asRoot = process.getuid?.() === 0
+  const boot = options.bootId ?? bootId()
+  const tools = findTools(asRoot)
+  const images = makeImages(options, tools)
+  const cgroups = asRoot && options.enabled
+    ? detectCgroups(options.cgroupRoot ?? "/sys/fs/cgroup")
+    : detectCgroups("/nonexistent")
+  const containersFolder = join(options.dataDir, "containers")
+  const sandboxesFolder = join(options.dataDir, "sandboxes")
+  // Shells read scripts as they go: one that runs must never change, so its name follows its content.
+  const shimPath = join(options.dataDir, `shim-${createHash("sha256").update(shim).digest("hex").slice(0, 16)}.sh`)
+  yield* onDisk(options.dataDir, () => {
+    makeFolder(containersFolder)
+    // Left by an end in the middle of making or removing one.
+    for (const name of readdirSync(containersFolder)) {
+      if (name.startsWith(".")) rmSync(join(containersFolder, name), { recursive: true, force: true })
+    }
+    makeFolder(sandboxesFolder)
+    if (!existsSync(shimPath)) writeWhole(shimPath, shim)
+  })
+  const events = yield* PubSub.sliding<RuntimeEvent>(256)
+  const background = yield* FiberSet.make<void, RuntimeError>()
+  const watched = new Map<string, string>()
+
+  const allowed = Effect.suspend(() => {
+    if (!options.enabled) {
+      return Effect.fail(unsupported("process pods are off: set runtime.process.enabled to allow them"))
+    }
+    if (tools.missing !== undefined) return Effect.fail(unsupported(tools.missing))
+    return asRoot || options.allowRoot ? Effect.void : Effect.fail(unsupported(
+      "arhat does not run as root, so that pods would run as its own user: runtime.process.allowRoot permits that"
+    ))
+  })
+
+  const folderOf = (id: string) => join(containersFolder, id)
+  const notFound = (id: string) => new RuntimeError({ reason: "NotFound", detail: `no such container: ${id}` })
+
+  /** A container in its present state. */
+  const look = Effect.fnUntraced(function*(id: string) {
+    if (!isId(id)) return yield* notFound(id)
+    const folder = folderOf(id)
+    const kept = yield* Effect.catchIf(
+      readKept(folder),
+      (error) => "damaged" in error,
+      (error) => Effect.fail(unavailable(`${folder} is damaged: ${"damaged" in error ? error.damaged : ""}`))
+    )
+    if (kept === undefined) return yield* notFound(id)
+    const life = yield* onDisk(folder, () => readLife(folder, boot))
+    return { folder, kept, life, container: containerOf(id, kept, life, cgroups) }
+  })
+
+  const publish = (uid: string, containerId: string, kind: RuntimeEvent["kind"]) =>
+    PubSub.publish(events, { uid, containerId, kind })
+
+  // ---- sandboxes: nothing but a name, a boot and a user
+
+  const sandboxFile = (id: string) => join(sandboxesFolder, id)
+
+  const readSandbox = Effect.fnUntraced(function*(id: string) {
+    const text = isId(id) ? yield* onDisk(sandboxFile(id), () => readIfThere(sandboxFile(id))) : undefined
+    if (text === undefined) return undefined
+    return yield* Effect.mapError(
+      Schema.decodeUnknownEffect(SandboxFile)(text),
+      (error) => unavailable(`${sandboxFile(id)} is damaged: ${error.message}`)
+    )
+  })
+
+  const sandboxOf = (id: string, file: SandboxFile): Sandbox => {
+    const ready = file.boot === boot
+    return {
+      id,
+      uid: file.uid,
+      namespace: file.namespace,
+      pod: file.pod,
+      attempt: file.attempt,
+      ready,
+      ips: ready ? [hostAddress()] : []
+    }
+  }
+
+  const allSandboxes = Effect.gen(function*() {
+    const ids = yield* onDisk(sandboxesFolder, () => listFolders(sandboxesFolder))
+    const files = yield* Effect.forEach(ids, (id) => Effect.map(readSandbox(id), (file) => ({ id, file })))
+    return files.flatMap(({ file, id }) => (file === undefined ? [] : [{ id, file }]))
+  })
+
+  /** A user for the pod that no other pod here has. */
+  const userFor = Effect.fnUntraced(function*(uid: string) {
+    const { first, last } = options.uidRange
+    const all = yield* allSandboxes
+    const own = all.find(({ file }) => file.uid === uid)
+    if (own !== undefined) return own.file.user
+    const taken = new Set(all.map(({ file }) => file.user))
+    for (let user = first; user <= last; user++) if (!taken.has(user)) return user
+    return yield* unavailable(`all users of runtime.process.uidRange (${first} to ${last}) are taken`)
+  })
+
+  const ensureSandbox = Effect.fnUntraced(function*(spec: SandboxSpec) {
+    yield* allowed
+    const id = `${spec.uid}_${spec.attempt}`
+    if (!isId(id)) return yield* new RuntimeError({ reason: "Invalid", detail: `not usable as a pod uid: ${spec.uid}` })
+    const present = yield* readSandbox(id)
+    if (present !== undefined) return sandboxOf(id, present)
+    const port = spec.ports.find(({ containerPort, hostPort }) => hostPort > 0 && hostPort !== containerPort)
+    if (port !== undefined) {
+      return yield* unsupported(
+        `process pods use the host's network: hostPort ${port.hostPort} cannot lead to port ${port.containerPort}`
+      )
+    }
+    if (Object.keys(spec.sysctls).length > 0) return yield* unsupported("process pods cannot have sysctls of their own")
+    const { attempt, namespace, pod, uid } = spec
+    const file: SandboxFile = { uid, namespace, pod, attempt, boot, user: yield* userFor(uid) }
+    yield* onDisk(sandboxFile(id), () => writeWhole(sandboxFile(id), JSON.stringify(file)))
+    return sandboxOf(id, file)
+  })
+
+  // ---- containers
+
+  const create = Effect.fnUntraced(function*(spec: ContainerSpec) {
+    yield* allowed
+    yield* checkText(spec)
+    const id = idOf(spec)
+    if (!isId(id)) {
+      return yield* new RuntimeError({ reason: "Invalid", detail: `not usable as a container name: ${id}` })
+    }
+    const conflict = new RuntimeError({ reason: "NameConflict", detail: `container ${id} is there already`, id })
+    if (existsSync(folderOf(id))) return yield* conflict
+    const sandbox = yield* readSandbox(spec.sandboxId)
+    if (sandbox === undefined) {
+      return yield* new RuntimeError({ reason: "NotFound", detail: `no such sandbox: ${spec.sandboxId}` })
+    }
+    const root = yield* images.rootOf(spec.image)
+    const account = yield* accountOf(options, spec.security, sandbox.user)
+    if (spec.tty) return yield* unsupported("a process pod cannot have a terminal: leave out tty")
+    const kept: Kept = {
+      spec,
+      createdAt: yield* Clock.currentTimeMillis,
+      boot,
+      ...account,
+      ...(root === undefined ? {} : { root })
+    }
+    const mounts = yield* mountsOf(folderOf(id), spec, root, asRoot)
+    const merged = mounts.root
+    const argv = commandLine(tools, asRoot, spec, account, merged, [...spec.command, ...spec.args])
+    yield* onDisk(folderOf(id), () => {
+      const groups = cgroups.make(id, spec.resources)
+      const fresh = join(containersFolder, limbo())
+      makeFolder(fresh)
+      for (const name of mounts.folders) mkdirSync(join(fresh, name), { mode: 0o755 }) // the mode of the pod's own /
+      writeFileSync(join(fresh, "argv"), encodeLines(argv), { mode: 0o600 })
+      writeFileSync(join(fresh, "mounts"), mounts.lines, { mode: 0o600 })
+      writeFileSync(join(fresh, "cgroups"), groups.map((path) => `${path}\n`).join(""))
+      writeFileSync(join(fresh, "home"), cgroups.home.map((path) => `${path}\n`).join(""))
+      writeWhole(join(fresh, "spec"), encodeKept(kept))
+      // Refused by the kernel where the name is taken meanwhile: a folder that is not empty is never replaced.
+      renameSync(fresh, folderOf(id))
+    }).pipe(Effect.catchIf(() => existsSync(folderOf(id)), () => Effect.fail(conflict)))
+    return id
+  })
+
+  const started = (life: Life) => life.state !== "created" || life.shim !== undefined
+
+  const start = Effect.fnUntraced(function*(id: string) {
+    yield* allowed
+    const { folder, kept, life } = yield* look(id)
+    if (life.process !== undefined) {
+      return yield* new RuntimeError({ reason: "Invalid", detail: `container ${id} was started before` })
+    }
+    if (started(life)) return yield* untilStarted(folder)
+    if (kept.boot !== boot) {
+      // Its control groups went with the old boot.
+      yield* onDisk(folder, () => cgroups.make(id, kept.spec.resources))
+    }
+    yield* findCommand(kept.spec, kept.root).pipe(
+      Effect.tapError((error) => onDisk(folder, () => writeWhole(join(folder, "failed"), `${error.detail}\n`)))
+    )
+    if (kept.spec.stdin) yield* makeFifo(join(folder, "stdin"))
+    yield* launch(folder)
+    yield* untilStarted(folder)
+    watched.set(id, kept.spec.uid)
+    yield* publish(kept.spec.uid, id, "started")
+  })
+
+  /** Waits for a shim that has been launched; succeeds when the process runs or did. */
+  const untilStarted = (folder: string): Effect.Effect<void, RuntimeError> =>
+    Effect.gen(function*() {
+      for (;;) {
+        const life = yield* onDisk(folder, () => readLife(folder, boot))
+        if (life.process !== undefined) return
+        if (life.detail !== undefined) return yield* new RuntimeError({ reason: "StartFailed", detail: life.detail })
+        yield* Effect.sleep("10 millis")
+      }
+    }).pipe(Effect.timeoutOrElse({
+      duration: START_WITHIN,
+      orElse: () => Effect.fail(unavailable("the process did not start in time; look again whether it did"))
+    }))
+
+  const launch = (folder: string) =>
+    Effect.callback<void, RuntimeError>((resume) => {
+      const child = spawn(tools.path("sh"), [shimPath, "run", folder], {
+        detached: true,
+        cwd: "/",
+        env: ENVIRONMENT,
+        stdio: "ignore"
+      })
+      child.once("error", (error) => resume(Effect.fail(unavailable(`cannot run a shim: ${error.message}`))))
+      child.once("spawn", () => resume(Effect.void))
+      child.unref()
+    })
+
+  const makeFifo = (path: string) =>
+    existsSync(path) ? Effect.void : Effect.scoped(Effect.gen(function*() {
+      const made = yield* runCommand([tools.path("mkfifo"), "-m", "0600", path], ENVIRONMENT, {
+        stdin: false,
+        stdout: false,
+        stderr: false,
+        tty: false
+      })
+      if ((yield* made.exitCode) !== 0) return yield* unavailable(`cannot make ${path}`)
+    }))
+
+  const ended = (id: string, within: Duration.Duration) =>
+    Effect.gen(function*() {
+      while ((yield* look(id)).life.state === "running") yield* Effect.sleep(POLL)
+    }).pipe(Effect.timeoutOption(within), Effect.map((done) => done._tag === "Some"))
+
+  const killAll = (id: string, identity: ProcessIdentity) => {
+    // Members of its own control group are its own, whoever they are by now.
+    for (const pid of cgroups.members(id)) {
+      try {
+        process.kill(pid, "SIGKILL")
+      } catch {
+        // It ended between the look and the signal.
+      }
+    }
+    signal(identity, boot, "SIGKILL", true)
+  }
+
+  /** Outlives its caller: a stop that was asked for is carried out. */
+  const stop = (id: string, graceSeconds: number) =>
+    Effect.gen(function*() {
+      const { kept, life } = yield* look(id)
+      const identity = life.process
+      if (life.state !== "running" || identity === undefined) return
+      signal(identity, boot, "SIGTERM", true)
+      const done = graceSeconds > 0 && (yield* ended(id, Duration.seconds(graceSeconds)))
+      if (!done) {
+        killAll(id, identity)
+        if (!(yield* ended(id, KILLED_WITHIN))) return yield* unavailable(`container ${id} does not end`)
+      }
+      if (watched.delete(id)) yield* publish(kept.spec.uid, id, "exited")
+    }).pipe(
+      Effect.catchIf(({ reason }) => reason === "NotFound", () => Effect.void),
+      (work) => Effect.flatMap(FiberSet.run(background, work), Fiber.join)
+    )
+
+  const remove = Effect.fnUntraced(function*(id: string) {
+    const found = yield* Effect.catchIf(look(id), ({ reason }) => reason === "NotFound", () => Effect.undefined)
+    if (found === undefined) return
+    if (found.life.state === "running") {
+      return yield* new RuntimeError({ reason: "Invalid", detail: `container ${id} is running: stop it first` })
+    }
+    if (
+      found.life.shim !== undefined && isAlive(found.life.shim, boot) && found.life.process === undefined &&
+      found.life.detail === undefined
+    ) {
+      return yield* unavailable(`a start of container ${id} is under way`)
+    }
+    const gone = join(containersFolder, limbo())
+    yield* onDisk(found.folder, () => renameSync(found.folder, gone))
+    yield* Effect.tryPromise({
+      try: () => rm(gone, { recursive: true, force: true, maxRetries: 3 }),
+      catch: (cause) => unavailable(`${gone} cannot be removed: ${String(cause)}`)
+    })
+    yield* onDisk(id, () => cgroups.remove(id))
+    yield* publish(found.kept.spec.uid, id, "removed")
+  })
+
+  const containers = Effect.fnUntraced(function*(uid?: string) {
+    const ids = yield* onDisk(containersFolder, () => listFolders(containersFolder))
+    const found = yield* Effect.forEach(
+      uid === undefined ? ids : ids.filter((id) => id.startsWith(`${uid}_`)),
+      (id) => Effect.catchIf(look(id), ({ reason }) => reason === "NotFound", () => Effect.undefined)
+    )
+    return found.flatMap((one) => (one === undefined ? [] : [one]))
+  })
+
+  /** Ends nobody waits for are noticed here; a started container is looked at twice a second, at the cost of a few reads. */
+  const watch = Effect.gen(function*() {
+    for (const [id, uid] of watched) {
+      const found = yield* Effect.option(look(id))
+      if (found._tag === "Some" && found.value.life.state === "running") continue
+      if (watched.delete(id)) {
+        if (found._tag === "Some" && found.value.container.oomKilled) yield* publish(uid, id, "oom")
+        yield* publish(uid, id, "exited")
+      }
+    }
+    yield* Effect.sleep(WATCH_EVERY)
+  })
+
+  for (const { container } of yield* containers()) {
+    if (container.state === "running") watched.set(container.id, container.uid)
+  }
+  yield* Effect.forkScoped(Effect.forever(watch))
+
+  const running = Effect.fnUntraced(function*(id: string) {
+    const found = yield* look(id)
+    const { process } = found.life
+    if (found.life.state !== "running" || process === undefined || !isAlive(process, boot)) {
+      return yield* new RuntimeError({ reason: "Invalid", detail: `container ${id} is not running` })
+    }
+    return { ...found, process }
+  })
+
+  const endedNow = (folder: string) => () => readLife(folder, boot).state !== "running"
+
+  return ContainerRuntime.of({
+    info: Effect.sync(() => ({ name: "process", version: `${VERSION}+cgroups.${cgroups.version}` })),
+    image: images.image,
+    pull: (reference) => Effect.andThen(allowed, images.pull(reference)),
+    ensureSandbox,
+    sandboxes: Effect.map(allSandboxes, (all) => all.map(({ file, id }) => sandboxOf(id, file))),
+    removeSandbox: (id) =>
+      isId(id) ? onDisk(sandboxFile(id), () => rmSync(sandboxFile(id), { force: true })) : Effect.void,
+    create,
+    start,
+    stop,
+    remove,
+    inspect: (id) => Effect.map(look(id), ({ container }) => container),
+    containers: (uid) => Effect.map(containers(uid), (all) => all.map(({ container }) => container)),
+    events: Stream.fromPubSub(events),
+    logs: (id, query) => Stream.unwrap(Effect.map(look(id), ({ folder }) => readLogs(folder, query, endedNow(folder)))),
+    exec: Effect.fnUntraced(function*(id, spec) {
+      yield* allowed
+      if (spec.tty) return yield* unsupported("a command in a process pod cannot have a terminal: leave out --tty")
+      const { folder, kept, process } = yield* running(id)
+      const root = kept.root === undefined ? undefined : join(folder, "root")
+      const account = { uid: kept.uid, gid: kept.gid, groups: kept.groups }
+      const inNamespace = existsSync(join(folder, "mounts")) && (readIfThere(join(folder, "mounts")) ?? "") !== ""
+      return yield* runCommand(
+        [
+          tools.path("sh"),
+          shimPath,
+          "exec",
+          folder,
+          ...(inNamespace ? [tools.path("nsenter"), "-t", `${process.pid}`, "-m", "--"] : []),
+          ...commandLine(tools, asRoot, kept.spec, account, root, spec.command)
+        ],
+        ENVIRONMENT,
+        spec
+      )
+    }),
+    attach: Effect.fnUntraced(function*(id, spec) {
+      const { folder, kept, life } = yield* running(id)
+      const input = spec.stdin && kept.spec.stdin ? yield* openInput(join(folder, "stdin")) : undefined
+      const output = readLogs(folder, { follow: true }, endedNow(folder), true).pipe(
+        Stream.filter(({ stream }) => (stream === "stdout" ? spec.stdout : spec.stderr)),
+        Stream.map(({ bytes, stream }) => ({ stream, bytes }))
+      )
+      const streams: ProcessStreams = {
+        stdin: (bytes) => input?.write(bytes) ?? Effect.void,
+        endStdin: input === undefined || !kept.spec.stdinOnce ? Effect.void : Effect.andThen(
+          input.close,
+          Effect.sync(() => {
+            if (life.shim !== undefined) signal(life.shim, boot, "SIGUSR1", false)
+          })
+        ),
+        resize: () => Effect.void,
+        output,
+        exitCode: Effect.flatMap(look(id), ({ life }) =>
+          life.exitCode === undefined
+            ? Effect.fail(unavailable(`container ${id} still runs`))
+            : Effect.succeed(life.exitCode))
+      }
+      return streams
+    }),
+    dial: Effect.fnUntraced(function*(sandboxId, port) {
+      if ((yield* readSandbox(sandboxId)) === undefined) {
+        return yield* new RuntimeError({ reason: "NotFound", detail: `no such sandbox: ${sandboxId}` })
+      }
+      return yield* dialLocal(port)
+    }),
+    usage: Effect.gen(function*() {
+      const now = yield* Clock.currentTimeMillis
+      return (yield* containers()).flatMap(({ container, life }) => {
+        if (life.state !== "running" || life.process === undefined) return []
+        const used = cgroups.usage(container.id) ?? ofProcess(life.process.pid)
+        return [{ containerId: container.id, at: now, ...used }]
+      })
+    })
+  })
+})
+
+/** Without control groups only the first process is measured. 100 ticks a second and 4 KiB pages are what Linux devices have. */
+const ofProcess = (pid: number) => {
+  const stat = readIfThere(`/proc/${pid}/stat`) ?? ""
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
+  const ticks = Number(fields[11] ?? 0) + Number(fields[12] ?? 0)
+  return { cpuNanoseconds: ticks * 10_000_000, memoryWorkingSetBytes: Number(fields[21] ?? 0) * 4096 }
+}
+
+/** The first address others could use, else the loopback one. */
+const hostAddress = (): string =>
+  Object.values(networkInterfaces()).flatMap((all) => all ?? [])
+    .find(({ family, internal }) => family === "IPv4" && !internal)?.address ?? "127.0.0.1"

@@ -1,0 +1,154 @@
+/** A container's folder on the disk is all there is to know about it; what it says is read anew each time. */
+import { Effect, Schema } from "effect"
+import { randomUUID } from "node:crypto"
+import { existsSync, readdirSync, statSync } from "node:fs"
+import { join } from "node:path"
+import type { Container, ContainerSpec } from "../../core/pod/ContainerRuntime.ts"
+import { ContainerSecurity } from "../../core/pod/PodAssignment.ts"
+import type { Cgroups } from "./cgroups.ts"
+import { onDisk, readIfThere, writeWhole } from "./disk.ts"
+import { isAlive, parseIdentity, type ProcessIdentity } from "./identity.ts"
+
+const Spec = Schema.Struct({
+  uid: Schema.String,
+  namespace: Schema.String,
+  pod: Schema.String,
+  sandboxId: Schema.String,
+  container: Schema.String,
+  attempt: Schema.Number,
+  specHash: Schema.String,
+  image: Schema.String,
+  imageId: Schema.String,
+  command: Schema.Array(Schema.String),
+  args: Schema.Array(Schema.String),
+  workingDir: Schema.String,
+  env: Schema.Array(Schema.Struct({ name: Schema.String, value: Schema.String })),
+  mounts: Schema.Array(
+    Schema.Struct({ source: Schema.String, target: Schema.String, readOnly: Schema.Boolean })
+  ),
+  resources: Schema.Struct({
+    cpuRequest: Schema.Number,
+    cpuLimit: Schema.Number,
+    memoryRequest: Schema.Number,
+    memoryLimit: Schema.Number
+  }),
+  oomScoreAdj: Schema.Number,
+  security: ContainerSecurity,
+  stdin: Schema.Boolean,
+  stdinOnce: Schema.Boolean,
+  tty: Schema.Boolean
+})
+
+/** What is kept of a container: its spec, and what was decided for it when it was made. */
+const Kept = Schema.Struct({
+  spec: Spec,
+  createdAt: Schema.Number,
+  boot: Schema.String,
+  uid: Schema.Number,
+  gid: Schema.Number,
+  groups: Schema.Array(Schema.Number),
+  /** The image's folder; absent for the host itself. */
+  root: Schema.optionalKey(Schema.String)
+})
+export type Kept = typeof Kept.Type
+
+const decodeKept = Schema.decodeUnknownEffect(Schema.fromJsonString(Kept))
+
+export const encodeKept = (kept: Kept): string => JSON.stringify(kept)
+
+/** Safe as a folder's name, and the deterministic name at the same time. */
+export const idOf = ({ attempt, container, uid }: Pick<ContainerSpec, "uid" | "container" | "attempt">): string =>
+  `${uid}_${container}_${attempt}`
+
+export const isId = (id: string): boolean => /^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/.test(id)
+
+export const readKept = Effect.fnUntraced(function*(folder: string) {
+  const text = yield* onDisk(folder, () => readIfThere(join(folder, "spec")))
+  if (text === undefined) return undefined
+  return yield* Effect.mapError(decodeKept(text), (error) => ({ damaged: error.message }))
+})
+
+export interface Life {
+  readonly state: "created" | "running" | "exited"
+  readonly process: ProcessIdentity | undefined
+  readonly shim: ProcessIdentity | undefined
+  readonly startedAt?: number
+  readonly finishedAt?: number
+  readonly exitCode?: number
+  readonly detail?: string
+}
+
+/** What a container is whose end nobody saw, as the kubelet says it: 137, and words about why. */
+const LOST = 137
+
+/**
+ * `process` appears when the user's command is about to be executed, `exit` after it ended, `failed` where it came to neither.
+ * Only their absence is interpreted: an identity that is not alive and left no `exit` has been lost with its shim or its boot.
+ */
+export const readLife = (folder: string, boot: string): Life => {
+  const shim = parseIdentity(readIfThere(join(folder, "claim")))
+  const process = parseIdentity(readIfThere(join(folder, "process")))
+  const failed = readIfThere(join(folder, "failed"))
+  if (process === undefined) {
+    const state = "created"
+    if (failed !== undefined) return { state, process, shim, detail: failed.trim() }
+    if (shim !== undefined && !isAlive(shim, boot)) {
+      return { state, process, shim, detail: "the shim ended before it could start the process" }
+    }
+    return { state, process, shim }
+  }
+  const startedAt = statSync(join(folder, "process")).mtimeMs
+  const exit = readExit(folder)
+  if (exit !== undefined) return { state: "exited", process, shim, startedAt, ...exit }
+  // A shim that lives will write the exit code in a moment.
+  if (isAlive(process, boot) || (shim !== undefined && isAlive(shim, boot))) {
+    return { state: "running", process, shim, startedAt }
+  }
+  const words = process.boot === boot
+    ? "the exit code was lost: the process and its shim ended together"
+    : "the exit code was lost: the device was restarted"
+  // Looked for once more, because the shim may have written it and gone since.
+  if (!existsSync(join(folder, "exit"))) writeWhole(join(folder, "exit"), `${LOST} ${words}\n`)
+  return { state: "exited", process, shim, startedAt, ...readExit(folder) }
+}
+
+const readExit = (folder: string): Pick<Life, "exitCode" | "finishedAt" | "detail"> | undefined => {
+  const path = join(folder, "exit")
+  const text = readIfThere(path)
+  if (text === undefined) return undefined
+  const [, code, words = ""] = /^(\d+) ?([^\n]*)/.exec(text) ?? []
+  return {
+    exitCode: code === undefined ? LOST : Number(code),
+    finishedAt: statSync(path).mtimeMs,
+    ...(words === "" ? {} : { detail: words })
+  }
+}
+
+export const containerOf = (id: string, kept: Kept, life: Life, cgroups: Cgroups): Container => ({
+  id,
+  uid: kept.spec.uid,
+  namespace: kept.spec.namespace,
+  pod: kept.spec.pod,
+  sandboxId: kept.spec.sandboxId,
+  container: kept.spec.container,
+  attempt: kept.spec.attempt,
+  specHash: kept.spec.specHash,
+  image: kept.spec.image,
+  imageId: kept.spec.imageId,
+  state: life.state,
+  createdAt: kept.createdAt,
+  ...(life.startedAt === undefined ? {} : { startedAt: life.startedAt }),
+  ...(life.finishedAt === undefined ? {} : { finishedAt: life.finishedAt }),
+  ...(life.exitCode === undefined ? {} : { exitCode: life.exitCode }),
+  oomKilled: life.exitCode === LOST && cgroups.oomKilled(id),
+  ...(life.detail === undefined ? {} : { detail: life.detail })
+})
+
+/** Names of folders, those being made or removed left out. */
+export const listFolders = (path: string): ReadonlyArray<string> => {
+  if (!existsSync(path)) return []
+  return readdirSync(path).filter(isId)
+}
+
+/** A place beside the folders, for one that is not whole yet or no more. */
+export const limbo = (): string => `.${randomUUID()}`

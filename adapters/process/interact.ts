@@ -1,0 +1,162 @@
+/** Talks to processes: commands run beside a container's own, its input, and TCP ports. */
+import { NodeSocket } from "@effect/platform-node"
+import { Cause, Deferred, Effect, Exit, Queue, Scope, Stream } from "effect"
+import { Socket } from "effect/socket"
+import { type ChildProcess, spawn } from "node:child_process"
+import { constants, openSync } from "node:fs"
+import { Socket as NetSocket } from "node:net"
+import type { Readable, Writable } from "node:stream"
+import {
+  type Duplex,
+  type ExecSpec,
+  type Output,
+  type ProcessStreams,
+  RuntimeError
+} from "../../core/pod/ContainerRuntime.ts"
+import { unavailable } from "./disk.ts"
+
+/** Writes with the pipe's own back-pressure; what nobody reads any more is dropped, as a shell would. */
+const writeTo = (stream: Writable, bytes: Uint8Array): Effect.Effect<void, RuntimeError> =>
+  Effect.callback((resume) => {
+    if (stream.destroyed || stream.writableEnded) return resume(Effect.void)
+    const done = () => {
+      stream.off("close", done)
+      resume(Effect.void)
+    }
+    stream.once("close", done)
+    stream.write(bytes, done)
+  })
+
+/** Pulls a pipe only as fast as it is consumed. */
+const feed = (from: Readable, stream: Output["stream"], queue: Queue.Queue<Output, Cause.Done>): Effect.Effect<void> =>
+  Stream.fromAsyncIterable(from as AsyncIterable<Uint8Array>, () => "broken" as const).pipe(
+    Stream.runForEach((bytes) => Queue.offer(queue, { stream, bytes })),
+    Effect.ignore
+  )
+
+/** Runs `argv` with an empty environment but the given; ends it, with its whole group, when the scope closes. */
+export const runCommand = Effect.fnUntraced(function*(
+  argv: ReadonlyArray<string>,
+  environment: Readonly<Record<string, string>>,
+  spec: Omit<ExecSpec, "command">
+) {
+  const [program = "", ...args] = argv
+  const ended = yield* Deferred.make<number, RuntimeError>()
+  const child = yield* Effect.acquireRelease(
+    Effect.callback<ChildProcess, RuntimeError>((resume) => {
+      const child = spawn(program, args, {
+        detached: true,
+        cwd: "/",
+        env: environment,
+        stdio: [spec.stdin ? "pipe" : "ignore", spec.stdout ? "pipe" : "ignore", spec.stderr ? "pipe" : "ignore"]
+      })
+      // Without a listener node throws output away when the process ends before anybody reads.
+      for (const output of [child.stdout, child.stderr]) output?.on("readable", () => {})
+      child.once("spawn", () => resume(Effect.succeed(child)))
+      child.on("error", (error) => resume(Effect.fail(unavailable(`cannot run ${program}: ${error.message}`))))
+      child.once(
+        "exit",
+        (code, name) => Deferred.doneUnsafe(ended, Effect.succeed(code ?? 128 + (SIGNALS[name ?? "SIGKILL"] ?? 9)))
+      )
+      child.stdin?.on("error", () => {}) // it ended before it read everything
+    }),
+    (child) =>
+      Effect.sync(() => {
+        if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
+        try {
+          process.kill(-child.pid, "SIGKILL")
+        } catch {
+          // It ended between the look and the signal.
+        }
+      })
+  )
+  const queue = yield* Queue.bounded<Output, Cause.Done>(16)
+  yield* Effect.all([
+    child.stdout === null ? Effect.void : feed(child.stdout, "stdout", queue),
+    child.stderr === null ? Effect.void : feed(child.stderr, "stderr", queue)
+  ], { concurrency: "unbounded", discard: true }).pipe(
+    Effect.andThen(Effect.ignore(Deferred.await(ended))),
+    Effect.ensuring(Queue.end(queue)),
+    Effect.forkScoped
+  )
+  const streams: ProcessStreams = {
+    stdin: (bytes) => (child.stdin === null ? Effect.void : writeTo(child.stdin, bytes)),
+    endStdin: Effect.sync(() => {
+      child.stdin?.end()
+    }),
+    resize: () => Effect.void,
+    output: Stream.fromQueue(queue),
+    exitCode: Deferred.await(ended)
+  }
+  return streams
+})
+
+const SIGNALS: Readonly<Record<string, number>> = {
+  SIGHUP: 1,
+  SIGINT: 2,
+  SIGQUIT: 3,
+  SIGABRT: 6,
+  SIGKILL: 9,
+  SIGSEGV: 11,
+  SIGPIPE: 13,
+  SIGTERM: 15
+}
+
+/** The writing end of a container's input; the scope closes it without ending the input, which the shim holds open. */
+export const openInput = (path: string) =>
+  Effect.acquireRelease(
+    Effect.try({
+      // Not blocking: a reader that is gone makes this fail instead of waiting for ever.
+      try: () => {
+        const fd = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK)
+        const socket = new NetSocket({ fd, readable: false, writable: true })
+        return socket.on("error", () => {}) // the process ended; what is written from then on goes nowhere
+      },
+      catch: () => new RuntimeError({ reason: "Invalid", detail: "the container's input is closed" })
+    }),
+    (socket) =>
+      Effect.sync(() => {
+        socket.destroy()
+      })
+  ).pipe(Effect.map((socket) => ({
+    write: (bytes: Uint8Array) => writeTo(socket, bytes),
+    close: Effect.callback<void>((resume) => {
+      socket.end(() => resume(Effect.void))
+    })
+  })))
+
+const DIAL_TIMEOUT = "5 seconds"
+
+/** Process pods live on the host's own network. */
+export const dialLocal = Effect.fnUntraced(function*(port: number) {
+  const broken = (error: Socket.SocketError) => unavailable(`the connection broke: ${error.message}`)
+  const socket = yield* NodeSocket.makeNet({
+    host: "127.0.0.1",
+    port,
+    openTimeout: DIAL_TIMEOUT,
+    chunkSize: 16,
+    allowHalfOpen: true
+  })
+  const pull = yield* Effect.mapError(
+    Socket.readerBytes(socket),
+    (error) => unavailable(`nobody answers at port ${port}: ${error.message}`)
+  )
+  const writing = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
+  const writer = yield* Scope.provide(socket.writer, writing)
+  let over = false
+  const duplex: Duplex = {
+    write: (bytes) => Effect.suspend(() => (over ? Effect.void : Effect.mapError(writer.write(bytes), broken))),
+    end: Effect.suspend(() => {
+      over = true
+      return Scope.close(writing, Exit.void)
+    }),
+    read: Stream.fromEffectRepeat(pull).pipe(
+      Stream.flattenIterable,
+      Stream.catchTag(
+        "SocketError",
+        (error) => error.reason._tag === "SocketCloseError" ? Stream.empty : Stream.fail(broken(error))
+      )
+    )
+  }
+  return duplex
+})
