@@ -37,8 +37,16 @@ export interface Listening {
 const listed = (value: string | Array<string> | undefined): ReadonlyArray<string> =>
   value === undefined ? [] : Array.isArray(value) ? value : [value]
 
-/** Whom a verified client certificate names: CN is the user, every O a group. */
+const known = new WeakMap<TLSSocket, Caller | undefined>()
+
+/** Reading the certificate costs more than many a request, and a connection never changes it. */
 const certificateUser = (socket: TLSSocket): Caller | undefined => {
+  if (!known.has(socket)) known.set(socket, readUser(socket))
+  return known.get(socket)
+}
+
+/** Whom a verified client certificate names: CN is the user, every O a group. */
+const readUser = (socket: TLSSocket): Caller | undefined => {
   if (!socket.authorized) return undefined
   const subject: Record<string, string | Array<string> | undefined> | undefined = socket.getPeerCertificate()
     .subject as never

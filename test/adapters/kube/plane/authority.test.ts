@@ -6,10 +6,14 @@ import { X509Certificate } from "node:crypto"
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { TokenSigner } from "../../../../adapters/kube/plane/authority/TokenSigner.ts"
 import { layerCertificateSigning } from "../../../../adapters/kube/plane/controller/controllers.ts"
 import { at, type JsonObject, objectsAt, stringAt } from "../../../../adapters/kube/plane/object/json.ts"
-import { layerCertificateSigner, layerTokenSigner, newAuthority } from "../../../../adapters/kube/plane/server/authority.ts"
-import { TokenSigner } from "../../../../adapters/kube/plane/authority/TokenSigner.ts"
+import {
+  layerCertificateSigner,
+  layerTokenSigner,
+  newAuthority
+} from "../../../../adapters/kube/plane/server/authority.ts"
 import { createRequest } from "../../../../adapters/x509/certificate.ts"
 import { ask, node, planeLayer, pod } from "./asking.ts"
 
@@ -37,11 +41,18 @@ describe("a service account token", () => {
   it.effect("bound to a pod dies with it; the one admission asks for lives a year for the API alone", () =>
     Effect.gen(function*() {
       yield* ask("POST", "/api/v1/nodes", { body: node("n") })
-      const { json: made } = yield* ask("POST", "/api/v1/namespaces/default/pods", { body: pod("p", { spec: { nodeName: "n" } }) })
+      const { json: made } = yield* ask("POST", "/api/v1/namespaces/default/pods", {
+        body: pod("p", { spec: { nodeName: "n" } })
+      })
       const boundObjectRef = { kind: "Pod", apiVersion: "v1", name: "p", uid: stringAt(made, "metadata", "uid") ?? "" }
       assert.strictEqual((yield* tokenOf({ boundObjectRef: { ...boundObjectRef, uid: "other" } })).status, 409)
-      const injected = stringAt((yield* tokenOf({ boundObjectRef, expirationSeconds: 3607 })).json, "status", "token") ?? ""
-      const own = stringAt((yield* tokenOf({ boundObjectRef, audiences: ["me"], expirationSeconds: 3607 })).json, "status", "token") ?? ""
+      const injected =
+        stringAt((yield* tokenOf({ boundObjectRef, expirationSeconds: 3607 })).json, "status", "token") ?? ""
+      const own = stringAt(
+        (yield* tokenOf({ boundObjectRef, audiences: ["me"], expirationSeconds: 3607 })).json,
+        "status",
+        "token"
+      ) ?? ""
       yield* TestClock.adjust("2 hours")
       const review = yield* reviewOf(injected)
       assert.deepStrictEqual(at(review, "status", "user", "extra", "authentication.kubernetes.io/node-name"), ["n"])
@@ -53,7 +64,9 @@ describe("a service account token", () => {
   it.effect("is not believed when anybody else signed it", () =>
     Effect.gen(function*() {
       const sign = (authority: ReturnType<typeof newAuthority>) =>
-        Effect.flatMap(TokenSigner, (signer) => signer.sign({ sub: "x" })).pipe(Effect.provide(layerTokenSigner(authority)))
+        Effect.flatMap(TokenSigner, (signer) => signer.sign({ sub: "x" })).pipe(
+          Effect.provide(layerTokenSigner(authority))
+        )
       const ours = newAuthority(0)
       const verify = (token: string) =>
         Effect.flatMap(TokenSigner, (signer) => signer.verify(token)).pipe(Effect.provide(layerTokenSigner(ours)))
@@ -69,7 +82,9 @@ describe("authorisation", () => {
   const rbac = "/apis/rbac.authorization.k8s.io/v1"
   const may = (user: string, groups: ReadonlyArray<string>, resourceAttributes: JsonObject) =>
     Effect.map(
-      ask("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", { body: { spec: { user, groups, resourceAttributes } } }),
+      ask("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", {
+        body: { spec: { user, groups, resourceAttributes } }
+      }),
       ({ json }) => at(json, "status", "allowed")
     )
 
@@ -78,10 +93,17 @@ describe("authorisation", () => {
       const reading = { verb: "get", resource: "pods", namespace: "default", name: "p" }
       assert.isFalse(yield* may("ann", [], reading))
       yield* ask("POST", `${rbac}/namespaces/default/roles`, {
-        body: { metadata: { name: "r" }, rules: [{ apiGroups: [""], resources: ["pods"], resourceNames: ["p"], verbs: ["get"] }] }
+        body: {
+          metadata: { name: "r" },
+          rules: [{ apiGroups: [""], resources: ["pods"], resourceNames: ["p"], verbs: ["get"] }]
+        }
       })
       yield* ask("POST", `${rbac}/namespaces/default/rolebindings`, {
-        body: { metadata: { name: "r" }, roleRef: { kind: "Role", name: "r" }, subjects: [{ kind: "User", name: "ann" }] }
+        body: {
+          metadata: { name: "r" },
+          roleRef: { kind: "Role", name: "r" },
+          subjects: [{ kind: "User", name: "ann" }]
+        }
       })
       assert.isTrue(yield* may("ann", [], reading))
       assert.isFalse(yield* may("ann", [], { ...reading, name: "q" }))
@@ -117,7 +139,11 @@ describe("a certificate signing request", () => {
     Layer.provideMerge(planeLayer(["certificate-signing"])),
     Layer.provide(layerCertificateSigner(authority))
   )
-  const submit = (name: string, names: { readonly ips?: ReadonlyArray<string>; readonly uris?: ReadonlyArray<string> }, usages: ReadonlyArray<string>) =>
+  const submit = (
+    name: string,
+    names: { readonly ips?: ReadonlyArray<string>; readonly uris?: ReadonlyArray<string> },
+    usages: ReadonlyArray<string>
+  ) =>
     Effect.gen(function*() {
       const { request } = createRequest({ commonName: "system:node:n", organizations: ["system:nodes"] }, names)
       yield* ask("POST", requests, {
@@ -169,7 +195,9 @@ describe("a certificate signing request", () => {
 describe("the embedded control plane", () => {
   it("imports nothing but effect below its doors, and reads neither clock nor chance of the machine", () => {
     const root = fileURLToPath(new URL("../../../../adapters/kube/plane/", import.meta.url))
-    const files = readdirSync(root, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts") && !file.startsWith("server/"))
+    const files = readdirSync(root, { recursive: true, encoding: "utf8" }).filter((file) =>
+      file.endsWith(".ts") && !file.startsWith("server/")
+    )
     assert.isAbove(files.length, 60)
     const breaches = files.flatMap((file) => {
       const text = readFileSync(join(root, file), "utf8")
@@ -177,7 +205,8 @@ describe("the embedded control plane", () => {
       return [
         ...imports.filter((name) => !name.startsWith(".") && !/^effect(\/|$)/.test(name)),
         ...imports.filter((name) => name.includes("server/") || name.includes("x509")),
-        ...text.match(/\b(Date\.now|new Date\(|Math\.random|setTimeout|setInterval|process\.|console\.|crypto\.)/g) ?? []
+        ...text.match(/\b(Date\.now|new Date\(|Math\.random|setTimeout|setInterval|process\.|console\.|crypto\.)/g) ??
+          []
       ].map((breach) => `${file}: ${breach}`)
     })
     assert.deepStrictEqual(breaches, [])
