@@ -183,7 +183,9 @@ const make = Effect.fnUntraced(function*<R>(options: LinkClientOptions<R>) {
         if (!quiet) yield* SubscriptionRef.set(state, { status: "Dialing", method: dialer.method })
         const result = yield* Effect.result(owned(parent, dialer, rank))
         if (result._tag === "Success") return result.success
-        failure = result.failure
+        // The operator's own word counts whatever the method; one method's trouble leaves hope for the others.
+        if (result.failure._tag === "Refused") return yield* Effect.fail(result.failure)
+        if (rank === 0 || !hopeless(result.failure)) failure = result.failure
         yield* Effect.logDebug(`No session by ${dialer.method}`, failure.message)
       }
       return yield* Effect.fail(failure)

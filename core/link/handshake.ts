@@ -36,12 +36,13 @@ import type { Connection, TransportError } from "./Transport.ts"
 export const protocolMax = 1
 export const protocolMin = 1
 
-const prologue = new TextEncoder().encode("aranya-link/1")
+/** Binds the handshake to the protocol and its major version. */
+export const prologue = new TextEncoder().encode("aranya-link/1")
 /** Stands for the pre-shared key once the device's own key is pinned. */
 export const noPsk = new Uint8Array(keyLength)
 
 /** What a refusal is sealed with: anybody may read that part; that it comes from the operator its static key proves. */
-const refusalKey = (cryptography: Cryptography["Service"]) =>
+export const refusalKey = (cryptography: Cryptography["Service"]) =>
   cryptography.sha256(new TextEncoder().encode("aranya-link/1 refusal"))
 
 /**
@@ -160,7 +161,10 @@ export const greet = Effect.fnUntraced(function*(
     }
   })
   const first = encodeFrame({ initiation: initiation.message })
-  const agreed = yield* limited(until(connection, () => first, keys), "no answer to the first message (an operator with another public key cannot read it)").pipe(
+  const agreed = yield* limited(
+    until(connection, () => first, keys),
+    "no answer to the first message (an operator with another public key cannot read it)"
+  ).pipe(
     Effect.catchTag("HandshakeFailed", (failed) =>
       Effect.fail(
         unreadable

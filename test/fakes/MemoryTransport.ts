@@ -3,7 +3,14 @@
  * corrupt or swallow frames, slowly or not; connections can be refused and cut. Every choice comes from Effect's Random.
  */
 import { Clock, Context, Effect, Layer, Queue, Random, Scope } from "effect"
-import { type Acceptor, Acceptors, type Connection, type Dialer, Dialers, TransportError } from "../../core/link/Transport.ts"
+import {
+  type Acceptor,
+  Acceptors,
+  type Connection,
+  type Dialer,
+  Dialers,
+  TransportError
+} from "../../core/link/Transport.ts"
 
 export interface Weather {
   /** Chances per frame, 0 to 1. */
@@ -51,7 +58,9 @@ export interface MemoryTransportControls {
   /** Frames that were handed to a direction, in order; kept only if `record` was asked for. */
   readonly recorded: (direction: Direction) => Effect.Effect<ReadonlyArray<Uint8Array>>
   /** Bytes and frames handed to each direction. */
-  readonly traffic: Effect.Effect<{ readonly [direction in Direction]: { readonly frames: number; readonly bytes: number } }>
+  readonly traffic: Effect.Effect<
+    { readonly [direction in Direction]: { readonly frames: number; readonly bytes: number } }
+  >
   /** Connections whose ends are both up. */
   readonly open: Effect.Effect<number>
   /** Connects as a device would, for tests that speak by hand. */
@@ -77,7 +86,9 @@ interface Wire {
   open: boolean
 }
 
-export class MemoryTransport extends Context.Service<MemoryTransport, MemoryTransportControls>()("test/MemoryTransport") {
+export class MemoryTransport
+  extends Context.Service<MemoryTransport, MemoryTransportControls>()("test/MemoryTransport")
+{
   static readonly make = Effect.fnUntraced(function*(options: MemoryTransportOptions = {}) {
     const { maxFrame = 256 * 1024, method = "memory", record = false } = options
     const weather: { [direction in Direction]: Weather } = { toOperator: fairWeather, toDevice: fairWeather }
@@ -135,7 +146,9 @@ export class MemoryTransport extends Context.Service<MemoryTransport, MemoryTran
     const send = (wire: Wire, direction: Direction) => (frame: Uint8Array): Effect.Effect<void, TransportError> =>
       Effect.suspend(() => {
         if (!wire.open) return Effect.fail(new TransportError({ reason: "Lost", detail: "the connection is gone" }))
-        if (frame.length > maxFrame) return Effect.die(new Error(`a frame of ${frame.length} bytes is over ${maxFrame}`))
+        if (frame.length > maxFrame) {
+          return Effect.die(new Error(`a frame of ${frame.length} bytes is over ${maxFrame}`))
+        }
         traffic[direction].frames += 1
         traffic[direction].bytes += frame.length
         if (record) recorded[direction].push(frame)
@@ -236,7 +249,8 @@ export class MemoryTransport extends Context.Service<MemoryTransport, MemoryTran
           }
         }),
       refuse: (reason) => Effect.sync(() => void (refusal = reason)),
-      cut: (why = "cut") => Effect.suspend(() => Effect.forEach([...wires], (wire) => hangUp(wire, why, () => true), { discard: true })),
+      cut: (why = "cut") =>
+        Effect.suspend(() => Effect.forEach([...wires], (wire) => hangUp(wire, why, () => true), { discard: true })),
       diary: Effect.sync(() => [...entries]),
       recorded: (direction) => Effect.sync(() => [...recorded[direction]]),
       traffic: Effect.sync(() => structuredClone(traffic)),
@@ -248,9 +262,11 @@ export class MemoryTransport extends Context.Service<MemoryTransport, MemoryTran
 
   /** One memory transport as both ends' only method. */
   static readonly layer = (options: MemoryTransportOptions = {}) =>
-    Layer.effectContext(Effect.map(MemoryTransport.make(options), (transport) =>
-      Context.make(MemoryTransport, transport).pipe(
-        Context.add(Dialers, [transport.dialer]),
-        Context.add(Acceptors, [transport.acceptor])
-      )))
+    Layer.effectContext(
+      Effect.map(MemoryTransport.make(options), (transport) =>
+        Context.make(MemoryTransport, transport).pipe(
+          Context.add(Dialers, [transport.dialer]),
+          Context.add(Acceptors, [transport.acceptor])
+        ))
+    )
 }

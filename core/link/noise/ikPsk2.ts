@@ -59,15 +59,21 @@ const mixShared = (
 export interface Initiation {
   readonly message: Uint8Array
   /** Reads the answer under one pre-shared key; undefined when it is not the responder's. Can be asked again. */
-  readonly read: (message: Uint8Array, psk: Uint8Array) => { readonly payload: Uint8Array; readonly keys: Keys } | undefined
+  readonly read: (
+    message: Uint8Array,
+    psk: Uint8Array
+  ) => { readonly payload: Uint8Array; readonly keys: Keys } | undefined
 }
 
 /** The initiator's side; undefined where `responderPublic` is not a usable key. */
-export const initiate = (cryptography: Cryptography["Service"], options: Ephemeral & {
-  readonly privateKey: Uint8Array
-  readonly responderPublic: Uint8Array
-  readonly payload: Uint8Array
-}): Initiation | undefined => {
+export const initiate = (
+  cryptography: Cryptography["Service"],
+  options: Ephemeral & {
+    readonly privateKey: Uint8Array
+    readonly responderPublic: Uint8Array
+    readonly payload: Uint8Array
+  }
+): Initiation | undefined => {
   const { ephemeral, privateKey, responderPublic } = options
   const symmetric = begin(cryptography, options.prologue, responderPublic)
   const ephemeralPublic = cryptography.x25519Public(ephemeral)
@@ -112,10 +118,13 @@ export interface Response {
 }
 
 /** The responder's side; undefined when the message is not a first message to this key. */
-export const respond = (cryptography: Cryptography["Service"], options: Ephemeral & {
-  readonly privateKey: Uint8Array
-  readonly message: Uint8Array
-}): Response | undefined => {
+export const respond = (
+  cryptography: Cryptography["Service"],
+  options: Ephemeral & {
+    readonly privateKey: Uint8Array
+    readonly message: Uint8Array
+  }
+): Response | undefined => {
   const { ephemeral, message, privateKey } = options
   const staticEnd = 2 * keyLength + tagLength
   if (message.length < staticEnd + tagLength) return undefined

@@ -64,10 +64,13 @@ export class AckRate {
     this.deliveredAt = now
     if (departure === undefined) return
     const trip = now - departure.at
-    this.variation = this.smoothed === undefined ? trip / 2 : 0.75 * this.variation + 0.25 * Math.abs(this.smoothed - trip)
+    this.variation = this.smoothed === undefined
+      ? trip / 2
+      : 0.75 * this.variation + 0.25 * Math.abs(this.smoothed - trip)
     this.smoothed = this.smoothed === undefined ? trip : 0.875 * this.smoothed + 0.125 * trip
-    if (now - this.shortest.since > memoryMillis * 4) this.shortest = { now: trip, before: this.shortest.now, since: now }
-    else this.shortest.now = Math.min(this.shortest.now, trip)
+    if (now - this.shortest.since > memoryMillis * 4) {
+      this.shortest = { now: trip, before: this.shortest.now, since: now }
+    } else this.shortest.now = Math.min(this.shortest.now, trip)
 
     const sample = (this.delivered - departure.delivered) / Math.max(0.001, now - departure.deliveredAt)
     if (departure.limited && now - this.best.since > memoryMillis) {

@@ -292,12 +292,16 @@ export class Conversation {
     if (this.unacknowledged.due() !== undefined) return undefined
     const window = this.rate.window
     const chunk = Math.max(leastChunk, Math.floor(window / 4))
-    const filled = this.outbox.fill({
-      packet: plain,
-      chunk,
-      commands: this.limits.commandsInFlight - this.commandsUnderWay,
-      others: window - this.othersUnderWay
-    }, (stream) => this.listener?.leaving(stream), (stream) => this.wake(stream.drained))
+    const filled = this.outbox.fill(
+      {
+        packet: plain,
+        chunk,
+        commands: this.limits.commandsInFlight - this.commandsUnderWay,
+        others: window - this.othersUnderWay
+      },
+      (stream) => this.listener?.leaving(stream),
+      (stream) => this.wake(stream.drained)
+    )
     if (filled.length === 0) return undefined
     const sequence = this.nextSequence
     for (const { bytes, priority, segment } of filled) {

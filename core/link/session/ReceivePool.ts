@@ -38,7 +38,11 @@ export class ReceivePool {
 
   release(bytes: number): void {
     this.reserved -= bytes
-    for (let first = this.queue[0]; first !== undefined && first.bytes <= this.spare && this.tryReserve(first.bytes); first = this.queue[0]) {
+    for (
+      let first = this.queue[0];
+      first !== undefined && first.bytes <= this.spare && this.tryReserve(first.bytes);
+      first = this.queue[0]
+    ) {
       this.queue.shift()
       first.granted()
     }

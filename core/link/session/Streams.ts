@@ -109,7 +109,9 @@ export class Streams {
   closeInBand(stream: LinkStream, code: ErrorCode, detail: string): void {
     this.release(stream)
     if (!this.live.has(stream)) return
-    if (stream.sendFailure !== undefined || (stream.endLeft && stream.receiveEnd !== undefined)) return this.forget(stream)
+    if (stream.sendFailure !== undefined || (stream.endLeft && stream.receiveEnd !== undefined)) {
+      return this.forget(stream)
+    }
     stream.ended = true
     stream.sendFailure = ended
     stream.tail.push(failSegment(code, detail))
@@ -261,10 +263,12 @@ export class Streams {
     if (!granted) {
       stream.giveUpWaiting = giveUp
       const waiting = stream.partial
-      this.fork(Effect.sync(() => this.failNow(stream, ErrorCode.OVERLOADED, "no memory for a message")).pipe(
-        Effect.when(Effect.sync(() => stream.partial === waiting && stream.giveUpWaiting !== undefined)),
-        Effect.delay(this.conversation.timings.requestTimeoutMillis)
-      ))
+      this.fork(
+        Effect.sync(() => this.failNow(stream, ErrorCode.OVERLOADED, "no memory for a message")).pipe(
+          Effect.when(Effect.sync(() => stream.partial === waiting && stream.giveUpWaiting !== undefined)),
+          Effect.delay(this.conversation.timings.requestTimeoutMillis)
+        )
+      )
     }
     return violation
   }
@@ -311,8 +315,9 @@ export class Streams {
       this.server?.serve(stream, message)
     } else if (stream.kind === "request") {
       const reply = unpack(this.cryptography, message)
-      if (reply === undefined) this.fail(stream, new LinkError({ reason: "Refused", detail: "the reply does not inflate" }))
-      else this.answer(stream, Exit.succeed(reply))
+      if (reply === undefined) {
+        this.fail(stream, new LinkError({ reason: "Refused", detail: "the reply does not inflate" }))
+      } else this.answer(stream, Exit.succeed(reply))
       this.forget(stream)
     } else {
       stream.arrived.push(message)
@@ -340,7 +345,9 @@ export class Streams {
     const { handler } = stream
     if (stream.ours) return undefined
     if (!plain) this.conversation.afterwards(() => handler?.interruptUnsafe())
-    else if (handler !== undefined) this.fork(Effect.sync(() => handler.interruptUnsafe()).pipe(Effect.delay(closingMillis)))
+    else if (handler !== undefined) {
+      this.fork(Effect.sync(() => handler.interruptUnsafe()).pipe(Effect.delay(closingMillis)))
+    }
     return undefined
   }
 
@@ -379,7 +386,11 @@ export class Streams {
     if (!this.live.has(stream)) return
     if (stream.endLeft && stream.receiveEnd !== undefined) this.byId.delete(stream.id)
     const unread = stream.received - stream.consumed
-    const most = stream.released ? this.conversation.limits.window : stream.receiveEnd !== undefined ? unread : Math.max(stream.window, stream.granted - stream.consumed)
+    const most = stream.released
+      ? this.conversation.limits.window
+      : stream.receiveEnd !== undefined
+      ? unread
+      : Math.max(stream.window, stream.granted - stream.consumed)
     const excess = stream.reserved - (most + stream.extra)
     if (excess > 0) {
       stream.reserved -= excess

@@ -25,25 +25,31 @@ export const channelOf = (streams: Streams, stream: LinkStream): Channel => {
 
   const readable = () => stream.arrived.length > 0 || stream.receiveEnd !== undefined
 
-  const read: Effect.Effect<readonly [Uint8Array, ...Array<Uint8Array>], LinkError | Cause.Done> = Effect.suspend(() => {
-    if (!readable()) return Effect.andThen(stream.changed.until(readable), read)
-    return conversation.step(() => {
-      const first = streams.read(stream)
-      if (first === undefined) {
-        return stream.receiveEnd?.failure === undefined ? Cause.done() : Effect.fail(stream.receiveEnd.failure)
-      }
-      if (first instanceof LinkError) return Effect.fail(first)
-      const batch: [Uint8Array, ...Array<Uint8Array>] = [first]
-      let bytes = first.length
-      for (let next = stream.arrived[0]; next !== undefined && bytes + next.data.length <= batchBytes; next = stream.arrived[0]) {
-        const message = next.inflated === 0 ? streams.read(stream) : undefined
-        if (!(message instanceof Uint8Array)) break
-        batch.push(message)
-        bytes += message.length
-      }
-      return Effect.succeed(batch)
-    })
-  })
+  const read: Effect.Effect<readonly [Uint8Array, ...Array<Uint8Array>], LinkError | Cause.Done> = Effect.suspend(
+    () => {
+      if (!readable()) return Effect.andThen(stream.changed.until(readable), read)
+      return conversation.step(() => {
+        const first = streams.read(stream)
+        if (first === undefined) {
+          return stream.receiveEnd?.failure === undefined ? Cause.done() : Effect.fail(stream.receiveEnd.failure)
+        }
+        if (first instanceof LinkError) return Effect.fail(first)
+        const batch: [Uint8Array, ...Array<Uint8Array>] = [first]
+        let bytes = first.length
+        for (
+          let next = stream.arrived[0];
+          next !== undefined && bytes + next.data.length <= batchBytes;
+          next = stream.arrived[0]
+        ) {
+          const message = next.inflated === 0 ? streams.read(stream) : undefined
+          if (!(message instanceof Uint8Array)) break
+          batch.push(message)
+          bytes += message.length
+        }
+        return Effect.succeed(batch)
+      })
+    }
+  )
 
   return {
     send,
@@ -53,7 +59,8 @@ export const channelOf = (streams: Streams, stream: LinkStream): Channel => {
       conversation.step(() => streams.endSending(stream))
       return Effect.void
     }),
-    fail: (detail) => Effect.sync(() => conversation.step(() => streams.closeInBand(stream, ErrorCode.REFUSED, detail))),
+    fail: (detail) =>
+      Effect.sync(() => conversation.step(() => streams.closeInBand(stream, ErrorCode.REFUSED, detail))),
     messages: Stream.fromPull(Effect.succeed(read))
   }
 }

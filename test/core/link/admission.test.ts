@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Option, Stream, SubscriptionRef } from "effect"
+import { NodeCryptography } from "../../../adapters/crypto/NodeCryptography.ts"
 import { Cryptography } from "../../../core/link/Cryptography.ts"
 import { decodeFrame } from "../../../core/link/frames.ts"
 import { Refused } from "../../../core/link/Hello.ts"
 import type { LinkState } from "../../../core/link/LinkClient.ts"
 import { deviceKey, inWorld, string, text, type World } from "./world.ts"
-import { NodeCryptography } from "../../../adapters/crypto/NodeCryptography.ts"
 
 const secret = Uint8Array.from({ length: 32 }, () => 5)
 
@@ -23,7 +23,10 @@ const dials = (world: World) =>
 
 describe("the handshake", () => {
   it.live("hands the operator what the device says, and the device what the operator says", () =>
-    inWorld({ memory: { epoch: 3, lineage: Uint8Array.of(9) }, admit: () => Effect.succeed({ epoch: 4, lineage: Uint8Array.of(1, 2) }) }, (world) =>
+    inWorld({
+      memory: { epoch: 3, lineage: Uint8Array.of(9) },
+      admit: () => Effect.succeed({ epoch: 4, lineage: Uint8Array.of(1, 2) })
+    }, (world) =>
       Effect.gen(function*() {
         yield* world.session("device")
         const [live] = yield* world.server.sessions
@@ -99,14 +102,21 @@ describe("the handshake", () => {
     inWorld({
       transport: { record: true },
       challenge: ({ device, publicKey }) =>
-        Effect.fail(new Refused({ code: "WrongKey", detail: `${device} is pinned to a key other than one of ${publicKey.length} bytes` }))
+        Effect.fail(
+          new Refused({
+            code: "WrongKey",
+            detail: `${device} is pinned to a key other than one of ${publicKey.length} bytes`
+          })
+        )
     }, (world) =>
       Effect.gen(function*() {
         yield* Effect.sleep("2 minutes")
         const { error } = (yield* waiting(world)) ?? assert.fail("it is not waiting")
         assert.strictEqual(error.message, "WrongKey: edge-1 is pinned to a key other than one of 32 bytes")
         assert.strictEqual(yield* dials(world), 1)
-        for (const frame of yield* world.transport.recorded("toDevice")) assert.isFalse(Buffer.from(frame).includes("pinned"))
+        for (const frame of yield* world.transport.recorded("toDevice")) {
+          assert.isFalse(Buffer.from(frame).includes("pinned"))
+        }
         yield* Effect.sleep("1 hour")
         assert.isAbove(yield* dials(world), 10)
         assert.isBelow(yield* dials(world), 25)
@@ -125,7 +135,10 @@ describe("the handshake", () => {
         yield* Effect.forkChild(other.run)
         yield* Effect.sleep("1 minute")
         const state = yield* SubscriptionRef.get(other.state)
-        assert.strictEqual(state.status === "Waiting" ? state.error.message : state.status, "DuplicateIdentity: journal is live")
+        assert.strictEqual(
+          state.status === "Waiting" ? state.error.message : state.status,
+          "DuplicateIdentity: journal is live"
+        )
         assert.isTrue(yield* SubscriptionRef.get(operator.connected))
         assert.strictEqual(world.admitted.length, 2)
       })))
@@ -147,7 +160,10 @@ describe("the handshake", () => {
       })))
 
   it.live("is refused by the device where the operator's epoch is lower than one it obeyed", () =>
-    inWorld({ memory: { epoch: 8, lineage: Uint8Array.of(1) }, admit: () => Effect.succeed({ epoch: 7, lineage: Uint8Array.of(2) }) }, (world) =>
+    inWorld({
+      memory: { epoch: 8, lineage: Uint8Array.of(1) },
+      admit: () => Effect.succeed({ epoch: 7, lineage: Uint8Array.of(2) })
+    }, (world) =>
       Effect.gen(function*() {
         yield* Effect.sleep("3 seconds")
         const { error } = (yield* waiting(world)) ?? assert.fail("it is not waiting")
@@ -159,11 +175,14 @@ describe("the handshake", () => {
       })))
 
   it.live("refuses a device that speaks no version the operator does", () =>
-    inWorld({ admit: (hello) => Effect.fail(new Refused({ code: "ProtocolVersion", detail: `${hello.protocolMax}` })) }, (world) =>
-      Effect.gen(function*() {
-        yield* Effect.sleep("30 seconds")
-        assert.strictEqual((yield* waiting(world))?.error.message, "ProtocolVersion: 1")
-      })))
+    inWorld(
+      { admit: (hello) => Effect.fail(new Refused({ code: "ProtocolVersion", detail: `${hello.protocolMax}` })) },
+      (world) =>
+        Effect.gen(function*() {
+          yield* Effect.sleep("30 seconds")
+          assert.strictEqual((yield* waiting(world))?.error.message, "ProtocolVersion: 1")
+        })
+    ))
 
   it.live("backs off to 30 seconds, after ten minutes to five, always with jitter", () =>
     inWorld({}, (world) =>
@@ -171,7 +190,8 @@ describe("the handshake", () => {
         yield* world.session("device")
         yield* world.transport.refuse("Refused")
         yield* world.transport.cut()
-        const count = Effect.map(world.transport.diary, (diary) => diary.filter((entry) => entry.endsWith("refused")).length)
+        const count = Effect.map(world.transport.diary, (diary) =>
+          diary.filter((entry) => entry.endsWith("refused")).length)
         yield* Effect.sleep("10 minutes")
         const early = yield* count
         // Every 15 seconds on average once the cap is reached.
@@ -188,7 +208,9 @@ describe("the handshake", () => {
     inWorld({}, (world) =>
       Effect.gen(function*() {
         yield* world.session("device")
-        const ended = (what: (send: (frame: Uint8Array) => Effect.Effect<void, unknown>) => Effect.Effect<void, unknown>) =>
+        const ended = (
+          what: (send: (frame: Uint8Array) => Effect.Effect<void, unknown>) => Effect.Effect<void, unknown>
+        ) =>
           Effect.scoped(Effect.gen(function*() {
             const connection = yield* world.transport.connect
             yield* Effect.exit(what(connection.send))
@@ -197,7 +219,9 @@ describe("the handshake", () => {
         assert.strictEqual((yield* ended(() => Effect.void))._tag, "TransportError")
         assert.strictEqual((yield* ended((send) => send(new Uint8Array(5000))))._tag, "TransportError")
         assert.strictEqual(
-          (yield* ended((send) => Effect.forEach(Array.from({ length: 40 }), () => send(text("noise")), { discard: true })))._tag,
+          (yield* ended((send) =>
+            Effect.forEach(Array.from({ length: 40 }), () => send(text("noise")), { discard: true })
+          ))._tag,
           "TransportError"
         )
         assert.strictEqual(deviceKey.length, 32)

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
-import { echo, inWorld, text } from "./world.ts"
 import { noise } from "./noise.ts"
+import { echo, inWorld, text } from "./world.ts"
 
 /** What TLS, HTTP/2, gRPC and TCP/IP add to a frame, and a bare acknowledgement of TCP; with timestamps, IPv4. */
 const around = 52 + 22 + 9 + 5
@@ -16,7 +16,8 @@ describe("what a session costs", () => {
         const before = yield* world.transport.traffic
         yield* Effect.sleep("10 hours")
         const after = yield* world.transport.traffic
-        const frames = after.toDevice.frames - before.toDevice.frames + after.toOperator.frames - before.toOperator.frames
+        const frames = after.toDevice.frames - before.toDevice.frames + after.toOperator.frames -
+          before.toOperator.frames
         const bytes = after.toDevice.bytes - before.toDevice.bytes + after.toOperator.bytes - before.toOperator.bytes
         assert.isBelow(bytes / 36_000, 1)
         // The answer's acknowledgement is the only bare one of an exchange.
@@ -47,24 +48,33 @@ describe("what a session costs", () => {
         yield* world.transport.cut()
         yield* Effect.sleep("10 seconds")
         const second = yield* world.transport.traffic
-        assert.isBelow(second.toDevice.bytes + second.toOperator.bytes - first.toDevice.bytes - first.toOperator.bytes, 1000)
+        assert.isBelow(
+          second.toDevice.bytes + second.toOperator.bytes - first.toDevice.bytes - first.toOperator.bytes,
+          1000
+        )
       })))
 
   it.live("text is deflated, noise is not", () =>
-    inWorld({ device: () => Effect.succeed({ ...echo, onRequest: () => Effect.succeed(text("ok")) }) }, (world) =>
-      Effect.gen(function*() {
-        const operator = yield* world.session("operator")
-        const cost = (message: Uint8Array) =>
-          Effect.gen(function*() {
-            const before = (yield* world.transport.traffic).toDevice.bytes
-            yield* operator.request(message, { priority: "assignment" })
-            return (yield* world.transport.traffic).toDevice.bytes - before
-          })
-        assert.isBelow(yield* cost(text(JSON.stringify(Array.from({ length: 200 }, (_, port) => ({ name: "web", port }))))), 1500)
-        const plain = yield* cost(noise(5000))
-        assert.isAbove(plain, 5000)
-        assert.isBelow(plain, 5150)
-      })))
+    inWorld(
+      { device: () => Effect.succeed({ ...echo, onRequest: () => Effect.succeed(text("ok")) }) },
+      (world) =>
+        Effect.gen(function*() {
+          const operator = yield* world.session("operator")
+          const cost = (message: Uint8Array) =>
+            Effect.gen(function*() {
+              const before = (yield* world.transport.traffic).toDevice.bytes
+              yield* operator.request(message, { priority: "assignment" })
+              return (yield* world.transport.traffic).toDevice.bytes - before
+            })
+          assert.isBelow(
+            yield* cost(text(JSON.stringify(Array.from({ length: 200 }, (_, port) => ({ name: "web", port }))))),
+            1500
+          )
+          const plain = yield* cost(noise(5000))
+          assert.isAbove(plain, 5000)
+          assert.isBelow(plain, 5150)
+        })
+    ))
 
   it.live("a channel of incompressible messages is carried whole", () =>
     inWorld({}, (world) =>
@@ -72,7 +82,12 @@ describe("what a session costs", () => {
         const operator = yield* world.session("operator")
         const got = yield* Effect.scoped(Effect.gen(function*() {
           const channel = yield* operator.open(text("echo"), { priority: "bulk" })
-          yield* Effect.forkChild(Effect.andThen(Effect.forEach(Array.from({ length: 64 }, (_, index) => noise(16_000, index + 1)), channel.send), channel.end))
+          yield* Effect.forkChild(
+            Effect.andThen(
+              Effect.forEach(Array.from({ length: 64 }, (_, index) => noise(16_000, index + 1)), channel.send),
+              channel.end
+            )
+          )
           return yield* Stream.runFold(channel.messages, () => 0, (sum, message) => sum + message.length)
         }))
         assert.strictEqual(got, 64 * 16_000)

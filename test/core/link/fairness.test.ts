@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Fiber, Stream } from "effect"
+import { LinkError } from "../../../core/link/Session.ts"
 import { noise } from "./noise.ts"
 import { echo, failure, inWorld, string, text } from "./world.ts"
-import { LinkError } from "../../../core/link/Session.ts"
 
 const elapsed = <A, E>(effect: Effect.Effect<A, E>) =>
   Effect.gen(function*() {
@@ -156,10 +156,13 @@ describe("many things on one session", () => {
   })
 
   it.live("gives the error of a handler's defect a name, not its content", () =>
-    inWorld({ device: () => Effect.succeed({ ...echo, onRequest: () => Effect.die(new Error("password hunter2")) }) }, (world) =>
-      Effect.gen(function*() {
-        const operator = yield* world.session("operator")
-        const error: LinkError = yield* failure(operator.request(text("x")))
-        assert.strictEqual(error.message, "Refused: internal error")
-      })))
+    inWorld(
+      { device: () => Effect.succeed({ ...echo, onRequest: () => Effect.die(new Error("password hunter2")) }) },
+      (world) =>
+        Effect.gen(function*() {
+          const operator = yield* world.session("operator")
+          const error: LinkError = yield* failure(operator.request(text("x")))
+          assert.strictEqual(error.message, "Refused: internal error")
+        })
+    ))
 })

@@ -62,7 +62,10 @@ describe("IKpsk2", () => {
   it.effect("does not read an answer made with another pre-shared key, nor one that was touched", () =>
     Effect.gen(function*() {
       const { initiator, responder } = yield* pair
-      assert.strictEqual(initiator.read(responder.write(new Uint8Array(32), nothing)?.message ?? nothing, psk), undefined)
+      assert.strictEqual(
+        initiator.read(responder.write(new Uint8Array(32), nothing)?.message ?? nothing, psk),
+        undefined
+      )
       const touched = bytes(message(1).ciphertext)
       touched[40] = (touched[40] ?? 0) ^ 1
       assert.strictEqual(initiator.read(touched, psk), undefined)

@@ -118,16 +118,19 @@ describe("a session whose connection breaks", () => {
       })))
 
   it.live("leaves no fibers, connections or sessions behind", () =>
-    inWorld({ device: () => Effect.succeed({ ...echo, onRequest: () => Effect.never }) }, (world) =>
-      Effect.gen(function*() {
-        const operator = yield* world.session("operator")
-        yield* Effect.forkChild(Effect.exit(operator.request(text("never"))))
-        yield* Effect.sleep(100)
-        yield* Fiber.interrupt(world.dialing)
-        yield* Fiber.interrupt(world.serving)
-        yield* Effect.sleep(2_000)
-        assert.strictEqual(yield* world.transport.open, 0)
-        assert.deepStrictEqual(yield* world.server.sessions, [])
-        assert.isTrue(Option.isNone(yield* SubscriptionRef.get(world.client.current)))
-      })))
+    inWorld(
+      { device: () => Effect.succeed({ ...echo, onRequest: () => Effect.never }) },
+      (world) =>
+        Effect.gen(function*() {
+          const operator = yield* world.session("operator")
+          yield* Effect.forkChild(Effect.exit(operator.request(text("never"))))
+          yield* Effect.sleep(100)
+          yield* Fiber.interrupt(world.dialing)
+          yield* Fiber.interrupt(world.serving)
+          yield* Effect.sleep(2_000)
+          assert.strictEqual(yield* world.transport.open, 0)
+          assert.deepStrictEqual(yield* world.server.sessions, [])
+          assert.isTrue(Option.isNone(yield* SubscriptionRef.get(world.client.current)))
+        })
+    ))
 })

@@ -20,7 +20,15 @@ describe("a session", () => {
     inWorld({}, (world) =>
       Effect.gen(function*() {
         const operator = yield* world.session("operator")
-        for (const message of [noise(2_000_000), new Uint8Array(2_000_000).fill(7), noise(16_384), noise(16_352), noise(70_000)]) {
+        for (
+          const message of [
+            noise(2_000_000),
+            new Uint8Array(2_000_000).fill(7),
+            noise(16_384),
+            noise(16_352),
+            noise(70_000)
+          ]
+        ) {
           const reply = yield* operator.request(message)
           assert.deepStrictEqual(Buffer.compare(reply, message), 0)
         }
@@ -37,7 +45,10 @@ describe("a session", () => {
           yield* channel.end
           return yield* Stream.runCollect(channel.messages)
         }))
-        assert.deepStrictEqual(got.map((each) => Buffer.from(each).toString("hex")), sent.map((each) => Buffer.from(each).toString("hex")))
+        assert.deepStrictEqual(
+          got.map((each) => Buffer.from(each).toString("hex")),
+          sent.map((each) => Buffer.from(each).toString("hex"))
+        )
       })))
 
   it.live("tells the asker why a handler refused", () =>
@@ -46,7 +57,10 @@ describe("a session", () => {
         Effect.succeed({
           onRequest: () => Effect.fail(new LinkError({ reason: "Refused", detail: "no such pod" })),
           onOpen: (_, channel) =>
-            Effect.andThen(channel.send(text("partial")), Effect.fail(new LinkError({ reason: "Refused", detail: "broke" })))
+            Effect.andThen(
+              channel.send(text("partial")),
+              Effect.fail(new LinkError({ reason: "Refused", detail: "broke" }))
+            )
         })
     }, (world) =>
       Effect.gen(function*() {

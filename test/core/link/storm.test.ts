@@ -20,7 +20,14 @@ const weather = (world: World) =>
       yield* Effect.sleep(yield* Random.nextIntBetween(500, 10_000))
       if ((yield* Random.next) < 0.4) yield* world.transport.cut()
     }
-    yield* world.transport.weather({ loss: 0, duplication: 0, reorder: 0, corruption: 0, truncation: 0, delayMillis: [1, 1] })
+    yield* world.transport.weather({
+      loss: 0,
+      duplication: 0,
+      reorder: 0,
+      corruption: 0,
+      truncation: 0,
+      delayMillis: [1, 1]
+    })
   })
 
 describe("a session in a storm", () => {
@@ -57,7 +64,10 @@ describe("a session in a storm", () => {
               const sizes = yield* Effect.forEach(Array.from({ length: 40 }), () => Random.nextIntBetween(0, 9_000))
               const sent = sizes.map((size, index) => noise(size, number * 100 + index + 1))
               const channel = yield* operator.open(text("echo"), { priority })
-              const sending = Effect.forEach(sent, (message) => Effect.andThen(Effect.sleep(1000), channel.send(message)))
+              const sending = Effect.forEach(
+                sent,
+                (message) => Effect.andThen(Effect.sleep(1000), channel.send(message))
+              )
               const [, got] = yield* Effect.all(
                 [Effect.andThen(sending, channel.end), Stream.runCollect(channel.messages)],
                 { concurrency: 2 }

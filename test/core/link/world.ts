@@ -9,7 +9,11 @@ import { LinkServer } from "../../../core/link/LinkServer.ts"
 import { defaultTimings, LinkTimings } from "../../../core/link/LinkTimings.ts"
 import type { Handlers, LinkError, Session } from "../../../core/link/Session.ts"
 import { Acceptors, Dialers } from "../../../core/link/Transport.ts"
-import { MemoryTransport, type MemoryTransportControls, type MemoryTransportOptions } from "../../fakes/MemoryTransport.ts"
+import {
+  MemoryTransport,
+  type MemoryTransportControls,
+  type MemoryTransportOptions
+} from "../../fakes/MemoryTransport.ts"
 import { SeededSecureRandom } from "../../fakes/SeededSecureRandom.ts"
 import { simulate } from "../../simulation/VirtualTime.ts"
 
@@ -33,6 +37,8 @@ export interface WorldOptions {
   readonly timings?: Partial<LinkTimings>
   readonly limits?: Partial<LinkLimits>
   readonly transport?: MemoryTransportOptions
+  /** A second method, `backup`, behind the first. */
+  readonly backup?: boolean
   readonly memory?: { epoch: number; lineage: Uint8Array }
   readonly privateKey?: Uint8Array
   readonly operatorPublic?: Uint8Array
@@ -43,6 +49,8 @@ export interface WorldOptions {
 export const makeWorld = Effect.fnUntraced(function*(options: WorldOptions = {}) {
   const cryptography = yield* Cryptography
   const transport: MemoryTransportControls = yield* MemoryTransport.make(options.transport)
+  const backup = yield* MemoryTransport.make({ method: "backup" })
+  const both = options.backup === true ? [transport, backup] : [transport]
   const admitted: Array<{ readonly hello: DeviceHello; readonly live: { readonly instance: string } | undefined }> = []
   const saved: Array<number> = []
   const memory = options.memory ?? { epoch: 0, lineage: new Uint8Array(0) }
@@ -51,8 +59,8 @@ export const makeWorld = Effect.fnUntraced(function*(options: WorldOptions = {})
   const services = Layer.mergeAll(
     Layer.succeed(LinkTimings, { ...defaultTimings, ...options.timings }),
     Layer.succeed(LinkLimits, { ...defaultLimits, ...options.limits }),
-    Layer.succeed(Dialers, [transport.dialer]),
-    Layer.succeed(Acceptors, [transport.acceptor]),
+    Layer.succeed(Dialers, both.map(({ dialer }) => dialer)),
+    Layer.succeed(Acceptors, both.map(({ acceptor }) => acceptor)),
     Layer.succeed(Admission, {
       challenge: options.challenge ?? (() => Effect.succeed({ psk: new Uint8Array(32) })),
       admit: (hello, publicKey, live) =>
@@ -114,7 +122,21 @@ export const makeWorld = Effect.fnUntraced(function*(options: WorldOptions = {})
       return yield* Effect.die(new Error(`no session ${number} on the ${side}'s side`))
     })
 
-  return { transport, server, client, makeClient, serving, dialing, admitted, saved, memory, sessions, session, services }
+  return {
+    transport,
+    backup,
+    server,
+    client,
+    makeClient,
+    serving,
+    dialing,
+    admitted,
+    saved,
+    memory,
+    sessions,
+    session,
+    services
+  }
 })
 
 /** The error an effect fails with; anything else is a defect of the test. */
