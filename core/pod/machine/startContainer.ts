@@ -146,9 +146,15 @@ const begin = Effect.fnUntraced(function*(bench: Workbench, start: Start, id: st
   if (started._tag === "Success") return yield* bench.events.emit(subject, "Normal", "Started", "Container started")
 
   const error = started.failure
+  if (error.reason === "NotFound" && start.verdict !== "Unsettled") {
+    // Nobody ever asked for its start: it is made again.
+    return yield* bench.store.saveContainer(bench.uid, name, { ...record, step: "Creating", containerId: "" })
+  }
   if (error.reason !== "StartFailed" && error.reason !== "Invalid" && error.reason !== "Unsupported") {
     return yield* error
   }
+  // An earlier call, late, may have started it after all: then what it does is its result.
+  if (!isFresh(yield* bench.runtime.inspect(id))) return
   const sandboxes = yield* bench.runtime.sandboxes
   if (!sandboxes.some((sandbox) => sandbox.id === bench.sandbox?.id && sandbox.ready)) {
     // Not the container's fault, and its process never was: it is made anew in the next sandbox.

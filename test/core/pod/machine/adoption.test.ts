@@ -143,21 +143,45 @@ describe("killed at any call and started again", () => {
 })
 
 describe("a start whose outcome is not known", () => {
-  it.effect.each([["Lost"], ["Late"]] as const)(
-    "(%s) is waited for, never repeated",
-    ([kind]) =>
-      Effect.gen(function*() {
-        const device = yield* Device
-        const runtime = yield* MemoryRuntime
-        yield* runtime.fault("start", kind === "Lost" ? { _tag: "Lost" } : { _tag: "Late", after: "2500 millis" })
-        yield* runtime.script(() => true, { run: exits(4, "5 seconds") })
-        const machine = yield* device.start
-        yield* machine.ensure(pod({ restartPolicy: "Never" }))
-        yield* pass(30)
-        assert.lengthOf(yield* runtime.runs, 1)
-        assert.strictEqual(only(device.newest())?.state?.terminated?.exitCode, 4)
-      }).pipe(Effect.provide(Device.layer))
-  )
+  it.effect.each(["Lost", "Late"] as const)("(%s) is waited for, never repeated", (kind) =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const runtime = yield* MemoryRuntime
+      yield* runtime.fault("start", kind === "Lost" ? { _tag: "Lost" } : { _tag: "Late", after: "1500 millis" })
+      yield* runtime.script(() => true, { run: exits(4, "5 seconds") })
+      const machine = yield* device.start
+      yield* machine.ensure(pod({ restartPolicy: "Never" }))
+      yield* pass(30)
+      assert.lengthOf(yield* runtime.runs, 1)
+      assert.strictEqual(only(device.newest())?.state?.terminated?.exitCode, 4)
+      assert.lengthOf((yield* runtime.diary).filter((line) => line.includes(" start ")), 1)
+    }).pipe(Effect.provide(Device.layer)))
+
+  it.effect("and that comes after patience went is not mistaken for a failed start", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const runtime = yield* MemoryRuntime
+      yield* runtime.fault("start", { _tag: "Late", after: "6 seconds" })
+      yield* runtime.fault("start", { _tag: "Slow", by: "5 seconds" })
+      yield* runtime.script(() => true, { run: exits(4, "5 seconds") })
+      const machine = yield* device.start
+      yield* machine.ensure(pod({ restartPolicy: "Never" }))
+      yield* pass(60)
+      assert.lengthOf(yield* runtime.runs, 1)
+      assert.strictEqual(only(device.newest())?.state?.terminated?.exitCode, 4)
+    }).pipe(Effect.provide(Device.layer)))
+
+  it.effect("cannot bring a pod back that ended meanwhile", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const runtime = yield* MemoryRuntime
+      yield* runtime.fault("start", { _tag: "Late", after: "20 seconds" }, { times: 20 })
+      const machine = yield* device.start
+      yield* machine.ensure(pod({ activeDeadlineSeconds: 5 }))
+      yield* pass(60)
+      assert.lengthOf(yield* runtime.runs, 0)
+      assert.strictEqual(device.newest().status.reason, "DeadlineExceeded")
+    }).pipe(Effect.provide(Device.layer)))
 })
 
 describe("a reboot", () => {

@@ -11,7 +11,9 @@ import { oomScoreAdj } from "../../../../core/pod/machine/oomScore.ts"
 import { podConditions } from "../../../../core/pod/machine/podConditions.ts"
 import { podPhase } from "../../../../core/pod/machine/podPhase.ts"
 import type { ContainerRecord, ContainerResult } from "../../../../core/pod/machine/PodState.ts"
+import { podStatus } from "../../../../core/pod/machine/podStatus.ts"
 import { rootRefusal } from "../../../../core/pod/machine/runAsNonRoot.ts"
+import type { PodReport } from "../../../../core/pod/PodReport.ts"
 import { container, pod } from "./pods.ts"
 
 type Kind = "running" | "waiting" | "ok" | "bad" | "backoff ok" | "backoff bad" | "none"
@@ -315,6 +317,64 @@ describe("container status", () => {
   })
   it("of what never ran in a pod that is over is unknown", () => {
     assert.deepInclude(view({ lost: true }).state?.terminated, { exitCode: 137, reason: "ContainerStatusUnknown" })
+  })
+})
+
+describe("pod status", () => {
+  const told = (phase: "Running" | "Succeeded"): PodReport => ({
+    uid: "u1",
+    namespace: "default",
+    name: "web",
+    number: 1,
+    status: { phase },
+    finished: false
+  })
+  const statusOf = (stage: "Sync" | "Terminating" | "Terminated", before: "Running" | "Succeeded", exitCode: number) =>
+    podStatus({
+      state: {
+        assignment: pod({ restartPolicy: "Never" }),
+        containers: new Map([["app", record({ step: "Ended", result: result({ exitCode }) })]]),
+        pod: {
+          order: 1,
+          stage,
+          startedAt: 0,
+          activeMillis: 0,
+          activeStamp: 0,
+          bootId: "now",
+          sandboxAttempt: 0,
+          sandboxId: "s",
+          containersRemoved: false,
+          report: told(before)
+        }
+      },
+      running: new Map(),
+      waiting: new Map(),
+      sandbox: { ready: true, ips: ["10.0.0.2", "fd00::2"] },
+      hostIPs: ["192.168.7.9"],
+      runtimeName: "docker",
+      now: 0
+    })
+
+  it("tells a terminal phase only when nothing can run any more", () => {
+    assert.strictEqual(statusOf("Sync", "Running", 0).phase, "Running")
+    assert.strictEqual(statusOf("Terminating", "Running", 0).phase, "Running")
+    assert.strictEqual(statusOf("Terminated", "Running", 0).phase, "Succeeded")
+    assert.strictEqual(statusOf("Terminated", "Running", 2).phase, "Failed")
+  })
+  it("never leaves a terminal phase", () => {
+    assert.strictEqual(statusOf("Terminated", "Succeeded", 2).phase, "Succeeded")
+    assert.strictEqual(statusOf("Sync", "Succeeded", 2).phase, "Succeeded")
+  })
+  it("has the addresses, the start and the quality of service", () => {
+    assert.deepInclude(statusOf("Sync", "Running", 0), {
+      podIP: "10.0.0.2",
+      podIPs: [{ ip: "10.0.0.2" }, { ip: "fd00::2" }],
+      hostIP: "192.168.7.9",
+      hostIPs: [{ ip: "192.168.7.9" }],
+      startTime: "1970-01-01T00:00:00Z",
+      qosClass: "BestEffort",
+      observedGeneration: 1
+    })
   })
 })
 
