@@ -10,7 +10,7 @@ import { LinkTimings } from "./LinkTimings.ts"
 import { SecureRandom } from "./SecureRandom.ts"
 import type { Handlers, Session } from "./Session.ts"
 import { carry } from "./session/carry.ts"
-import { type LinkSession, makeLinkSession, monotonic } from "./session/LinkSession.ts"
+import { type LinkSession, makeLinkSession, monotonic, takeUp } from "./session/LinkSession.ts"
 import { type Connection, type Dialer, Dialers, TransportError } from "./Transport.ts"
 
 /** For status and logs. */
@@ -123,13 +123,7 @@ const make = Effect.fnUntraced(function*<R>(options: LinkClientOptions<R>) {
           Option.isSome(session) && session.value === link.session ? Option.none() : session)),
         Effect.forkIn(parent)
       )
-      yield* Effect.flatMap(options.onSession(link.session, hello), (handlers) =>
-        Effect.sync(() =>
-          link.handle(handlers)
-        )).pipe(
-          Scope.provide(link.scope),
-          Effect.forkIn(link.scope)
-        )
+      yield* Effect.forkIn(takeUp(link, options.onSession(link.session, hello)), link.scope)
       return link
     })
 

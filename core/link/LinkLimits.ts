@@ -46,7 +46,7 @@ export const defaultLimits: LinkLimits = {
   heldSegments: 4096,
   heldBytes: 2 * 1024 * 1024,
   packet: 64 * 1024,
-  handshakes: 64,
+  handshakes: 1024,
   handshakeFrame: 4 * 1024,
   handshakeFrames: 16
 }

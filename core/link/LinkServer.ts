@@ -1,6 +1,6 @@
 /** The operator's end of all links: greets devices on every acceptor, keeps one session per device, resumes and displaces. */
 import { create } from "@bufbuild/protobuf"
-import { Clock, Effect, FiberSet, Scope, Semaphore } from "effect"
+import { Clock, Effect, Scope, Semaphore } from "effect"
 import { PacketSchema } from "../gen/aranya/link/v1/link_pb.ts"
 import { Cryptography } from "./Cryptography.ts"
 import { answer, type Greeted, HandshakeFailed, protocolMax, protocolMin, welcome } from "./handshake.ts"
@@ -10,7 +10,7 @@ import { LinkTimings } from "./LinkTimings.ts"
 import { SecureRandom } from "./SecureRandom.ts"
 import type { Handlers, Session } from "./Session.ts"
 import { carry } from "./session/carry.ts"
-import { type LinkSession, makeLinkSession } from "./session/LinkSession.ts"
+import { type LinkSession, makeLinkSession, takeUp } from "./session/LinkSession.ts"
 import { Acceptors, type Connection, TransportError } from "./Transport.ts"
 
 export interface LiveSession {
@@ -153,22 +153,14 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
       return { ...decided, sealing, first }
     })
 
-  const serve = (parent: Scope.Scope, fork: (effect: Effect.Effect<void>) => unknown) => (connection: Connection) =>
+  const serve = (parent: Scope.Scope) => (connection: Connection) =>
     Effect.gen(function*() {
       const { entry, first, peerReceived, sealing } = yield* handshakes.withPermits(1)(introduce(parent, connection))
       const { link } = entry
       if (!entry.begun && first.closed === undefined) {
         entry.begun = true
         // In the session's scope, not in this connection's.
-        fork(
-          Effect.flatMap(
-            options.onSession(link.session, entry.hello),
-            (handlers) => Effect.sync(() => link.handle(handlers))
-          ).pipe(
-            Scope.provide(link.scope),
-            Effect.provideContext(context as never)
-          ) as Effect.Effect<void>
-        )
+        yield* Effect.forkIn(takeUp(link, options.onSession(link.session, entry.hello)), link.scope)
       }
       yield* Effect.logDebug(`${keyOf(entry.hello)} is connected by ${connection.description}`)
       const why = yield* carry(link, connection, sealing, { peerReceived, first })
@@ -188,9 +180,7 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
 
   const run = Effect.gen(function*() {
     const parent = yield* Effect.scope
-    const fibers = yield* FiberSet.make<unknown, unknown>()
-    const fork = yield* FiberSet.runtime(fibers)()
-    return yield* Effect.forEach(acceptors, (acceptor) => acceptor.run(serve(parent, fork)), {
+    return yield* Effect.forEach(acceptors, (acceptor) => acceptor.run(serve(parent)), {
       concurrency: "unbounded",
       discard: true
     }).pipe(Effect.andThen(Effect.never))

@@ -326,16 +326,20 @@ export class Conversation {
       Math.min(resendMostMillis, patience * 2 ** Math.min(this.resends, 10))
   }
 
-  /** Whether the peer was silent for too long. */
-  silent(now: number): boolean {
-    return now >= this.heardAt + 1.5 * this.timings.beatMillis
+  /** When the peer will have been silent for too long. */
+  get silentAt(): number {
+    return this.heardAt + 1.5 * this.timings.beatMillis
   }
 
-  /** When `next` or `silent` may have something new to say although nothing happened. */
+  silent(now: number): boolean {
+    return now >= this.silentAt
+  }
+
+  /** When `next` may have something new to say although nothing happened. */
   get deadline(): number {
     const oldest = this.unacknowledged.oldest
     return Math.min(
-      this.heardAt + 1.5 * this.timings.beatMillis,
+      this.silentAt,
       this.ackAt ?? Infinity,
       this.side === "device" ? this.askAt : Infinity,
       oldest?.departure === undefined ? Infinity : this.resendAt(oldest)

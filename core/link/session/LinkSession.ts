@@ -1,5 +1,5 @@
 /** A session with everything around its state machine: fibers, timers, and the interface its users know. */
-import { Clock, type Context, Deferred, Effect, Exit, Fiber, FiberSet, Scope, SubscriptionRef } from "effect"
+import { Cause, Clock, type Context, Deferred, Effect, Exit, Fiber, FiberSet, Scope, SubscriptionRef } from "effect"
 import { ErrorCode, Priority as WirePriority } from "../../gen/aranya/link/v1/link_pb.ts"
 import { Cryptography } from "../Cryptography.ts"
 import { LinkLimits } from "../LinkLimits.ts"
@@ -37,6 +37,22 @@ export interface LinkSession {
   /** Streams that are open or hold memory, and the memory that is free. */
   readonly usage: () => { readonly streams: number; readonly free: number }
 }
+
+/** Lets the program make the session's handlers, in the session's scope; without handlers the session is of no use. */
+export const takeUp = <R>(link: LinkSession, handlers: Effect.Effect<Handlers, never, R | Scope.Scope>) =>
+  handlers.pipe(
+    Effect.matchCauseEffect({
+      onSuccess: (made) => Effect.sync(() => link.handle(made)),
+      onFailure: (cause) =>
+        Cause.hasInterruptsOnly(cause)
+          ? Effect.void
+          : Effect.andThen(
+            Effect.logError("A session could not be taken up", cause),
+            link.session.close("internal error")
+          )
+    }),
+    Scope.provide(link.scope)
+  )
 
 /** `timings` are those the operator announced; `parent` outlives the session. */
 export const makeLinkSession = Effect.fnUntraced(function*(options: {

@@ -79,6 +79,8 @@ export class LinkStream {
   consumed = 0
   granted: number
   grantedAt = 0
+  /** The peer said that its direction has ended. */
+  peerEnded = false
   /** Nobody reads any more. */
   released = false
 

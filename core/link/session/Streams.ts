@@ -109,11 +109,13 @@ export class Streams {
   closeInBand(stream: LinkStream, code: ErrorCode, detail: string): void {
     this.release(stream)
     if (!this.live.has(stream)) return
-    if (stream.sendFailure !== undefined || (stream.endLeft && stream.receiveEnd !== undefined)) {
+    if (stream.sendFailure !== undefined || (stream.endLeft && stream.peerEnded)) {
       return this.forget(stream)
     }
     stream.ended = true
     stream.sendFailure = ended
+    stream.receiveEnd ??= { failure: ended }
+    this.wake(stream)
     stream.tail.push(failSegment(code, detail))
     stream.whenSent = () => this.forget(stream)
     this.conversation.outbox.list(stream)
@@ -149,6 +151,10 @@ export class Streams {
   release(stream: LinkStream): void {
     stream.released = true
     stream.arrived.length = 0
+    stream.giveUpWaiting?.()
+    stream.giveUpWaiting = undefined
+    stream.backlog = undefined
+    stream.partial = undefined
     this.settle(stream)
   }
 
@@ -218,15 +224,16 @@ export class Streams {
 
   private act(stream: LinkStream, segment: Segment): string | undefined {
     if (segment.kind === Kind.FAIL) return this.failed(stream, segment)
-    if (stream.receiveEnd !== undefined) return "a segment after the end"
+    if (stream.peerEnded) return "a segment after the end"
     if (segment.kind === Kind.END) {
-      stream.receiveEnd = { failure: undefined }
+      stream.peerEnded = true
+      stream.receiveEnd ??= { failure: undefined }
       if (stream.kind === "request") this.fail(stream, new LinkError({ reason: "Refused", detail: "no reply came" }))
       this.wake(stream)
       this.settle(stream)
       return undefined
     }
-    if (segment.kind > Kind.CREDIT) return undefined
+    if (segment.kind > Kind.CREDIT || stream.released) return undefined
     return stream.partial === undefined ? this.begin(stream, segment) : this.append(stream, segment)
   }
 
@@ -310,7 +317,6 @@ export class Streams {
   }
 
   private complete(stream: LinkStream, message: Message, opening: boolean): void {
-    if (stream.released) return this.consume(stream, message.data.length + messageCost)
     if (opening) {
       this.server?.serve(stream, message)
     } else if (stream.kind === "request") {
@@ -330,6 +336,7 @@ export class Streams {
     const plain = segment.error === ErrorCode.UNSPECIFIED
     const detail = segment.detail !== "" ? segment.detail : plain ? "the peer ended the channel" : "the peer gave up"
     const failure = new LinkError({ reason, detail })
+    stream.peerEnded = true
     stream.sendFailure = failure
     stream.receiveEnd ??= { failure: plain ? undefined : failure }
     stream.giveUpWaiting?.()
@@ -344,7 +351,7 @@ export class Streams {
     this.settle(stream)
     const { handler } = stream
     if (stream.ours) return undefined
-    if (!plain) this.conversation.afterwards(() => handler?.interruptUnsafe())
+    if (segment.error === ErrorCode.CANCELLED) this.conversation.afterwards(() => handler?.interruptUnsafe())
     else if (handler !== undefined) {
       this.fork(Effect.sync(() => handler.interruptUnsafe()).pipe(Effect.delay(closingMillis)))
     }
@@ -384,11 +391,11 @@ export class Streams {
   /** Gives back what the stream cannot need any more, and forgets it once nobody has anything to do with it. */
   private settle(stream: LinkStream): void {
     if (!this.live.has(stream)) return
-    if (stream.endLeft && stream.receiveEnd !== undefined) this.byId.delete(stream.id)
+    if (stream.endLeft && stream.peerEnded) this.byId.delete(stream.id)
     const unread = stream.received - stream.consumed
     const most = stream.released
       ? this.conversation.limits.window
-      : stream.receiveEnd !== undefined
+      : stream.peerEnded
       ? unread
       : Math.max(stream.window, stream.granted - stream.consumed)
     const excess = stream.reserved - (most + stream.extra)

@@ -47,7 +47,6 @@ export const carry = (
 
     const writer = Effect.gen(function*() {
       while (useful()) {
-        if (conversation.silent(now())) return leave("the peer was silent for too long")
         conversation.stirring = false
         const packet = conversation.quietly(() => conversation.next(now(), plain))
         if (packet === undefined) {
@@ -60,8 +59,15 @@ export const carry = (
       }
     }).pipe(Effect.catch(lost))
 
+    // Apart from the writer, which may wait for a connection that takes nothing any more.
+    const watch = Effect.gen(function*() {
+      while (!conversation.silent(now())) yield* Effect.sleep(Math.max(1, conversation.silentAt - now()))
+      leave("the peer was silent for too long")
+    })
+
     return Effect.gen(function*() {
       yield* link.attached
+      yield* Effect.forkScoped(watch)
       yield* Effect.forkScoped(reader)
       yield* Effect.forkScoped(writer)
       return yield* Deferred.await(over)

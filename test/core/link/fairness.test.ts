@@ -63,7 +63,7 @@ describe("many things on one session", () => {
         const operator = yield* world.session("operator")
         const stuck = yield* Effect.forkChild(Effect.scoped(Effect.gen(function*() {
           const channel = yield* operator.open(text("stuck"), { priority: "bulk" })
-          yield* Effect.forever(channel.send(noise(10_000)))
+          return yield* Effect.forever(channel.send(noise(10_000)))
         })))
         yield* Effect.sleep(1000)
         const sent = (yield* world.transport.traffic).toDevice.bytes

@@ -88,6 +88,34 @@ describe("a session whose connection breaks", () => {
         assert.strictEqual(string(yield* operator.request(text("back"))), "back")
       })))
 
+  it.live("notices silence also while the connection takes nothing more", () =>
+    inWorld({}, (world) =>
+      Effect.gen(function*() {
+        const operator = yield* world.session("operator")
+        yield* world.transport.weather({ bytesPerSecond: 0.01 })
+        yield* Effect.forkChild(Effect.exit(operator.request(text("x"), { timeoutMillis: 1_000_000 })))
+        yield* Effect.sleep("137 seconds")
+        assert.isFalse(yield* SubscriptionRef.get(operator.connected))
+      })))
+
+  it.live("ends when the operator ends it; the device learns why and begins another", () =>
+    inWorld({}, (world) =>
+      Effect.gen(function*() {
+        const device = yield* world.session("device")
+        yield* world.server.end({ namespace: "default", device: "edge-1" }, "the key was changed")
+        assert.strictEqual(yield* device.closed, "the peer ended it: the key was changed")
+        const next = yield* world.session("device", 2)
+        assert.strictEqual(string(yield* next.request(text("x"))), "x")
+        yield* world.server.end({ namespace: "default", device: "unknown" }, "nothing")
+      })))
+
+  it.live("is ended where its handlers cannot be made", () =>
+    inWorld({ operator: () => Effect.die(new Error("broken")) }, (world) =>
+      Effect.gen(function*() {
+        const device = yield* world.session("device")
+        assert.strictEqual(yield* device.closed, "the peer ended it: internal error")
+      })))
+
   it.live("takes a new connection of the same device process at once, although the old one seems fine", () =>
     inWorld({}, (world) =>
       Effect.gen(function*() {

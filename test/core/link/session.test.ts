@@ -77,6 +77,34 @@ describe("a session", () => {
         assert.strictEqual(broken.message, "Refused: broke")
       })))
 
+  it.live("lets either side fail a channel: the other sees why, its own reader stops", () => {
+    const seen: Array<string> = []
+    return inWorld({
+      device: () =>
+        Effect.succeed({
+          ...echo,
+          onOpen: (_, channel) =>
+            Stream.runForEach(channel.messages, (message) => Effect.sync(() => void seen.push(string(message)))).pipe(
+              Effect.tapError((error) => Effect.sync(() => void seen.push(error.message)))
+            )
+        })
+    }, (world) =>
+      Effect.gen(function*() {
+        const operator = yield* world.session("operator")
+        yield* Effect.scoped(Effect.gen(function*() {
+          const channel = yield* operator.open(text("x"))
+          const reading = yield* Effect.forkChild(failure(Stream.runDrain(channel.messages)))
+          yield* channel.send(text("one"))
+          yield* channel.fail("the user left")
+          assert.strictEqual((yield* Fiber.join(reading)).reason, "Closed")
+          assert.strictEqual((yield* failure(channel.send(text("two")))).reason, "Closed")
+          yield* Effect.sleep(1000)
+        }))
+        assert.deepStrictEqual(seen, ["one", "Refused: the user left"])
+        assert.strictEqual((yield* world.server.sessions).length, 1)
+      }))
+  })
+
   it.live("stops waiting for a reply in time, and the handler learns it", () => {
     let interrupted = 0
     return inWorld({

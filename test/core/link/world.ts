@@ -7,6 +7,7 @@ import { LinkClient } from "../../../core/link/LinkClient.ts"
 import { defaultLimits, LinkLimits } from "../../../core/link/LinkLimits.ts"
 import { LinkServer } from "../../../core/link/LinkServer.ts"
 import { defaultTimings, LinkTimings } from "../../../core/link/LinkTimings.ts"
+import type { SecureRandom } from "../../../core/link/SecureRandom.ts"
 import type { Handlers, LinkError, Session } from "../../../core/link/Session.ts"
 import { Acceptors, Dialers } from "../../../core/link/Transport.ts"
 import {
@@ -154,7 +155,7 @@ export type World = Effect.Success<ReturnType<typeof makeWorld>>
 /** Runs the body in a world of its own, in virtual time, every choice drawn from the seed. */
 export const inWorld = <A, E>(
   options: WorldOptions,
-  body: (world: World) => Effect.Effect<A, E, Scope.Scope>,
+  body: (world: World) => Effect.Effect<A, E, Scope.Scope | Cryptography | SecureRandom>,
   seed = 1
 ): Effect.Effect<A, E> =>
   simulate(seed, () => Effect.scoped(Effect.flatMap(makeWorld(options), body)).pipe(Effect.provide(base)))
