@@ -1,7 +1,7 @@
 /** The runtime this device has: docker when its socket answers, else plain processes where the owner allows them. */
 import { Effect, Layer, Schema } from "effect"
 import { request } from "node:http"
-import type { ContainerRuntime } from "../../core/pod/ContainerRuntime.ts"
+import type { ContainerRuntime, RuntimeError } from "../../core/pod/ContainerRuntime.ts"
 import type { ArhatConfig } from "./ArhatConfig.ts"
 
 export class NoRuntime extends Schema.TaggedError<NoRuntime>()("NoRuntime", { detail: Schema.String }) {
@@ -25,7 +25,7 @@ const answers = (socketPath: string) =>
     return Effect.sync(() => asked.destroy())
   })
 
-export const containerRuntime = (config: ArhatConfig): Layer.Layer<ContainerRuntime, NoRuntime> =>
+export const containerRuntime = (config: ArhatConfig): Layer.Layer<ContainerRuntime, NoRuntime | RuntimeError> =>
   Layer.unwrap(Effect.gen(function*() {
     const { docker, process } = config.runtime
     const device = `${config.arhat.namespace}/${config.arhat.device}`
@@ -40,8 +40,9 @@ export const containerRuntime = (config: ArhatConfig): Layer.Layer<ContainerRunt
       const { layer } = yield* Effect.promise(() => import("../../adapters/process/ProcessRuntime.ts"))
       return layer({
         dataDir: `${config.arhat.dataDir}/processes`,
+        enabled: true,
         allowRoot: process.allowRoot,
-        uidRange: { first: process.firstUid, count: process.uids },
+        uidRange: { first: process.firstUid, last: process.firstUid + process.uids - 1 },
         images: process.images
       })
     }

@@ -21,7 +21,11 @@ export const finalizer = "aranya.arhat.dev/device"
 
 const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")]).pipe(Schedule.jittered)
 
-export const farewell = Effect.fnUntraced(function*(context: DeviceContext) {
+export const farewell = Effect.fnUntraced(function*(
+  context: DeviceContext,
+  /** Ends what would make the Node anew. */
+  stopKeeping: Effect.Effect<void>
+) {
   const api = yield* KubeApi
   const registry = yield* DeviceRegistry
   const identity = yield* OperatorIdentity
@@ -89,6 +93,7 @@ export const farewell = Effect.fnUntraced(function*(context: DeviceContext) {
   })
 
   yield* tellDevice
+  yield* stopKeeping
   yield* clearCluster.pipe(
     Effect.andThen(release),
     Effect.tapError((error) => Effect.logWarning(`deleting EdgeDevice ${context.key}: ${error.message}`)),

@@ -1,5 +1,17 @@
 /** Everything one EdgeDevice needs for as long as it exists: its Node, its pods, its status, its session, its farewell. */
-import { Clock, Deferred, Duration, Effect, FiberHandle, Queue, Schedule, Stream, SubscriptionRef } from "effect"
+import {
+  Clock,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  FiberHandle,
+  Queue,
+  Schedule,
+  Scope,
+  Stream,
+  SubscriptionRef
+} from "effect"
 import { decodeEdgeDevice } from "../device/decodeEdgeDevice.ts"
 import { type EdgeDevice, type EdgeDeviceObject, EdgeDevices } from "../device/EdgeDevice.ts"
 import { KubeApi } from "../kube/KubeApi.ts"
@@ -95,6 +107,7 @@ export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: 
     return linked !== undefined && SubscriptionRef.getUnsafe(linked.connected)
   }
 
+  const keeping = yield* Scope.fork(yield* Effect.scope)
   const node = yield* keepNode(context, {
     connected,
     conflict: (sentence) =>
@@ -103,7 +116,7 @@ export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: 
         nameConflict = sentence
         return Effect.asVoid(Queue.offer(statusBell, undefined))
       })
-  })
+  }).pipe(Scope.provide(keeping))
   const pods = yield* devicePods(context, {
     resolveSettings,
     mayReleaseOrphans: () => annotationsSeen[releaseOrphansAnnotation] !== undefined
@@ -253,7 +266,7 @@ export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: 
       if (deleting) return
       deleting = true
       yield* Effect.forkDetach(
-        farewell(context).pipe(
+        farewell(context, Scope.close(keeping, Exit.void)).pipe(
           Effect.ensuring(Deferred.succeed(gone, undefined)),
           Effect.provideContext(services)
         )

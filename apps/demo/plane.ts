@@ -1,0 +1,18 @@
+/** The demo's control plane as a program of its own: writes its kubeconfig where it is told, and runs until it is ended. */
+import { Effect } from "effect"
+import { renameSync, writeFileSync } from "node:fs"
+import { startEmbedded } from "../../adapters/kube/plane/server/startEmbedded.ts"
+import { runProgram } from "../shared/runProgram.ts"
+
+const [kubeconfigPath = ""] = process.argv.slice(2)
+
+runProgram(
+  Effect.gen(function*() {
+    const embedded = yield* startEmbedded()
+    // Whoever waits for the file finds it whole.
+    writeFileSync(`${kubeconfigPath}.new`, embedded.adminKubeconfigYaml, { mode: 0o600 })
+    renameSync(`${kubeconfigPath}.new`, kubeconfigPath)
+    yield* Effect.logInfo(`the control plane answers on ${embedded.url}`)
+    return yield* Effect.never
+  }).pipe(Effect.scoped)
+)
