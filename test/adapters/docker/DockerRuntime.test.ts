@@ -1,0 +1,135 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Stream } from "effect"
+import * as DockerRuntime from "../../../adapters/docker/DockerRuntime.ts"
+import { ContainerRuntime } from "../../../core/pod/ContainerRuntime.ts"
+import { scriptedEngine } from "./scriptedEngine.ts"
+
+const zero = "0001-01-01T00:00:00Z"
+const inspected = (state: Record<string, unknown>) =>
+  JSON.stringify({
+    Id: "c1",
+    Created: "2026-11-21T02:47:01.5Z",
+    Image: "sha256:1",
+    State: { Status: "created", Running: false, ExitCode: 0, StartedAt: zero, FinishedAt: zero, ...state },
+    Config: { Labels: {} }
+  })
+
+const using = <A, E>(
+  engine: Effect.Success<ReturnType<typeof scriptedEngine>>,
+  body: (runtime: ContainerRuntime["Service"]) => Effect.Effect<A, E>,
+  timeouts: Partial<Record<"requestTimeout" | "pullIdleTimeout", Duration.Duration>> = {}
+) =>
+  Effect.flatMap(ContainerRuntime, body).pipe(
+    Effect.provide(DockerRuntime.layer({ socketPath: engine.socketPath, ...timeouts }), { local: true })
+  )
+
+describe("the docker runtime against an engine that misbehaves", () => {
+  it.live("never starts a container that was started, whatever became of it", () =>
+    Effect.gen(function*() {
+      const engine = yield* scriptedEngine((_call, response) =>
+        response.end(inspected({ Status: "exited", StartedAt: "2026-11-21T02:47:02Z" }))
+      )
+      const error = yield* Effect.flip(using(engine, (runtime) => runtime.start("c1")))
+      assert.strictEqual(error.reason, "Invalid")
+      assert.notInclude(engine.asked.join("\n"), "POST")
+    }))
+
+  it.live("takes a failed start for never having been started", () =>
+    Effect.gen(function*() {
+      const engine = yield* scriptedEngine((_call, response) =>
+        response.end(inspected({ Status: "created", ExitCode: 127, Error: "executable file not found" }))
+      )
+      const found = yield* using(engine, (runtime) => runtime.inspect("c1"))
+      assert.strictEqual(found.state, "created")
+      assert.strictEqual(found.detail, "executable file not found")
+      assert.isUndefined(found.exitCode)
+    }))
+
+  it.live("gives up on an engine that does not answer", () =>
+    Effect.gen(function*() {
+      const engine = yield* scriptedEngine(() => {})
+      const error = yield* Effect.flip(
+        using(engine, (runtime) => runtime.inspect("c1"), { requestTimeout: Duration.millis(200) })
+      )
+      assert.strictEqual(error.reason, "Unavailable")
+      assert.include(error.message, "no answer")
+    }))
+
+  it.live("says what it does not understand", () =>
+    Effect.gen(function*() {
+      for (const nonsense of ["not json", "{}", "[1]", JSON.stringify({ Id: 7 })]) {
+        const engine = yield* scriptedEngine((_call, response) => response.end(nonsense))
+        assert.strictEqual(
+          (yield* Effect.flip(using(engine, (runtime) => runtime.inspect("c1")))).reason,
+          "Unavailable"
+        )
+      }
+    }))
+
+  it.live("speaks a version both know, or says that there is none", () =>
+    Effect.gen(function*() {
+      const newer = yield* scriptedEngine((_call, response) => response.end(inspected({})), {
+        ApiVersion: "1.99",
+        MinAPIVersion: "1.44"
+      })
+      yield* using(newer, (runtime) => runtime.inspect("c1"))
+      for (const [ApiVersion, MinAPIVersion] of [["1.99", "1.90"], ["1.24", "1.12"]] as const) {
+        const strange = yield* scriptedEngine((_call, response) => response.end(inspected({})), {
+          ApiVersion,
+          MinAPIVersion
+        })
+        const error = yield* Effect.flip(using(strange, (runtime) => runtime.inspect("c1")))
+        assert.include(error.message, MinAPIVersion)
+      }
+    }))
+
+  it.live("tries credentials in order, then none, and tells the first refusal", () =>
+    Effect.gen(function*() {
+      const seen: Array<string> = []
+      const engine = yield* scriptedEngine((_call, response, request) => {
+        const header = request.headers["x-registry-auth"]
+        seen.push(
+          typeof header === "string" ? JSON.parse(Buffer.from(header, "base64url").toString()).username : "none"
+        )
+        response.end(`{"status":"Pulling"}\n${JSON.stringify({ error: `unauthorized: ${seen.length}` })}\n`)
+      })
+      const credential = (username: string) => ({ registry: "registry.test", username, password: "s3cret" })
+      const error = yield* Effect.flip(
+        using(engine, (runtime) => runtime.pull("registry.test/a", [credential("first"), credential("second")]))
+      )
+      assert.strictEqual(error.reason, "ImageDenied")
+      assert.include(error.message, "unauthorized: 1")
+      assert.notInclude(error.message, "s3cret")
+      assert.deepStrictEqual(seen, ["first", "second", "none"])
+      assert.include(engine.asked.join("\n"), "POST /images/create?fromImage=registry.test/a:latest")
+    }))
+
+  it.live("gives up a pull that stops moving", () =>
+    Effect.gen(function*() {
+      const engine = yield* scriptedEngine((_call, response) => response.write("{\"status\":\"Downloading\"}\n"))
+      const error = yield* Effect.flip(
+        using(engine, (runtime) => runtime.pull("a:1", []), { pullIdleTimeout: Duration.millis(300) })
+      )
+      assert.strictEqual(error.reason, "ImageUnavailable")
+      assert.include(error.message, "no progress")
+    }))
+
+  it.live("subscribes to events again when the engine hangs up or talks nonsense", () =>
+    Effect.gen(function*() {
+      let turn = 0
+      const event = (id: string) =>
+        `${JSON.stringify({ Action: "die", Actor: { ID: id, Attributes: { "io.kubernetes.pod.uid": "u" } } })}\n`
+      const engine = yield* scriptedEngine((_call, response) => {
+        turn += 1
+        if (turn === 1) response.end(`garbage\n{}\n${event("one")}`)
+        else if (turn === 2) response.destroy()
+        else if (turn === 3) response.writeHead(500).end("{\"message\":\"starting\"}")
+        else response.write(event("two"))
+      })
+      const seen = yield* using(engine, (runtime) => Stream.runCollect(Stream.take(runtime.events, 2)))
+      assert.deepStrictEqual(seen, [
+        { uid: "u", containerId: "one", kind: "exited" },
+        { uid: "u", containerId: "two", kind: "exited" }
+      ])
+    }).pipe(Effect.timeout("20 seconds")))
+})

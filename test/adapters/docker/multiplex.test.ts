@@ -1,0 +1,120 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Schema } from "effect"
+import { cpuQuota, cpuShares, isName, nameOf } from "../../../adapters/docker/containerBody.ts"
+import { pullError, withTag } from "../../../adapters/docker/images.ts"
+import { makeDemultiplexer, makeLogReader, Malformed } from "../../../adapters/docker/multiplex.ts"
+
+const frame = (stream: 1 | 2, bytes: Uint8Array): Uint8Array => {
+  const head = Buffer.alloc(8)
+  head[0] = stream
+  head.writeUInt32BE(bytes.length, 4)
+  return Buffer.concat([head, bytes])
+}
+
+/** The bytes in pieces of the given lengths, over and over. */
+const cut = function*(bytes: Uint8Array, lengths: ReadonlyArray<number>) {
+  let at = 0
+  for (let turn = 0; at < bytes.length; turn++) {
+    const length = lengths[turn % Math.max(1, lengths.length)] ?? 1000
+    yield bytes.subarray(at, at + length)
+    at += length
+  }
+}
+
+const Lengths = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 50 })))
+const LongLengths = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 5000 })))
+const Pieces = Schema.Array(Schema.Struct({ error: Schema.Boolean, bytes: Schema.Uint8Array }))
+const text = (bytes: Uint8Array) => Buffer.from(bytes).toString("latin1")
+const stamp = "2026-11-21T02:47:01.123456789Z"
+
+describe("docker's framed output", () => {
+  it.prop(
+    "comes out as it went in, wherever it is cut",
+    { pieces: Pieces, lengths: Lengths },
+    ({ lengths, pieces }) => {
+      const wire = Buffer.concat(pieces.map(({ bytes, error }) => frame(error ? 2 : 1, bytes)))
+      const demultiplex = makeDemultiplexer()
+      const found = [...cut(wire, lengths)].flatMap((piece) => demultiplex(piece))
+      for (const stream of ["stdout", "stderr"] as const) {
+        assert.strictEqual(
+          found.filter((piece) => piece.stream === stream).map(({ bytes }) => text(bytes)).join(""),
+          pieces.filter(({ error }) => error === (stream === "stderr")).map(({ bytes }) => text(bytes)).join("")
+        )
+      }
+    }
+  )
+
+  it.prop("that is garbage is refused in words and nothing else", { bytes: Schema.Uint8Array }, ({ bytes }) => {
+    for (const read of [makeDemultiplexer(), makeLogReader(false), makeLogReader(true)]) {
+      try {
+        read(bytes)
+      } catch (error) {
+        assert.instanceOf(error, Malformed)
+      }
+    }
+  })
+
+  it("holds no memory for a frame that claims to be huge", () => {
+    const demultiplex = makeDemultiplexer()
+    const head = Uint8Array.of(1, 0, 0, 0, 255, 255, 255, 255)
+    assert.deepStrictEqual(demultiplex(head), [])
+    assert.deepStrictEqual(demultiplex(Uint8Array.of(7)), [{ stream: "stdout", bytes: Uint8Array.of(7) }])
+  })
+})
+
+describe("docker's log", () => {
+  const messages = ["one\n", "x".repeat(16_384), "rest\n", "\n", "cut"]
+  const stamped = messages.map((message) => Buffer.from(`${stamp} ${message}`))
+
+  it.prop(
+    "gives each message with its time, framed or not, wherever it is cut",
+    { lengths: Lengths },
+    ({ lengths }) => {
+      for (const tty of [true, false]) {
+        const wire = Buffer.concat(tty ? stamped : stamped.map((message) => frame(2, message)))
+        const read = makeLogReader(tty)
+        const found = [...[...cut(wire, lengths)].flatMap((piece) => read(piece)), ...read(undefined)]
+        assert.deepStrictEqual(found.map(({ bytes }) => text(bytes)), messages)
+        assert.deepStrictEqual([...new Set(found.map(({ time }) => time))], [stamp])
+        assert.deepStrictEqual([...new Set(found.map(({ stream }) => stream))], [tty ? "stdout" : "stderr"])
+      }
+    }
+  )
+})
+
+describe("what docker is told", () => {
+  it("follows the kubelet's formulas for CPU", () => {
+    const resources = { cpuRequest: 0, cpuLimit: 0, memoryRequest: 0, memoryLimit: 0 }
+    assert.strictEqual(cpuShares(resources), 2)
+    assert.strictEqual(cpuShares({ ...resources, cpuRequest: 1 }), 2)
+    assert.strictEqual(cpuShares({ ...resources, cpuRequest: 500, cpuLimit: 2000 }), 512)
+    assert.strictEqual(cpuShares({ ...resources, cpuLimit: 2000 }), 2048)
+    assert.strictEqual(cpuShares({ ...resources, cpuRequest: 10_000_000 }), 262_144)
+    assert.strictEqual(cpuQuota(5), 1000)
+    assert.strictEqual(cpuQuota(1500), 150_000)
+  })
+
+  it("uses names docker takes", () => {
+    assert.isTrue(isName(nameOf("0b5f2a66-63a4-4ae1-a4a5-6a3ed2b5fd42", "app", 12)))
+    assert.isFalse(isName(nameOf("../..", "app", 0)))
+  })
+
+  it("asks for one tag and never for all of them", () => {
+    assert.strictEqual(withTag("busybox"), "busybox:latest")
+    assert.strictEqual(withTag("localhost:5000/a/b"), "localhost:5000/a/b:latest")
+    assert.strictEqual(withTag("localhost:5000/a/b:1"), "localhost:5000/a/b:1")
+    assert.strictEqual(withTag("a@sha256:00"), "a@sha256:00")
+  })
+
+  it("understands why a registry refused", () => {
+    const reason = (words: string) => pullError("a", words).reason
+    assert.strictEqual(
+      reason("pull access denied for a, repository does not exist or may require login"),
+      "ImageDenied"
+    )
+    assert.strictEqual(reason("unauthorized: authentication required"), "ImageDenied")
+    assert.strictEqual(reason("invalid reference format: repository name must be lowercase"), "InvalidImageName")
+    assert.strictEqual(reason("manifest for a:1 not found: manifest unknown"), "ImageUnavailable")
+    assert.strictEqual(reason("dial tcp: lookup registry.test: no such host"), "ImageUnavailable")
+  })
+})

@@ -1,0 +1,356 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schedule, type Scope, Stream } from "effect"
+import { spawn } from "node:child_process"
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { isAlive, parseIdentity } from "../../../adapters/process/identity.ts"
+import * as ProcessRuntime from "../../../adapters/process/ProcessRuntime.ts"
+import { ContainerRuntime, type ContainerSpec } from "../../../core/pod/ContainerRuntime.ts"
+import {
+  containerSpec,
+  ensured,
+  executed,
+  launch,
+  printed,
+  sandboxSpec,
+  security,
+  textOf,
+  untilExited
+} from "../../contracts/containerRuntime.ts"
+import type { Order } from "./launchAndWait.ts"
+import { openWorld, type ProcessWorld, whyNotRoot } from "./processWorld.ts"
+
+if (whyNotRoot !== undefined) console.warn(`skipped: the process runtime's own tests, because ${whyNotRoot}`)
+
+const test = (
+  sentence: string,
+  body: (world: ProcessWorld) => Effect.Effect<void, unknown, ContainerRuntime | Scope.Scope>,
+  open: Effect.Effect<ProcessWorld, never, Scope.Scope> = openWorld()
+) =>
+  it.live(sentence, () =>
+    Effect.gen(function*() {
+      const world = yield* open
+      yield* Effect.scoped(body(world)).pipe(Effect.provide(world.runtime, { local: true }))
+    }).pipe(Effect.scoped))
+
+const folderOf = (world: ProcessWorld, id: string) => join(world.options.dataDir, "containers", id)
+
+const processOf = (world: ProcessWorld, id: string) => {
+  const identity = parseIdentity(readFileSync(join(folderOf(world, id), "process"), "utf8"))
+  assert.isDefined(identity)
+  return identity!
+}
+
+const log = Effect.fnUntraced(function*(id: string) {
+  const runtime = yield* ContainerRuntime
+  return textOf(yield* Stream.runCollect(runtime.logs(id, { follow: false })))
+})
+
+const shell = (script: string, ...args: ReadonlyArray<string>): Pick<ContainerSpec, "command" | "args"> => ({
+  command: ["sh", "-c", script, "sh"],
+  args
+})
+
+/** An agent in a process of its own, killed without a chance to say goodbye. */
+const killedAgent = (order: Order) =>
+  Effect.callback<void>((resume) => {
+    const child = spawn(process.execPath, [join(import.meta.dirname, "launchAndWait.ts"), JSON.stringify(order)], {
+      stdio: ["ignore", "pipe", "inherit"]
+    })
+    child.stdout.once("data", () => child.kill("SIGKILL"))
+    child.once("exit", () => resume(Effect.void))
+  })
+
+const reasonAnd = <A, R>(effect: Effect.Effect<A, { readonly reason: string; readonly detail: string }, R>) =>
+  Effect.map(Effect.flip(effect), ({ detail, reason }) => ({ reason, detail }))
+
+const until = (done: () => boolean) =>
+  Effect.suspend(() => done() ? Effect.void : Effect.fail("not yet")).pipe(
+    Effect.retry(Schedule.spaced("20 millis")),
+    Effect.timeout("10 seconds")
+  )
+
+describe.skipIf(whyNotRoot !== undefined)("a process pod", () => {
+  test("survives kill -9 of the agent: nothing of output, exit code or identity is lost", (world) =>
+    Effect.gen(function*() {
+      const sandbox = sandboxSpec(world)
+      const spec = containerSpec(world, `${world.uid}_0`, { _tag: "Forever" })
+      const gate = join(world.directory ?? "", "gate")
+      yield* killedAgent({
+        options: world.options,
+        sandbox,
+        specs: [
+          {
+            ...spec,
+            ...shell("echo before; while [ ! -e \"$1\" ]; do sleep 0.05; done; echo after; echo err >&2; exit 42", gate)
+          },
+          { ...spec, container: "lasting", ...shell("trap 'exit 9' TERM; echo up; while :; do sleep 0.1; done") }
+        ]
+      })
+      const runtime = yield* ContainerRuntime
+      yield* ensured(world)
+      const [ending, lasting] = [`${world.uid}_app_0`, `${world.uid}_lasting_0`]
+      assert.strictEqual((yield* runtime.inspect(ending)).state, "running")
+      writeFileSync(gate, "")
+      assert.strictEqual((yield* untilExited(ending)).exitCode, 42)
+      const output = yield* Stream.runCollect(runtime.logs(ending, { follow: false }))
+      // Each stream has a pump of its own: their order among each other is only as fine as the pumps' pace.
+      assert.strictEqual(textOf(output, "stdout"), "before\nafter\n")
+      assert.strictEqual(textOf(output, "stderr"), "err\n")
+      assert.strictEqual((yield* Effect.flip(runtime.start(lasting))).reason, "Invalid")
+      yield* printed(lasting, "up")
+      yield* runtime.stop(lasting, 10)
+      assert.strictEqual((yield* runtime.inspect(lasting)).exitCode, 9)
+    }))
+
+  test("is never mistaken for a stranger who got its pid, and such a stranger is never killed", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const { id } = yield* launch(world, { _tag: "Exits", code: 0 })
+      yield* untilExited(id)
+      const stranger = yield* Effect.acquireRelease(
+        Effect.sync(() => spawn("sleep", ["1000"], { detached: true })),
+        (child) => Effect.sync(() => child.kill("SIGKILL"))
+      )
+      const folder = folderOf(world, id)
+      const { boot, start } = processOf(world, id)
+      // As if the shim had died too and the kernel had handed out the pid again.
+      writeFileSync(join(folder, "process"), `${stranger.pid} ${Number(start) - 100} ${boot}\n`)
+      writeFileSync(join(folder, "claim"), `${stranger.pid} ${Number(start) - 100} ${boot}\n`)
+      yield* Effect.promise(() => import("node:fs/promises").then(({ rm }) => rm(join(folder, "exit"))))
+      const found = yield* runtime.inspect(id)
+      assert.deepStrictEqual([found.state, found.exitCode], ["exited", 137])
+      assert.include(found.detail ?? "", "exit code was lost")
+      yield* runtime.stop(id, 0)
+      yield* runtime.remove(id)
+      assert.isNull(stranger.exitCode ?? stranger.signalCode)
+    }))
+
+  test("has ended with an unknown result when the device was restarted, and its sandbox is not ready", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const { id } = yield* launch(world, { _tag: "Forever" })
+      const { pid } = processOf(world, id)
+      yield* Effect.gen(function*() {
+        const later = yield* ContainerRuntime
+        const found = yield* later.inspect(id)
+        assert.deepStrictEqual([found.state, found.exitCode], ["exited", 137])
+        assert.include(found.detail ?? "", "device was restarted")
+        assert.isAtLeast(found.finishedAt ?? 0, found.startedAt ?? 0)
+        assert.strictEqual((yield* later.inspect(id)).finishedAt, found.finishedAt)
+        assert.isFalse((yield* later.ensureSandbox(sandboxSpec(world))).ready)
+        assert.isTrue((yield* later.ensureSandbox(sandboxSpec(world, 1))).ready)
+        yield* later.stop(id, 0)
+        assert.isTrue(existsSync(`/proc/${pid}`), "a process of another boot was killed")
+      }).pipe(
+        Effect.provide(ProcessRuntime.layer({ ...world.options, bootId: "another-boot" }), { local: true })
+      )
+      process.kill(-pid, "SIGKILL")
+      yield* until(() => !existsSync(`/proc/${pid}`))
+      void runtime
+    }))
+
+  test("takes everything it left behind with it", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const sandbox = yield* ensured(world)
+      const id = yield* runtime.create({
+        ...containerSpec(world, sandbox.id, { _tag: "Forever" }),
+        ...shell("setsid sleep 7654 & sleep 7655 & echo $!; sleep 0.3; exit 3")
+      })
+      yield* runtime.start(id)
+      assert.strictEqual((yield* untilExited(id)).exitCode, 3)
+      const left = readdirSync("/proc").filter((name) => {
+        try {
+          return /^\d+$/.test(name) && /sleep\x00765[45]\x00/.test(readFileSync(`/proc/${name}/cmdline`, "utf8"))
+        } catch {
+          return false
+        }
+      })
+      assert.deepStrictEqual(left, [])
+    }))
+
+  test("leaves nothing when it is removed: no folder, no control group, no shim", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const { id } = yield* launch(world, { _tag: "Counts" })
+      const shim = parseIdentity(readFileSync(join(folderOf(world, id), "claim"), "utf8"))!
+      yield* runtime.stop(id, 0)
+      yield* until(() => !isAlive(shim, shim.boot))
+      yield* runtime.remove(id)
+      assert.deepStrictEqual(readdirSync(join(world.options.dataDir, "containers")), [])
+      assert.isFalse(existsSync(`/sys/fs/cgroup/memory/arhat/${id}`) || existsSync(`/sys/fs/cgroup/arhat/${id}`))
+    }))
+
+  test("keeps at most a bounded piece of a log that never ends", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const sandbox = yield* ensured(world)
+      const id = yield* runtime.create({
+        ...containerSpec(world, sandbox.id, { _tag: "Forever" }),
+        ...shell("head -c 50000000 /dev/zero | tr '\\0' x | fold -w 999; echo last")
+      })
+      yield* runtime.start(id)
+      yield* untilExited(id, "50 seconds")
+      const sizes = readdirSync(folderOf(world, id)).map((name) => statSync(join(folderOf(world, id), name)).size)
+      assert.isBelow(sizes.reduce((sum, size) => sum + size, 0), 27 * 1024 * 1024)
+      const tail = textOf(yield* Stream.runCollect(runtime.logs(id, { follow: false, tail: 2 })))
+      assert.match(tail, /^x{999}\nx{1,999}last\n$/)
+    }))
+
+  test("runs as a user of its own without allowRoot, and as no one it may not be", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const { id, sandboxId } = yield* launch(world, { _tag: "Forever" })
+      assert.strictEqual((yield* executed(id, ["id", "-u"])).stdout, "2000000\n")
+      assert.strictEqual((yield* executed(id, ["id", "-G"])).stdout, "2000000\n")
+      const status = readFileSync(`/proc/${processOf(world, id).pid}/status`, "utf8")
+      assert.match(status, /^NoNewPrivs:\t1$/m)
+      assert.match(status, /^CapEff:\t0+$/m)
+      const other = yield* runtime.ensureSandbox({ ...sandboxSpec(world), uid: `${world.uid}-other` })
+      const next = yield* runtime.create({
+        ...containerSpec(world, other.id, { _tag: "Forever" }),
+        ...shell("id -u"),
+        uid: `${world.uid}-other`
+      })
+      yield* runtime.start(next)
+      yield* untilExited(next)
+      assert.strictEqual(yield* log(next), "2000001\n")
+      for (
+        const refused of [
+          { runAsUser: 0 },
+          { runAsUser: 1000 },
+          { runAsGroup: 0 },
+          { supplementalGroups: [0] },
+          { privileged: true },
+          { addCapabilities: ["NET_ADMIN"] }
+        ]
+      ) {
+        const spec = containerSpec(world, sandboxId, { _tag: "Forever" }, {
+          attempt: 1,
+          security: { ...security, ...refused }
+        })
+        const { detail, reason } = yield* reasonAnd(runtime.create(spec))
+        assert.strictEqual(reason, "Invalid")
+        assert.include(detail, "runtime.process.allowRoot")
+      }
+    }), openWorld({ allowRoot: false }))
+
+  test("dies of its memory limit and says so", (world) =>
+    Effect.gen(function*() {
+      const { version } = yield* (yield* ContainerRuntime).info
+      if (version.endsWith("none")) return yield* Effect.logWarning("skipped: no control groups on this machine")
+      const runtime = yield* ContainerRuntime
+      const sandbox = yield* ensured(world)
+      const id = yield* runtime.create({
+        ...containerSpec(world, sandbox.id, { _tag: "Forever" }),
+        ...shell("exec tail /dev/zero"), // keeps a line that never ends in memory
+        resources: { cpuRequest: 0, cpuLimit: 0, memoryRequest: 0, memoryLimit: 16 * 1024 * 1024 }
+      })
+      yield* runtime.start(id)
+      const exited = yield* untilExited(id)
+      assert.deepStrictEqual([exited.exitCode, exited.oomKilled], [137, true])
+    }))
+
+  test("keeps its input open for the next client unless it takes input once", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const { id } = yield* launch(world, { _tag: "Echoes" }, { stdin: true })
+      for (const word of ["one\n", "two\n"]) {
+        yield* Effect.scoped(Effect.gen(function*() {
+          const attached = yield* runtime.attach(id, { stdin: true, stdout: true, stderr: true, tty: false })
+          yield* attached.stdin(new TextEncoder().encode(word))
+          yield* attached.endStdin
+          yield* printed(id, word.trim())
+        }))
+      }
+      assert.strictEqual((yield* runtime.inspect(id)).state, "running")
+    }))
+
+  test("starts in its working directory and knows nothing of the agent's environment", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const sandbox = yield* ensured(world)
+      const id = yield* runtime.create({
+        ...containerSpec(world, sandbox.id, { _tag: "Forever" }),
+        command: ["env"],
+        args: [],
+        workingDir: world.directory ?? "",
+        env: [{ name: "odd.name", value: "x" }, { name: "-i", value: "y" }, { name: "LD_LIBRARY_PATH", value: "/tmp" }]
+      })
+      yield* runtime.start(id)
+      yield* untilExited(id)
+      const lines = (yield* log(id)).trim().split("\n").filter((line) => !line.startsWith("PWD=")).toSorted()
+      assert.deepStrictEqual(lines, [
+        "-i=y",
+        "HOSTNAME=web",
+        "LD_LIBRARY_PATH=/tmp",
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "odd.name=x"
+      ])
+      const elsewhere = yield* launch(world, { _tag: "File", path: "greeting" }, {
+        attempt: 1,
+        workingDir: world.directory ?? ""
+      })
+      yield* untilExited(elsewhere.id)
+      assert.strictEqual(yield* log(elsewhere.id), "hello\n")
+    }))
+
+  test("starts once when two agents try at the same moment", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const sandbox = yield* ensured(world)
+      const id = yield* runtime.create(containerSpec(world, sandbox.id, { _tag: "Prints", lines: ["once"] }))
+      const another = yield* Effect.provide(ContainerRuntime, ProcessRuntime.layer(world.options), { local: true })
+      yield* Effect.all([runtime, another, runtime, another].map((agent) => Effect.exit(agent.start(id))), {
+        concurrency: "unbounded"
+      })
+      yield* untilExited(id)
+      assert.strictEqual(yield* log(id), "once\n")
+    }))
+
+  test("says which setting forbids it", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const { detail, reason } = yield* reasonAnd(runtime.ensureSandbox(sandboxSpec(world)))
+      assert.strictEqual(reason, "Unsupported")
+      assert.include(detail, "runtime.process.enabled")
+      assert.deepStrictEqual(yield* runtime.containers(), [])
+    }), openWorld({ enabled: false }))
+
+  test("says what it cannot give instead of giving something else", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const sandbox = yield* ensured(world)
+      const spec = containerSpec(world, sandbox.id, { _tag: "Forever" })
+      assert.strictEqual((yield* reasonAnd(runtime.create({ ...spec, tty: true }))).reason, "Unsupported")
+      assert.strictEqual((yield* reasonAnd(runtime.create({ ...spec, args: ["a\0b"] }))).reason, "Invalid")
+      assert.strictEqual(
+        (yield* reasonAnd(runtime.ensureSandbox({ ...sandboxSpec(world, 1), sysctls: { "net.core.somaxconn": "1" } })))
+          .reason,
+        "Unsupported"
+      )
+      const port = { containerPort: 80, hostPort: 8080, hostIP: "", protocol: "TCP" as const }
+      assert.strictEqual(
+        (yield* reasonAnd(runtime.ensureSandbox({ ...sandboxSpec(world, 1), ports: [port] }))).reason,
+        "Unsupported"
+      )
+      const missing = yield* reasonAnd(runtime.pull("nginx:1", []))
+      assert.strictEqual(missing.reason, "ImageUnavailable")
+      assert.include(missing.detail, "runtime.process.images")
+    }))
+
+  test("fails to start with the words of mount when a volume is not there", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const sandbox = yield* ensured(world)
+      const id = yield* runtime.create(containerSpec(world, sandbox.id, { _tag: "Forever" }, {
+        mounts: [{ source: `${world.directory}/absent`, target: `${world.directory}/target`, readOnly: false }]
+      }))
+      const { detail, reason } = yield* reasonAnd(runtime.start(id))
+      assert.strictEqual(reason, "StartFailed")
+      assert.include(detail, "absent")
+      assert.notStrictEqual((yield* runtime.inspect(id)).state, "running")
+      yield* runtime.remove(id)
+    }))
+})
