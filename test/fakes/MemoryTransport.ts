@@ -21,7 +21,7 @@ export interface Weather {
   readonly corruption: number
   /** Each frame takes between these. */
   readonly delayMillis: readonly [least: number, most: number]
-  /** 0 is unlimited; otherwise frames queue, and `send` waits once half a second's worth does. */
+  /** 0 is unlimited; otherwise frames queue, and `send` waits once ten seconds' worth does (bufferbloat). */
   readonly bytesPerSecond: number
   /** Nothing arrives, nobody notices. */
   readonly blackHole: boolean
@@ -40,7 +40,7 @@ export const fairWeather: Weather = {
 
 /** What a reordered frame is late by, at most. */
 const lateMillis = 200
-const bufferMillis = 500
+const bufferMillis = 10_000
 
 export type Direction = "toOperator" | "toDevice"
 

@@ -80,7 +80,7 @@ export const makeLinkSession = Effect.fnUntraced(function*(options: {
   streams.server = serving
   conversation.listener = {
     segment: (segment) => streams.segment(segment),
-    leaving: (stream) => streams.leaving(stream),
+    leaving: (stream) => streams.table.leaving(stream),
     ended: (why) => {
       streams.end()
       conversation.afterwards(() => {
@@ -178,7 +178,7 @@ export const makeLinkSession = Effect.fnUntraced(function*(options: {
     handle: (handlers) => serving.begin(handlers),
     attached,
     detached,
-    usage: () => ({ streams: streams.size, free: streams.pool.free })
+    usage: () => ({ streams: streams.table.live.size, free: streams.table.pool.free })
   }
   yield* detached
   return link

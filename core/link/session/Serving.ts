@@ -39,7 +39,7 @@ export class Serving {
     if (message === undefined) {
       return this.streams.failNow(stream, ErrorCode.REFUSED, "the message does not inflate")
     }
-    if (stream.kind === "channel") this.streams.consume(stream, packed.data.length + messageCost)
+    if (stream.kind === "channel") this.streams.table.consume(stream, packed.data.length + messageCost)
     this.waiting[stream.priority]?.push({ stream, message })
     this.dispatch()
   }
@@ -72,7 +72,7 @@ export class Serving {
           this.running -= 1
           this.done(stream, exit, (reply) => {
             streams.send(stream, reply)
-            stream.whenSent = () => streams.forget(stream)
+            stream.whenSent = () => streams.table.forget(stream)
           })
           this.dispatch()
         })
@@ -91,9 +91,9 @@ export class Serving {
   private done<A>(stream: LinkStream, exit: Exit.Exit<A, LinkError>, succeed: (value: A) => void): void {
     const { streams } = this
     stream.handler = undefined
-    streams.releaseExtra(stream)
+    streams.table.releaseExtra(stream)
     if (Exit.isSuccess(exit)) {
-      if (stream.kind === "request" && stream.sendFailure !== undefined) return streams.forget(stream)
+      if (stream.kind === "request" && stream.sendFailure !== undefined) return streams.table.forget(stream)
       return succeed(exit.value)
     }
     if (Cause.hasInterruptsOnly(exit.cause)) {

@@ -1,19 +1,24 @@
 /** The streams of a session: acts on segments in order, keeps credits and memory, and says when a message is complete. */
 import { Effect, Exit } from "effect"
-import { ErrorCode, Kind, Priority, type Segment } from "../../gen/aranya/link/v1/link_pb.ts"
+import { ErrorCode, Kind, type Priority, type Segment } from "../../gen/aranya/link/v1/link_pb.ts"
 import type { Cryptography } from "../Cryptography.ts"
 import { toNumber } from "../frames.ts"
 import { LinkError } from "../Session.ts"
 import type { Conversation } from "./Conversation.ts"
-import { creditSegment, endSegment, failSegment, LinkStream, type Message, messageCost, reasons } from "./LinkStream.ts"
+import {
+  creditSegment,
+  endSegment,
+  failSegment,
+  type LinkStream,
+  type Message,
+  messageCost,
+  reasons
+} from "./LinkStream.ts"
 import { pack, unpack } from "./packing.ts"
-import { ReceivePool } from "./ReceivePool.ts"
+import { StreamTable } from "./StreamTable.ts"
 
 /** A channel message may inflate to this: it is inflated only when it is read, so only one at a time exists. */
 export const channelInflated = 64 * 1024
-/** A stream drained within this time after its last credit may have more; one that took longer than `slowMillis` less. */
-const quickMillis = 1_000
-const slowMillis = 2_000
 /** How long a peer may take nothing of what was sent before a close, and a handler to notice that its channel is gone. */
 const closingMillis = 5_000
 
@@ -25,14 +30,9 @@ export interface Server {
 export class Streams {
   readonly conversation: Conversation
   readonly cryptography: Cryptography["Service"]
-  readonly pool: ReceivePool
+  readonly table: StreamTable
   server: Server | undefined
-  private readonly now: () => number
   private readonly fork: (effect: Effect.Effect<void>) => unknown
-  private readonly byId = new Map<number, LinkStream>()
-  private readonly live = new Set<LinkStream>()
-  private nextId: number
-  private lastPeerId = 0
 
   constructor(
     conversation: Conversation,
@@ -42,16 +42,8 @@ export class Streams {
   ) {
     this.conversation = conversation
     this.cryptography = cryptography
-    this.now = now
     this.fork = fork
-    const { agentPool, operatorPool } = conversation.limits
-    this.pool = new ReceivePool(conversation.side === "device" ? agentPool : operatorPool)
-    this.nextId = conversation.side === "device" ? 1 : 2
-  }
-
-  /** Streams that hold memory or are known to the peer. */
-  get size(): number {
-    return this.live.size
+    this.table = new StreamTable(conversation, now)
   }
 
   /** Why nothing can be asked of this session, once it is over. */
@@ -61,7 +53,7 @@ export class Streams {
   }
 
   private get mostMessage(): number {
-    return Math.floor(this.pool.capacity * this.conversation.limits.messageShare)
+    return Math.floor(this.table.pool.capacity * this.conversation.limits.messageShare)
   }
 
   // What this side does
@@ -69,13 +61,12 @@ export class Streams {
   start(kind: "channel" | "request", data: Uint8Array, priority: Priority): Exit.Exit<LinkStream, LinkError> {
     const { lost } = this
     if (lost !== undefined) return Exit.fail(lost)
-    const { requestQueue, window } = this.conversation.limits
+    const { requestQueue } = this.conversation.limits
     let queued = data.length
-    for (const other of this.live) queued += other.queuedBytes
+    for (const other of this.table.live) queued += other.queuedBytes
     if (queued > requestQueue) return overloaded("too much waits to be sent")
-    if (!this.pool.tryReserve(window)) return overloaded("as many streams are open as this link has memory for")
-    const stream = new LinkStream(kind, true, priority, window)
-    this.live.add(stream)
+    const stream = this.table.open(kind, priority)
+    if (stream === undefined) return overloaded("as many streams are open as this link has memory for")
     stream.push(kind === "request" ? Kind.REQUEST : Kind.OPEN, this.pack(stream, data))
     this.conversation.outbox.list(stream)
     return Exit.succeed(stream)
@@ -100,24 +91,24 @@ export class Streams {
     stream.tail.push(endSegment())
     stream.whenSent = () => {
       stream.endLeft = true
-      this.settle(stream)
+      this.table.settle(stream)
     }
     this.conversation.outbox.list(stream)
   }
 
   /** Both directions end after what was sent; `code` UNSPECIFIED is an end without error. */
   closeInBand(stream: LinkStream, code: ErrorCode, detail: string): void {
-    this.release(stream)
-    if (!this.live.has(stream)) return
+    this.table.release(stream)
+    if (!this.table.live.has(stream)) return
     if (stream.sendFailure !== undefined || (stream.endLeft && stream.peerEnded)) {
-      return this.forget(stream)
+      return this.table.forget(stream)
     }
     stream.ended = true
     stream.sendFailure = ended
     stream.receiveEnd ??= { failure: ended }
     this.wake(stream)
     stream.tail.push(failSegment(code, detail))
-    stream.whenSent = () => this.forget(stream)
+    stream.whenSent = () => this.table.forget(stream)
     this.conversation.outbox.list(stream)
     // A handler's last words wait for a slow reader; an opener that left must not be kept by a peer that takes nothing.
     if (stream.ours) this.fork(this.givingUp(stream))
@@ -125,7 +116,7 @@ export class Streams {
 
   private givingUp(stream: LinkStream): Effect.Effect<void> {
     const look = Effect.suspend(() => {
-      if (!this.live.has(stream)) return Effect.void
+      if (!this.table.live.has(stream)) return Effect.void
       if (stream.ready) return this.givingUp(stream)
       this.failNow(stream, ErrorCode.CANCELLED, "")
       return Effect.void
@@ -136,33 +127,22 @@ export class Streams {
   /** Both directions end now; what was not sent is dropped. */
   failNow(stream: LinkStream, code: ErrorCode, detail: string): void {
     this.conversation.step(() => {
-      if (!this.live.has(stream)) return
-      if (stream.id !== 0 && this.byId.has(stream.id)) {
+      if (!this.table.live.has(stream)) return
+      if (this.table.knows(stream)) {
         const segment = failSegment(code, detail)
         segment.stream = stream.id
         this.conversation.outbox.urgent(segment)
       }
       this.fail(stream, new LinkError({ reason: reasons[code] ?? "Refused", detail }))
-      this.forget(stream)
+      this.table.forget(stream)
     })
-  }
-
-  /** Nobody will read what arrived or arrives. */
-  release(stream: LinkStream): void {
-    stream.released = true
-    stream.arrived.length = 0
-    stream.giveUpWaiting?.()
-    stream.giveUpWaiting = undefined
-    stream.backlog = undefined
-    stream.partial = undefined
-    this.settle(stream)
   }
 
   /** Takes the next message of a channel; undefined where there is none. */
   read(stream: LinkStream): Uint8Array | LinkError | undefined {
     const message = stream.arrived.shift()
     if (message === undefined) return undefined
-    this.consume(stream, message.data.length + messageCost)
+    this.table.consume(stream, message.data.length + messageCost)
     const data = unpack(this.cryptography, message)
     if (data !== undefined) return data
     const failure = new LinkError({ reason: "Refused", detail: "the message does not inflate" })
@@ -172,16 +152,9 @@ export class Streams {
 
   // What the peer did
 
-  leaving(stream: LinkStream): void {
-    if (stream.id !== 0) return
-    stream.id = this.nextId
-    this.nextId += 2
-    this.byId.set(stream.id, stream)
-  }
-
   segment(segment: Segment): string | undefined {
     const opening = segment.kind === Kind.OPEN || segment.kind === Kind.REQUEST
-    const stream = opening ? this.accept(segment) : this.byId.get(segment.stream)
+    const stream = opening ? this.table.accept(segment) : this.table.find(segment.stream)
     if (typeof stream === "string") return stream
     if (stream === undefined) return undefined
     // A stream that waits for memory keeps its order; giving up and credits do not.
@@ -201,27 +174,6 @@ export class Streams {
     return undefined
   }
 
-  private accept(segment: Segment): LinkStream | string | undefined {
-    if (segment.stream === 0 || segment.stream % 2 === this.nextId % 2 || segment.stream <= this.lastPeerId) {
-      return "a stream cannot be opened by this number"
-    }
-    this.lastPeerId = segment.stream
-    const { window } = this.conversation.limits
-    if (!this.pool.tryReserve(window)) {
-      const refusal = failSegment(ErrorCode.OVERLOADED, "as many streams are open as the peer has memory for")
-      refusal.stream = segment.stream
-      this.conversation.outbox.urgent(refusal)
-      return undefined
-    }
-    const known = segment.priority >= Priority.COMMAND && segment.priority <= Priority.BULK
-    const kind = segment.kind === Kind.REQUEST ? "request" : "channel"
-    const stream = new LinkStream(kind, false, known ? segment.priority : Priority.INTERACTIVE, window)
-    stream.id = segment.stream
-    this.byId.set(stream.id, stream)
-    this.live.add(stream)
-    return stream
-  }
-
   private act(stream: LinkStream, segment: Segment): string | undefined {
     if (segment.kind === Kind.FAIL) return this.failed(stream, segment)
     if (stream.peerEnded) return "a segment after the end"
@@ -230,7 +182,7 @@ export class Streams {
       stream.receiveEnd ??= { failure: undefined }
       if (stream.kind === "request") this.fail(stream, new LinkError({ reason: "Refused", detail: "no reply came" }))
       this.wake(stream)
-      this.settle(stream)
+      this.table.settle(stream)
       return undefined
     }
     if (segment.kind > Kind.CREDIT || stream.released) return undefined
@@ -258,7 +210,7 @@ export class Streams {
     stream.backlog = [segment]
     let violation: string | undefined
     let granted = false
-    const giveUp = this.pool.reserveLater(credit + extra, () => {
+    const giveUp = this.table.pool.reserveLater(credit + extra, () => {
       granted = true
       stream.giveUpWaiting = undefined
       stream.reserved += credit + extra
@@ -324,7 +276,7 @@ export class Streams {
       if (reply === undefined) {
         this.fail(stream, new LinkError({ reason: "Refused", detail: "the reply does not inflate" }))
       } else this.answer(stream, Exit.succeed(reply))
-      this.forget(stream)
+      this.table.forget(stream)
     } else {
       stream.arrived.push(message)
       this.wake(stream)
@@ -347,8 +299,7 @@ export class Streams {
     this.conversation.outbox.unlist(stream)
     this.answer(stream, Exit.fail(failure))
     this.wake(stream)
-    this.byId.delete(stream.id)
-    this.settle(stream)
+    this.table.unlink(stream)
     const { handler } = stream
     if (stream.ours) return undefined
     if (segment.error === ErrorCode.CANCELLED) this.conversation.afterwards(() => handler?.interruptUnsafe())
@@ -356,74 +307,6 @@ export class Streams {
       this.fork(Effect.sync(() => handler.interruptUnsafe()).pipe(Effect.delay(closingMillis)))
     }
     return undefined
-  }
-
-  // Memory
-
-  /** What was put together has been read: its credit returns, more of it to a stream that is quick. */
-  consume(stream: LinkStream, cost: number): void {
-    stream.consumed += cost
-    if (stream.receiveEnd === undefined && !stream.released && stream.giveUpWaiting === undefined) this.grant(stream)
-    this.settle(stream)
-  }
-
-  private grant(stream: LinkStream): void {
-    const now = this.now()
-    const { maxWindow, window } = this.conversation.limits
-    const outstanding = stream.granted - stream.received
-    if (outstanding * 2 > stream.window) return
-    const drained = stream.arrived.length === 0
-    if (drained && now - stream.grantedAt < quickMillis && stream.window * 2 <= maxWindow) {
-      if (stream.window <= this.pool.spare && this.pool.tryReserve(stream.window)) {
-        stream.reserved += stream.window
-        stream.window *= 2
-      }
-    } else if (now - stream.grantedAt > slowMillis) {
-      stream.window = window
-    }
-    const target = stream.consumed + stream.window
-    if (target <= stream.granted) return
-    stream.granted = target
-    stream.grantedAt = now
-    this.conversation.outbox.urgent(creditSegment(stream.id, target))
-  }
-
-  /** Gives back what the stream cannot need any more, and forgets it once nobody has anything to do with it. */
-  private settle(stream: LinkStream): void {
-    if (!this.live.has(stream)) return
-    if (stream.endLeft && stream.peerEnded) this.byId.delete(stream.id)
-    const unread = stream.received - stream.consumed
-    const most = stream.released
-      ? this.conversation.limits.window
-      : stream.peerEnded
-      ? unread
-      : Math.max(stream.window, stream.granted - stream.consumed)
-    const excess = stream.reserved - (most + stream.extra)
-    if (excess > 0) {
-      stream.reserved -= excess
-      this.pool.release(excess)
-    }
-    const known = stream.id === 0 || this.byId.has(stream.id)
-    if (!known && stream.handler === undefined && (stream.released || unread === 0)) this.forget(stream)
-  }
-
-  /** An inflated opening message has been handed over, or its handler is done. */
-  releaseExtra(stream: LinkStream): void {
-    stream.extra = 0
-    this.settle(stream)
-  }
-
-  forget(stream: LinkStream): void {
-    if (!this.live.delete(stream)) return
-    this.byId.delete(stream.id)
-    stream.giveUpWaiting?.()
-    stream.giveUpWaiting = undefined
-    stream.backlog = undefined
-    stream.clear()
-    this.conversation.outbox.unlist(stream)
-    const { reserved } = stream
-    stream.reserved = 0
-    this.pool.release(reserved)
   }
 
   // Ends
@@ -452,9 +335,9 @@ export class Streams {
   end(): void {
     const failure = this.lost
     if (failure === undefined) return
-    for (const stream of [...this.live]) {
+    for (const stream of [...this.table.live]) {
       this.fail(stream, failure)
-      this.forget(stream)
+      this.table.forget(stream)
     }
   }
 }

@@ -31,6 +31,21 @@ describe("a session whose connection breaks", () => {
         assert.strictEqual(world.admitted.length, 1)
       })))
 
+  it.live("sends again at once, on the new connection, what the old one swallowed", () =>
+    inWorld({}, (world) =>
+      Effect.gen(function*() {
+        const operator = yield* world.session("operator")
+        yield* Effect.sleep(100)
+        yield* world.transport.weather({ blackHole: true }, "toDevice")
+        const asked = yield* Effect.forkChild(operator.request(text("x")))
+        yield* Effect.sleep(100)
+        yield* world.transport.weather({ blackHole: false })
+        yield* world.transport.cut()
+        while (!(yield* SubscriptionRef.get(operator.connected))) yield* Effect.sleep(10)
+        yield* Effect.sleep(100)
+        assert.isDefined(asked.pollUnsafe())
+      })))
+
   it.live("keeps requests waiting until the device is back", () =>
     inWorld({}, (world) =>
       Effect.gen(function*() {

@@ -1,0 +1,68 @@
+import { create } from "@bufbuild/protobuf"
+import { assert, describe, it } from "@effect/vitest"
+import { SegmentSchema } from "../../../core/gen/aranya/link/v1/link_pb.ts"
+import { AckRate } from "../../../core/link/session/AckRate.ts"
+import { InOrder } from "../../../core/link/session/InOrder.ts"
+import { ReceivePool } from "../../../core/link/session/ReceivePool.ts"
+
+const segment = (stream: number, bytes = 10) => create(SegmentSchema, { stream, data: new Uint8Array(bytes) })
+
+describe("segments out of order", () => {
+  it("come out in order, each once, and nothing is kept of what came before", () => {
+    const order = new InOrder(10, 1000)
+    const took: Array<number> = []
+    for (const sequence of [2, 3, 3, 1, 1, 2, 5, 4, 4]) {
+      order.offer(sequence, segment(sequence))
+      for (let next = order.take(); next !== undefined; next = order.take()) took.push(next.stream)
+    }
+    assert.deepStrictEqual(took, [1, 2, 3, 4, 5])
+    assert.isFalse(order.offer(5, segment(5)))
+    assert.isFalse(order.gap)
+    assert.strictEqual(order.received, 5)
+  })
+
+  it("are held up to a number and a size, but the next one is always taken", () => {
+    const order = new InOrder(3, 100)
+    assert.isTrue(order.offer(2, segment(2, 50)))
+    assert.isFalse(order.offer(3, segment(3, 51)))
+    assert.isTrue(order.offer(9, segment(9, 0)))
+    assert.isTrue(order.offer(7, segment(7, 0)))
+    assert.isFalse(order.offer(8, segment(8, 0)))
+    assert.strictEqual(order.beyond, 2)
+    assert.isTrue(order.offer(1, segment(1, 1000)))
+    assert.strictEqual(order.take()?.stream, 1)
+  })
+})
+
+describe("the receive pool", () => {
+  it("gives to large messages in turn, and keeps a quarter for streams to come", () => {
+    const pool = new ReceivePool(1000)
+    const granted: Array<string> = []
+    pool.reserveLater(600, () => granted.push("first"))
+    pool.reserveLater(700, () => granted.push("second"))
+    const giveUp = pool.reserveLater(100, () => granted.push("third"))
+    pool.reserveLater(50, () => granted.push("fourth"))
+    assert.deepStrictEqual(granted, ["first"])
+    assert.isTrue(pool.tryReserve(400))
+    assert.isFalse(pool.tryReserve(1))
+    pool.release(400)
+    giveUp()
+    pool.release(600)
+    assert.deepStrictEqual(granted, ["first", "second", "fourth"])
+    assert.strictEqual(pool.free, 250)
+  })
+})
+
+describe("the measured rate", () => {
+  it("allows what the line carries in the queueing time and its round trip, at least 16 KiB", () => {
+    const rate = new AckRate(250, 4 * 1024 * 1024)
+    assert.strictEqual(rate.window, 16 * 1024)
+    // 100 bytes per millisecond, 50 ms away.
+    for (let at = 0, sent = []; at < 2000; at += 10) {
+      sent.push(rate.depart(at, 16 * 1024))
+      if (at >= 50) rate.arrive(at, 1000, sent.shift())
+    }
+    assert.approximately(rate.window, 100 * 300, 3_000)
+    assert.approximately(rate.roundTrip ?? 0, 50, 1)
+  })
+})
