@@ -12,7 +12,11 @@ const sources = (folder: string): ReadonlyArray<string> =>
     .map((entry) => join(entry.parentPath, entry.name).slice(root.length))
 
 const imports = (file: string): ReadonlyArray<string> =>
-  [...readFileSync(join(root, file), "utf8").matchAll(/^\s*(?:import|export)\b[^"';]*?from\s+"([^"]+)"|^import "([^"]+)"/gm)]
+  [
+    ...readFileSync(join(root, file), "utf8").matchAll(
+      /^\s*(?:import|export)\b[^"';]*?from\s+"([^"]+)"|^import "([^"]+)"/gm
+    )
+  ]
     .map((match) => (match[1] ?? match[2])!)
 
 /** Where a relative import leads, from the root; packages stay as they are. */
@@ -21,7 +25,9 @@ const target = (file: string, specifier: string) =>
 
 const breaches = (folder: string, allowed: (file: string, to: string) => boolean) =>
   sources(folder).flatMap((file) =>
-    imports(file).map((specifier) => target(file, specifier)).filter((to) => !allowed(file, to)).map((to) => `${file} -> ${to}`)
+    imports(file).map((specifier) => target(file, specifier)).filter((to) => !allowed(file, to)).map((to) =>
+      `${file} -> ${to}`
+    )
   )
 
 /** `adapters/kube/plane/x.ts` belongs to `adapters/kube`. */
@@ -37,7 +43,10 @@ describe("the architecture", () => {
 
   it("lets core import only effect, the protobuf runtime and itself", () => {
     assert.deepStrictEqual(
-      breaches("core", (_, to) => to.startsWith("core/") || /^effect(\/|$)/.test(to) || /^@bufbuild\/protobuf(\/|$)/.test(to)),
+      breaches(
+        "core",
+        (_, to) => to.startsWith("core/") || /^effect(\/|$)/.test(to) || /^@bufbuild\/protobuf(\/|$)/.test(to)
+      ),
       []
     )
   })

@@ -56,7 +56,8 @@ export const decodeConfig = <S extends Schema.Codec<unknown, unknown>>(schema: S
   ): Effect.fn.Return<S["Type"], InvalidConfig> {
     const document = yield* Effect.try({
       try: () => Yaml.parse(text) ?? {},
-      catch: (error) => new InvalidConfig({ source, problems: [error instanceof Error ? error.message : String(error)] })
+      catch: (error) =>
+        new InvalidConfig({ source, problems: [error instanceof Error ? error.message : String(error)] })
     })
     return yield* Schema.decodeUnknownEffect(schema)(expandDocument(document, lookup), {
       errors: "all",

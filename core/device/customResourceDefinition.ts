@@ -16,11 +16,14 @@ const structural = (schema: unknown, definitions: Json): Node => {
   if (typeof reference === "string") return structural(definitions[reference.split("/").at(-1) ?? ""], definitions)
   const node: Node = {}
   for (const [key, value] of Object.entries(schema)) {
-    if (key === "anyOf" && Array.isArray(value) && value.length === 1) Object.assign(node, structural(value[0], definitions))
-    else if (key === "allOf" && Array.isArray(value)) {
+    if (key === "anyOf" && Array.isArray(value) && value.length === 1) {
+      Object.assign(node, structural(value[0], definitions))
+    } else if (key === "allOf" && Array.isArray(value)) {
       for (const part of value) Object.assign(node, structural(part, definitions))
     } else if (key === "properties" && isObject(value)) {
-      node[key] = Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, structural(inner, definitions)]))
+      node[key] = Object.fromEntries(
+        Object.entries(value).map(([name, inner]) => [name, structural(inner, definitions)])
+      )
     } else if (key === "items") node[key] = structural(value, definitions)
     else if (key === "additionalProperties") {
       // Beside properties it is implied: unknown fields are pruned, or refused by strict clients.
