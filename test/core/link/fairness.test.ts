@@ -25,10 +25,11 @@ describe("many things on one session", () => {
       Effect.gen(function*() {
         const operator = yield* world.session("operator")
         yield* world.transport.weather({ delayMillis: [25, 25], bytesPerSecond: 50_000 })
-        const flood = yield* Effect.forkChild(Effect.scoped(Effect.gen(function*() {
+        const stream = Effect.scoped(Effect.gen(function*() {
           const channel = yield* operator.open(text("sink"), { priority: "bulk" })
           for (let sent = 0; sent < 60; sent++) yield* channel.send(noise(32_000, sent + 1))
-        })))
+        }))
+        const flood = yield* Effect.forkChild(Effect.all(Array.from({ length: 8 }, () => stream), { concurrency: 8 }))
         yield* Effect.sleep("5 seconds")
         for (let asked = 0; asked < 10; asked++) {
           const took = yield* elapsed(operator.request(noise(200)))
