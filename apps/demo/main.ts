@@ -173,7 +173,7 @@ const demo = Effect.fnUntraced(function*(options: {
   const shown = yield* table(system.kubeconfig)
   if (shown !== undefined) yield* say(`\n${shown}`)
   yield* kubectlTour(system.kubeconfig)
-  yield* ended
+  return yield* ended
 }, Effect.scoped)
 
 const command = Command.make("aranya-demo", {

@@ -86,7 +86,7 @@ describe("the Node of a device", () => {
         node,
         nodePatch(node, desiredNode(yield* device(), undefined, { ...connected, connected: false }))
       )
-      assert.deepInclude(away.spec?.taints, { key: "arhat.dev/disconnected", effect: "NoSchedule" })
+      assert.deepInclude([...away.spec?.taints ?? []], { key: "arhat.dev/disconnected", effect: "NoSchedule" })
       const back = patched(away, nodePatch(away, desiredNode(yield* device(), undefined, connected)))
       assert.deepStrictEqual(back.spec?.taints, node.spec?.taints)
     }))
