@@ -1,19 +1,16 @@
 /** Containers as plain processes of the device: each under a shim of its own, everything else on the disk. */
-import { Clock, Duration, Effect, Fiber, FiberSet, Layer, PubSub, Schema, type Scope, Stream } from "effect"
+import { Clock, Duration, Effect, Fiber, FiberSet, Layer, PubSub, type Scope, Stream } from "effect"
 import { spawn } from "node:child_process"
 import { createHash } from "node:crypto"
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { rm } from "node:fs/promises"
-import { networkInterfaces } from "node:os"
 import { join } from "node:path"
 import {
   ContainerRuntime,
   type ContainerSpec,
   type ProcessStreams,
   RuntimeError,
-  type RuntimeEvent,
-  type Sandbox,
-  type SandboxSpec
+  type RuntimeEvent
 } from "../../core/pod/ContainerRuntime.ts"
 import { detectCgroups } from "./cgroups.ts"
 import { accountOf, checkText, commandLine, findCommand } from "./commandLine.ts"
@@ -36,6 +33,7 @@ import { dialLocal, openInput, runCommand } from "./interact.ts"
 import { readLogs } from "./logs.ts"
 import { mountsOf } from "./mounts.ts"
 import type { ProcessOptions } from "./ProcessOptions.ts"
+import { makeSandboxes } from "./sandboxes.ts"
 import { encodeLines, shim } from "./shim.ts"
 import { findTools, SYSTEM_PATH, unsupported } from "./tools.ts"
 
@@ -53,16 +51,6 @@ const ENVIRONMENT = { PATH: SYSTEM_PATH, LC_ALL: "C", TZ: "UTC0" }
 export const layer = (options: ProcessOptions): Layer.Layer<ContainerRuntime, RuntimeError> =>
   Layer.effect(ContainerRuntime, Effect.suspend(() => make(options)))
 
-const SandboxFile = Schema.fromJsonString(Schema.Struct({
-  uid: Schema.String,
-  namespace: Schema.String,
-  pod: Schema.String,
-  attempt: Schema.Number,
-  boot: Schema.String,
-  user: Schema.Number
-}))
-type SandboxFile = typeof SandboxFile.Type
-
 const make = Effect.fnUntraced(function*(
   options: ProcessOptions
 ): Effect.fn.Return<ContainerRuntime["Service"], RuntimeError, Scope.Scope> {
@@ -77,7 +65,7 @@ const make = Effect.fnUntraced(function*(
     ? detectCgroups(options.cgroupRoot ?? "/sys/fs/cgroup")
     : detectCgroups("/nonexistent")
   const containersFolder = join(options.dataDir, "containers")
-  const sandboxesFolder = join(options.dataDir, "sandboxes")
+  const sandboxes = makeSandboxes(options, boot)
   // Shells read scripts as they go: one that runs must never change, so its name follows its content.
   const shimPath = join(options.dataDir, `shim-${createHash("sha256").update(shim).digest("hex").slice(0, 16)}.sh`)
   yield* onDisk(options.dataDir, () => {
@@ -86,7 +74,7 @@ const make = Effect.fnUntraced(function*(
     for (const name of readdirSync(containersFolder)) {
       if (name.startsWith(".")) rmSync(join(containersFolder, name), { recursive: true, force: true })
     }
-    makeFolder(sandboxesFolder)
+    makeFolder(sandboxes.folder)
     if (!existsSync(shimPath)) writeWhole(shimPath, shim)
   })
   const events = yield* PubSub.sliding<RuntimeEvent>(256)
@@ -123,70 +111,6 @@ const make = Effect.fnUntraced(function*(
   const publish = (uid: string, containerId: string, kind: RuntimeEvent["kind"]) =>
     PubSub.publish(events, { uid, containerId, kind })
 
-  // ---- sandboxes: nothing but a name, a boot and a user
-
-  const sandboxFile = (id: string) => join(sandboxesFolder, id)
-
-  const readSandbox = Effect.fnUntraced(function*(id: string) {
-    const text = isId(id) ? yield* onDisk(sandboxFile(id), () => readIfThere(sandboxFile(id))) : undefined
-    if (text === undefined) return undefined
-    return yield* Effect.mapError(
-      Schema.decodeUnknownEffect(SandboxFile)(text),
-      (error) => unavailable(`${sandboxFile(id)} is damaged: ${error.message}`)
-    )
-  })
-
-  const sandboxOf = (id: string, file: SandboxFile): Sandbox => {
-    const ready = file.boot === boot
-    return {
-      id,
-      uid: file.uid,
-      namespace: file.namespace,
-      pod: file.pod,
-      attempt: file.attempt,
-      ready,
-      ips: ready ? [hostAddress()] : []
-    }
-  }
-
-  const allSandboxes = Effect.gen(function*() {
-    const ids = yield* onDisk(sandboxesFolder, () => listFolders(sandboxesFolder))
-    const files = yield* Effect.forEach(ids, (id) => Effect.map(readSandbox(id), (file) => ({ id, file })))
-    return files.flatMap(({ file, id }) => (file === undefined ? [] : [{ id, file }]))
-  })
-
-  /** A user for the pod that no other pod here has. */
-  const userFor = Effect.fnUntraced(function*(uid: string) {
-    const { first, last } = options.uidRange
-    const all = yield* allSandboxes
-    const own = all.find(({ file }) => file.uid === uid)
-    if (own !== undefined) return own.file.user
-    const taken = new Set(all.map(({ file }) => file.user))
-    for (let user = first; user <= last; user++) if (!taken.has(user)) return user
-    return yield* unavailable(`all users of runtime.process.uidRange (${first} to ${last}) are taken`)
-  })
-
-  const ensureSandbox = Effect.fnUntraced(function*(spec: SandboxSpec) {
-    yield* allowed
-    const id = `${spec.uid}_${spec.attempt}`
-    if (!isId(id)) return yield* new RuntimeError({ reason: "Invalid", detail: `not usable as a pod uid: ${spec.uid}` })
-    const present = yield* readSandbox(id)
-    if (present !== undefined) return sandboxOf(id, present)
-    const port = spec.ports.find(({ containerPort, hostPort }) => hostPort > 0 && hostPort !== containerPort)
-    if (port !== undefined) {
-      return yield* unsupported(
-        `process pods use the host's network: hostPort ${port.hostPort} cannot lead to port ${port.containerPort}`
-      )
-    }
-    if (Object.keys(spec.sysctls).length > 0) return yield* unsupported("process pods cannot have sysctls of their own")
-    const { attempt, namespace, pod, uid } = spec
-    const file: SandboxFile = { uid, namespace, pod, attempt, boot, user: yield* userFor(uid) }
-    yield* onDisk(sandboxFile(id), () => writeWhole(sandboxFile(id), JSON.stringify(file)))
-    return sandboxOf(id, file)
-  })
-
-  // ---- containers
-
   const create = Effect.fnUntraced(function*(spec: ContainerSpec) {
     yield* allowed
     yield* checkText(spec)
@@ -196,7 +120,7 @@ const make = Effect.fnUntraced(function*(
     }
     const conflict = new RuntimeError({ reason: "NameConflict", detail: `container ${id} is there already`, id })
     if (existsSync(folderOf(id))) return yield* conflict
-    const sandbox = yield* readSandbox(spec.sandboxId)
+    const sandbox = yield* sandboxes.read(spec.sandboxId)
     if (sandbox === undefined) {
       return yield* new RuntimeError({ reason: "NotFound", detail: `no such sandbox: ${spec.sandboxId}` })
     }
@@ -389,10 +313,9 @@ const make = Effect.fnUntraced(function*(
     info: Effect.sync(() => ({ name: "process", version: `${VERSION}+cgroups.${cgroups.version}` })),
     image: images.image,
     pull: (reference) => Effect.andThen(allowed, images.pull(reference)),
-    ensureSandbox,
-    sandboxes: Effect.map(allSandboxes, (all) => all.map(({ file, id }) => sandboxOf(id, file))),
-    removeSandbox: (id) =>
-      isId(id) ? onDisk(sandboxFile(id), () => rmSync(sandboxFile(id), { force: true })) : Effect.void,
+    ensureSandbox: (spec) => Effect.andThen(allowed, sandboxes.ensure(spec)),
+    sandboxes: sandboxes.all,
+    removeSandbox: sandboxes.remove,
     create,
     start,
     stop,
@@ -446,7 +369,7 @@ const make = Effect.fnUntraced(function*(
       return streams
     }),
     dial: Effect.fnUntraced(function*(sandboxId, port) {
-      if ((yield* readSandbox(sandboxId)) === undefined) {
+      if ((yield* sandboxes.read(sandboxId)) === undefined) {
         return yield* new RuntimeError({ reason: "NotFound", detail: `no such sandbox: ${sandboxId}` })
       }
       return yield* dialLocal(port)
@@ -469,8 +392,3 @@ const ofProcess = (pid: number) => {
   const ticks = Number(fields[11] ?? 0) + Number(fields[12] ?? 0)
   return { cpuNanoseconds: ticks * 10_000_000, memoryWorkingSetBytes: Number(fields[21] ?? 0) * 4096 }
 }
-
-/** The first address others could use, else the loopback one. */
-const hostAddress = (): string =>
-  Object.values(networkInterfaces()).flatMap((all) => all ?? [])
-    .find(({ family, internal }) => family === "IPv4" && !internal)?.address ?? "127.0.0.1"

@@ -1,5 +1,5 @@
 /** The programs of the runtime contract as commands of any POSIX userland; all that varies is an argument. */
-import type { ContractProgram, ContractWorld } from "./containerRuntime.ts"
+import type { ContractProgram, ContractWorld } from "./runtimeWorld.ts"
 
 const sh = (script: string, ...args: ReadonlyArray<string>) => ({ command: ["sh", "-c", script, "sh"], args })
 

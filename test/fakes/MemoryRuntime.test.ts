@@ -2,13 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Random, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { ContainerRuntime, type ContainerSpec, RuntimeError } from "../../core/pod/ContainerRuntime.ts"
-import {
-  containerRuntimeContract,
-  containerSpec,
-  type ContractProgram,
-  type ContractWorld,
-  sandboxSpec
-} from "../contracts/containerRuntime.ts"
+import { containerRuntimeContract } from "../contracts/containerRuntime.ts"
+import { containerSpec, type ContractProgram, type ContractWorld, sandboxSpec } from "../contracts/runtimeWorld.ts"
 import { simulate } from "../simulation/VirtualTime.ts"
 import { MemoryRuntime } from "./MemoryRuntime.ts"
 import {

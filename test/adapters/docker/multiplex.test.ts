@@ -68,7 +68,7 @@ describe("docker's log", () => {
 
   it.prop(
     "gives each message with its time, framed or not, wherever it is cut",
-    { lengths: Lengths },
+    { lengths: LongLengths },
     ({ lengths }) => {
       for (const tty of [true, false]) {
         const wire = Buffer.concat(tty ? stamped : stamped.map((message) => frame(2, message)))

@@ -16,7 +16,7 @@ import {
   security,
   textOf,
   untilExited
-} from "../../contracts/containerRuntime.ts"
+} from "../../contracts/runtimeWorld.ts"
 import type { Order } from "./launchAndWait.ts"
 import { openWorld, type ProcessWorld, whyNotRoot } from "./processWorld.ts"
 
@@ -154,15 +154,16 @@ describe.skipIf(whyNotRoot !== undefined)("a process pod", () => {
     Effect.gen(function*() {
       const runtime = yield* ContainerRuntime
       const sandbox = yield* ensured(world)
+      const mark = `${100_000_000 + world.port}`
       const id = yield* runtime.create({
         ...containerSpec(world, sandbox.id, { _tag: "Forever" }),
-        ...shell("setsid sleep 7654 & sleep 7655 & echo $!; sleep 0.3; exit 3")
+        ...shell("setsid sleep \"$1\" & sleep \"$1\" & sleep 0.3; exit 3", mark)
       })
       yield* runtime.start(id)
       assert.strictEqual((yield* untilExited(id)).exitCode, 3)
       const left = readdirSync("/proc").filter((name) => {
         try {
-          return /^\d+$/.test(name) && /sleep\x00765[45]\x00/.test(readFileSync(`/proc/${name}/cmdline`, "utf8"))
+          return /^\d+$/.test(name) && readFileSync(`/proc/${name}/cmdline`, "utf8").includes(mark)
         } catch {
           return false
         }
@@ -216,6 +217,7 @@ describe.skipIf(whyNotRoot !== undefined)("a process pod", () => {
       yield* runtime.start(next)
       yield* untilExited(next)
       assert.strictEqual(yield* log(next), "2000001\n")
+      yield* runtime.remove(next)
       for (
         const refused of [
           { runAsUser: 0 },

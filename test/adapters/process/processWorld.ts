@@ -11,7 +11,7 @@ import { HOST_EXEC } from "../../../adapters/process/images.ts"
 import type { ProcessOptions } from "../../../adapters/process/ProcessOptions.ts"
 import * as ProcessRuntime from "../../../adapters/process/ProcessRuntime.ts"
 import { isExecutable } from "../../../adapters/process/tools.ts"
-import type { ContractWorld } from "../../contracts/containerRuntime.ts"
+import type { ContractWorld } from "../../contracts/runtimeWorld.ts"
 import { shellComplaint, shellProgram } from "../../contracts/shellPrograms.ts"
 
 /** Why no process pod can be tested with other users and mounts here, if so. */

@@ -8,8 +8,8 @@ import { join } from "node:path"
 import { afterAll, beforeAll } from "vitest"
 import * as DockerRuntime from "../../../adapters/docker/DockerRuntime.ts"
 import { ContainerRuntime } from "../../../core/pod/ContainerRuntime.ts"
+import { containerRuntimeContract } from "../../contracts/containerRuntime.ts"
 import {
-  containerRuntimeContract,
   containerSpec,
   type ContractWorld,
   ensured,
@@ -20,7 +20,7 @@ import {
   security,
   textOf,
   untilExited
-} from "../../contracts/containerRuntime.ts"
+} from "../../contracts/runtimeWorld.ts"
 import { shellComplaint, shellProgram } from "../../contracts/shellPrograms.ts"
 import { startDocker, whyNoDocker } from "../dockerd.ts"
 import { engineAt } from "../engine.ts"
