@@ -100,7 +100,10 @@ export class PodIndex extends Context.Service<PodIndex, {
             Effect.andThen(backfill(node)),
             Effect.orDie
           ),
-        learn: put
+        // An answer that comes after the pod is gone does not bring it back.
+        learn: (pod) => {
+          if (pods.has(pod.metadata.uid ?? "")) put(pod)
+        }
       })
     })
   )

@@ -1,7 +1,7 @@
 /** The pods of one device: a keeper for each, what the device holds, and what it reports. */
 import { Effect, FiberMap, Queue, SubscriptionRef } from "effect"
 import type { KubeApiError } from "../kube/KubeApi.ts"
-import type { Pod } from "../kube/Pod.ts"
+import type { Pod, PodStatus } from "../kube/Pod.ts"
 import { Cryptography } from "../link/Cryptography.ts"
 import type { Session } from "../link/Session.ts"
 import type { PodEvent, PodReport } from "../pod/PodReport.ts"
@@ -22,6 +22,11 @@ export const releaseOrphansAnnotation = "aranya.arhat.dev/release-orphans"
 const fewOrphans = 4
 
 const sameBytes = (a: Uint8Array, b: Uint8Array) => a.length === b.length && a.every((byte, i) => byte === b[i])
+
+/** The conditions that others write: the node controller turns Ready to False while it hears nothing of a node. */
+const readiness = (status: PodStatus | undefined): string =>
+  ["Ready", "ContainersReady"]
+    .map((type) => status?.conditions?.find((condition) => condition.type === type)?.status ?? "").join()
 
 export const devicePods = Effect.fnUntraced(function*(
   context: DeviceContext,
@@ -50,7 +55,15 @@ export const devicePods = Effect.fnUntraced(function*(
     hashOf: (uid) => held?.get(uid),
     known: () => held !== undefined,
     assigned: (uid, hash) => void held?.set(uid, hash),
-    forgotten: (uid) => void held?.delete(uid)
+    forgotten: (uid) => void held?.delete(uid),
+    reassert: Effect.fnUntraced(function*(pod) {
+      const report = reported.get(pod.metadata.uid ?? "")
+      const session = yield* SubscriptionRef.get(context.session)
+      if (report === undefined || session === undefined || !(yield* SubscriptionRef.get(session.connected))) return
+      const status = statusFor(context, pod, report)
+      if (status.phase === pod.status?.phase && readiness(status) === readiness(pod.status)) return
+      yield* writeStatus(pod, status)
+    })
   }
 
   const run = yield* FiberMap.runtime(keepers)<

@@ -4,6 +4,7 @@ import { Leases } from "../kube/kinds.ts"
 import { KubeApi, type KubeApiError } from "../kube/KubeApi.ts"
 import { type Node, Nodes, type NodeStatus } from "../kube/Node.ts"
 import { desiredNode, newNode, nodePatch, owns } from "../node/desiredNode.ts"
+import { lastKnown } from "../node/lastKnown.ts"
 import { leaseNamespace, nodeLease, renewal, renewJitter, renewMillis } from "../node/lease.ts"
 import { type DeviceState, differs, nodeStatus, statusPatch } from "../node/nodeStatus.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
@@ -81,12 +82,16 @@ export const keepNode = Effect.fnUntraced(function*(
   const step = Effect.gen(function*(): Effect.fn.Return<void, KubeApiError> {
     const device = yield* SubscriptionRef.get(context.device)
     const now = yield* Clock.currentTimeMillis
+    const found = yield* find
+    // A restarted operator goes on with what the Node says: a device that is away keeps its Node Ready (policy keep).
+    if (found !== undefined && owns(found, device, identity.installation)) {
+      yield* SubscriptionRef.update(context.nodeReport, (report) => report ?? lastKnown(found))
+    }
     const seen = yield* state
     const desired = desiredNode(device, seen.report?.host, {
       installation: identity.installation,
       connected: seen.connected
     })
-    const found = yield* find
     if (found === undefined) {
       const status = nodeStatus(device, seen, undefined, now)
       ours = yield* api.create(Nodes, newNode(device, desired, status))

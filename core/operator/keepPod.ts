@@ -25,6 +25,8 @@ export interface Holdings {
   readonly known: () => boolean
   readonly assigned: (uid: string, hash: string) => void
   readonly forgotten: (uid: string) => void
+  /** Says again what the device said of this pod, where somebody else has written over it. */
+  readonly reassert: (pod: Pod) => Effect.Effect<void, KubeApiError>
 }
 
 /** Where a pod lives, or lived, in the API; and how long it may take to end. */
@@ -213,7 +215,10 @@ export const keepPod = Effect.fnUntraced(function*(
     }
     if (isTerminal(pod) && !held) return false
     if (session === undefined || !holdings.known()) return false
+    // What a device has decides how some fields resolve: its report comes at the beginning of each session.
+    if ((yield* SubscriptionRef.get(context.nodeReport)) === undefined) return false
     yield* assign(session, pod)
+    yield* holdings.reassert(pod)
     return false
   })
 

@@ -17,6 +17,10 @@ export const statusPatch = (uid: string, status: PodStatus): unknown => ({
   metadata: { uid },
   status: {
     ...status,
+    // A merge keeps what is not named: a reason that no longer holds has to be taken away.
+    ...(status.conditions === undefined
+      ? {}
+      : { conditions: status.conditions.map((condition) => ({ reason: null, message: null, ...condition })) }),
     ...(status.podIPs === undefined ? {} : { podIPs: [{ $patch: "replace" }, ...status.podIPs] }),
     ...(status.hostIPs === undefined ? {} : { hostIPs: [{ $patch: "replace" }, ...status.hostIPs] })
   }
