@@ -2,7 +2,7 @@
  * A whole system in one process under virtual time: the in-memory control plane with its controllers, the operator over the
  * shipped Kubernetes client, and devices, each with link, journal, files and runtime of its own. The programs are the shipped ones.
  */
-import { Context, Effect, Exit, Layer, Schema, Scope } from "effect"
+import { Cause, Context, Effect, Exit, Layer, Schema, Scope } from "effect"
 import { Base64 } from "effect/encoding"
 import { NodeCryptography } from "../../adapters/crypto/NodeCryptography.ts"
 import { KubeClient } from "../../adapters/kube/client/KubeClient.ts"
@@ -10,6 +10,7 @@ import { KubeClientConfig } from "../../adapters/kube/client/KubeClientConfig.ts
 import { TokenSigner } from "../../adapters/kube/plane/authority/TokenSigner.ts"
 import { layerControllers } from "../../adapters/kube/plane/controller/controllers.ts"
 import { ControlPlane } from "../../adapters/kube/plane/ControlPlane.ts"
+import { Faults } from "../../adapters/kube/plane/memory/Faults.ts"
 import { layerMemoryClient } from "../../adapters/kube/plane/memory/layerMemoryClient.ts"
 import { agent, mailLayer } from "../../core/agent/Agent.ts"
 import { AgentSettings } from "../../core/agent/AgentSettings.ts"
@@ -23,7 +24,9 @@ import { Cryptography } from "../../core/link/Cryptography.ts"
 import { Acceptors, Dialers } from "../../core/link/Transport.ts"
 import { operator, operatorLayer } from "../../core/operator/Operator.ts"
 import { OperatorIdentity } from "../../core/operator/OperatorIdentity.ts"
+import { ContainerRuntime } from "../../core/pod/ContainerRuntime.ts"
 import { PodMachine } from "../../core/pod/machine/PodMachine.ts"
+import { PodFiles } from "../../core/pod/PodFiles.ts"
 import { MemoryFiles } from "../fakes/MemoryFiles.ts"
 import { MemoryHost } from "../fakes/MemoryHost.ts"
 import { MemoryJournal } from "../fakes/MemoryJournal.ts"
@@ -37,7 +40,13 @@ export interface Program {
   readonly kill: Effect.Effect<void>
 }
 
-const program = Effect.fnUntraced(function*(run: Effect.Effect<unknown, unknown>) {
+/** What a service manager does: a program that ends by itself is started again after a while, and `died` is told why. */
+const restartAfter = "5 seconds"
+
+const program = Effect.fnUntraced(function*(
+  run: Effect.Effect<unknown, unknown>,
+  died: (why: string) => Effect.Effect<void>
+) {
   const parent = yield* Effect.scope
   let life: Scope.Closeable | undefined
   const kill = Effect.suspend(() => {
@@ -45,19 +54,43 @@ const program = Effect.fnUntraced(function*(run: Effect.Effect<unknown, unknown>
     life = undefined
     return ending === undefined ? Effect.void : Scope.close(ending, Exit.void)
   })
+  const watched = run.pipe(
+    Effect.exit,
+    Effect.flatMap((exit) => died(Exit.isSuccess(exit) ? "it came to its end" : Cause.pretty(exit.cause))),
+    Effect.andThen(Effect.sleep(restartAfter)),
+    Effect.forever
+  )
   const start = Effect.gen(function*() {
     yield* kill
     const scope = yield* Scope.fork(parent)
     life = scope
-    yield* Effect.forkIn(run, scope)
+    yield* Effect.forkIn(watched, scope)
   })
   return { start, kill } satisfies Program
 })
+
+const silently = () => Effect.void
 
 /** The real primitives, with keys and nonces drawn from the seed. */
 const cryptography = Layer.mergeAll(NodeCryptography.layer, SeededSecureRandom.layer)
 
 const operatorPrivate = new Uint8Array(32).fill(7)
+
+const inProcess = Layer.succeed(KubeClientConfig, {
+  server: "http://plane",
+  identity: Effect.succeed({}),
+  identityRefused: Effect.void
+})
+
+const administrator = { username: "admin", groups: ["system:masters"] }
+
+/** A second client onto the cluster, whose requests meet these faults. */
+export const clientWithFaults = (faults: Context.Service.Shape<typeof Faults>) =>
+  Layer.fresh(KubeClient.layer).pipe(
+    Layer.provide(inProcess),
+    Layer.provide(Layer.fresh(layerMemoryClient(administrator))),
+    Layer.provide(Layer.succeed(Faults, faults))
+  )
 
 /** The cluster: control plane, controllers, and a client as its administrator. */
 export const cluster = Layer.effectDiscard(Effect.gen(function*() {
@@ -66,12 +99,8 @@ export const cluster = Layer.effectDiscard(Effect.gen(function*() {
 })).pipe(
   Layer.provideMerge(layerControllers()),
   Layer.provideMerge(KubeClient.layer),
-  Layer.provideMerge(Layer.succeed(KubeClientConfig, {
-    server: "http://plane",
-    identity: Effect.succeed({}),
-    identityRefused: Effect.void
-  })),
-  Layer.provideMerge(layerMemoryClient({ username: "admin", groups: ["system:masters"] })),
+  Layer.provideMerge(inProcess),
+  Layer.provideMerge(layerMemoryClient(administrator)),
   Layer.provideMerge(ControlPlane.layer()),
   Layer.provideMerge(TokenSigner.layerMemory)
 )
@@ -93,12 +122,18 @@ export interface SimulatedDevice {
   readonly journal: MemoryJournal["Service"]
   readonly files: MemoryFiles["Service"]
   readonly host: MemoryHost["Service"]
+  readonly engine: ContainerRuntime["Service"]
+  readonly volumes: PodFiles["Service"]
   readonly publicKey: string
   /** The EdgeDevice of this device. */
   readonly object: (spec?: object) => EdgeDeviceObject
 }
 
-export const makeDevice = Effect.fnUntraced(function*(name: string, number: number) {
+export const makeDevice = Effect.fnUntraced(function*(
+  name: string,
+  number: number,
+  died: (why: string) => Effect.Effect<void> = silently
+) {
   const crypto = yield* Cryptography
   const transport = yield* MemoryTransport.make()
   // What outlives the agent: the machine it runs on.
@@ -140,12 +175,14 @@ export const makeDevice = Effect.fnUntraced(function*(name: string, number: numb
   )
   const device: SimulatedDevice = {
     name,
-    agent: yield* program(run),
+    agent: yield* program(run, died),
     transport,
     runtime: Context.get(hardware, MemoryRuntime),
     journal: Context.get(hardware, MemoryJournal),
     files: Context.get(hardware, MemoryFiles),
     host: Context.get(hardware, MemoryHost),
+    engine: Context.get(hardware, ContainerRuntime),
+    volumes: Context.get(hardware, PodFiles),
     publicKey: Base64.encode(publicKey),
     object: (spec = {}) => ({
       apiVersion: "aranya.arhat.dev/v1alpha1",
@@ -162,7 +199,10 @@ export const makeDevice = Effect.fnUntraced(function*(name: string, number: numb
 })
 
 /** An operator process that accepts all these devices' connections. */
-export const makeOperator = Effect.fnUntraced(function*(devices: ReadonlyArray<SimulatedDevice>) {
+export const makeOperator = Effect.fnUntraced(function*(
+  devices: ReadonlyArray<SimulatedDevice>,
+  died: (why: string) => Effect.Effect<void> = silently
+) {
   const api = yield* KubeApi
   let starts = 0
   const run = Effect.suspend(() =>
@@ -186,7 +226,7 @@ export const makeOperator = Effect.fnUntraced(function*(devices: ReadonlyArray<S
       )
     )
   )
-  return yield* program(run)
+  return yield* program(run, died)
 })
 
 export const worldLayer = Layer.mergeAll(cluster, cryptography)

@@ -1,0 +1,183 @@
+/** What must hold at every moment of a storm, and what must hold once it is over. To add an invariant, write it into one of the two. */
+import { Context, Effect } from "effect"
+import { ControlPlane } from "../../adapters/kube/plane/ControlPlane.ts"
+import type { Change } from "../../adapters/kube/plane/store/Collection.ts"
+import type { ContainerStatus, Pod } from "../../core/kube/Pod.ts"
+import type { Run } from "../fakes/runtime/MemoryEngine.ts"
+import type { Recipe } from "./workload.ts"
+import type { SimulatedDevice } from "./World.ts"
+
+/** What the storm knows about a pod it made. */
+export interface Known {
+  readonly uid: string
+  readonly name: string
+  readonly device: SimulatedDevice
+  readonly recipe: Recipe
+  deleted: boolean
+  forced: boolean
+}
+
+export class Violation extends Error {
+  override readonly name = "Violation"
+}
+
+/** Every node has it: only pods of the device's namespace are scheduled here. */
+const namespaceTaint = "arhat.dev/namespace"
+
+type ControlPlaneService = Context.Service.Shape<typeof ControlPlane>
+
+const runsOf = (device: SimulatedDevice): ReadonlyArray<Readonly<Run>> => Effect.runSync(device.runtime.runs)
+const goesOn = ({ finishedAt }: Readonly<Run>) => finishedAt === undefined
+
+const runningOf = ({ device, uid }: Known) => runsOf(device).filter((run) => run.uid === uid && goesOn(run))
+
+const statuses = (pod: Pod): ReadonlyArray<ContainerStatus> => [
+  ...pod.status?.initContainerStatuses ?? [],
+  ...pod.status?.containerStatuses ?? []
+]
+const isOver = (pod: Pod | undefined) => pod?.status?.phase === "Succeeded" || pod?.status?.phase === "Failed"
+const words = (runs: ReadonlyArray<Readonly<Run>>) =>
+  runs.map(({ attempt, container }) => `${container}#${attempt}`).join(", ")
+
+/** Looks at every change of a pod in the API, at the instant it is made. */
+export const watchApi = (
+  plane: ControlPlaneService,
+  known: ReadonlyMap<string, Known>,
+  violated: (what: string) => void
+): void => {
+  plane.world.store.listen("pods", "all", ({ previous, revision, type }: Change) => {
+    const pod = revision.object as unknown as Pod
+    const before = previous?.object as unknown as Pod | undefined
+    const pod0 = known.get(pod.metadata.uid ?? "")
+    if (pod0 === undefined) return
+    const { forced, name } = pod0
+    if (pod.metadata.deletionTimestamp !== undefined && !pod0.deleted) violated(`${name} is deleted, and nobody asked`)
+    if (type === "DELETED") {
+      if (!pod0.deleted) violated(`${name} is gone from the API, and nobody asked`)
+      const running = runningOf(pod0)
+      if (!forced && running.length > 0) violated(`${name} is gone from the API while ${words(running)} still run`)
+      return
+    }
+    if (isOver(before) && pod.status?.phase !== before?.status?.phase) {
+      violated(`${name} leaves phase ${before?.status?.phase} for ${pod.status?.phase}`)
+    }
+    if (isOver(pod) && !isOver(before)) {
+      const running = runningOf(pod0)
+      if (running.length > 0) violated(`${name} is ${pod.status?.phase} while ${words(running)} still run`)
+    }
+    const restarts = new Map(before === undefined ? [] : statuses(before).map((each) => [each.name, each.restartCount]))
+    for (const { name: container, restartCount } of statuses(pod)) {
+      const told = restarts.get(container) ?? 0
+      if (restartCount < told) violated(`restarts of ${name}/${container} go down from ${told} to ${restartCount}`)
+    }
+  })
+}
+
+/** Looks at every process that ever ran. */
+export const judgeRuns = (
+  pods: Iterable<Known>,
+  emptied: ReadonlySet<string>,
+  policyOf: (uid: string) => string | undefined
+): ReadonlyArray<string> => {
+  const found: Array<string> = []
+  for (const { device, name, uid } of pods) {
+    const byContainer = Map.groupBy(runsOf(device).filter((run) => run.uid === uid), ({ container }) => container)
+    for (const [container, runs] of byContainer) {
+      if (new Set(runs.map(({ attempt }) => attempt)).size < runs.length) {
+        found.push(`${name}/${container} ran twice as one attempt: ${words(runs)}`)
+      }
+      for (const [i, run] of runs.entries()) {
+        const next = runs[i + 1]
+        if (next === undefined) continue
+        if ((run.finishedAt ?? Infinity) > next.startedAt) {
+          found.push(`${name}/${container} runs twice at once: ${words(runs)}`)
+        }
+        if (next.attempt < run.attempt) found.push(`attempts of ${name}/${container} go back: ${words(runs)}`)
+        if (policyOf(uid) === "Never") found.push(`${name}/${container} of policy Never ran again: ${words(runs)}`)
+        if (policyOf(uid) === "OnFailure" && run.exitCode === 0 && !emptied.has(device.name)) {
+          found.push(`${name}/${container} of policy OnFailure ran again after it succeeded: ${words(runs)}`)
+        }
+      }
+    }
+  }
+  return found
+}
+
+/** What is not as it should be once nothing is broken any more; empty when all is well. */
+export const unsettled = Effect.fnUntraced(function*(
+  plane: ControlPlaneService,
+  pods: ReadonlyArray<Known>,
+  devices: ReadonlyArray<SimulatedDevice>
+) {
+  const wrong: Array<string> = []
+  const live = new Set<string>()
+  for (const known of pods) {
+    const { deleted, name, recipe, uid } = known
+    const place = plane.world.store.placeOf(uid)
+    const pod = place === undefined
+      ? undefined
+      : plane.world.store.get("pods", place.namespace, place.name)?.object as Pod | undefined
+    const running = runningOf(known)
+    if (deleted) {
+      if (pod !== undefined) wrong.push(`${name} is still in the API`)
+      if (running.length > 0) wrong.push(`${name} is deleted and ${words(running)} still run`)
+      continue
+    }
+    live.add(uid)
+    if (pod === undefined) {
+      wrong.push(`${name} is not in the API`)
+      continue
+    }
+    const { phase } = pod.status ?? {}
+    if (isOver(pod)) {
+      if (recipe.outcome !== "ends") wrong.push(`${name} is ${phase}`)
+      if (running.length > 0) wrong.push(`${name} is ${phase} and ${words(running)} still run`)
+      continue
+    }
+    if (recipe.outcome === "ends") wrong.push(`${name} should have ended and is ${phase}`)
+    else if (phase !== "Running") wrong.push(`${name} should run and is ${phase}`)
+    const told = statuses(pod).filter(({ state }) => state?.running !== undefined)
+    const ids = new Set(running.map(({ id }) => id))
+    if (told.length !== ids.size || !told.every(({ containerID = "" }) => ids.has(containerID.split("//")[1] ?? ""))) {
+      wrong.push(`${name} runs ${words(running)} and the API says ${told.map(({ name: each }) => each).join(", ")}`)
+    }
+    for (const { container, attempt } of running) {
+      const count = statuses(pod).find(({ name: each }) => each === container)?.restartCount
+      if (count !== attempt) wrong.push(`${name}/${container} runs as #${attempt} and the API counts ${count} restarts`)
+    }
+    if (recipe.outcome === "runs") {
+      const main = pod.status?.containerStatuses ?? []
+      if (main.length === 0 || main.some(({ state }) => state?.running === undefined)) {
+        wrong.push(`${name} should run and its containers say ${JSON.stringify(main.map(({ state }) => state))}`)
+      }
+      const ready = pod.status?.conditions?.find(({ type }) => type === "Ready")
+      if (ready?.status !== "True") wrong.push(`${name} should be ready: ${JSON.stringify(pod.status)}`)
+    }
+  }
+  for (const device of devices) {
+    const node = plane.world.store.get("nodes", "", device.name)?.object as
+      | {
+        readonly spec?: { readonly taints?: ReadonlyArray<{ readonly key: string }> }
+        readonly status?: Pod["status"]
+      }
+      | undefined
+    if (node?.status?.conditions?.find(({ type }) => type === "Ready")?.status !== "True") {
+      wrong.push(`node ${device.name} is not ready`)
+    }
+    if (node?.spec?.taints?.some(({ key }) => key !== namespaceTaint) ?? false) {
+      wrong.push(`node ${device.name} is tainted: ${JSON.stringify(node?.spec?.taints)}`)
+    }
+    const containers = yield* Effect.orElseSucceed(device.engine.containers(), () => [])
+    for (const { container, pod, uid } of containers) {
+      if (!live.has(uid)) wrong.push(`${device.name} keeps container ${pod}/${container} of a pod that is gone`)
+    }
+    for (const row of yield* device.journal.secrets) {
+      const [table, key = ""] = row.split("/")
+      if (table !== "link" && !live.has(key)) wrong.push(`${device.name} keeps secrets in ${row}`)
+    }
+    for (const uid of yield* Effect.orElseSucceed(device.volumes.pods, () => [])) {
+      if (!live.has(uid)) wrong.push(`${device.name} keeps files of ${uid}`)
+    }
+  }
+  return wrong
+})
