@@ -7,6 +7,7 @@ import type { PodAssignment } from "../PodAssignment.ts"
 import { PodFiles } from "../PodFiles.ts"
 import { PodRuntime } from "../PodRuntime.ts"
 import { makeEventBuffer } from "./EventBuffer.ts"
+import { patientRuntime } from "./patientRuntime.ts"
 import { PodMachineOptions } from "./PodMachineOptions.ts"
 import type { PodRecord } from "./PodState.ts"
 import { makePodStore } from "./PodStore.ts"
@@ -17,11 +18,11 @@ import { makeReportBoard } from "./ReportBoard.ts"
 import { type Machine, monotonicMillis, wallMillis } from "./Workbench.ts"
 
 const make = Effect.gen(function*() {
-  const runtime = yield* ContainerRuntime
   const files = yield* PodFiles
   const journal = yield* Journal
   const hostFacts = yield* HostFacts
   const options = yield* PodMachineOptions
+  const runtime = patientRuntime(yield* ContainerRuntime, options.callMillis)
 
   const again = Schedule.min([
     Schedule.exponential(Duration.millis(options.retry.first)),
@@ -56,7 +57,7 @@ const make = Effect.gen(function*() {
     if (saved._tag === "Failure") yield* durably(store.savePod(uid, (pod) => pod))
   })
 
-  const wakeAll = () => workers.forEach((worker) => worker.wake(false))
+  const wakeAll = () => workers.forEach((worker) => worker.wake())
 
   const machine: Machine = {
     runtime,
@@ -128,7 +129,7 @@ const make = Effect.gen(function*() {
   }
 
   yield* runtime.events.pipe(
-    Stream.runForEach(({ kind, uid }) => Effect.sync(() => workers.get(uid)?.wake(kind !== "started"))),
+    Stream.runForEach(({ kind, uid }) => Effect.sync(() => workers.get(uid)?.hint(kind))),
     Effect.forkScoped
   )
   yield* removeOrphans(machine).pipe(

@@ -4,6 +4,8 @@ import { Context } from "effect"
 export const PodMachineOptions = Context.Reference<{
   /** Milliseconds a container may need between a start that was cut off and showing that it runs. */
   readonly settleMillis: number
+  /** Milliseconds the engine may take to answer a call; a stop may take its grace on top, a pull as long as it needs. */
+  readonly callMillis: number
   /** Milliseconds between tries after the engine, the disk or the journal failed. */
   readonly retry: { readonly first: number; readonly most: number }
   /** Milliseconds, per pod and image. */
@@ -21,6 +23,7 @@ export const PodMachineOptions = Context.Reference<{
 }>("aranya/pod/PodMachineOptions", {
   defaultValue: () => ({
     settleMillis: 2_000,
+    callMillis: 120_000,
     retry: { first: 1_000, most: 30_000 },
     imageBackOff: { first: 10_000, most: 300_000 },
     crashBackOff: { first: 10_000, most: 300_000, resetAfter: 600_000 },

@@ -1,13 +1,16 @@
 /** The fiber of one pod: looks, acts, waits to be woken, and never gives up. */
 import { Cause, Duration, Effect, Latch, Random } from "effect"
+import type { RuntimeEvent } from "../ContainerRuntime.ts"
 import { clearPod, terminatePod } from "./endPod.ts"
 import { keepPod } from "./keepPod.ts"
 import { retryDelay } from "./retryDelay.ts"
 import { type Machine, makeWorkbench, stateOf, type Workbench } from "./Workbench.ts"
 
 export interface PodWorker {
-  /** Something may have changed; `sandbox` too. */
-  readonly wake: (sandbox: boolean) => void
+  /** Something may have changed. */
+  readonly wake: () => void
+  /** The runtime says so. */
+  readonly hint: (kind: RuntimeEvent["kind"]) => void
   /** The pod ends, or ends sooner: whatever is being done is left. */
   readonly urge: () => void
   /** There is a new version of the assignment. */
@@ -65,8 +68,13 @@ export const makePodWorker = Effect.fnUntraced(function*(machine: Machine, uid: 
   })
 
   const worker: PodWorker = {
-    wake: (sandbox) => {
-      if (sandbox) bench.sandboxStale = true
+    wake: () => {
+      bench.wake.openUnsafe()
+    },
+    hint: (kind) => {
+      // The end of our own start wakes us; a look in its midst would only tell half of it.
+      if (kind === "started" && bench.busy.size > 0) return
+      bench.sandboxStale = true
       bench.wake.openUnsafe()
     },
     urge: () => {

@@ -140,12 +140,9 @@ export const tellOnce = (
 /** Leaves the work on one container, or on all; what it had begun is found again as after a crash. */
 export const leaveWork = (bench: Workbench, name?: string): Effect.Effect<void> =>
   Effect.suspend(() => {
-    if (name === undefined) {
-      bench.busy.clear()
-      return FiberMap.clear(bench.work)
-    }
-    bench.busy.delete(name)
-    return FiberMap.remove(bench.work, name)
+    const left = name === undefined ? FiberMap.clear(bench.work) : FiberMap.remove(bench.work, name)
+    const forget = Effect.sync(() => name === undefined ? bench.busy.clear() : void bench.busy.delete(name))
+    return Effect.uninterruptible(Effect.andThen(left, forget))
   })
 
 /** Whole milliseconds since the epoch. */

@@ -66,9 +66,6 @@ export const clearPod = Effect.fnUntraced(function*(bench: Workbench): Effect.fn
     for (const { id } of yield* bench.runtime.containers(bench.uid)) yield* bench.runtime.remove(id)
     yield* savePod(bench, (before) => ({ ...before, containersRemoved: true }))
   }
-  if (!finished) {
-    yield* publishStatus(bench, none, true)
-    bench.released()
-  }
+  if (!finished) yield* publishStatus(bench, none, true)
   return Number.POSITIVE_INFINITY
 })

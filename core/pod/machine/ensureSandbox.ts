@@ -6,7 +6,9 @@ import { sandboxSpec } from "./sandboxSpec.ts"
 import { savePod, stateOf, tellOnce, type Workbench } from "./Workbench.ts"
 
 /** Looks again which sandbox there is, if that may have changed. */
-export const observeSandbox = Effect.fnUntraced(function*(bench: Workbench): Effect.fn.Return<void, RuntimeError> {
+export const observeSandbox = Effect.fnUntraced(function*(
+  bench: Workbench
+): Effect.fn.Return<void, RuntimeError | JournalError> {
   if (!bench.sandboxStale) return
   bench.sandboxStale = false
   const all = yield* bench.runtime.sandboxes.pipe(
@@ -17,7 +19,12 @@ export const observeSandbox = Effect.fnUntraced(function*(bench: Workbench): Eff
     )
   )
   const { pod } = yield* stateOf(bench)
-  bench.sandbox = all.find(({ attempt, uid }) => uid === bench.uid && attempt === pod.sandboxAttempt)
+  const found = all.find(({ attempt, uid }) => uid === bench.uid && attempt === pod.sandboxAttempt)
+  // Made in a life that ended before it could be written down.
+  if (found?.ready === true && pod.sandboxId !== found.id) {
+    yield* savePod(bench, (before) => ({ ...before, sandboxId: found.id }))
+  }
+  bench.sandbox = found
 })
 
 /** To be called while no container of the pod runs. Fails with what the engine said, which the pod's events say too. */

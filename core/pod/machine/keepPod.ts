@@ -46,7 +46,7 @@ export const keepPod = Effect.fnUntraced(function*(bench: Workbench): Effect.fn.
     }
   }
   yield* observeSandbox(bench)
-  const { containers, verdicts } = yield* observeContainers(bench)
+  const { busy, containers, verdicts } = yield* observeContainers(bench)
   const deadline = yield* untilDeadline(bench)
   if (deadline <= 0) {
     yield* exceed(bench)
@@ -59,7 +59,7 @@ export const keepPod = Effect.fnUntraced(function*(bench: Workbench): Effect.fn.
     state: seen,
     verdicts,
     sandboxReady: bench.sandbox?.ready ?? false,
-    busy: new Set(bench.busy.keys()),
+    busy,
     now,
     crashBackOff: bench.options.crashBackOff
   })
@@ -172,7 +172,6 @@ const reject = Effect.fnUntraced(function*(bench: Workbench, { message }: Runtim
 
 const launch = Effect.fnUntraced(function*(bench: Workbench, start: Start) {
   const { name } = start.container
-  bench.busy.set(name, start.container.specHash)
   const done = Effect.suspend(() => {
     bench.busy.delete(name)
     return bench.wake.open
@@ -190,8 +189,10 @@ const launch = Effect.fnUntraced(function*(bench: Workbench, start: Start) {
     ),
     Effect.andThen(done)
   )
-  yield* FiberMap.run(bench.work, name, work)
-})
+  bench.busy.set(name, start.container.specHash)
+  yield* FiberMap.run(bench.work, name, Effect.interruptible(work))
+  // Who is noted as busy has its fiber, whatever interrupts the caller.
+}, Effect.uninterruptible)
 
 /** A failed start is told where it is the container's own, and leads to another try after a while in any case. */
 const recover = Effect.fnUntraced(function*(

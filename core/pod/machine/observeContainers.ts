@@ -13,10 +13,13 @@ export interface Observation {
   readonly containers: ReadonlyArray<Container>
   /** Of each container that has a record; ends are recorded already. */
   readonly verdicts: ReadonlyMap<string, Verdict>
+  /** Containers with work under way, which have no verdict. */
+  readonly busy: ReadonlySet<string>
 }
 
 export const observeContainers = Effect.fnUntraced(
   function*(bench: Workbench): Effect.fn.Return<Observation, RuntimeError | JournalError> {
+    const busy = new Set(bench.busy.keys())
     const containers = yield* bench.runtime.containers(bench.uid)
     const { assignment, containers: records } = yield* stateOf(bench)
     const { bootId } = bench.host()
@@ -26,7 +29,7 @@ export const observeContainers = Effect.fnUntraced(
     for (const { name } of assigned) {
       const record = records.get(name)
       // While a start is under way what one sees is neither here nor there.
-      if (record === undefined || bench.busy.has(name)) continue
+      if (record === undefined || busy.has(name)) continue
       const container = containers.find((each) => each.container === name && each.attempt === record.attempt)
       const verdict = judgeContainer(record, container, bootId)
       if (verdict._tag === "Running") {
@@ -37,7 +40,7 @@ export const observeContainers = Effect.fnUntraced(
       verdicts.set(name, yield* absorb(bench, name, record, verdict, assigned.length))
     }
     bench.running = running
-    return { containers, verdicts }
+    return { containers, verdicts, busy }
   }
 )
 

@@ -43,7 +43,7 @@ export interface PlanInput {
   /** Of every container that has a record. */
   readonly verdicts: ReadonlyMap<string, Verdict>
   readonly sandboxReady: boolean
-  /** Containers on which something is being done. */
+  /** Containers on which something was being done when the verdicts were made. */
   readonly busy: ReadonlySet<string>
   readonly now: number
   readonly crashBackOff: CrashBackOff
@@ -96,7 +96,8 @@ export const planPod = (input: PlanInput): Plan => {
 
   /** What every container has in common; true when it needs no more thought. */
   const proceed = (container: AssignedContainer, verdict: Verdict | undefined, record: ContainerRecord | undefined) => {
-    if (input.busy.has(container.name)) return (alive = true)
+    // A record without a verdict is of work that ended while one was looking: the next look sees it.
+    if (input.busy.has(container.name) || (record !== undefined && verdict === undefined)) return (alive = true)
     if (record === undefined || verdict === undefined) {
       starts.push({ container, attempt: 0, backOffMillis: 0, verdict: "Absent" })
       return (alive = true)

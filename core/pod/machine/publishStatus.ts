@@ -25,7 +25,13 @@ export const publishStatus = Effect.fnUntraced(
     if (pod.report !== undefined && pod.report.finished === finished && Equal.equals(pod.report.status, status)) return
     const { name, namespace, uid } = assignment
     const report = { uid, namespace, name, number: (pod.report?.number ?? 0) + 1, status, finished }
-    yield* savePod(bench, (before) => ({ ...before, report }))
-    bench.board.put(report)
+    // What is in the journal is told, whatever interrupts the work on the pod.
+    yield* savePod(bench, (before) => ({ ...before, report })).pipe(
+      Effect.andThen(Effect.sync(() => {
+        bench.board.put(report)
+        if (finished) bench.released()
+      })),
+      Effect.uninterruptible
+    )
   }
 )

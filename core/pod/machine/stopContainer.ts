@@ -12,7 +12,6 @@ export const stopContainer = Effect.fnUntraced(
   function*(bench: Workbench, container: Container, deadline: number, message: string) {
     const before = bench.stopDeadlines.get(container.id)
     if (before !== undefined && before <= deadline) return
-    bench.stopDeadlines.set(container.id, deadline)
     const { assignment } = yield* stateOf(bench)
     if (before === undefined) {
       yield* bench.events.emit({ assignment, container: container.container }, "Normal", "Killing", message)
@@ -29,6 +28,9 @@ export const stopContainer = Effect.fnUntraced(
       bench.stopDeadlines.delete(container.id)
       yield* bench.wake.open
     })
-    yield* FiberMap.run(bench.stops, container.id, stop)
-  }
+    bench.stopDeadlines.set(container.id, deadline)
+    yield* FiberMap.run(bench.stops, container.id, Effect.interruptible(stop))
+  },
+  // What is noted as being stopped has its fiber, whatever interrupts the caller.
+  Effect.uninterruptible
 )

@@ -119,6 +119,10 @@ const tell = Effect.fnUntraced(function*(story: Story, cut: Cut | undefined) {
   const terminal = phases.findIndex((phase) => phase === "Succeeded" || phase === "Failed")
   if (terminal >= 0) assert.strictEqual(new Set(phases.slice(terminal)).size, 1, `${where}: a terminal phase is final`)
   story.check(device.newest())
+  if (!device.newest().finished) {
+    const refusal = yield* Effect.flip(Effect.scoped(machine.dial("u1", 80)))
+    assert.strictEqual(refusal._tag, "RuntimeError", `${where}: the sandbox is known, nothing listens`)
+  }
   const left = yield* runtime.containers()
   assert.strictEqual(left.length, story.leaves, where)
   return calls

@@ -1,0 +1,36 @@
+/** The engine with limited patience: a call that is not answered in time counts as `Unavailable`, its outcome as unknown. */
+import { Duration, Effect } from "effect"
+import { type ContainerRuntime, RuntimeError } from "../ContainerRuntime.ts"
+
+/** Pulls are not limited: on a thin link an image takes as long as it takes, and a deletion interrupts it. */
+export const patientRuntime = (
+  runtime: ContainerRuntime["Service"],
+  limitMillis: number
+): ContainerRuntime["Service"] => {
+  const within = (millis: number, what: string) => <A>(call: Effect.Effect<A, RuntimeError>) =>
+    Effect.timeoutOrElse(call, {
+      duration: Duration.millis(millis),
+      orElse: () =>
+        Effect.fail(
+          new RuntimeError({
+            reason: "Unavailable",
+            detail: `the engine did not answer ${what} within ${millis / 1000} s`
+          })
+        )
+    })
+  const short = (what: string) => within(limitMillis, what)
+  return {
+    ...runtime,
+    info: short("info")(runtime.info),
+    image: (reference) => short("image")(runtime.image(reference)),
+    ensureSandbox: (spec) => short("ensureSandbox")(runtime.ensureSandbox(spec)),
+    sandboxes: short("sandboxes")(runtime.sandboxes),
+    removeSandbox: (id) => short("removeSandbox")(runtime.removeSandbox(id)),
+    create: (spec) => short("create")(runtime.create(spec)),
+    start: (id) => short("start")(runtime.start(id)),
+    stop: (id, graceSeconds) => within(limitMillis + graceSeconds * 1000, "stop")(runtime.stop(id, graceSeconds)),
+    remove: (id) => short("remove")(runtime.remove(id)),
+    inspect: (id) => short("inspect")(runtime.inspect(id)),
+    containers: (uid) => short("containers")(runtime.containers(uid))
+  }
+}
