@@ -2,7 +2,7 @@
 import { Effect, Layer } from "effect"
 import { Hex } from "effect/encoding"
 import { Cryptography } from "../link/Cryptography.ts"
-import { LinkMemory } from "../link/Hello.ts"
+import { LinkMemory, NotRemembered } from "../link/Hello.ts"
 import { SecureRandom } from "../link/SecureRandom.ts"
 import { PodRuntime } from "../pod/PodRuntime.ts"
 import { holdingsDigest } from "../wire/holdings.ts"
@@ -42,7 +42,7 @@ export const deviceMemory = Layer.effect(
           { _tag: "Put", table: "link", key: "lineage", value: accepted.lineage, secret: true }
         ]).pipe(
           // A token that is not durable must not be used: the session fails and is tried again.
-          Effect.orDie
+          Effect.mapError((error) => new NotRemembered({ detail: error.message }))
         )
         epoch = accepted.epoch
         lineage = accepted.lineage

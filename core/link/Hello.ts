@@ -79,6 +79,13 @@ export class Admission extends Context.Service<Admission, {
   ) => Effect.Effect<{ readonly epoch: number; readonly lineage: Uint8Array }, Refused>
 }>()("aranya/link/Admission") {}
 
+/** What the handshake agreed on could not be made durable: the session must not begin. */
+export class NotRemembered extends Schema.TaggedError<NotRemembered>()("NotRemembered", { detail: Schema.String }) {
+  override get message() {
+    return `the session cannot be remembered: ${this.detail}`
+  }
+}
+
 /** The device's lasting memory of its link; core/agent supplies it from the journal. */
 export class LinkMemory extends Context.Service<LinkMemory, {
   readonly load: Effect.Effect<{
@@ -88,6 +95,8 @@ export class LinkMemory extends Context.Service<LinkMemory, {
     readonly lineage: Uint8Array
   }>
   /** Durable before it returns. */
-  readonly save: (accepted: { readonly epoch: number; readonly lineage: Uint8Array }) => Effect.Effect<void>
+  readonly save: (
+    accepted: { readonly epoch: number; readonly lineage: Uint8Array }
+  ) => Effect.Effect<void, NotRemembered>
   readonly digest: Effect.Effect<Uint8Array>
 }>()("aranya/link/LinkMemory") {}

@@ -5,7 +5,7 @@ import { PacketSchema } from "../gen/aranya/link/v1/link_pb.ts"
 import { backOff } from "./backOff.ts"
 import { Cryptography } from "./Cryptography.ts"
 import { greet, HandshakeFailed, type Identity, protocolMax, protocolMin, type Welcomed } from "./handshake.ts"
-import { LinkMemory, type OperatorHello, Refused } from "./Hello.ts"
+import { LinkMemory, NotRemembered, type OperatorHello, Refused } from "./Hello.ts"
 import { LinkTimings } from "./LinkTimings.ts"
 import { SecureRandom } from "./SecureRandom.ts"
 import type { Handlers, Session } from "./Session.ts"
@@ -19,7 +19,7 @@ export type LinkState =
   | { readonly status: "Connected"; readonly method: string; readonly connection: string }
   | {
     readonly status: "Waiting"
-    readonly error: Refused | HandshakeFailed | TransportError
+    readonly error: Failure
     readonly failures: number
     /** Milliseconds until the next attempt. */
     readonly retryMillis: number
@@ -53,7 +53,7 @@ interface Established {
   readonly scope: Scope.Closeable
 }
 
-type Failure = Refused | HandshakeFailed | TransportError
+type Failure = Refused | HandshakeFailed | TransportError | NotRemembered
 
 /** Whether trying again soon is pointless until somebody mends it. */
 const hopeless = (error: Failure): boolean => {
@@ -65,6 +65,8 @@ const hopeless = (error: Failure): boolean => {
         error.code === "ProtocolVersion"
     case "HandshakeFailed":
       return error.reason === "WrongOperator"
+    case "NotRemembered":
+      return false
   }
 }
 

@@ -1,5 +1,5 @@
 /** The pods of one device: a keeper for each, what the device holds, and what it reports. */
-import { Effect, FiberMap, Queue, SubscriptionRef } from "effect"
+import { Effect, FiberMap, Queue, Semaphore, SubscriptionRef } from "effect"
 import type { KubeApiError } from "../kube/KubeApi.ts"
 import type { Pod, PodStatus } from "../kube/Pod.ts"
 import { Cryptography } from "../link/Cryptography.ts"
@@ -48,6 +48,15 @@ export const devicePods = Effect.fnUntraced(function*(
   const places = new Map<string, PodPlace>()
   /** The newest report of each pod whose status the API has. */
   const reported = new Map<string, PodReport>()
+  /** Its number; the device counts anew only after it was wiped, which its list of what it holds tells. */
+  const taken = new Map<string, number>()
+  /** What is said of one pod is written one after the other. */
+  const turns = new Map<string, Semaphore.Semaphore>()
+  const oneAtATime = <A, E>(uid: string, write: Effect.Effect<A, E>): Effect.Effect<A, E> => {
+    let turn = turns.get(uid)
+    if (turn === undefined) turns.set(uid, turn = Semaphore.makeUnsafe(1))
+    return turn.withPermit(write)
+  }
   /** On the device, absent from the API, and too many to be believed at once. */
   let heldBack: ReadonlySet<string> = new Set()
 
@@ -56,14 +65,7 @@ export const devicePods = Effect.fnUntraced(function*(
     known: () => held !== undefined,
     assigned: (uid, hash) => void held?.set(uid, hash),
     forgotten: (uid) => void held?.delete(uid),
-    reassert: Effect.fnUntraced(function*(pod) {
-      const report = reported.get(pod.metadata.uid ?? "")
-      const session = yield* SubscriptionRef.get(context.session)
-      if (report === undefined || session === undefined || !(yield* SubscriptionRef.get(session.connected))) return
-      const status = statusFor(context, pod, report)
-      if (status.phase === pod.status?.phase && readiness(status) === readiness(pod.status)) return
-      yield* writeStatus(pod, status)
-    })
+    reassert: (pod) => reassert(pod)
   }
 
   const run = yield* FiberMap.runtime(keepers)<
@@ -93,6 +95,8 @@ export const devicePods = Effect.fnUntraced(function*(
         Effect.ensuring(Effect.sync(() => {
           bells.delete(uid)
           reported.delete(uid)
+          taken.delete(uid)
+          turns.delete(uid)
           places.delete(uid)
         }))
       )
@@ -120,24 +124,57 @@ export const devicePods = Effect.fnUntraced(function*(
    * Takes a status into the API, and the object away once a pod that is being deleted has ended. Fails while the API cannot be
    * written: the device keeps the report and tells it again.
    */
-  const take = Effect.fnUntraced(function*(report: PodReport): Effect.fn.Return<void, KubeApiError> {
-    const pod: Pod | undefined = index.byUid(report.uid)
-    const { name, namespace, uid } = report
-    if (!places.has(uid)) places.set(uid, { namespace, name, graceSeconds: 30 })
-    const gone = pod === undefined
-      ? !(yield* exists(report.namespace, report.name, report.uid))
-      : yield* writeStatus(pod, statusFor(context, pod, report)).pipe(
-        Effect.as(false),
-        Effect.catch((error) => isGone(error) ? Effect.succeed(true) : Effect.fail(error))
-      )
-    if (pod !== undefined) reported.set(report.uid, report)
-    if (report.finished) {
-      if (pod?.metadata.deletionTimestamp !== undefined) yield* finalise(pod)
-      if (gone || pod?.metadata.deletionTimestamp !== undefined) yield* Effect.forkDetach(forget(report.uid))
-    } else if (gone) {
-      look(report.uid)
-    }
-  })
+  const take = (report: PodReport): Effect.Effect<void, KubeApiError> =>
+    oneAtATime(
+      report.uid,
+      Effect.gen(function*() {
+        const { name, namespace, uid } = report
+        // A report that was sent again may overtake its first copy, and newer ones that one.
+        if (report.number < (taken.get(uid) ?? 0)) return
+        const pod: Pod | undefined = index.byUid(uid)
+        if (!places.has(uid)) places.set(uid, { namespace, name, graceSeconds: 30 })
+        const gone = pod === undefined
+          ? !(yield* exists(namespace, name, uid))
+          : yield* writeStatus(pod, statusFor(context, pod, report)).pipe(
+            Effect.as(false),
+            Effect.catch((error) =>
+              isGone(error)
+                ? Effect.flatMap(exists(namespace, name, uid), (still) =>
+                  still ? Effect.fail(error) : Effect.succeed(true))
+                : Effect.fail(error)
+            )
+          )
+        taken.set(uid, report.number)
+        if (pod !== undefined) {
+          reported.set(uid, report)
+        }
+        if (report.finished) {
+          if (pod?.metadata.deletionTimestamp !== undefined) {
+            yield* finalise(pod)
+          }
+          if (gone || pod?.metadata.deletionTimestamp !== undefined) {
+            yield* Effect.forkDetach(forget(uid))
+          }
+        } else if (gone) {
+          look(uid)
+        }
+      })
+    )
+
+  const reassert = (pod: Pod): Effect.Effect<void, KubeApiError> =>
+    oneAtATime(
+      pod.metadata.uid ?? "",
+      Effect.gen(function*() {
+        const report = reported.get(pod.metadata.uid ?? "")
+        const current = index.byUid(pod.metadata.uid ?? "")
+        const session = yield* SubscriptionRef.get(context.session)
+        if (report === undefined || current === undefined || session === undefined) return
+        if (!(yield* SubscriptionRef.get(session.connected))) return
+        const status = statusFor(context, current, report)
+        if (status.phase === current.status?.phase && readiness(status) === readiness(current.status)) return
+        yield* writeStatus(current, status)
+      })
+    )
 
   const takeEvents = Effect.fnUntraced(function*(batch: ReadonlyArray<PodEvent>) {
     const offset = context.clockOffset()
@@ -171,6 +208,9 @@ export const devicePods = Effect.fnUntraced(function*(
     }
     const reply = yield* askDevice(session, { _tag: "ListHeld" })
     held = new Map(reply._tag === "Held" ? reply.pods.map(({ hash, uid }) => [uid, hash]) : [])
+    for (const { reportNumber, uid } of reply._tag === "Held" ? reply.pods : []) {
+      if (reportNumber < (taken.get(uid) ?? 0)) taken.set(uid, reportNumber)
+    }
     const orphans = [...held.keys()].filter((uid) => index.byUid(uid) === undefined)
     heldBack = new Set()
     if (orphans.length >= fewOrphans && orphans.length * 2 > held.size && !options.mayReleaseOrphans()) {
@@ -208,6 +248,6 @@ export const devicePods = Effect.fnUntraced(function*(
     }),
     /** Pods the device holds; undefined until it has said so. */
     held: () => held === undefined ? undefined : [...held.keys()],
-    reported: () => reported
+    reassert
   }
 })

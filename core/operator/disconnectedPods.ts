@@ -3,14 +3,13 @@
  * routing to them; nothing else about them changes, and the device's own word is restored when it is back.
  */
 import { Clock, Effect, FiberHandle } from "effect"
+import type { KubeApiError } from "../kube/KubeApi.ts"
 import type { Pod, PodCondition } from "../kube/Pod.ts"
 import { timestamp } from "../kube/time.ts"
-import type { PodReport } from "../pod/PodReport.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
 import { OperatorSettings } from "./OperatorSettings.ts"
 import { PodIndex } from "./PodIndex.ts"
 import { podWrites } from "./podWrites.ts"
-import { statusFor } from "./statusFor.ts"
 
 const reason = "DeviceDisconnected"
 /** Others may write over it: it is said again this often while the device is away. */
@@ -20,7 +19,11 @@ const readyOf = (pod: Pod) => pod.status?.conditions?.find(({ type }) => type ==
 
 export const disconnectedPods = Effect.fnUntraced(function*(
   context: DeviceContext,
-  options: { readonly connected: () => boolean; readonly reported: () => ReadonlyMap<string, PodReport> }
+  options: {
+    readonly connected: () => boolean
+    /** Says again what the device said last of this pod. */
+    readonly reassert: (pod: Pod) => Effect.Effect<void, KubeApiError>
+  }
 ) {
   const settings = yield* OperatorSettings
   const index = yield* PodIndex
@@ -47,7 +50,10 @@ export const disconnectedPods = Effect.fnUntraced(function*(
         message: "the device that runs this pod is not connected",
         lastTransitionTime: ready.status === "False" ? ready.lastTransitionTime ?? now : now
       }
-      yield* quietly(writeStatus(pod, { phase: "Running", conditions: [condition] }))
+      yield* quietly(
+        // Of this very version: the pod may have ended meanwhile, and a terminal phase is never left.
+        writeStatus(pod, { phase: "Running", conditions: [condition] }, pod.metadata.resourceVersion)
+      )
     }
   })
 
@@ -61,9 +67,7 @@ export const disconnectedPods = Effect.fnUntraced(function*(
   /** What the device said last is true again; pods of which nothing is known are reported anew by the device. */
   const restore = Effect.gen(function*() {
     for (const pod of index.onNode(context.name)) {
-      const report = options.reported().get(pod.metadata.uid ?? "")
-      if (report === undefined || readyOf(pod)?.reason !== reason) continue
-      yield* quietly(writeStatus(pod, statusFor(context, pod, report)))
+      if (readyOf(pod)?.reason === reason) yield* quietly(options.reassert(pod))
     }
   })
 

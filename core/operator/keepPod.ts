@@ -17,7 +17,7 @@ import { EventRecorder } from "./EventRecorder.ts"
 import { OperatorSettings } from "./OperatorSettings.ts"
 import { PodIndex } from "./PodIndex.ts"
 import { podSources } from "./podSources.ts"
-import { isGone, podWrites } from "./podWrites.ts"
+import { podWrites } from "./podWrites.ts"
 
 /** What the device is known to hold; undefined until it has said so in this session or an earlier one of this process. */
 export interface Holdings {
@@ -228,7 +228,9 @@ export const keepPod = Effect.fnUntraced(function*(
       schedule: again,
       // A lost session is a new situation, as is a pod that is gone: look again when the bell rings.
       while: (error) =>
-        error._tag === "LinkError" ? error.reason !== "SessionLost" && error.reason !== "Closed" : !isGone(error)
+        error._tag === "LinkError"
+          ? error.reason !== "SessionLost" && error.reason !== "Closed"
+          : error.reason !== "NotFound"
     }),
     Effect.catch((error) => Effect.as(Effect.logDebug(`pod ${uid} on ${context.key} waits: ${error.message}`), false))
   )

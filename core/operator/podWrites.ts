@@ -4,7 +4,7 @@ import { KubeApi, KubeApiError } from "../kube/KubeApi.ts"
 import { type Pod, Pods, type PodStatus } from "../kube/Pod.ts"
 import { PodIndex } from "./PodIndex.ts"
 
-/** Whether the API says that there is no such pod any more: absent, or another one of that name. */
+/** Whether a write met no such pod: absent, or perhaps another one of that name, or a version that was changed meanwhile. */
 export const isGone = (error: KubeApiError) => error.reason === "NotFound" || error.reason === "Conflict"
 
 const terminal = (status: PodStatus | undefined) => status?.phase === "Succeeded" || status?.phase === "Failed"
@@ -13,8 +13,8 @@ const terminal = (status: PodStatus | undefined) => status?.phase === "Succeeded
  * The body of a status PATCH. Lists that the API merges by key are replaced where an entry may vanish; conditions of others
  * (the scheduler's, readiness gates) stay, as strategic merge keeps what is not named.
  */
-export const statusPatch = (uid: string, status: PodStatus): unknown => ({
-  metadata: { uid },
+export const statusPatch = (uid: string, status: PodStatus, resourceVersion?: string): unknown => ({
+  metadata: { uid, ...(resourceVersion === undefined ? {} : { resourceVersion }) },
   status: {
     ...status,
     // A merge keeps what is not named: a reason that no longer holds has to be taken away.
@@ -33,12 +33,12 @@ export const podWrites = Effect.gen(function*() {
   const place = (pod: Pod) => ({ namespace: pod.metadata.namespace, name: pod.metadata.name ?? "" })
 
   /** Fails with NotFound or Conflict once the pod is another one. A terminal phase is never left: the API would let us. */
-  const writeStatus = Effect.fnUntraced(function*(pod: Pod, status: PodStatus) {
+  const writeStatus = Effect.fnUntraced(function*(pod: Pod, status: PodStatus, resourceVersion?: string) {
     const current = index.byUid(pod.metadata.uid ?? "") ?? pod
     if (terminal(current.status) && !terminal(status)) return
     const written = yield* api.patch(Pods, { ...place(pod), subresource: "status" }, {
       type: "strategic",
-      body: statusPatch(pod.metadata.uid ?? "", status)
+      body: statusPatch(pod.metadata.uid ?? "", status, resourceVersion)
     }).pipe(
       Effect.mapError((error) =>
         // Another uid under the same name: the API calls the uid in the patch an invalid change of an immutable field.

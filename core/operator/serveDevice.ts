@@ -121,7 +121,7 @@ export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: 
     resolveSettings,
     mayReleaseOrphans: () => annotationsSeen[releaseOrphansAnnotation] !== undefined
   })
-  const away = yield* disconnectedPods(context, { connected, reported: pods.reported })
+  const away = yield* disconnectedPods(context, { connected, reassert: pods.reassert })
 
   const writeStatus = Effect.gen(function*() {
     const { generation, status: { link } } = yield* SubscriptionRef.get(device)
