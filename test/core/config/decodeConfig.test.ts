@@ -4,7 +4,9 @@ import { decodeConfig } from "../../../core/config/decodeConfig.ts"
 
 const Config = Schema.Struct({
   arhat: Schema.Struct({
-    log: Schema.optionalKey(Schema.Array(Schema.Struct({ level: Schema.Literals(["info", "error"]), file: Schema.String }))),
+    log: Schema.optionalKey(
+      Schema.Array(Schema.Struct({ level: Schema.Literals(["info", "error"]), file: Schema.String }))
+    ),
     name: Schema.String,
     port: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65535 })).pipe(
       Schema.withDecodingDefaultKey(Effect.succeed(8080))
@@ -18,9 +20,12 @@ const decode = (text: string, env: Readonly<Record<string, string>> = {}) =>
 describe("configuration", () => {
   it.effect("takes defaults and expands the environment inside strings", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(yield* decode("arhat:\n  name: $A-${B}-$(C)-$D\n", { A: "1", B: "2", C: "3: x\nport: 1" }), {
-        arhat: { name: "1-2-3: x\nport: 1-$D", port: 8080 }
-      })
+      assert.deepStrictEqual(
+        yield* decode("arhat:\n  name: $A-${B}-$(C)-$D\n", { A: "1", B: "2", C: "3: x\nport: 1" }),
+        {
+          arhat: { name: "1-2-3: x\nport: 1-$D", port: 8080 }
+        }
+      )
     }))
 
   it.effect("names an unknown key and the one that was probably meant", () =>

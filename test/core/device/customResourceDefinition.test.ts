@@ -6,7 +6,10 @@ import { definitionYaml } from "../../../scripts/generate.ts"
 
 describe("the CustomResourceDefinition", () => {
   it("is committed as it is generated", () => {
-    const committed = readFileSync(fileURLToPath(new URL("../../../deploy/crd/edgedevices.yaml", import.meta.url)), "utf8")
+    const committed = readFileSync(
+      fileURLToPath(new URL("../../../deploy/crd/edgedevices.yaml", import.meta.url)),
+      "utf8"
+    )
     assert.strictEqual(committed, definitionYaml())
   })
 
