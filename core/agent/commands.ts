@@ -1,7 +1,6 @@
 /** What the device does when its operator asks for something; each answer comes after the journal has it. */
 import { Effect } from "effect"
 import type { Handlers } from "../link/Session.ts"
-import { PodFiles } from "../pod/PodFiles.ts"
 import { PodRuntime } from "../pod/PodRuntime.ts"
 import { type Command, decodeCommand } from "../wire/Command.ts"
 import { encodeReply, failureOf, type Reply } from "../wire/Reply.ts"
@@ -12,7 +11,6 @@ const done: Reply = { _tag: "Done" }
 
 export const commands = Effect.gen(function*() {
   const runtime = yield* PodRuntime
-  const files = yield* PodFiles
   const outbox = yield* Outbox
   const retirement = yield* retire
 
@@ -40,12 +38,8 @@ export const commands = Effect.gen(function*() {
         yield* retirement
         return done
       case "Tokens":
-        return yield* files.replace(command.uid, command.volume, command.files).pipe(
-          Effect.as(done),
-          Effect.catch((error) =>
-            Effect.succeed<Reply>({ _tag: "Failure", code: "Unavailable", detail: error.message })
-          )
-        )
+        yield* runtime.rotate(command.uid, command.volume, command.files)
+        return done
     }
   })
 

@@ -4,7 +4,7 @@
  */
 import { Context, type Effect, Schema, type Scope, type Stream } from "effect"
 import type { Duplex, ExecSpec, ProcessStreams, RuntimeError } from "./ContainerRuntime.ts"
-import type { PodAssignment } from "./PodAssignment.ts"
+import type { PodAssignment, VolumeFile } from "./PodAssignment.ts"
 import type { PodEvent, PodReport } from "./PodReport.ts"
 
 /**
@@ -36,6 +36,8 @@ export interface PodLogQuery {
 export class PodRuntime extends Context.Service<PodRuntime, {
   /** Makes this pod run, or brings a running one to this version. Durable before it returns. */
   readonly ensure: (assignment: PodAssignment) => Effect.Effect<void>
+  /** Rotated tokens of one volume, by path; the rest of the volume stays. Durable before it returns; an unknown pod is success. */
+  readonly rotate: (uid: string, volume: string, files: ReadonlyArray<VolumeFile>) => Effect.Effect<void>
   /** Begins to end it within the grace (seconds; only ever shortened). A report with `finished` tells when it is done. Unknown is finished. */
   readonly remove: (uid: string, graceSeconds: number) => Effect.Effect<void>
   /** Forgets a pod that finished: its last report has been taken. */

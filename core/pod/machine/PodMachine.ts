@@ -3,7 +3,7 @@ import { Cause, Duration, Effect, Equal, FiberMap, Layer, Schedule, Semaphore, S
 import { HostFacts } from "../../agent/HostFacts.ts"
 import { Journal, type JournalError } from "../../agent/Journal.ts"
 import { ContainerRuntime } from "../ContainerRuntime.ts"
-import type { PodAssignment } from "../PodAssignment.ts"
+import type { PodAssignment, VolumeFile } from "../PodAssignment.ts"
 import { PodFiles } from "../PodFiles.ts"
 import { PodRuntime } from "../PodRuntime.ts"
 import { makeEventBuffer } from "./EventBuffer.ts"
@@ -115,6 +115,22 @@ const make = Effect.gen(function*() {
     yield* durably(Effect.uninterruptible(added))
   }, door.withPermit)
 
+  /** Kept in the assignment too: a later life of the agent must not bring the old token back. */
+  const rotate = Effect.fnUntraced(function*(uid: string, volume: string, files: ReadonlyArray<VolumeFile>) {
+    const held = store.get(uid)
+    if (held === undefined) return
+    const fresh = new Map(files.map((file) => [file.path, file]))
+    yield* durably(store.saveAssignment({
+      ...held.assignment,
+      volumes: held.assignment.volumes.map((each) =>
+        each._tag === "Files" && each.name === volume
+          ? { ...each, files: each.files.map((file) => fresh.get(file.path) ?? file) }
+          : each
+      )
+    }))
+    workers.get(uid)?.updated()
+  }, door.withPermit)
+
   const forget = Effect.fnUntraced(function*(uid: string) {
     yield* durably(store.forget(uid))
     workers.delete(uid)
@@ -151,6 +167,7 @@ const make = Effect.gen(function*() {
 
   return PodRuntime.of({
     ensure,
+    rotate,
     remove,
     forget,
     held: Effect.sync(() => store.all().map(({ assignment: { hash, uid } }) => ({ uid, hash }))),

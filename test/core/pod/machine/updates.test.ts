@@ -63,6 +63,23 @@ describe("a new version of an assignment", () => {
       assert.strictEqual(yield* memory.text("u1", "conf/a.conf"), "two")
     }).pipe(Effect.provide(Device.layer)))
 
+  it.effect("a rotated token is seen at once, and an older one does not come back with the next life of the agent", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const memory = yield* MemoryFiles
+      const machine = yield* device.start
+      yield* machine.ensure(first())
+      yield* pass(2)
+      yield* machine.rotate("u1", "conf", files("fresh"))
+      yield* machine.rotate("unknown", "conf", files("fresh"))
+      yield* pass(1)
+      assert.strictEqual(yield* memory.text("u1", "conf/a.conf"), "fresh")
+      yield* device.start
+      yield* pass(2)
+      assert.strictEqual(yield* memory.text("u1", "conf/a.conf"), "fresh")
+      assert.deepStrictEqual(yield* machine.held, [{ uid: "u1", hash: "00ff" }])
+    }).pipe(Effect.provide(Device.layer)))
+
   it.effect("with another image restarts without back-off, and under Never too", () =>
     Effect.gen(function*() {
       const device = yield* Device
