@@ -6,6 +6,7 @@ import { NodeCryptography } from "../../adapters/crypto/NodeCryptography.ts"
 import { layerKubeConfig } from "../../adapters/kube/client/layerKubeConfig.ts"
 import { Cryptography } from "../../core/link/Cryptography.ts"
 import { operatorKey } from "../../core/operator/operatorKey.ts"
+import { checkConfig, printVersion } from "../shared/commonCommands.ts"
 import { readConfig } from "../shared/readConfig.ts"
 import { runProgram } from "../shared/runProgram.ts"
 import { version } from "../shared/version.ts"
@@ -63,21 +64,9 @@ const key = Command.make("key", flags, (given) =>
     Command.withExamples([{ command: "aranya key --kubeconfig ~/.kube/config", description: "Made on the first call" }])
   )
 
-const checkConfig = Command.make(
-  "check-config",
-  flags,
-  (given) => Effect.andThen(configured(given), Console.log("the configuration is good"))
-).pipe(
-  Command.withDescription("Read the configuration, say what is wrong with it, and stop")
-)
-
-const printVersion = Command.make("version", {}, () => Console.log(version)).pipe(
-  Command.withDescription("Print the version")
-)
-
 const aranya = Command.make("aranya").pipe(
   Command.withDescription("Runs Kubernetes workloads on edge devices: one Node for each EdgeDevice"),
-  Command.withSubcommands([run, key, checkConfig, printVersion])
+  Command.withSubcommands([run, key, checkConfig(flags, configured), printVersion])
 )
 
 runProgram(Command.run(aranya, { version }))

@@ -5,6 +5,7 @@ import { Base64 } from "effect/encoding"
 import { NodeCryptography } from "../../adapters/crypto/NodeCryptography.ts"
 import { loadOrCreateDeviceKey } from "../../adapters/store/DeviceKeys.ts"
 import { Cryptography } from "../../core/link/Cryptography.ts"
+import { checkConfig, printVersion } from "../shared/commonCommands.ts"
 import { readConfig } from "../shared/readConfig.ts"
 import { runProgram } from "../shared/runProgram.ts"
 import { version } from "../shared/version.ts"
@@ -86,21 +87,9 @@ const identity = Command.make(
   }])
 )
 
-const checkConfig = Command.make(
-  "check-config",
-  flags,
-  (given) => Effect.andThen(configured(given), Console.log("the configuration is good"))
-).pipe(
-  Command.withDescription("Read the configuration, say what is wrong with it, and stop")
-)
-
-const printVersion = Command.make("version", {}, () => Console.log(version)).pipe(
-  Command.withDescription("Print the version")
-)
-
 const arhat = Command.make("arhat").pipe(
   Command.withDescription("The agent that runs Kubernetes pods on this device"),
-  Command.withSubcommands([run, identity, checkConfig, printVersion])
+  Command.withSubcommands([run, identity, checkConfig(flags, configured), printVersion])
 )
 
 runProgram(Command.run(arhat, { version }))
