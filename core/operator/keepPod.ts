@@ -68,7 +68,7 @@ export const keepPod = Effect.fnUntraced(function*(
   const settings = yield* OperatorSettings
   const index = yield* PodIndex
   const events = yield* EventRecorder
-  const { exists, finalise, writeStatus } = yield* podWrites
+  const { exists, finalise, tolerate, writeStatus } = yield* podWrites
   const sources = yield* podSources(() => void Queue.offerUnsafe(bell, undefined))
   const timeoutMillis = Duration.toMillis(Duration.fromInputUnsafe(settings.commandTimeout))
 
@@ -177,6 +177,8 @@ export const keepPod = Effect.fnUntraced(function*(
     }
   })
 
+  const excluded = (pod: Pod) => settings.excludedNamespaces.includes(pod.metadata.namespace ?? "")
+
   /** One look and one step. True when there is nothing left to keep. */
   const step = Effect.gen(function*(): Effect.fn.Return<boolean, KubeApiError | LinkError, Cryptography> {
     const pod = index.byUid(uid)
@@ -195,7 +197,7 @@ export const keepPod = Effect.fnUntraced(function*(
       return false
     }
     const { deletionGracePeriodSeconds, deletionTimestamp, namespace = "" } = pod.metadata
-    if (settings.excludedNamespaces.includes(namespace)) {
+    if (excluded(pod)) {
       if (deletionTimestamp !== undefined) yield* finalise(pod)
       else {
         yield* notify(pod, {
@@ -222,7 +224,21 @@ export const keepPod = Effect.fnUntraced(function*(
     return false
   })
 
-  const patientStep = step.pipe(
+  /** Nothing waits for the tolerations, but they are not forgotten: whether the device ever came does not matter to them. */
+  const look = Effect.gen(function*() {
+    const pod = index.byUid(uid)
+    const tolerated = yield* Effect.result(
+      pod === undefined || isTerminal(pod) || excluded(pod) ? Effect.void : tolerate(pod)
+    )
+    const done = yield* step
+    if (tolerated._tag === "Failure") {
+      if (tolerated.failure.retryable) return yield* tolerated.failure
+      yield* Effect.logDebug(`tolerations of pod ${uid} on ${context.key}: ${tolerated.failure.message}`)
+    }
+    return done
+  })
+
+  const patientStep = look.pipe(
     Effect.tapError((error) => Effect.logDebug(`pod ${uid} on ${context.key}: ${error.message}`)),
     Effect.retry({
       schedule: again,

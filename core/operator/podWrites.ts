@@ -2,6 +2,7 @@
 import { Effect } from "effect"
 import { KubeApi, KubeApiError } from "../kube/KubeApi.ts"
 import { type Pod, Pods, type PodStatus } from "../kube/Pod.ts"
+import { keepTolerations } from "../node/keepTolerations.ts"
 import { PodIndex } from "./PodIndex.ts"
 
 /** Whether a write met no such pod: absent, or perhaps another one of that name, or a version that was changed meanwhile. */
@@ -50,6 +51,13 @@ export const podWrites = Effect.gen(function*() {
     index.learn(written)
   })
 
+  /** Pods bound to a device are not to be evicted while the device, or aranya, is away. */
+  const tolerate = Effect.fnUntraced(function*(pod: Pod) {
+    const patch = pod.metadata.deletionTimestamp !== undefined ? undefined : keepTolerations(pod)
+    if (patch === undefined) return
+    index.learn(yield* api.patch(Pods, place(pod), { type: "json", body: patch }))
+  })
+
   /** The pod is over on the device: the object goes at once. Gone already is success. */
   const finalise = (pod: Pod) =>
     api.delete(Pods, place(pod), { gracePeriodSeconds: 0, uid: pod.metadata.uid ?? "" }).pipe(
@@ -63,5 +71,5 @@ export const podWrites = Effect.gen(function*() {
       Effect.catch((error) => error.reason === "NotFound" ? Effect.succeed(false) : Effect.fail(error))
     )
 
-  return { writeStatus, finalise, exists }
+  return { writeStatus, tolerate, finalise, exists }
 })

@@ -15,11 +15,9 @@ import {
 import { decodeEdgeDevice } from "../device/decodeEdgeDevice.ts"
 import { type EdgeDevice, type EdgeDeviceObject, EdgeDevices } from "../device/EdgeDevice.ts"
 import { KubeApi } from "../kube/KubeApi.ts"
-import { Pods } from "../kube/Pod.ts"
 import { timestamp } from "../kube/time.ts"
 import type { DeviceHello } from "../link/Hello.ts"
 import type { Handlers, Session } from "../link/Session.ts"
-import { keepTolerations } from "../node/keepTolerations.ts"
 import type { ResolveSettings } from "../pod/resolve/Resolution.ts"
 import { decodeEvent, type Event, type NodeReport } from "../wire/Event.ts"
 import { encodeReply, failureOf, type Reply } from "../wire/Reply.ts"
@@ -51,12 +49,10 @@ const contactMillis = 5 * 60_000
 
 /** The device is served until the scope closes; completes `gone` once a deleted EdgeDevice has been taken leave of. */
 export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: Deferred.Deferred<void>) {
-  const api = yield* KubeApi
   const registry = yield* DeviceRegistry
   const identity = yield* OperatorIdentity
   const settings = yield* OperatorSettings
   const events = yield* EventRecorder
-  const index = yield* PodIndex
   const services = yield* Effect.context<
     KubeApi | DeviceRegistry | OperatorIdentity | Revocations | PodIndex
   >()
@@ -172,20 +168,6 @@ export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: 
     return Effect.asVoid(Queue.offer(statusBell, undefined))
   })
 
-  // Pods bound here are not to be evicted while the device, or aranya, is away.
-  const tolerate = Effect.fnUntraced(function*(uid: string) {
-    const pod = index.byUid(uid)
-    const patch = pod === undefined || pod.metadata.deletionTimestamp !== undefined ? undefined : keepTolerations(pod)
-    if (pod === undefined || patch === undefined) return
-    yield* api.patch(Pods, { namespace: pod.metadata.namespace, name: pod.metadata.name ?? "" }, {
-      type: "json",
-      body: patch
-    }).pipe(
-      Effect.tap((patched) => Effect.sync(() => index.learn(patched))),
-      Effect.catch((error) => Effect.logDebug(`tolerations of pod ${pod.metadata.name}: ${error.message}`))
-    )
-  })
-
   const obey = Effect.fnUntraced(function*(event: Event): Effect.fn.Return<Reply> {
     switch (event._tag) {
       case "NodeReport": {
@@ -198,7 +180,6 @@ export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: 
       }
       case "PodReport":
         return yield* pods.take(event.report).pipe(
-          Effect.tap(() => tolerate(event.report.uid)),
           Effect.as<Reply>({ _tag: "Done" }),
           Effect.catch((error) =>
             Effect.succeed<Reply>({
