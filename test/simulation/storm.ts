@@ -10,7 +10,7 @@ import { type ConfigMap, ConfigMaps, Secrets } from "../../core/kube/kinds.ts"
 import { KubeApi } from "../../core/kube/KubeApi.ts"
 import { Pods } from "../../core/kube/Pod.ts"
 import { releaseOrphansAnnotation } from "../../core/operator/devicePods.ts"
-import { diceOf, episodes, healEverything, makeApiWeather, profiles, type Victims } from "./faults.ts"
+import { type Dice, diceOf, episodes, healEverything, makeApiWeather, profiles, type Victims } from "./faults.ts"
 import { judgeRuns, type Known, unsettled, Violation, watchApi } from "./invariants.ts"
 import { simulate, type VirtualTime } from "./VirtualTime.ts"
 import { lifeOf, recipes } from "./workload.ts"
@@ -35,6 +35,8 @@ export interface StormResult {
 
 /** Longest time between the healing and peace: the longest back-offs of link, images and crashes, one after another. */
 const patience = { millis: 25 * 60_000, step: 5_000 }
+
+const lateComing = ({ between }: Dice) => Effect.sleep(Duration.millis(between(60_000, 500_000)))
 
 interface Diary {
   readonly lines: Array<{ readonly at: number; readonly order: number; readonly text: string }>
@@ -110,7 +112,12 @@ const program = (options: StormOptions, diary: Diary, time: VirtualTime) =>
 
     yield* operator.start
     for (const device of devices) yield* api.create(EdgeDevices, device.object())
-    for (const device of devices) yield* device.agent.start
+    const under = yield* FiberSet.make()
+    for (const device of devices) {
+      // Some devices come late; their pods wait.
+      if (dice.chance() < 0.15) yield* Effect.andThen(lateComing(dice), device.agent.start).pipe(FiberSet.run(under))
+      else yield* device.agent.start
+    }
     yield* Effect.sleep(Duration.millis(dice.between(0, 20_000)))
 
     const create = Effect.fnUntraced(function*(name: string, device = dice.pick(devices), recipe = dice.pick(recipes)) {
@@ -178,7 +185,6 @@ const program = (options: StormOptions, diary: Diary, time: VirtualTime) =>
     for (const device of devices) for (let i = 0; i < 2; i++) yield* create(`pod-${++pods}`, device)
 
     // The storm.
-    const under = yield* FiberSet.make()
     const drawn = profiles[options.profile ?? "everything"] ?? []
     const until = time.now + dice.between(4 * 60_000, 12 * 60_000)
     while (time.now < until) {
