@@ -1,5 +1,5 @@
 /** The device's memory of its link, kept in the journal: who it is, the highest epoch, the newest lineage token. */
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Schedule } from "effect"
 import { Hex } from "effect/encoding"
 import { Cryptography } from "../link/Cryptography.ts"
 import { LinkMemory, NotRemembered } from "../link/Hello.ts"
@@ -29,7 +29,13 @@ export const deviceMemory = Layer.effect(
       journalId = Hex.encode(yield* random.bytes(16))
       yield* journal.commit([
         { _tag: "Put", table: "link", key: "journal-id", value: utf8.encode(journalId), secret: false }
-      ])
+      ]).pipe(
+        // Without a lasting name there is no link; a full disk is emptied some day.
+        Effect.tapError((error) =>
+          Effect.logWarning(`waiting for the journal to take this device's id: ${error.message}`)
+        ),
+        Effect.retry(Schedule.spaced("10 seconds"))
+      )
     }
     let epoch = Number(text.decode(rows.get("epoch"))) || 0
     let lineage = rows.get("lineage") ?? new Uint8Array()

@@ -48,7 +48,7 @@ export const devicePods = Effect.fnUntraced(function*(
   const places = new Map<string, PodPlace>()
   /** The newest report of each pod whose status the API has. */
   const reported = new Map<string, PodReport>()
-  /** Its number; the device counts anew only after it was wiped, which its list of what it holds tells. */
+  /** Number of the newest that came, written or not; the device counts anew only after it was wiped, which its list of what it holds tells. */
   const taken = new Map<string, number>()
   /** What is said of one pod is written one after the other. */
   const turns = new Map<string, Semaphore.Semaphore>()
@@ -131,6 +131,7 @@ export const devicePods = Effect.fnUntraced(function*(
         const { name, namespace, uid } = report
         // A report that was sent again may overtake its first copy, and newer ones that one.
         if (report.number < (taken.get(uid) ?? 0)) return
+        taken.set(uid, report.number)
         const pod: Pod | undefined = index.byUid(uid)
         if (!places.has(uid)) places.set(uid, { namespace, name, graceSeconds: 30 })
         const gone = pod === undefined
@@ -144,7 +145,6 @@ export const devicePods = Effect.fnUntraced(function*(
                 : Effect.fail(error)
             )
           )
-        taken.set(uid, report.number)
         if (pod !== undefined) {
           reported.set(uid, report)
         }
@@ -169,6 +169,8 @@ export const devicePods = Effect.fnUntraced(function*(
         const current = index.byUid(pod.metadata.uid ?? "")
         const session = yield* SubscriptionRef.get(context.session)
         if (report === undefined || current === undefined || session === undefined) return
+        // A newer one is on its way in, or was written and its answer was lost: it will be told again.
+        if (report.number < (taken.get(report.uid) ?? 0)) return
         if (!(yield* SubscriptionRef.get(session.connected))) return
         const status = statusFor(context, current, report)
         if (status.phase === current.status?.phase && readiness(status) === readiness(current.status)) return

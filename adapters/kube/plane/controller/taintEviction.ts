@@ -19,7 +19,11 @@ const deadline = (pod: KubeObject, node: KubeObject, now: number): number => {
     const matching = tolerations.filter((toleration) => tolerates(toleration, taint))
     if (matching.length === 0) return now
     const seconds = Math.min(...matching.map((toleration) => numberAt(toleration, "tolerationSeconds") ?? Infinity))
-    const since = parseTimestamp(stringAt(taint, "timeAdded")) ?? now
+    // A pod that came after the taint is granted its whole time: the manager counts from when it saw both.
+    const since = Math.max(
+      parseTimestamp(stringAt(taint, "timeAdded")) ?? now,
+      parseTimestamp(stringAt(pod, "metadata", "creationTimestamp")) ?? 0
+    )
     earliest = Math.min(earliest, since + Math.max(0, seconds) * 1000)
   }
   return earliest
