@@ -44,6 +44,12 @@ describe("virtual time", () => {
       assert.isTrue(Exit.isFailure(exit) && Cause.squash(exit.cause) instanceof Deadlock)
     }))
 
+  it.live("ends a fiber that is interrupted before its first step", () =>
+    simulate(1, () =>
+      Effect.gen(function*() {
+        for (let i = 0; i < 3000; i++) yield* Fiber.interrupt(yield* Effect.forkChild(Effect.never))
+      })))
+
   it.live("gives each host a clock that is off and drifts", () =>
     Effect.gen(function*() {
       const seen = yield* simulate(1, (time) =>

@@ -51,7 +51,9 @@ export class VirtualTime {
   readonly scheduler: Scheduler.Scheduler = {
     executionMode: "async",
     // Counts for itself: a fiber's own count also holds the steps it took before the simulation began.
-    shouldYield: () => {
+    shouldYield: (fiber) => {
+      // Never at the first step: a fiber that is interrupted before it began would be begun after all, its end forgotten.
+      if (fiber.currentOpCount <= 1) return false
       this.#untilYield -= 1
       if (this.#untilYield > 0) return false
       this.#untilYield = 1 + Math.floor(this.#next() * 512)
