@@ -30,7 +30,7 @@ const GrpcMethod = Schema.Struct({
   config: Schema.Struct({
     /** `host:port` of the operator. */
     endpoint: Schema.String,
-    maxPayloadSize: Schema.Int.check(Schema.isBetween({ minimum: 1024, maximum: 4 * 1024 * 1024 })).pipe(
+    maxPayloadSize: Schema.Int.check(Schema.isBetween({ minimum: 1024, maximum: 65536 })).pipe(
       Schema.withDecodingDefaultKey(or(65536))
     ),
     tls: ClientTls.pipe(Schema.withDecodingDefaultKey(or({})))

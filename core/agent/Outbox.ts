@@ -19,6 +19,8 @@ export class Outbox extends Context.Service<Outbox, {
   readonly forget: (uid: string) => Effect.Effect<void>
   /** Number of the newest report of a pod, 0 when there is none. */
   readonly newest: (uid: string) => number
+  /** Whether its newest report says that nothing of the pod is left. */
+  readonly finished: (uid: string) => boolean
 }>()("aranya/agent/Outbox") {
   static readonly layer = Layer.effect(
     Outbox,
@@ -88,7 +90,8 @@ export class Outbox extends Context.Service<Outbox, {
             Effect.catch((error) => Effect.logWarning(`a forgotten report stays in the journal: ${error.message}`))
           )
         }),
-        newest: (uid) => newest.get(uid)?.number ?? 0
+        newest: (uid) => newest.get(uid)?.number ?? 0,
+        finished: (uid) => newest.get(uid)?.finished ?? false
       })
     })
   )

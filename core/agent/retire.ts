@@ -4,15 +4,18 @@ import { PodFiles } from "../pod/PodFiles.ts"
 import { PodRuntime } from "../pod/PodRuntime.ts"
 import { AgentSettings } from "./AgentSettings.ts"
 import { Journal } from "./Journal.ts"
+import { Outbox } from "./Outbox.ts"
 
 export const retire = Effect.gen(function*() {
   const runtime = yield* PodRuntime
   const files = yield* PodFiles
   const journal = yield* Journal
+  const outbox = yield* Outbox
   const settings = yield* AgentSettings
 
-  const podsGone = Effect.gen(function*() {
-    while ((yield* runtime.held).length > 0) yield* Effect.sleep("200 millis")
+  /** Until the last report of each pod says that nothing of it is left. */
+  const podsEnded = Effect.gen(function*() {
+    while ((yield* runtime.held).some(({ uid }) => !outbox.finished(uid))) yield* Effect.sleep("200 millis")
   })
 
   return Effect.gen(function*() {
@@ -21,14 +24,14 @@ export const retire = Effect.gen(function*() {
     yield* Effect.logWarning(`the cluster has deleted this device: ending ${held.length} pods and wiping`)
     const grace = Duration.toSeconds(Duration.fromInputUnsafe(settings.retireGrace))
     yield* Effect.forEach(held, ({ uid }) => runtime.remove(uid, grace), { discard: true })
-    for (const { uid } of held) yield* runtime.forget(uid)
-    yield* podsGone.pipe(
+    yield* podsEnded.pipe(
       Effect.timeout(Duration.seconds(grace + 30)),
       Effect.catchTag(
         "TimeoutError",
         () => Effect.logError("some pods did not end in time; their files go all the same")
       )
     )
+    for (const { uid } of held) yield* runtime.forget(uid)
     yield* files.pods.pipe(
       Effect.flatMap((uids) => Effect.forEach(uids, (uid) => files.remove(uid), { discard: true })),
       Effect.catch((error) => Effect.logError(`files of pods are left behind: ${error.message}`))

@@ -129,6 +129,11 @@ export const devicePods = Effect.fnUntraced(function*(
       report.uid,
       Effect.gen(function*() {
         const { name, namespace, uid } = report
+        const elsewhere = index.byUid(uid)
+        // Control of one device may falsify only what runs on it: another node's pod is not its to speak for.
+        if (elsewhere !== undefined && elsewhere.spec.nodeName !== context.name) {
+          return yield* Effect.logWarning(`device ${context.key} speaks of pod ${uid} of another node: not taken`)
+        }
         // A report that was sent again may overtake its first copy, and newer ones that one.
         if (report.number < (taken.get(uid) ?? 0)) return
         taken.set(uid, report.number)
@@ -181,12 +186,15 @@ export const devicePods = Effect.fnUntraced(function*(
   const takeEvents = Effect.fnUntraced(function*(batch: ReadonlyArray<PodEvent>) {
     const offset = context.clockOffset()
     for (const event of batch) {
+      // Of its own pods only, by the name and namespace the API knows; a pod that is gone has no use for events.
+      const pod = index.byUid(event.uid)
+      if (pod === undefined || pod.spec.nodeName !== context.name) continue
       yield* events.record({
         about: {
           apiVersion: "v1",
           kind: "Pod",
-          namespace: event.namespace,
-          name: event.name,
+          namespace: pod.metadata.namespace ?? "",
+          name: pod.metadata.name ?? "",
           uid: event.uid,
           ...(event.fieldPath === "" ? {} : { fieldPath: event.fieldPath })
         },

@@ -4,7 +4,7 @@ import { EdgeDevices } from "../../core/device/EdgeDevice.ts"
 import { KubeApi } from "../../core/kube/KubeApi.ts"
 import { Nodes } from "../../core/kube/Node.ts"
 import { type Pod, Pods } from "../../core/kube/Pod.ts"
-import { forever } from "../fakes/runtime/Program.ts"
+import { exits, forever } from "../fakes/runtime/Program.ts"
 import { simulate } from "./VirtualTime.ts"
 import { createNamespaces, makeDevice, makeOperator, worldLayer } from "./World.ts"
 
@@ -67,4 +67,40 @@ describe("the whole line, in virtual time", () => {
           (error) => error.reason === "NotFound"
         )
       }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie), { logs: process.env["LOGS"] === "1" }))
+
+  it.live("does not take a device's word about another device's pod", () =>
+    simulate(2, () =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        yield* createNamespaces
+        const honest = yield* makeDevice("edge-1", 1)
+        const liar = yield* makeDevice("edge-2", 2)
+        for (const device of [honest, liar]) yield* device.runtime.script(() => true, { run: forever })
+        const operator = yield* makeOperator([honest, liar])
+        yield* operator.start
+        for (const device of [honest, liar]) {
+          yield* api.create(EdgeDevices, device.object())
+          yield* device.agent.start
+        }
+        yield* eventually(
+          api.list(Nodes),
+          (nodes) => nodes.length === 2
+        )
+        yield* api.create(Pods, pod("web", "edge-1"))
+        const running = yield* eventually(phaseOf("web"), ({ status }) => status?.phase === "Running")
+        // The liar's journal claims the very same pod, ended.
+        yield* honest.agent.kill
+        yield* liar.agent.kill
+        for (const table of ["assignments", "pods", "attempts"] as const) {
+          const rows = yield* honest.rows(table)
+          yield* liar.putRows(table, rows)
+        }
+        yield* liar.runtime.script(() => true, { run: exits(1) })
+        yield* liar.agent.start
+        yield* Effect.sleep("2 minutes")
+        const after = yield* phaseOf("web")
+        assert.strictEqual(after.status?.phase, "Running")
+        assert.strictEqual(after.metadata.uid, running.metadata.uid)
+        assert.strictEqual(after.status?.containerStatuses?.[0]?.restartCount, 0)
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
 })

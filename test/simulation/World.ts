@@ -15,6 +15,7 @@ import { layerMemoryClient } from "../../adapters/kube/plane/memory/layerMemoryC
 import { agent, mailLayer } from "../../core/agent/Agent.ts"
 import { AgentSettings } from "../../core/agent/AgentSettings.ts"
 import { deviceMemory } from "../../core/agent/deviceMemory.ts"
+import { Journal, type Table } from "../../core/agent/Journal.ts"
 import { customResourceDefinition } from "../../core/device/customResourceDefinition.ts"
 import { type EdgeDeviceObject, EdgeDevices } from "../../core/device/EdgeDevice.ts"
 import { KubeApi } from "../../core/kube/KubeApi.ts"
@@ -114,6 +115,11 @@ const Definitions: KubeResource<KubeObject> = {
   schema: Schema.Any as unknown as KubeResource<KubeObject>["schema"]
 }
 
+interface Row {
+  readonly key: string
+  readonly value: Uint8Array
+}
+
 export interface SimulatedDevice {
   readonly name: string
   readonly agent: Program
@@ -125,6 +131,9 @@ export interface SimulatedDevice {
   readonly engine: ContainerRuntime["Service"]
   readonly volumes: PodFiles["Service"]
   readonly publicKey: string
+  /** What its disk remembers, for worlds in which a device lies. */
+  readonly rows: (table: Table) => Effect.Effect<ReadonlyArray<Row>>
+  readonly putRows: (table: Table, rows: ReadonlyArray<Row>) => Effect.Effect<void>
   /** The EdgeDevice of this device. */
   readonly object: (spec?: object) => EdgeDeviceObject
 }
@@ -184,6 +193,11 @@ export const makeDevice = Effect.fnUntraced(function*(
     engine: Context.get(hardware, ContainerRuntime),
     volumes: Context.get(hardware, PodFiles),
     publicKey: Base64.encode(publicKey),
+    rows: (table) => Effect.orDie(Context.get(hardware, Journal).rows(table)),
+    putRows: (table, rows) =>
+      Effect.orDie(
+        Context.get(hardware, Journal).commit(rows.map((row) => ({ _tag: "Put", table, secret: false, ...row })))
+      ),
     object: (spec = {}) => ({
       apiVersion: "aranya.arhat.dev/v1alpha1",
       kind: "EdgeDevice",

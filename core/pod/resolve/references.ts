@@ -10,6 +10,8 @@ export interface References {
 
 /** Seconds; what a token without a wish lives. */
 const defaultTokenSeconds = 3600
+/** What admission asks for in the volume it injects; the API server stretches exactly this wish to a year. */
+const stretchedSeconds = 3607
 
 export const tokenNeed = (
   pod: Pod,
@@ -19,7 +21,10 @@ export const tokenNeed = (
     ? "default"
     : pod.spec.serviceAccountName,
   audience: source.audience ?? "",
-  expirationSeconds: source.expirationSeconds ?? defaultTokenSeconds
+  // No token of a year leaves for a device.
+  expirationSeconds: source.expirationSeconds === undefined || source.expirationSeconds === stretchedSeconds
+    ? defaultTokenSeconds
+    : source.expirationSeconds
 })
 
 export const allContainers = (pod: Pod): ReadonlyArray<Container> => [
