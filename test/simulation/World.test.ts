@@ -103,4 +103,44 @@ describe("the whole line, in virtual time", () => {
         assert.strictEqual(after.metadata.uid, running.metadata.uid)
         assert.strictEqual(after.status?.containerStatuses?.[0]?.restartCount, 0)
       }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+
+  it.live("restarts nothing over a link that is dead for two minutes, and keeps the Node Ready", () =>
+    simulate(3, () =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        yield* createNamespaces
+        const device = yield* makeDevice("edge-1", 1)
+        yield* device.runtime.script(() => true, { run: forever })
+        const operator = yield* makeOperator([device])
+        yield* operator.start
+        yield* api.create(EdgeDevices, device.object())
+        yield* device.agent.start
+        const conditionOf = (type: string) =>
+          Effect.map(api.get(Nodes, { name: "edge-1" }), ({ status }) =>
+            status?.conditions?.find((condition) => condition.type === type)?.status)
+        yield* eventually(Effect.option(conditionOf("Ready")), (seen) =>
+          seen._tag === "Some" && seen.value === "True")
+        yield* api.create(Pods, pod("web", "edge-1"))
+        const before = yield* eventually(phaseOf("web"), ({ status }) => status?.phase === "Running")
+
+        yield* device.transport.weather({ blackHole: true })
+        yield* device.transport.cut()
+        yield* eventually(conditionOf("DeviceConnected"), (seen) => seen === "False", 300)
+        yield* Effect.sleep("2 minutes")
+        assert.strictEqual(yield* conditionOf("Ready"), "True")
+        yield* device.transport.weather({ blackHole: false })
+        yield* eventually(conditionOf("DeviceConnected"), (seen) => seen === "True", 300)
+
+        const after = yield* eventually(phaseOf("web"), ({ status }) =>
+          status?.conditions?.some(({ status, type }) =>
+            type === "Ready" && status === "True"
+          ) ?? false)
+        assert.strictEqual(after.metadata.uid, before.metadata.uid)
+        assert.strictEqual(
+          after.status?.containerStatuses?.[0]?.containerID,
+          before.status?.containerStatuses?.[0]?.containerID
+        )
+        assert.strictEqual(after.status?.containerStatuses?.[0]?.restartCount, 0)
+        assert.lengthOf(yield* device.runtime.runs, 1)
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
 })
