@@ -92,7 +92,6 @@ export const runOperator = Effect.fnUntraced(function*(config: AranyaConfig) {
       clusterDns: config.pod.clusterDns,
       kubelet: address === "" ? undefined : { address, port: config.kubelet.port },
       disconnectGrace: config.aranya.disconnectGrace,
-      commandTimeout: "1 minute",
       farewell: "2 minutes"
     }),
     Effect.provide(LogSink.layer(config.aranya.log))

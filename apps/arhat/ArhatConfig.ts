@@ -62,7 +62,9 @@ export const ArhatConfig = Schema.Struct({
     maxBackoff: goDuration({ description: "Longest pause in the first ten minutes of an outage." }).pipe(
       Schema.withDecodingDefaultKey(or("30s"))
     ),
-    backoffFactor: Schema.Number.check(Schema.isGreaterThan(1)).pipe(Schema.withDecodingDefaultKey(or(2))),
+    backoffFactor: Schema.Number.check(Schema.isBetween({ minimum: 1, maximum: 10 })).pipe(
+      Schema.withDecodingDefaultKey(or(2))
+    ),
     methods: Schema.NonEmptyArray(GrpcMethod)
   }),
   runtime: Schema.Struct({

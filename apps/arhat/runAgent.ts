@@ -83,6 +83,7 @@ export const runAgent = Effect.fnUntraced(function*(config: ArhatConfig) {
       ...defaultTimings,
       connectTimeoutMillis: Duration.toMillis(config.connectivity.dialTimeout),
       backoffFirstMillis: Duration.toMillis(config.connectivity.initialBackoff),
+      backoffFactor: config.connectivity.backoffFactor,
       backoffMostMillis: Duration.toMillis(config.connectivity.maxBackoff)
     }),
     Effect.provide(LogSink.layer(config.arhat.log))

@@ -24,8 +24,9 @@ export interface LinkTimings {
   readonly resendMostMillis: number
   /** What may queue below the session, as time at the measured rate: a command waits no longer than this behind bulk. */
   readonly queueMillis: number
-  /** Back-off of the device: first cap, doubled per failure up to `most`, and up to `patient` once away for `patientAfter`. */
+  /** Back-off of the device: first cap, times `factor` per failure up to `most`, and up to `patient` once away for `patientAfter`. */
   readonly backoffFirstMillis: number
+  readonly backoffFactor: number
   readonly backoffMostMillis: number
   readonly backoffPatientAfterMillis: number
   readonly backoffPatientMillis: number
@@ -49,6 +50,7 @@ export const defaultTimings: LinkTimings = {
   resendMostMillis: 30_000,
   queueMillis: 250,
   backoffFirstMillis: 1_000,
+  backoffFactor: 2,
   backoffMostMillis: 30_000,
   backoffPatientAfterMillis: 600_000,
   backoffPatientMillis: 300_000,

@@ -17,7 +17,7 @@ export const backOffCap = (timings: LinkTimings, { awayMillis, count, hopeless }
   const most = awayMillis >= timings.backoffPatientAfterMillis
     ? timings.backoffPatientMillis
     : timings.backoffMostMillis
-  return Math.min(most, timings.backoffFirstMillis * 2 ** Math.min(count - 1, 30))
+  return Math.min(most, timings.backoffFirstMillis * timings.backoffFactor ** (count - 1))
 }
 
 /** Milliseconds. A hopeless case waits at least half of its time: trying at once would only fill somebody's log. */

@@ -11,8 +11,6 @@ export const OperatorSettings = Context.Reference<{
   readonly kubelet: { readonly address: string; readonly port: number } | undefined
   /** How long a device may be away before its pods' Ready turns False. */
   readonly disconnectGrace: Duration.Input
-  /** How long a device may take to confirm a command. */
-  readonly commandTimeout: Duration.Input
   /** How long the deletion of an EdgeDevice waits for a device that is connected to end its pods. */
   readonly farewell: Duration.Input
 }>("aranya/operator/OperatorSettings", {
@@ -22,7 +20,6 @@ export const OperatorSettings = Context.Reference<{
     clusterDns: [],
     kubelet: undefined,
     disconnectGrace: "1 minute",
-    commandTimeout: "1 minute",
     farewell: "2 minutes"
   })
 })

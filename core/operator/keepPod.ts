@@ -7,10 +7,11 @@ import type { KubeApiError } from "../kube/KubeApi.ts"
 import type { Pod, PodStatus } from "../kube/Pod.ts"
 import { timestamp } from "../kube/time.ts"
 import type { Cryptography } from "../link/Cryptography.ts"
-import type { LinkError, Session } from "../link/Session.ts"
+import type { LinkError, Priority, Session } from "../link/Session.ts"
 import type { VolumeFile } from "../pod/PodAssignment.ts"
 import type { Notice, Resolution, ResolveSettings, Sources } from "../pod/resolve/Resolution.ts"
 import { resolvePod } from "../pod/resolve/resolvePod.ts"
+import type { Command } from "../wire/Command.ts"
 import { askDevice } from "./askDevice.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
 import { EventRecorder } from "./EventRecorder.ts"
@@ -70,7 +71,14 @@ export const keepPod = Effect.fnUntraced(function*(
   const events = yield* EventRecorder
   const { exists, finalise, tolerate, writeStatus } = yield* podWrites
   const sources = yield* podSources(() => void Queue.offerUnsafe(bell, undefined))
-  const timeoutMillis = Duration.toMillis(Duration.fromInputUnsafe(settings.commandTimeout))
+  /** One request to the device, for no longer than the EdgeDevice allows. */
+  const ask = (session: Session, command: Command, priority?: Priority) => {
+    const { unarySessionTimeout } = SubscriptionRef.getUnsafe(context.device).spec.connectivity.timers
+    return askDevice(session, command, {
+      timeoutMillis: Duration.toMillis(unarySessionTimeout),
+      ...(priority === undefined ? {} : { priority })
+    })
+  }
 
   const told = new Set<string>()
   /** An event that says the same as before is not said again. */
@@ -129,7 +137,7 @@ export const keepPod = Effect.fnUntraced(function*(
 
   /** Ends the pod on the device; the report that it has ended does the rest. True when the device is at it. */
   const endOnDevice = Effect.fnUntraced(function*(session: Session, graceSeconds: number) {
-    yield* askDevice(session, { _tag: "RemovePod", uid, graceSeconds }, { timeoutMillis })
+    yield* ask(session, { _tag: "RemovePod", uid, graceSeconds })
   })
 
   let ending: { readonly session: Session; readonly graceSeconds: number } | undefined
@@ -152,13 +160,13 @@ export const keepPod = Effect.fnUntraced(function*(
         const { assignment } = resolution
         const tokens = tokenFiles(resolution, gathered)
         if (holdings.hashOf(uid) !== assignment.hash) {
-          yield* askDevice(session, { _tag: "AssignPod", assignment }, { priority: "assignment", timeoutMillis })
+          yield* ask(session, { _tag: "AssignPod", assignment }, "assignment")
           holdings.assigned(uid, assignment.hash)
         } else {
           // Rotated tokens are outside the hash and travel alone.
           for (const [volume, { files, text }] of tokens) {
             if (rotated.get(volume) === text || rotated.get(volume) === undefined) continue
-            yield* askDevice(session, { _tag: "Tokens", uid, volume, files }, { timeoutMillis })
+            yield* ask(session, { _tag: "Tokens", uid, volume, files })
           }
         }
         for (const [volume, { text }] of tokens) rotated.set(volume, text)

@@ -129,17 +129,20 @@ describe("kubectl against the embedded control plane", () => {
         assert.match(followed.stdout, /^first\n4711\nline 1\nline 2\nline 3\nline 4\nline 5\n/)
         const lines = [...followed.stdout.matchAll(/^line (\d+)$/gm)].map(([, n]) => Number(n))
         assert.deepStrictEqual(lines, lines.map((_, i) => i + 1), "no line is lost or told twice")
-        const events = yield* kubectl([
-          "get",
-          "events",
-          "-n",
-          "edge",
-          "--field-selector",
-          "involvedObject.name=web",
-          "-o",
-          "jsonpath={.items[*].reason}"
-        ])
-        for (const reason of ["Pulled", "Created", "Started", "Killing"]) assert.include(events.stdout, reason)
+        yield* eventually(
+          kubectl,
+          [
+            "get",
+            "events",
+            "-n",
+            "edge",
+            "--field-selector",
+            "involvedObject.name=web",
+            "-o",
+            "jsonpath={.items[*].reason}"
+          ],
+          (out) => ["Pulled", "Created", "Started", "Killing"].every((reason) => out.includes(reason))
+        )
       }).pipe(Effect.scoped),
     180_000
   )

@@ -18,7 +18,7 @@ describe("an EdgeDevice", () => {
       assert.strictEqual(device.namespace, "edge")
       assert.strictEqual(device.name, "lamp")
       assert.strictEqual(device.generation, 3)
-      assert.strictEqual(Duration.toMillis(device.spec.connectivity.timers.unarySessionTimeout), 600_000)
+      assert.strictEqual(Duration.toMillis(device.spec.connectivity.timers.unarySessionTimeout), 60_000)
       assert.deepStrictEqual(device.spec.node, { labels: {}, annotations: {}, taints: [] })
       assert.deepStrictEqual(device.spec.pod, {
         allocatable: 10,
