@@ -1,7 +1,7 @@
 /** The operator's configuration file, `/etc/aranya/config.yaml`; docs/configuration.md explains every key. */
-import { Effect, Schema } from "effect"
+import { Duration, Effect, Schema } from "effect"
 import { LogSink } from "../../adapters/logging/LogSink.ts"
-import { goDuration } from "../../core/device/goDuration.ts"
+import { formatGoDuration, goDuration } from "../../core/device/goDuration.ts"
 
 const opt = Schema.optionalKey
 const or = <A>(value: A) => Effect.succeed(value)
@@ -10,6 +10,18 @@ const port = (fallback: number) =>
   Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 65535 })).pipe(Schema.withDecodingDefaultKey(or(fallback)))
 const strings = (fallback: ReadonlyArray<string>) =>
   Schema.Array(Schema.String).pipe(Schema.withDecodingDefaultKey(or(fallback)))
+
+const durationBetween = (
+  least: Duration.Duration,
+  most: Duration.Duration,
+  annotations: { readonly description: string }
+) =>
+  goDuration(annotations).check(
+    Schema.makeFilter((duration) =>
+      Duration.between(duration, { minimum: least, maximum: most }) ||
+      `Must be from ${formatGoDuration(least)} to ${formatGoDuration(most)}`
+    )
+  )
 
 export const AranyaConfig = Schema.Struct({
   aranya: Schema.Struct({
@@ -29,6 +41,13 @@ export const AranyaConfig = Schema.Struct({
       .pipe(Schema.withDecodingDefaultKey(or("1m")))
   }).pipe(Schema.withDecodingDefaultKey(or({}))),
   connectivity: Schema.Struct({
+    sessionTimeout: durationBetween(Duration.seconds(1), Duration.hours(24), {
+      description: "A device that is back within this goes on where it was: streams of logs and all that was under way."
+    }).pipe(Schema.withDecodingDefaultKey(or("5m"))),
+    // Devices refuse less than a second.
+    beatInterval: durationBetween(Duration.seconds(1), Duration.hours(1), {
+      description: "How long a device that hears nothing waits before it asks; after half as long again it is away."
+    }).pipe(Schema.withDecodingDefaultKey(or("90s"))),
     grpc: Schema.Struct({
       listen: text("0.0.0.0:8443"),
       /** PEM files; both or neither. Without them the operator makes its own certificate. */
@@ -47,6 +66,8 @@ export const AranyaConfig = Schema.Struct({
     port: port(10250),
     /** Where the API server reaches this process; every Node advertises it. $POD_IP when empty. */
     address: text(""),
+    /** A listener of its own for each Node, on any free port. */
+    perNode: Schema.Boolean.pipe(Schema.withDecodingDefaultKey(or(false))),
     /** PEM file with the CA of the API server's client certificate; read from the cluster when absent. */
     clientCa: opt(Schema.String),
     serving: Schema.Struct({

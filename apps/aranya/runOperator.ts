@@ -1,5 +1,5 @@
 /** Puts the operator together from a configuration: cluster, key, gRPC door, kubelet API; and runs it until it is told to stop. */
-import { Effect, Layer } from "effect"
+import { Duration, Effect, Layer } from "effect"
 import { Base64, Hex } from "effect/encoding"
 import { NodeCryptography } from "../../adapters/crypto/NodeCryptography.ts"
 import { makeGrpcAcceptor } from "../../adapters/grpc/GrpcAcceptor.ts"
@@ -7,6 +7,7 @@ import { layerKubeConfig } from "../../adapters/kube/client/layerKubeConfig.ts"
 import * as LogSink from "../../adapters/logging/LogSink.ts"
 import { InvalidConfig } from "../../core/config/decodeConfig.ts"
 import { Cryptography } from "../../core/link/Cryptography.ts"
+import { defaultTimings, LinkTimings } from "../../core/link/LinkTimings.ts"
 import { SecureRandom } from "../../core/link/SecureRandom.ts"
 import { Acceptors } from "../../core/link/Transport.ts"
 import { operator, operatorLayer } from "../../core/operator/Operator.ts"
@@ -72,6 +73,13 @@ const acceptors = (config: AranyaConfig, namespace: string) =>
     })
   )
 
+/** The handshake tells devices both; on the wire they are whole milliseconds. */
+export const linkTimings = ({ connectivity }: AranyaConfig): LinkTimings => ({
+  ...defaultTimings,
+  beatMillis: Math.round(Duration.toMillis(connectivity.beatInterval)),
+  sessionTimeoutMillis: Math.round(Duration.toMillis(connectivity.sessionTimeout))
+})
+
 export const runOperator = Effect.fnUntraced(function*(config: AranyaConfig) {
   const namespace = ownNamespace(config)
   const address = environment(config.kubelet.address, "POD_IP", "")
@@ -91,9 +99,11 @@ export const runOperator = Effect.fnUntraced(function*(config: AranyaConfig) {
       clusterDomain: config.pod.clusterDomain,
       clusterDns: config.pod.clusterDns,
       kubelet: address === "" ? undefined : { address, port: config.kubelet.port },
+      kubeletPerNode: config.kubelet.perNode,
       disconnectGrace: config.aranya.disconnectGrace,
       farewell: "2 minutes"
     }),
+    Effect.provideService(LinkTimings, linkTimings(config)),
     Effect.provide(LogSink.layer(config.aranya.log))
   )
 })

@@ -103,6 +103,27 @@ describe("a session whose connection breaks", () => {
         assert.strictEqual(string(yield* operator.request(text("back"))), "back")
       })))
 
+  it.live("beats and waits as the operator says, whatever the device was started with", () =>
+    inWorld(
+      { operatorTimings: { beatMillis: 3_000, sessionTimeoutMillis: 20_000 } },
+      (world) =>
+        Effect.gen(function*() {
+          const operator = yield* world.session("operator")
+          const device = yield* world.session("device")
+          yield* Effect.sleep("1 minute")
+          assert.strictEqual(world.sessions.device.length, 1, "beats every 3 seconds keep it up")
+          assert.isTrue(yield* SubscriptionRef.get(operator.connected))
+          yield* world.transport.refuse("Refused")
+          yield* world.transport.weather({ blackHole: true })
+          yield* Effect.sleep("5 seconds")
+          assert.isFalse(yield* SubscriptionRef.get(operator.connected))
+          assert.isFalse(yield* SubscriptionRef.get(device.connected))
+          yield* Effect.sleep("21 seconds")
+          assert.match(yield* operator.closed, /within 20 s/)
+          assert.match(yield* device.closed, /within 20 s/)
+        })
+    ))
+
   it.live("notices silence also while the connection takes nothing more", () =>
     inWorld({}, (world) =>
       Effect.gen(function*() {

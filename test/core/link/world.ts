@@ -36,6 +36,8 @@ export interface WorldOptions {
   readonly admit?: Admission["Service"]["admit"]
   readonly challenge?: Admission["Service"]["challenge"]
   readonly timings?: Partial<LinkTimings>
+  /** Where the operator's differ from those the device was started with. */
+  readonly operatorTimings?: Partial<LinkTimings>
   readonly limits?: Partial<LinkLimits>
   readonly transport?: MemoryTransportOptions
   /** A second method, `backup`, behind the first. */
@@ -89,7 +91,10 @@ export const makeWorld = Effect.fnUntraced(function*(options: WorldOptions = {})
       sessions.operator.push(session)
       return options.operator?.(session, hello) ?? Effect.succeed(echo)
     }
-  }).pipe(Effect.provide(services))
+  }).pipe(
+    Effect.provideService(LinkTimings, { ...defaultTimings, ...options.timings, ...options.operatorTimings }),
+    Effect.provide(services)
+  )
 
   const makeClient = (changed: Partial<{ device: string; privateKey: Uint8Array; operatorPublic: Uint8Array }> = {}) =>
     LinkClient.make({
