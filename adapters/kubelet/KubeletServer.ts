@@ -78,7 +78,11 @@ const following = Effect.fnUntraced(function*<A>(values: Stream.Stream<A>, chang
 
 const millis = (input: Duration.Input) => Duration.toMillis(Duration.fromInputUnsafe(input))
 
-const make = Effect.fnUntraced(function*(options: KubeletServerOptions) {
+/**
+ * Listens once there is a certificate and a way to know who asks, for as long as the scope lives; fails with
+ * `KubeletServerRefused` otherwise. One listener serves all nodes; more of them, each for one `node`, may run beside it.
+ */
+export const make = Effect.fnUntraced(function*(options: KubeletServerOptions) {
   const api = yield* KubeletApi
   const limits = yield* KubeletServerLimits
 
@@ -212,10 +216,6 @@ const asked = (request: HttpServerRequest.HttpServerRequest, listenerNode: strin
   }
 }
 
-/**
- * Listens once there is a certificate and a way to know who asks; fails with `KubeletServerRefused` otherwise. One listener
- * serves all nodes; more of them, each for one `node`, may run beside it.
- */
 export const layer = (
   options: KubeletServerOptions
 ): Layer.Layer<KubeletServer, KubeletServerRefused, KubeletApi | KubeApi> => Layer.effect(KubeletServer, make(options))

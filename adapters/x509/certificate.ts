@@ -29,6 +29,7 @@ import {
   type AlternativeNames,
   basicConstraints,
   decodeAlternativeNames,
+  type DecodedSubject,
   decodeSubject,
   encodeAlternativeNames,
   encodeSubject,
@@ -149,7 +150,7 @@ export const createLeaf = (authority: KeyPair, leaf: Leaf): KeyPair => {
 }
 
 export interface CertificateRequest {
-  readonly subject: Required<Subject>
+  readonly subject: DecodedSubject
   readonly names: AlternativeNames
   /** SubjectPublicKeyInfo. */
   readonly spki: Uint8Array

@@ -21,7 +21,15 @@ import {
 export interface Subject {
   readonly commonName: string
   readonly organizations?: ReadonlyArray<string>
+  readonly organizationalUnit?: string | undefined
+  /** Two letters, ISO 3166. */
+  readonly country?: string | undefined
+  readonly state?: string | undefined
+  readonly locality?: string | undefined
 }
+
+/** A subject as it was read: without organizations the list is empty. */
+export type DecodedSubject = Subject & Required<Pick<Subject, "organizations">>
 
 export interface AlternativeNames {
   readonly dns: ReadonlyArray<string>
@@ -34,7 +42,11 @@ export const noNames: AlternativeNames = { dns: [], ips: [], emails: [], uris: [
 
 export const oid = {
   commonName: "2.5.4.3",
+  country: "2.5.4.6",
+  locality: "2.5.4.7",
+  state: "2.5.4.8",
   organization: "2.5.4.10",
+  organizationalUnit: "2.5.4.11",
   subjectAltName: "2.5.29.17",
   basicConstraints: "2.5.29.19",
   keyUsage: "2.5.29.15",
@@ -47,17 +59,38 @@ export const oid = {
   ecdsaWithSha256: "1.2.840.10045.4.3.2"
 } as const
 
-const attribute = (type: string, value: string) => set(sequence(objectIdentifier(type), utf8(value)))
+const attribute = (type: string, value: Uint8Array) => set(sequence(objectIdentifier(type), value))
 
-export const encodeSubject = ({ commonName, organizations = [] }: Subject): Uint8Array =>
-  sequence(
-    ...organizations.map((organization) => attribute(oid.organization, organization)),
-    attribute(oid.commonName, commonName)
+/** A country is a PrintableString by X.520; everything else may hold any letters. */
+const printable = (text: string) => element(0x13, Buffer.from(text, "latin1"))
+
+/** The order of a directory's tree, as `openssl req` writes it. */
+export const encodeSubject = (subject: Subject): Uint8Array => {
+  const { commonName, country, locality, organizationalUnit, organizations = [], state } = subject
+  const texts: ReadonlyArray<readonly [string, string | undefined]> = [
+    [oid.state, state],
+    [oid.locality, locality],
+    ...organizations.map((organization) => [oid.organization, organization] as const),
+    [oid.organizationalUnit, organizationalUnit],
+    [oid.commonName, commonName]
+  ]
+  return sequence(
+    ...country === undefined || country === "" ? [] : [attribute(oid.country, printable(country))],
+    ...texts.flatMap(([type, text]) => text === undefined || text === "" ? [] : [attribute(type, utf8(text))])
   )
+}
 
-export const decodeSubject = (node: Node): Required<Subject> => {
+const single: Readonly<Record<string, "country" | "state" | "locality" | "organizationalUnit">> = {
+  [oid.country]: "country",
+  [oid.state]: "state",
+  [oid.locality]: "locality",
+  [oid.organizationalUnit]: "organizationalUnit"
+}
+
+export const decodeSubject = (node: Node): DecodedSubject => {
   let commonName = ""
   const organizations: Array<string> = []
+  const others: { [field in "country" | "state" | "locality" | "organizationalUnit"]?: string } = {}
   for (const relative of children(node)) {
     for (const pair of children(relative)) {
       const [type, value] = children(pair)
@@ -66,9 +99,11 @@ export const decodeSubject = (node: Node): Required<Subject> => {
       const id = readObjectIdentifier(type)
       if (id === oid.commonName) commonName = text
       if (id === oid.organization) organizations.push(text)
+      const field = single[id]
+      if (field !== undefined) others[field] = text
     }
   }
-  return { commonName, organizations }
+  return { commonName, organizations, ...others }
 }
 
 const ipv6Bytes = (text: string): ReadonlyArray<number> => {

@@ -1,6 +1,5 @@
-/** The kubelet API's listener with its certificate and the authorities it trusts, as configured. */
-import { Effect, Layer } from "effect"
-import { Stream } from "effect"
+/** The kubelet API's listeners with their certificates and the authorities they trust, as configured. */
+import { Effect, Layer, Stream } from "effect"
 import { isIP } from "node:net"
 import { authorityFile, certificateFiles } from "../../adapters/kubelet/certificateFiles.ts"
 import * as KubeletServer from "../../adapters/kubelet/KubeletServer.ts"
@@ -13,34 +12,50 @@ import { clusterClientAuthorities } from "../../core/kubelet/certificateSources.
 import { clusterSigned, selfSigned } from "../../core/kubelet/clusterSigned.ts"
 import { KeyMaker } from "../../core/kubelet/KeyMaker.ts"
 import { KubeletApi } from "../../core/kubelet/KubeletApi.ts"
+import { type DoorSubject, NodeDoors } from "../../core/operator/NodeDoors.ts"
 import type { AranyaConfig } from "./AranyaConfig.ts"
 
 const namesOf = (address: string) => isIP(address) === 0 ? { dns: [address], ips: [] } : { dns: [], ips: [address] }
 
+/** One listener for all Nodes, and one more for each Node that wishes its own. */
 export const kubeletDoor = (config: AranyaConfig, address: string) =>
-  Layer.unwrap(Effect.gen(function*() {
+  Layer.effectDiscard(Effect.gen(function*() {
     const context = yield* Effect.context<KubeApi | KeyMaker>()
+    const doors = yield* NodeDoors
     const { clientCa, listen, port, serving } = config.kubelet
-    const options = { nodeName: "aranya", names: namesOf(address) }
     if (serving.mode === "files" && (serving.cert === undefined || serving.key === undefined)) {
       return yield* new InvalidConfig({
         source: "kubelet.serving",
         problems: ["mode files needs cert and key: name both, or choose mode csr or own"]
       })
     }
-    const certificates = serving.mode === "files"
-      ? certificateFiles({ certificate: serving.cert ?? "", privateKey: serving.key ?? "" })
-      : serving.mode === "own"
-      ? selfSigned(options)
-      : clusterSigned({ ...options, approve: serving.selfApprove })
-    return KubeletServer.layer({
-      host: listen,
-      port,
-      certificates: Stream.provideContext(certificates, context),
-      clientAuthorities: clientCa === undefined
-        ? Stream.provideContext(clusterClientAuthorities, context)
-        : authorityFile(clientCa)
-    })
+    const certificates = (nodeName: string, subject: DoorSubject = {}) => {
+      const options = { nodeName, names: namesOf(address), subject }
+      return serving.mode === "files"
+        ? certificateFiles({ certificate: serving.cert ?? "", privateKey: serving.key ?? "" })
+        : Stream.provideContext(
+          serving.mode === "own" ? selfSigned(options) : clusterSigned({ ...options, approve: serving.selfApprove }),
+          context
+        )
+    }
+    // Read once, however many listeners trust them.
+    const clientAuthorities = yield* Stream.share(
+      clientCa === undefined ? Stream.provideContext(clusterClientAuthorities, context) : authorityFile(clientCa),
+      { capacity: 1, strategy: "sliding", replay: 1 }
+    )
+    yield* KubeletServer.make({ host: listen, port, certificates: certificates("aranya"), clientAuthorities })
+    yield* doors.run((node, subject) =>
+      KubeletServer.make({
+        host: listen,
+        port: 0,
+        node,
+        certificates: certificates(node, subject),
+        clientAuthorities
+      }).pipe(
+        Effect.tap((own) => Effect.logInfo(`the kubelet API of Node ${node} is served at ${listen}:${own.port}`)),
+        Effect.map((own) => own.port)
+      )
+    ).pipe(Effect.forkScoped)
   })).pipe(
     Layer.provide(KubeletApi.layer.pipe(Layer.provide(Layer.mergeAll(Authenticator.layer, Authorizer.layer)))),
     Layer.provide(NodeKeyMaker.layer)

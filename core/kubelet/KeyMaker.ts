@@ -11,6 +11,11 @@ export class KeyMakerError extends Schema.TaggedError<KeyMakerError>()("KeyMaker
 export interface CertificateSubject {
   readonly commonName: string
   readonly organizations: ReadonlyArray<string>
+  readonly organizationalUnit?: string | undefined
+  /** Two letters, ISO 3166. */
+  readonly country?: string | undefined
+  readonly state?: string | undefined
+  readonly locality?: string | undefined
 }
 
 /** What a client may call the server. */

@@ -8,6 +8,7 @@ import { DeviceRegistry } from "./DeviceRegistry.ts"
 import { EventRecorder } from "./EventRecorder.ts"
 import { Fleet } from "./Fleet.ts"
 import { kubeletBackend } from "./kubeletBackend.ts"
+import { NodeDoors } from "./NodeDoors.ts"
 import { NodeIndex } from "./NodeIndex.ts"
 import { OperatorIdentity } from "./OperatorIdentity.ts"
 import { PodIndex } from "./PodIndex.ts"
@@ -18,6 +19,7 @@ import { ServiceIndex } from "./ServiceIndex.ts"
 const watches = Layer.mergeAll(
   PodIndex.layer,
   NodeIndex.layer,
+  NodeDoors.layer,
   DeviceRegistry.layer,
   ReferencedObjects.layer,
   ServiceIndex.layer,

@@ -9,6 +9,8 @@ export const OperatorSettings = Context.Reference<{
   readonly clusterDns: ReadonlyArray<string>
   /** Where the API server finds the kubelet API of all virtual nodes. */
   readonly kubelet: { readonly address: string; readonly port: number } | undefined
+  /** A listener of its own for each Node, besides the one of all: a request there needs no other word on which Node it means. */
+  readonly kubeletPerNode: boolean
   /** How long a device may be away before its pods' Ready turns False. */
   readonly disconnectGrace: Duration.Input
   /** How long the deletion of an EdgeDevice waits for a device that is connected to end its pods. */
@@ -19,6 +21,7 @@ export const OperatorSettings = Context.Reference<{
     clusterDomain: "cluster.local",
     clusterDns: [],
     kubelet: undefined,
+    kubeletPerNode: false,
     disconnectGrace: "1 minute",
     farewell: "2 minutes"
   })

@@ -1,5 +1,6 @@
 /** Keeps one device's Node: there, owned, labelled, its status true, its Lease renewed; whoever else's Node it is, untouched. */
 import { Clock, Duration, Effect, Latch, Queue, Random, Schedule, SubscriptionRef } from "effect"
+import type { EdgeDevice } from "../device/EdgeDevice.ts"
 import { Leases } from "../kube/kinds.ts"
 import { KubeApi, type KubeApiError } from "../kube/KubeApi.ts"
 import { type Node, Nodes, type NodeStatus } from "../kube/Node.ts"
@@ -8,6 +9,7 @@ import { lastKnown } from "../node/lastKnown.ts"
 import { leaseNamespace, nodeLease, renewal, renewJitter, renewMillis } from "../node/lease.ts"
 import { type DeviceState, differs, nodeStatus, statusPatch } from "../node/nodeStatus.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
+import { type DoorSubject, NodeDoors } from "./NodeDoors.ts"
 import { NodeIndex } from "./NodeIndex.ts"
 import { OperatorIdentity } from "./OperatorIdentity.ts"
 import { OperatorSettings } from "./OperatorSettings.ts"
@@ -16,6 +18,19 @@ import { OperatorSettings } from "./OperatorSettings.ts"
 const heartbeatMillis = 5 * 60_000
 
 const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")]).pipe(Schedule.jittered)
+
+/** A subject of its own needs a listener of its own: the certificate of all Nodes can say only one thing. */
+const doorSubject = (cert: EdgeDevice["spec"]["node"]["cert"], always: boolean): DoorSubject | undefined => {
+  const { country = "", locality = "", org = "", orgUnit = "", state = "" } = cert ?? {}
+  if (!always && [country, locality, org, orgUnit, state].every((text) => text === "")) return undefined
+  return {
+    country,
+    state,
+    locality,
+    organizations: ["system:nodes", ...org === "" ? [] : [org]],
+    organizationalUnit: orgUnit
+  }
+}
 
 export interface NodeKeeper {
   /** Something the Node shows may have changed. */
@@ -34,6 +49,7 @@ export const keepNode = Effect.fnUntraced(function*(
 ) {
   const api = yield* KubeApi
   const index = yield* NodeIndex
+  const doors = yield* NodeDoors
   const identity = yield* OperatorIdentity
   const settings = yield* OperatorSettings
   const bell = yield* Queue.sliding<void>(1)
@@ -53,7 +69,7 @@ export const keepNode = Effect.fnUntraced(function*(
       connected: options.connected(),
       disconnectReason: (yield* SubscriptionRef.get(context.nodeReport)) === undefined ? "NeverConnected" : "LinkDown",
       version: identity.version,
-      kubelet: settings.kubelet
+      kubelet: doors.endpointOf(context.name)
     }
   })
 
@@ -82,6 +98,7 @@ export const keepNode = Effect.fnUntraced(function*(
   const step = Effect.gen(function*(): Effect.fn.Return<void, KubeApiError> {
     const device = yield* SubscriptionRef.get(context.device)
     const now = yield* Clock.currentTimeMillis
+    yield* doors.wish(context.name, doorSubject(device.spec.node.cert, settings.kubeletPerNode))
     const found = yield* find
     // A restarted operator goes on with what the Node says: a device that is away keeps its Node Ready (policy keep).
     if (found !== undefined && owns(found, device, identity.installation)) {
@@ -146,6 +163,7 @@ export const keepNode = Effect.fnUntraced(function*(
 
   yield* index.synced
   yield* index.follow(context.name, look)
+  yield* doors.follow(context.name, look)
   yield* Effect.forever(Effect.gen(function*() {
     yield* Effect.orDie(patiently(step))
     const now = yield* Clock.currentTimeMillis
