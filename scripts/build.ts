@@ -1,13 +1,20 @@
-/** `npm run build`: each program as one file that runs alone under Node 24. */
+/** `npm run build [-- --outdir DIR]`: each program as one file that runs alone under Node 24; in dist/ unless told. */
 import { build } from "esbuild"
 import { chmodSync, readFileSync } from "node:fs"
+import { resolve } from "node:path"
+import { fileURLToPath } from "node:url"
+import { parseArgs } from "node:util"
 
-const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"))
+const root = fileURLToPath(new URL("..", import.meta.url))
+const { version } = JSON.parse(readFileSync(`${root}package.json`, "utf8"))
+const { values } = parseArgs({ options: { outdir: { type: "string", default: `${root}dist` } } })
+const outdir = resolve(values.outdir)
 
 for (const program of ["aranya", "arhat"]) {
   await build({
+    absWorkingDir: root,
     entryPoints: [`apps/${program}/main.ts`],
-    outfile: `dist/${program}.mjs`,
+    outfile: `${outdir}/${program}.mjs`,
     bundle: true,
     platform: "node",
     format: "esm",
@@ -21,5 +28,5 @@ for (const program of ["aranya", "arhat"]) {
     },
     logLevel: "info"
   })
-  chmodSync(`dist/${program}.mjs`, 0o755)
+  chmodSync(`${outdir}/${program}.mjs`, 0o755)
 }

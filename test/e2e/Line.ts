@@ -10,6 +10,9 @@ import { type Outcome, type ProgramFailed, runProgram } from "./program.ts"
 const root = fileURLToPath(new URL("../..", import.meta.url))
 const node = `${root}node_modules/.bin/node`
 
+/** The programs as they lie in the repository; a built one is another path. */
+const sources = { aranya: `${root}apps/aranya/main.ts`, arhat: `${root}apps/arhat/main.ts` }
+
 export interface Kubectl {
   (args: ReadonlyArray<string>, options?: { readonly stdin?: string }): Effect.Effect<Outcome, ProgramFailed>
 }
@@ -66,7 +69,13 @@ export interface Operator {
 export const prepareOperator = Effect.fnUntraced(function*(
   cluster: ClusterAccess,
   folder: string,
-  options: { readonly clientCaFile: string; readonly address?: string; readonly serving?: object }
+  options: {
+    readonly clientCaFile: string
+    readonly address?: string
+    readonly serving?: object
+    /** The operator's file, where it is not the source. */
+    readonly program?: string
+  }
 ) {
   mkdirSync(folder, { recursive: true })
   const [grpcPort = 0, kubeletPort = 0] = yield* freePorts(2)
@@ -92,7 +101,7 @@ export const prepareOperator = Effect.fnUntraced(function*(
     { apiVersion: "v1", kind: "Namespace", metadata: { name: "aranya" } },
     { apiVersion: "v1", kind: "Namespace", metadata: { name: "edge" } }
   )
-  const main = `${root}apps/aranya/main.ts`
+  const main = options.program ?? sources.aranya
   const key = yield* runProgram(node, [main, "key", "-c", configFile, "--kubeconfig", cluster.kubeconfigPath])
   if (key.exitCode !== 0) return yield* new NotAsExpected({ what: "aranya key", seen: key.stderr })
   const logFile = `${folder}/aranya.log`
@@ -120,6 +129,8 @@ export interface AgentOptions {
   readonly caData: string
   readonly endpoint: string
   readonly runtime: object
+  /** The agent's file, where it is not the source. */
+  readonly program?: string
 }
 
 /** Prepares an agent: its key and its configuration. */
@@ -143,7 +154,7 @@ export const prepareAgent = Effect.fnUntraced(function*(folder: string, options:
       runtime: options.runtime
     })
   )
-  const main = `${root}apps/arhat/main.ts`
+  const main = options.program ?? sources.arhat
   const identity = yield* runProgram(node, [main, "identity", "--data-dir", dataDir])
   if (identity.exitCode !== 0) return yield* new NotAsExpected({ what: "arhat identity", seen: identity.stderr })
   const logFile = `${folder}/arhat.log`
