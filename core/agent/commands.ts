@@ -9,6 +9,8 @@ import { retire } from "./retire.ts"
 
 const done: Reply = { _tag: "Done" }
 
+const notHeld = (uid: string): Reply => ({ _tag: "Failure", code: "NotFound", detail: `there is no pod ${uid}` })
+
 export const commands = Effect.gen(function*() {
   const runtime = yield* PodRuntime
   const outbox = yield* Outbox
@@ -17,11 +19,9 @@ export const commands = Effect.gen(function*() {
   const obey = Effect.fnUntraced(function*(command: Command): Effect.fn.Return<Reply> {
     switch (command._tag) {
       case "AssignPod":
-        yield* runtime.ensure(command.assignment)
-        return done
+        return (yield* runtime.ensure(command.assignment)) ? done : notHeld(command.assignment.uid)
       case "RemovePod":
-        yield* runtime.remove(command.uid, command.graceSeconds)
-        return done
+        return (yield* runtime.remove(command.uid, command.graceSeconds)) ? done : notHeld(command.uid)
       case "ForgetPod":
         yield* runtime.forget(command.uid)
         yield* outbox.forget(command.uid)

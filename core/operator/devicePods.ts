@@ -44,6 +44,8 @@ export const devicePods = Effect.fnUntraced(function*(
   const bells = new Map<string, Queue.Queue<void>>()
 
   let held: Map<string, string> | undefined
+  /** The session in which the device has said so. */
+  let learned: Session | undefined
   /** Where each pod lives, or lived, in the API. */
   const places = new Map<string, PodPlace>()
   /** The newest report of each pod whose status the API has. */
@@ -62,7 +64,8 @@ export const devicePods = Effect.fnUntraced(function*(
 
   const holdings: Holdings = {
     hashOf: (uid) => held?.get(uid),
-    known: () => held !== undefined,
+    known: () => learned !== undefined && learned === SubscriptionRef.getUnsafe(context.session),
+    assigning: (uid) => void held?.set(uid, ""),
     assigned: (uid, hash) => void held?.set(uid, hash),
     forgotten: (uid) => void held?.delete(uid),
     reassert: (pod) => reassert(pod)
@@ -214,10 +217,14 @@ export const devicePods = Effect.fnUntraced(function*(
     if (held !== undefined) {
       const known = [...held].map(([uid, hash]) => ({ uid, hash, reportNumber: reported.get(uid)?.number ?? 0 }))
       const ours = yield* holdingsDigest(known).pipe(Effect.provideService(Cryptography, cryptography))
-      if (sameBytes(ours, digest)) return lookAtAll()
+      if (sameBytes(ours, digest)) {
+        learned = session
+        return lookAtAll()
+      }
     }
     const reply = yield* askDevice(session, { _tag: "ListHeld" })
     held = new Map(reply._tag === "Held" ? reply.pods.map(({ hash, uid }) => [uid, hash]) : [])
+    learned = session
     for (const { reportNumber, uid } of reply._tag === "Held" ? reply.pods : []) {
       if (reportNumber < (taken.get(uid) ?? 0)) taken.set(uid, reportNumber)
     }

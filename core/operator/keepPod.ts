@@ -20,10 +20,14 @@ import { PodIndex } from "./PodIndex.ts"
 import { podSources } from "./podSources.ts"
 import { podWrites } from "./podWrites.ts"
 
-/** What the device is known to hold; undefined until it has said so in this session or an earlier one of this process. */
+/** What the device holds. */
 export interface Holdings {
+  /** Undefined: it does not hold this pod. Empty: it may. */
   readonly hashOf: (uid: string) => string | undefined
+  /** Whether the device has said in this session what it holds. */
   readonly known: () => boolean
+  /** It was asked to hold it, and has not answered. */
+  readonly assigning: (uid: string) => void
   readonly assigned: (uid: string, hash: string) => void
   readonly forgotten: (uid: string) => void
   /** Says again what the device said of this pod, where somebody else has written over it. */
@@ -135,16 +139,16 @@ export const keepPod = Effect.fnUntraced(function*(
     }
   }
 
-  /** Ends the pod on the device; the report that it has ended does the rest. True when the device is at it. */
-  const endOnDevice = Effect.fnUntraced(function*(session: Session, graceSeconds: number) {
-    yield* ask(session, { _tag: "RemovePod", uid, graceSeconds })
-  })
-
   let ending: { readonly session: Session; readonly graceSeconds: number } | undefined
+  /** Ends the pod on the device; the report that it has ended does the rest. */
   const end = Effect.fnUntraced(function*(session: Session, graceSeconds: number) {
     // Once per session and grace: a shorter grace is a new wish.
     if (ending?.session === session && ending.graceSeconds <= graceSeconds) return
-    yield* endOnDevice(session, graceSeconds)
+    const answer = yield* ask(session, { _tag: "RemovePod", uid, graceSeconds })
+    if (answer._tag === "NotHeld") {
+      holdings.forgotten(uid)
+      return void Queue.offerUnsafe(bell, undefined)
+    }
     ending = { session, graceSeconds }
   })
 
@@ -160,7 +164,10 @@ export const keepPod = Effect.fnUntraced(function*(
         const { assignment } = resolution
         const tokens = tokenFiles(resolution, gathered)
         if (holdings.hashOf(uid) !== assignment.hash) {
-          yield* ask(session, { _tag: "AssignPod", assignment }, "assignment")
+          // Until it answers, and when it never does, the device may hold it: only the device's own word settles that.
+          holdings.assigning(uid)
+          const answer = yield* ask(session, { _tag: "AssignPod", assignment }, "assignment")
+          if (answer._tag === "NotHeld") return holdings.forgotten(uid)
           holdings.assigned(uid, assignment.hash)
         } else {
           // Rotated tokens are outside the hash and travel alone.

@@ -34,12 +34,18 @@ export interface PodLogQuery {
 }
 
 export class PodRuntime extends Context.Service<PodRuntime, {
-  /** Makes this pod run, or brings a running one to this version. Durable before it returns. */
-  readonly ensure: (assignment: PodAssignment) => Effect.Effect<void>
+  /**
+   * Makes this pod run, or brings a running one to this version. Durable before it returns. False: it was removed before, and an
+   * assignment that its removal has overtaken begins nothing.
+   */
+  readonly ensure: (assignment: PodAssignment) => Effect.Effect<boolean>
   /** Rotated tokens of one volume, by path; the rest of the volume stays. Durable before it returns; an unknown pod is success. */
   readonly rotate: (uid: string, volume: string, files: ReadonlyArray<VolumeFile>) => Effect.Effect<void>
-  /** Begins to end it within the grace (seconds; only ever shortened). A report with `finished` tells when it is done. Unknown is finished. */
-  readonly remove: (uid: string, graceSeconds: number) => Effect.Effect<void>
+  /**
+   * Begins to end it within the grace (seconds; only ever shortened). A report with `finished` tells when it is done. False: there
+   * is no such pod, there will be none, and no report will come.
+   */
+  readonly remove: (uid: string, graceSeconds: number) => Effect.Effect<boolean>
   /** Forgets a pod that finished: its last report has been taken. */
   readonly forget: (uid: string) => Effect.Effect<void>
   /** What it holds: uid and content hash of each assignment. */

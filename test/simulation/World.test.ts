@@ -143,4 +143,36 @@ describe("the whole line, in virtual time", () => {
         assert.strictEqual(after.status?.containerStatuses?.[0]?.restartCount, 0)
         assert.lengthOf(yield* device.runtime.runs, 1)
       }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+
+  it.live("ends a pod before it leaves the API, also where the device could never say that it has it", () =>
+    simulate(4, () =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        yield* createNamespaces
+        const device = yield* makeDevice("edge-1", 1)
+        yield* device.runtime.script(() => true, { run: forever })
+        const operator = yield* makeOperator([device])
+        yield* operator.start
+        yield* api.create(EdgeDevices, device.object())
+        yield* device.agent.start
+        yield* eventually(Effect.option(api.get(Nodes, { name: "edge-1" })), (seen) => seen._tag === "Some")
+
+        yield* device.transport.weather({ blackHole: true }, "toOperator")
+        yield* api.create(Pods, pod("web", "edge-1"))
+        yield* eventually(device.runtime.runs, (runs) => runs.length === 1)
+        // By then the operator has given up waiting for an answer, in a session that lives.
+        yield* Effect.sleep("90 seconds")
+        yield* api.delete(Pods, { namespace: "edge", name: "web" })
+        yield* device.transport.weather({ blackHole: false }, "toOperator").pipe(
+          Effect.delay("1 minute"),
+          Effect.forkChild
+        )
+        yield* eventually(Effect.result(phaseOf("web")), (seen) => {
+          if (seen._tag === "Success") return false
+          const running = Effect.runSync(device.runtime.runs).filter(({ finishedAt }) => finishedAt === undefined)
+          assert.lengthOf(running, 0, "the API forgets only what has ended")
+          return seen.failure.reason === "NotFound"
+        })
+        assert.lengthOf(yield* device.runtime.runs, 1)
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
 })

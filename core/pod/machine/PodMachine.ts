@@ -17,6 +17,9 @@ import { removeOrphans } from "./removeOrphans.ts"
 import { makeReportBoard } from "./ReportBoard.ts"
 import { type Machine, monotonicMillis, wallMillis } from "./Workbench.ts"
 
+/** How many removals are remembered: an assignment is overtaken only by what is asked within the same session. */
+const mostPast = 1024
+
 const make = Effect.gen(function*() {
   const files = yield* PodFiles
   const journal = yield* Journal
@@ -46,15 +49,31 @@ const make = Effect.gen(function*() {
   const door = yield* Semaphore.make(1)
   let order = Math.max(0, ...store.all().map(({ pod }) => pod.order))
 
+  /** Pods that were removed before they came, or came and went: what is still on its way for them begins nothing. */
+  const past = new Set<string>()
+  const neverBegin = (uid: string) => {
+    past.add(uid)
+    for (const oldest of past) {
+      if (past.size <= mostPast) return
+      past.delete(oldest)
+    }
+  }
+
   /** Where the disk is full the pod begins to end all the same; it may be asked for again. */
   const remove = Effect.fnUntraced(function*(uid: string, graceSeconds: number) {
-    if (store.get(uid) === undefined) return
+    if (store.get(uid) === undefined) {
+      neverBegin(uid)
+      // It may be on its way into the journal.
+      yield* door.withPermit(Effect.void)
+      if (store.get(uid) === undefined) return false
+    }
     const since = yield* monotonicMillis
     const end = ending(Math.max(1, Math.floor(graceSeconds)), since)
     const saved = yield* Effect.result(store.savePod(uid, end))
     if (saved._tag === "Failure") store.touch(uid, end)
     workers.get(uid)?.urge()
     if (saved._tag === "Failure") yield* durably(store.savePod(uid, (pod) => pod))
+    return true
   })
 
   const wakeAll = () => workers.forEach((worker) => worker.wake())
@@ -72,7 +91,7 @@ const make = Effect.gen(function*() {
       const state = store.get(uid)
       return state === undefined || state.pod.ending?.deleted === true
         ? Effect.void
-        : remove(uid, state.assignment.terminationGracePeriodSeconds)
+        : Effect.asVoid(remove(uid, state.assignment.terminationGracePeriodSeconds))
     },
     released: wakeAll
   }
@@ -93,11 +112,12 @@ const make = Effect.gen(function*() {
     const { uid } = assignment
     const held = store.get(uid)
     if (held !== undefined) {
-      if (Equal.equals(held.assignment, assignment)) return
+      if (Equal.equals(held.assignment, assignment)) return true
       yield* durably(store.saveAssignment(assignment))
       workers.get(uid)?.updated()
-      return
+      return true
     }
+    if (past.has(uid)) return false
     order += 1
     const pod = {
       order,
@@ -113,6 +133,7 @@ const make = Effect.gen(function*() {
     // What is in the journal has its fiber, whatever becomes of the caller.
     const added = store.add({ assignment, pod, containers: new Map() }).pipe(Effect.andThen(supervise(uid)))
     yield* durably(Effect.uninterruptible(added))
+    return true
   }, door.withPermit)
 
   /** Kept in the assignment too: a later life of the agent must not bring the old token back. */
@@ -132,6 +153,7 @@ const make = Effect.gen(function*() {
   }, door.withPermit)
 
   const forget = Effect.fnUntraced(function*(uid: string) {
+    neverBegin(uid)
     yield* durably(store.forget(uid))
     workers.delete(uid)
     board.remove(uid)

@@ -95,9 +95,36 @@ describe("deletion", () => {
     Effect.gen(function*() {
       const device = yield* Device
       const machine = yield* device.start
-      yield* machine.remove("nobody", 30)
+      assert.isFalse(yield* machine.remove("nobody", 30))
       yield* pass(1)
       assert.lengthOf(device.reports("nobody"), 0)
+    }).pipe(Effect.provide(Device.layer)))
+
+  it.effect("that overtakes the assignment lets nothing begin", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const runtime = yield* MemoryRuntime
+      const machine = yield* device.start
+      assert.isFalse(yield* machine.remove("u1", 30))
+      assert.isFalse(yield* machine.ensure(pod()))
+      yield* pass(5)
+      assert.lengthOf(yield* machine.held, 0)
+      assert.lengthOf(yield* runtime.runs, 0)
+    }).pipe(Effect.provide(Device.layer)))
+
+  it.effect("that is over and forgotten is not undone by a late assignment", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const runtime = yield* MemoryRuntime
+      const machine = yield* device.start
+      yield* machine.ensure(pod())
+      yield* pass(1)
+      assert.isTrue(yield* machine.remove("u1", 1))
+      yield* pass(5)
+      yield* machine.forget("u1")
+      assert.isFalse(yield* machine.ensure(pod()))
+      yield* pass(5)
+      assert.lengthOf(yield* runtime.runs, 1)
     }).pipe(Effect.provide(Device.layer)))
 
   it.effect.each([0, 0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95, 1.05, 1.5])(
