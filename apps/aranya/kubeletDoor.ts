@@ -17,6 +17,20 @@ import type { AranyaConfig } from "./AranyaConfig.ts"
 
 const namesOf = (address: string) => isIP(address) === 0 ? { dns: [address], ips: [] } : { dns: [], ips: [address] }
 
+/** The signer `kubernetes.io/kubelet-serving` grants this organization and no other. */
+const grantable = "system:nodes"
+
+/** What a subject asks for and the configured source of certificates cannot give; empty when it can give it all. */
+const ungranted = (mode: AranyaConfig["kubelet"]["serving"]["mode"], subject: DoorSubject): string => {
+  if (mode === "files" && Object.keys(subject).length > 0) {
+    return "the certificate of kubelet.serving.cert is used as it is"
+  }
+  if (mode === "csr" && subject.organizations?.some((each) => each !== grantable)) {
+    return `the cluster's signer grants organization ${grantable} alone: org is left out`
+  }
+  return ""
+}
+
 /** One listener for all Nodes, and one more for each Node that wishes its own. */
 export const kubeletDoor = (config: AranyaConfig, address: string) =>
   Layer.effectDiscard(Effect.gen(function*() {
@@ -30,7 +44,10 @@ export const kubeletDoor = (config: AranyaConfig, address: string) =>
       })
     }
     const certificates = (nodeName: string, subject: DoorSubject = {}) => {
-      const options = { nodeName, names: namesOf(address), subject }
+      const granted = serving.mode === "csr" && subject.organizations !== undefined
+        ? { ...subject, organizations: [grantable] } :
+        subject
+      const options = { nodeName, names: namesOf(address), subject: granted }
       return serving.mode === "files"
         ? certificateFiles({ certificate: serving.cert ?? "", privateKey: serving.key ?? "" })
         : Stream.provideContext(
@@ -52,7 +69,13 @@ export const kubeletDoor = (config: AranyaConfig, address: string) =>
         certificates: certificates(node, subject),
         clientAuthorities
       }).pipe(
-        Effect.tap((own) => Effect.logInfo(`the kubelet API of Node ${node} is served at ${listen}:${own.port}`)),
+        Effect.tap((own) => {
+          const why = ungranted(serving.mode, subject)
+          return Effect.andThen(
+            Effect.logInfo(`the kubelet API of Node ${node} is served at ${listen}:${own.port}`),
+            Effect.when(Effect.logWarning(`spec.node.cert of EdgeDevice ${node}: ${why}`), Effect.succeed(why !== ""))
+          )
+        }),
         Effect.map((own) => own.port)
       )
     ).pipe(Effect.forkScoped)

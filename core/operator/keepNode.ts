@@ -22,7 +22,7 @@ const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced(
 /** A subject of its own needs a listener of its own: the certificate of all Nodes can say only one thing. */
 const doorSubject = (cert: EdgeDevice["spec"]["node"]["cert"], always: boolean): DoorSubject | undefined => {
   const { country = "", locality = "", org = "", orgUnit = "", state = "" } = cert ?? {}
-  if (!always && [country, locality, org, orgUnit, state].every((text) => text === "")) return undefined
+  if ([country, locality, org, orgUnit, state].every((text) => text === "")) return always ? {} : undefined
   return {
     country,
     state,

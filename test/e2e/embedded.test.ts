@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Option } from "effect"
 import { writeFileSync } from "node:fs"
+import { connect } from "node:tls"
 import { startEmbedded } from "../../adapters/kube/plane/server/startEmbedded.ts"
 import { startDocker, whyNoDocker } from "./dockerd.ts"
 import { apply, edgeDevice, eventually, grpcAuthority, type Kubectl, prepareAgent, prepareOperator } from "./Line.ts"
@@ -44,6 +45,17 @@ interface Inspected {
   readonly Config: { readonly Env: ReadonlyArray<string>; readonly Labels: Readonly<Record<string, string>> }
   readonly HostConfig: { readonly Memory: number; readonly CpuQuota: number; readonly CpuPeriod: number }
 }
+
+/** The subject of the certificate a listener shows. */
+const subjectAt = (port: number) =>
+  Effect.callback<string>((resume) => {
+    const socket = connect({ host: "127.0.0.1", port, rejectUnauthorized: false }, () => {
+      resume(Effect.succeed(socket.getPeerX509Certificate()?.subject ?? ""))
+      socket.end()
+    })
+    socket.on("error", (error) => resume(Effect.die(error)))
+    return Effect.sync(() => socket.destroy())
+  })
 
 describe("kubectl against the embedded control plane", () => {
   it.live(
@@ -122,6 +134,20 @@ describe("kubectl against the embedded control plane", () => {
         assert.strictEqual(inspected.Config.Labels["io.kubernetes.pod.namespace"], "edge")
         assert.strictEqual(inspected.HostConfig.Memory, 32 * 1024 * 1024)
         assert.strictEqual(inspected.HostConfig.CpuQuota / inspected.HostConfig.CpuPeriod, 0.25)
+
+        const portOf = ["get", "node", "edge-1", "-o", "jsonpath={.status.daemonEndpoints.kubeletEndpoint.Port}"]
+        const shared = (yield* kubectl(portOf)).stdout
+        const cert = { country: "FI", state: "Uusimaa", orgUnit: "Edge" }
+        const patch = JSON.stringify({ spec: { node: { cert } } })
+        const patched = yield* kubectl(["patch", "edgedevice", "edge-1", "-n", "edge", "--type=merge", "-p", patch])
+        assert.strictEqual(patched.exitCode, 0, patched.stderr)
+        const own = yield* eventually(kubectl, portOf, (out) => out !== "" && out !== shared)
+        assert.strictEqual(
+          yield* subjectAt(Number(own)),
+          "C=FI\nST=Uusimaa\nO=system:nodes\nOU=Edge\nCN=system:node:edge-1"
+        )
+        const through = yield* kubectl(["logs", "-n", "edge", "web", "--limit-bytes=6"])
+        assert.strictEqual(through.stdout, "first\n", "the API server finds the kubelet API at its new port")
 
         const deleted = yield* kubectl(["delete", "pod", "web", "-n", "edge", "--timeout=30s"])
         assert.strictEqual(deleted.exitCode, 0, deleted.stderr)

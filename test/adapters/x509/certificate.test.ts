@@ -50,6 +50,28 @@ describe("a certificate request", () => {
   const names = { dns: ["a.example"], ips: ["127.0.0.1"] }
   const { request } = createRequest({ commonName: "system:node:x", organizations: ["system:nodes"] }, names)
 
+  it("carries every part of a subject, and none that is empty", () => {
+    const subject = {
+      commonName: "system:node:x",
+      organizations: ["system:nodes", "Aranya Oy"],
+      organizationalUnit: "Edge",
+      country: "FI",
+      state: "Uusimaa",
+      locality: "Järvenpää"
+    }
+    const read = readRequest(createRequest(subject, names).request)
+    assert.deepStrictEqual(read.subject, subject)
+    const { country: _, state: __, ...lesser } = subject
+    assert.deepStrictEqual(readRequest(createRequest({ ...lesser, state: "" }, names).request).subject, lesser)
+    const granted = new X509Certificate(
+      signRequest(authority, read, { purposes: ["server auth"], notBefore, notAfter })
+    )
+    assert.strictEqual(
+      granted.subject,
+      "C=FI\nST=Uusimaa\nL=Järvenpää\nO=system:nodes\nO=Aranya Oy\nOU=Edge\nCN=system:node:x"
+    )
+  })
+
   it("says what it wants and is granted that", () => {
     const read = readRequest(request)
     assert.deepStrictEqual(read.subject, { commonName: "system:node:x", organizations: ["system:nodes"] })
