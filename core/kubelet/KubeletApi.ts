@@ -6,6 +6,7 @@ import type { AccessUndecided, Identity } from "./KubeletAccess.ts"
 import { jsonAnswer, type KubeletAnswer, words } from "./KubeletAnswer.ts"
 import { KubeletBackend, type ServedPod } from "./KubeletBackend.ts"
 import { nodeOfForwardedUri, parsePath, type Query, type Route } from "./KubeletRequest.ts"
+import { lastWords } from "./lastWords.ts"
 import { parseLogOptions } from "./LogOptions.ts"
 import { hasContainer, logRefusal } from "./logRefusal.ts"
 import { openBytes } from "./openBytes.ts"
@@ -61,7 +62,7 @@ export class KubeletApi extends Context.Service<KubeletApi, {
         if (refusal !== undefined) return words(400, refusal)
         const at = { node: served.node, uid: served.pod.metadata.uid ?? "" }
         return yield* openBytes(backend.logs(at, options.success), patience.open).pipe(Effect.match({
-          onSuccess: (bytes): KubeletAnswer => ({ _tag: "Bytes", bytes }),
+          onSuccess: (bytes): KubeletAnswer => ({ _tag: "Bytes", bytes: lastWords(bytes) }),
           // kubectl shows the words of 400 and 500, and hides those of 404 and 503.
           onFailure: (error) =>
             words(

@@ -13,7 +13,7 @@ export const OperatorSettings = Context.Reference<{
   readonly kubeletPerNode: boolean
   /** How long a device may be away before its pods' Ready turns False. */
   readonly disconnectGrace: Duration.Input
-  /** How long the deletion of an EdgeDevice waits for a device that is connected to end its pods. */
+  /** How long the deletion of an EdgeDevice waits for a device that answers to end its pods. */
   readonly farewell: Duration.Input
 }>("aranya/operator/OperatorSettings", {
   defaultValue: () => ({

@@ -1,10 +1,11 @@
 /** What happens when an EdgeDevice is deleted: its pods end, the device forgets, and nothing of it stays in the cluster. */
-import { Duration, Effect, Schedule, SubscriptionRef } from "effect"
+import { Duration, Effect, Schedule, Stream, SubscriptionRef } from "effect"
 import { Base64 } from "effect/encoding"
 import { EdgeDevices } from "../device/EdgeDevice.ts"
 import { Leases } from "../kube/kinds.ts"
 import { KubeApi, type KubeApiError } from "../kube/KubeApi.ts"
 import { Nodes } from "../kube/Node.ts"
+import { LinkError, type Session } from "../link/Session.ts"
 import { owns } from "../node/desiredNode.ts"
 import { leaseNamespace } from "../node/lease.ts"
 import { askDevice } from "./askDevice.ts"
@@ -18,6 +19,11 @@ import { Revocations } from "./Revocations.ts"
 
 /** Holds an EdgeDevice until its device, its Node and what belongs to them have been taken care of. */
 export const finalizer = "aranya.arhat.dev/device"
+
+/** A link may be down for a moment while the device dials again. */
+const downAtMost = Duration.seconds(10)
+/** A device answers a plain question at once; one that does not has vanished, though its link may not know it for two minutes. */
+const answersWithin = Duration.seconds(20)
 
 const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")]).pipe(Schedule.jittered)
 
@@ -40,14 +46,23 @@ export const farewell = Effect.fnUntraced(function*(
 
   const link = () => registry.get(context.key)?.status?.link
 
+  /** Ending pods takes its time, and so would waiting for a device that is not there: it is asked for a sign of life first. */
+  const wipe = (session: Session) =>
+    askDevice(session, { _tag: "ListHeld" }, { timeoutMillis: Duration.toMillis(answersWithin) }).pipe(
+      // No is an answer, too.
+      Effect.catchIf(({ reason }) => reason === "Refused" || reason === "Overloaded", () => Effect.void),
+      Effect.andThen(askDevice(
+        session,
+        { _tag: "Wipe", reason: "the EdgeDevice was deleted" },
+        { timeoutMillis: Duration.toMillis(Duration.fromInputUnsafe(settings.farewell)) }
+      )),
+      Effect.raceFirst(staysDown(session))
+    )
+
   /** The device is asked to end everything and to wipe; one that is away or does not manage is told when it comes back. */
   const tellDevice = Effect.gen(function*() {
     const session = yield* SubscriptionRef.get(context.session)
-    const told = session !== undefined && (yield* askDevice(
-      session,
-      { _tag: "Wipe", reason: "the EdgeDevice was deleted" },
-      { timeoutMillis: Duration.toMillis(Duration.fromInputUnsafe(settings.farewell)) }
-    ).pipe(
+    const told = session !== undefined && (yield* wipe(session).pipe(
       Effect.as(true),
       Effect.catch((error) =>
         Effect.as(
@@ -102,3 +117,15 @@ export const farewell = Effect.fnUntraced(function*(
   )
   yield* Effect.logInfo(`EdgeDevice ${context.key} is gone, and all that belonged to it`)
 })
+
+/** Fails once no connection has carried the session for longer than a new one takes. */
+const staysDown = (session: Session) =>
+  SubscriptionRef.changes(session.connected).pipe(
+    Stream.debounce(downAtMost),
+    Stream.filter((connected) => !connected),
+    Stream.take(1),
+    Stream.runDrain,
+    Effect.andThen(
+      new LinkError({ reason: "Timeout", detail: `its link has been down for ${Duration.format(downAtMost)}` })
+    )
+  )

@@ -75,6 +75,8 @@ export const prepareOperator = Effect.fnUntraced(function*(
     readonly serving?: object
     /** The operator's file, where it is not the source. */
     readonly program?: string
+    /** How long sessions last and how often they beat, beside what the defaults say. */
+    readonly connectivity?: { readonly sessionTimeout?: string; readonly beatInterval?: string }
   }
 ) {
   mkdirSync(folder, { recursive: true })
@@ -84,7 +86,7 @@ export const prepareOperator = Effect.fnUntraced(function*(
     configFile,
     stringify({
       aranya: { namespace: "aranya", log: [{ level: "debug", format: "json" }] },
-      connectivity: { grpc: { listen: `127.0.0.1:${grpcPort}` } },
+      connectivity: { ...options.connectivity, grpc: { listen: `127.0.0.1:${grpcPort}` } },
       kubelet: {
         listen: "0.0.0.0",
         port: kubeletPort,

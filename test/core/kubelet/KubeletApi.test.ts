@@ -259,14 +259,36 @@ describe("KubeletApi", () => {
       assert.strictEqual(yield* said("GET", "/containerLogs/shop/web/main"), answer)
     }).pipe(Effect.scoped, Effect.provide(world)))
 
-  it.effect("breaks off when the device is lost in the middle", () =>
-    Effect.gen(function*() {
-      const { backend } = yield* prepared
-      yield* backend.log(() =>
-        Stream.concat(text("one\n"), Stream.fail(new RuntimeError({ reason: "Unavailable", detail: "link lost" })))
-      )
-      assert.strictEqual(yield* said("GET", "/containerLogs/shop/web/main"), "broken off: link lost")
-    }).pipe(Effect.scoped, Effect.provide(world)))
+  it.effect.each(
+    [
+      ["one\n", "aranya: link lost\n"],
+      ["half a l", "\naranya: link lost\n"]
+    ] as const
+  )(
+    "breaks off when the device is lost in the middle, after a line of its own that says so",
+    ([before, last]) =>
+      Effect.gen(function*() {
+        const { backend } = yield* prepared
+        yield* backend.log(() =>
+          Stream.concat(text(before), Stream.fail(new RuntimeError({ reason: "Unavailable", detail: "link lost" })))
+        )
+        const answer = yield* ask("GET", "/containerLogs/shop/web/main")
+        const read: Array<string> = []
+        const reading = yield* Effect.forkChild(
+          spoken(
+            answer._tag === "Text" ? answer : {
+              ...answer,
+              bytes: Stream.tap(answer.bytes, (bytes) => Effect.sync(() => read.push(new TextDecoder().decode(bytes))))
+            }
+          )
+        )
+        yield* TestClock.adjust("200 millis")
+        assert.deepStrictEqual(read, [before, last])
+        assert.isUndefined(reading.pollUnsafe(), "what was said last is given time to be read")
+        yield* TestClock.adjust("1 second")
+        assert.match(yield* Fiber.join(reading), /^broken off: .*link lost/)
+      }).pipe(Effect.scoped, Effect.provide(world))
+  )
 
   it.effect("sends headers after a while even if the device has said nothing, and nothing is lost", () =>
     Effect.gen(function*() {

@@ -1,0 +1,127 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Effect, Schedule } from "effect"
+import { EdgeDevices } from "../../../core/device/EdgeDevice.ts"
+import { ConfigMaps } from "../../../core/kube/kinds.ts"
+import { KubeApi } from "../../../core/kube/KubeApi.ts"
+import { Nodes } from "../../../core/kube/Node.ts"
+import { type Pod, Pods } from "../../../core/kube/Pod.ts"
+import { finalizer } from "../../../core/operator/farewell.ts"
+import { forever } from "../../fakes/runtime/Program.ts"
+import { simulate } from "../../simulation/VirtualTime.ts"
+import { createNamespaces, makeDevice, makeOperator, type SimulatedDevice, worldLayer } from "../../simulation/World.ts"
+
+const seconds = Effect.map(Clock.currentTimeMillis, (now) => now / 1000)
+
+const every = (limitSeconds: number) => Schedule.spaced("500 millis").pipe(Schedule.upTo({ times: 2 * limitSeconds }))
+
+const pod: Pod = {
+  apiVersion: "v1",
+  kind: "Pod",
+  metadata: { namespace: "edge", name: "web" },
+  spec: {
+    nodeName: "edge-1",
+    restartPolicy: "Always",
+    terminationGracePeriodSeconds: 1,
+    containers: [{ name: "main", image: "busybox:1.36", command: ["sleep", "1000"] }]
+  }
+}
+
+const here = { namespace: "edge", name: "edge-1" }
+
+/** One device that runs a pod and is connected; `deleted` deletes its EdgeDevice and tells after how many seconds it was gone. */
+const inWorld = <E>(
+  seed: number,
+  story: (given: {
+    readonly device: SimulatedDevice
+    readonly deleted: Effect.Effect<number>
+    readonly revoked: Effect.Effect<boolean>
+    readonly connectedCondition: Effect.Effect<string | undefined>
+  }) => Effect.Effect<void, E>
+) =>
+  simulate(seed, () =>
+    Effect.gen(function*() {
+      const api = yield* KubeApi
+      yield* createNamespaces
+      const device = yield* makeDevice("edge-1", 1)
+      yield* device.runtime.script(() => true, { run: forever, onTerm: "ignored" })
+      const operator = yield* makeOperator([device])
+      yield* operator.start
+      yield* api.create(EdgeDevices, device.object())
+      yield* device.agent.start
+      yield* api.get(Nodes, { name: "edge-1" }).pipe(Effect.retry(every(60)))
+      yield* api.create(Pods, pod)
+      yield* Effect.flatMap(
+        api.get(Pods, { namespace: "edge", name: "web" }),
+        ({ status }) => status?.phase === "Running" ? Effect.void : Effect.fail("not yet")
+      ).pipe(Effect.retry(every(60)))
+      assert.deepStrictEqual((yield* api.get(EdgeDevices, here)).metadata.finalizers, [finalizer])
+
+      const deleted = Effect.gen(function*() {
+        const began = yield* seconds
+        yield* api.delete(EdgeDevices, here)
+        yield* Effect.flip(api.get(EdgeDevices, here)).pipe(Effect.retry(every(300)))
+        const node = yield* Effect.flip(api.get(Nodes, { name: "edge-1" }))
+        assert.strictEqual(node.reason, "NotFound")
+        return (yield* seconds) - began
+      }).pipe(Effect.orDie)
+      const revoked = api.get(ConfigMaps, { namespace: "aranya", name: "aranya-revoked-devices" }).pipe(
+        Effect.map(({ data }) => Object.keys(data ?? {}).length > 0),
+        Effect.catch(() => Effect.succeed(false))
+      )
+      const connectedCondition = Effect.map(
+        Effect.orDie(api.get(Nodes, { name: "edge-1" })),
+        ({ status }) => status?.conditions?.find(({ type }) => type === "DeviceConnected")?.status
+      )
+      yield* story({ device, deleted, revoked, connectedCondition })
+    }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie))
+
+const running = (device: SimulatedDevice) =>
+  Effect.map(device.runtime.runs, (runs) => runs.filter(({ finishedAt }) => finishedAt === undefined).length)
+
+describe("deleting an EdgeDevice", () => {
+  it.live("waits for a device that is there to end its pods, however long they take, and needs no revocation", () =>
+    inWorld(1, ({ deleted, device, revoked }) =>
+      Effect.gen(function*() {
+        const took = yield* deleted
+        assert.isAbove(took, 9, "a program that ignores SIGTERM is given its grace")
+        assert.isBelow(took, 60)
+        assert.strictEqual(yield* running(device), 0, "its pods ended before it was let go")
+        assert.isFalse(yield* revoked)
+      })))
+
+  it.live("does not wait for one whose link is known to be down: it is revoked, and wipes when it is back", () =>
+    inWorld(2, ({ connectedCondition, deleted, device, revoked }) =>
+      Effect.gen(function*() {
+        yield* device.transport.refuse("Refused")
+        yield* device.transport.cut()
+        yield* Effect.sleep("5 seconds")
+        assert.strictEqual(yield* connectedCondition, "False")
+        assert.isBelow(yield* deleted, 20)
+        assert.isTrue(yield* revoked)
+        assert.isAbove(yield* running(device), 0)
+        yield* device.transport.refuse(undefined)
+        yield* Effect.flatMap(running(device), (left) => left === 0 ? Effect.void : Effect.fail("not yet")).pipe(
+          Effect.retry(every(400))
+        )
+      })))
+
+  it.live("finds out by itself that a device has vanished of which the link does not know yet", () =>
+    inWorld(3, ({ connectedCondition, deleted, device, revoked }) =>
+      Effect.gen(function*() {
+        yield* device.transport.weather({ blackHole: true })
+        assert.strictEqual(yield* connectedCondition, "True")
+        assert.isBelow(yield* deleted, 30)
+        assert.isTrue(yield* revoked)
+      })))
+
+  it.live("gives a device whose connection has just broken the moment it needs to be back", () =>
+    inWorld(4, ({ deleted, device, revoked }) =>
+      Effect.gen(function*() {
+        yield* device.transport.refuse("Refused")
+        yield* device.transport.cut()
+        yield* Effect.forkChild(Effect.delay(device.transport.refuse(undefined), "3 seconds"))
+        assert.isBelow(yield* deleted, 60)
+        assert.strictEqual(yield* running(device), 0)
+        assert.isFalse(yield* revoked)
+      })))
+})
