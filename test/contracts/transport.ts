@@ -168,7 +168,8 @@ export const transportContract = ({ lossy = false, make, name }: TransportContra
             return device
           }), { concurrency: 5 })
         for (let count = 0; count < devices.length; count++) {
-          const { connection } = yield* next
+          const { connection, release } = yield* next
+          yield* Effect.addFinalizer(() => release)
           const [index = 0] = yield* Effect.timeout(connection.receive, patience)
           yield* connection.send(Uint8Array.of(index, 42))
         }
@@ -187,8 +188,9 @@ export const transportContract = ({ lossy = false, make, name }: TransportContra
           yield* Effect.scoped(Effect.gen(function*() {
             const device = yield* dial(transport.dialer)
             yield* device.send(Uint8Array.of(round))
-            const { connection } = yield* next
+            const { connection, release } = yield* next
             assert.deepStrictEqual([...(yield* Effect.timeout(connection.receive, patience))], [round])
+            yield* release
           }))
         }
       }))

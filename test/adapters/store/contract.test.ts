@@ -1,0 +1,34 @@
+import { Effect } from "effect"
+import { existsSync, mkdirSync, readFileSync } from "node:fs"
+import { DiskPodFiles } from "../../../adapters/store/DiskPodFiles.ts"
+import { unmountBelow } from "../../../adapters/store/mounts.ts"
+import { SqliteJournal } from "../../../adapters/store/SqliteJournal.ts"
+import { journalContract } from "../../contracts/journal.ts"
+import { podFilesContract } from "../../contracts/podFiles.ts"
+import { temporary } from "./temporary.ts"
+
+journalContract(
+  "SqliteJournal",
+  Effect.map(temporary, (directory) => ({
+    layer: SqliteJournal.layer({ path: `${directory}/state/journal.db`, deviceKey: new Uint8Array(32).fill(7) })
+  }))
+)
+
+// With `auto` secrets lie on a tmpfs where this process may mount one.
+for (const memory of ["never", "auto"] as const) {
+  podFilesContract(
+    `DiskPodFiles, memory ${memory},`,
+    Effect.gen(function*() {
+      const directory = yield* temporary
+      // The mount outlives its process, so that a restarted agent finds its secrets.
+      yield* Effect.addFinalizer(() => Effect.sync(() => unmountBelow(directory)))
+      const hostDirectory = `${directory}/srv`
+      mkdirSync(hostDirectory)
+      return {
+        layer: DiskPodFiles.layer({ root: `${directory}/arhat`, memory }),
+        hostDirectory,
+        read: (path) => Effect.sync(() => existsSync(path) ? readFileSync(path, "utf8") : undefined)
+      }
+    })
+  )
+}
