@@ -169,7 +169,9 @@ export const transportContract = ({ lossy = false, make, name }: TransportContra
           }), { concurrency: 5 })
         for (let count = 0; count < devices.length; count++) {
           const { connection, release } = yield* next
-          yield* Effect.addFinalizer(() => release)
+          yield* Effect.addFinalizer(() =>
+            release
+          )
           const [index = 0] = yield* Effect.timeout(connection.receive, patience)
           yield* connection.send(Uint8Array.of(index, 42))
         }
