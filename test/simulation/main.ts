@@ -1,75 +1,109 @@
-/** `npm run simulate -- [--seeds N] [--seed S] [--profile NAME] [--json] [--story N]`: storms, one seed after another. */
+/** `npm run simulate -- [--seeds N] [--seed S] [--workers W] [--size NAME] [--profile NAME] [--json] [--story N]`: storms over the cores. */
 import { Effect } from "effect"
+import { availableParallelism } from "node:os"
 import { parseArgs } from "node:util"
 import { profiles } from "./faults.ts"
-import { storm, type StormResult } from "./storm.ts"
+import { overWorkers, type Report } from "./overWorkers.ts"
+import { isSize, sizes } from "./sizes.ts"
 
 const { values } = parseArgs({
   options: {
-    seeds: { type: "string", default: "100" },
+    seeds: { type: "string" },
     seed: { type: "string" },
+    workers: { type: "string", default: String(availableParallelism()) },
+    size: { type: "string" },
     profile: { type: "string", default: "everything" },
     json: { type: "boolean", default: false },
-    story: { type: "string", default: "60" },
+    story: { type: "string" },
     logs: { type: "boolean", default: false }
   }
 })
 
 const say = (text: string) => void process.stderr.write(`${text}\n`)
+const refuse = (why: string): never => {
+  say(why)
+  process.exit(2)
+}
 
-if (profiles[values.profile] === undefined) {
-  say(`there is no profile ${values.profile}; there are ${Object.keys(profiles).join(", ")}`)
-  process.exit(2)
+const { profile, size } = values
+if (!Object.hasOwn(profiles, profile)) {
+  refuse(`there is no profile ${profile}; there are ${Object.keys(profiles).join(", ")}`)
 }
-const first = Number(values.seed ?? 1)
-const count = values.seed === undefined || process.argv.includes("--seeds") ? Number(values.seeds) : 1
-if (!Number.isSafeInteger(first) || !Number.isSafeInteger(count) || count < 1) {
-  say("--seed and --seeds take whole numbers")
-  process.exit(2)
+if (size !== undefined && !isSize(size)) refuse(`there is no size ${size}; there are ${Object.keys(sizes).join(", ")}`)
+const wholeNumber = (name: "seed" | "seeds" | "workers" | "story", least: number, fallback: number): number => {
+  const given = values[name]
+  const number = Number(given ?? fallback)
+  return Number.isSafeInteger(number) && number >= least
+    ? number
+    : refuse(`--${name} takes a whole number, not ${given}`)
 }
+const first = wholeNumber("seed", 0, 1)
+const count = wholeNumber("seeds", 1, values.seed === undefined ? 100 : 1)
+const workers = wholeNumber("workers", 1, 1)
+const lines = wholeNumber("story", 0, 60)
+const told = values.seed !== undefined && count === 1
 
 /** The last lines of each actor before the end, and where to look for more. */
-const tell = ({ failure, seed, story }: StormResult) => {
-  const most = Number(values.story)
+const tell = ({ failure, seed, story }: Report) => {
   const left = new Map<string, number>()
   const shown = story.toReversed().filter((line) => {
     const actor = line.split(" ")[1] ?? ""
-    const room = left.get(actor) ?? most
+    const room = left.get(actor) ?? lines
     left.set(actor, room - 1)
     return room > 0
   }).toReversed()
-  if (most > 0) say(shown.join("\n"))
-  say(`\nseed ${seed} fails:\n${failure}`)
-  say(`again: npm run simulate -- --seed ${seed} --profile ${values.profile}\n`)
+  if (shown.length > 0) say(shown.join("\n"))
+  if (failure === null) return
+  const asked = `--profile ${profile}${size === undefined ? "" : ` --size ${size}`}`
+  say(`\nseed ${seed} fails:\n${failure}\nagain: npm run simulate -- --seed ${seed} ${asked}\n`)
 }
 
 const began = performance.now()
-const failed: Array<number> = []
-let passed = 0
+const passed: Array<string> = []
+const failed: Array<string> = []
 let virtual = 0
-for (let seed = first; seed < first + count; seed++) {
-  const result = await Effect.runPromise(storm({ seed, profile: values.profile, logs: values.logs }))
-  virtual += result.virtualSeconds
-  if (result.failure === undefined) passed += 1
-  else {
-    failed.push(seed)
-    tell(result)
-  }
-  if (count > 1 && (seed - first + 1) % 25 === 0) {
-    const elapsed = (performance.now() - began) / 1000
-    say(
-      `${passed + failed.length}/${count} seeds, ${failed.length} failed, ${elapsed.toFixed(0)} s for ${
-        (virtual / 3600).toFixed(1)
-      } virtual hours`
-    )
+let cpu = 0
+let spoke = began
+const progress = () =>
+  `${passed.length + failed.length}/${count} seeds, ${failed.length} failed, ${
+    ((performance.now() - began) / 1000).toFixed(0)
+  } s for ${(virtual / 3600).toFixed(1)} virtual hours, ${
+    (cpu / Math.max(1, passed.length + failed.length)).toFixed(0)
+  } ms of CPU a seed`
+
+const heard = (report: Report) => {
+  virtual += report.virtualSeconds
+  cpu += report.cpuMillis
+  const name = `seed ${report.seed}`
+  if (report.failure === null) passed.push(name)
+  else failed.push(name)
+  if (report.failure !== null || (told && values.story !== undefined)) tell(report)
+  if (told) say(`${name}, ${report.size}: ${report.story.length} lines, hash ${report.hash}`)
+  if (performance.now() - spoke > 5000) {
+    spoke = performance.now()
+    say(progress())
   }
 }
+
+await Effect.runPromise(overWorkers(
+  {
+    first,
+    count,
+    workers,
+    told,
+    options: { profile, logs: values.logs, ...(size !== undefined && isSize(size) ? { size } : {}) }
+  },
+  heard
+))
+say(progress())
 say(
   failed.length === 0
-    ? `${passed} storms passed in ${((performance.now() - began) / 1000).toFixed(1)} s, ${
-      (virtual / 3600).toFixed(1)
-    } virtual hours`
-    : `${failed.length} of ${count} storms failed: ${failed.join(" ")}`
+    ? `all ${count} storms passed`
+    : `${failed.length} of ${count} storms failed: ${failed.join(", ")}`
 )
-console.log(JSON.stringify({ passed, failed: failed.length, skipped: 0, ...(values.json ? { seeds: failed } : {}) }))
+console.log(
+  JSON.stringify(
+    values.json ? { passed, failed, skipped: {} } : { passed: passed.length, failed: failed.length, skipped: 0 }
+  )
+)
 process.exitCode = failed.length === 0 ? 0 : 1

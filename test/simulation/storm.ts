@@ -12,6 +12,7 @@ import { Pods } from "../../core/kube/Pod.ts"
 import { releaseOrphansAnnotation } from "../../core/operator/devicePods.ts"
 import { type Dice, diceOf, episodes, healEverything, makeApiWeather, profiles, type Victims } from "./faults.ts"
 import { judgeRuns, type Known, unsettled, Violation, watchApi } from "./invariants.ts"
+import { type Size, type SizeName, sizeOf, sizes } from "./sizes.ts"
 import { simulate, type VirtualTime } from "./VirtualTime.ts"
 import { lifeOf, recipes } from "./workload.ts"
 import { clientWithFaults, createNamespaces, makeDevice, makeOperator, worldLayer } from "./World.ts"
@@ -19,12 +20,14 @@ import { clientWithFaults, createNamespaces, makeDevice, makeOperator, worldLaye
 export interface StormOptions {
   readonly seed: number
   readonly profile?: string
-  readonly devices?: number
+  /** Drawn from the seed unless given. */
+  readonly size?: SizeName
   readonly logs?: boolean
 }
 
 export interface StormResult {
   readonly seed: number
+  readonly size: SizeName
   readonly failure: string | undefined
   /** Of the whole story. */
   readonly hash: string
@@ -61,7 +64,8 @@ const program = (options: StormOptions, diary: Diary, time: VirtualTime) =>
     }
 
     yield* createNamespaces
-    const fleet = Array.from({ length: options.devices ?? 3 }, (_, i) => i + 1)
+    const size: Size = sizes[options.size ?? sizeOf(options.seed)]
+    const fleet = Array.from({ length: size.devices }, (_, i) => i + 1)
     const devices = yield* Effect.forEach(
       fleet,
       (number) =>
@@ -186,9 +190,9 @@ const program = (options: StormOptions, diary: Diary, time: VirtualTime) =>
 
     // The storm.
     const drawn = profiles[options.profile ?? "everything"] ?? []
-    const until = time.now + dice.between(4 * 60_000, 12 * 60_000)
+    const until = time.now + dice.between(...size.storm)
     while (time.now < until) {
-      yield* Effect.sleep(Duration.millis(dice.between(500, 30_000)))
+      yield* Effect.sleep(Duration.millis(dice.between(...size.pause)))
       if (dice.chance() < 0.4) {
         yield* change.pipe(Effect.catch((error) => note(`is refused: ${error.message}`)))
       } else if (drawn.length > 0) {
@@ -264,6 +268,7 @@ export const storm = (options: StormOptions): Effect.Effect<StormResult> =>
     if (Exit.isFailure(exit)) diary.violations.unshift(Cause.pretty(exit.cause))
     return {
       seed: options.seed,
+      size: options.size ?? sizeOf(options.seed),
       failure: diary.violations.length === 0 ? undefined : diary.violations.join("\n"),
       hash: createHash("sha256").update(story.join("\n")).digest("hex"),
       story,

@@ -1,0 +1,31 @@
+/**
+ * How large a storm's world is, and how long it rages. Most seeds draw a small one: what goes wrong usually needs one device and a few
+ * faults, and ten small worlds meet more of them than one large one. What only several devices can do to each other is left to the rest.
+ */
+import { uniform } from "./uniform.ts"
+
+export interface Size {
+  readonly devices: number
+  /** Milliseconds a storm lasts, at least and less than. */
+  readonly storm: readonly [least: number, most: number]
+  /** Milliseconds between two of its deeds. */
+  readonly pause: readonly [least: number, most: number]
+}
+
+const minutes = 60_000
+
+export const sizes = {
+  small: { devices: 1, storm: [1 * minutes, 4 * minutes], pause: [500, 20_000] },
+  middle: { devices: 2, storm: [2 * minutes, 6 * minutes], pause: [500, 25_000] },
+  large: { devices: 3, storm: [4 * minutes, 12 * minutes], pause: [500, 30_000] }
+} as const satisfies Readonly<Record<string, Size>>
+
+export type SizeName = keyof typeof sizes
+
+export const isSize = (name: string): name is SizeName => Object.hasOwn(sizes, name)
+
+/** Drawn apart from everything else, so that a seed's large world is the same one whether it was drawn or asked for. */
+export const sizeOf = (seed: number): SizeName => {
+  const draw = uniform(seed ^ 0x517e)()
+  return draw < 0.7 ? "small" : draw < 0.9 ? "middle" : "large"
+}
