@@ -1,0 +1,54 @@
+/** What a process takes of the machine, as its kernel says, and of its own heap, as its Node.js says. */
+import { Effect, Schema } from "effect"
+import { readFileSync } from "node:fs"
+
+/** Bytes. */
+export interface Memory {
+  readonly resident: number
+  /** Shared pages count in parts. */
+  readonly proportional: number
+}
+
+export const memoryOf = (pid: number): Effect.Effect<Memory> =>
+  Effect.sync(() => {
+    const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8")
+    const field = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(rollup)?.[1]) * 1024
+    return { resident: field("Rss"), proportional: field("Pss") }
+  })
+
+export const megabytes = (bytes: number) => bytes / 1e6
+
+class NoInspector extends Schema.TaggedError<NoInspector>()("NoInspector", { detail: Schema.String }) {
+  override get message() {
+    return `the inspector of Node.js: ${this.detail}`
+  }
+}
+
+interface Reply {
+  readonly id?: number
+  readonly result?: { readonly usedSize?: number }
+}
+
+/** Collects the garbage of a process started with `--inspect=127.0.0.1:0` and returns the bytes its heap uses after that. */
+export const usedHeap = (logFile: string): Effect.Effect<number, NoInspector> =>
+  Effect.callback<number, NoInspector>((resume) => {
+    const listening = [...readFileSync(logFile, "utf8").matchAll(/Debugger listening on (ws:\S+)/g)].at(-1)?.[1]
+    if (listening === undefined) return resume(Effect.fail(new NoInspector({ detail: "it does not listen" })))
+    const socket = new WebSocket(listening)
+    const methods = ["HeapProfiler.collectGarbage", "HeapProfiler.collectGarbage", "Runtime.getHeapUsage"]
+    const next = (id: number) => socket.send(JSON.stringify({ id, method: methods[id] }))
+    socket.onopen = () => next(0)
+    socket.onerror = () => resume(Effect.fail(new NoInspector({ detail: "it does not answer" })))
+    socket.onmessage = ({ data }) => {
+      const { id, result } = JSON.parse(String(data)) as Reply
+      if (id === undefined) return
+      if (id + 1 < methods.length) return next(id + 1)
+      resume(Effect.succeed(result?.usedSize ?? 0))
+    }
+    return Effect.sync(() => socket.close())
+  }).pipe(
+    Effect.timeoutOrElse({
+      duration: "1 minute",
+      orElse: () => Effect.fail(new NoInspector({ detail: "no answer within a minute" }))
+    })
+  )
