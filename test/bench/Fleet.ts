@@ -36,7 +36,9 @@ export const startFleet = Effect.gen(function*() {
     if (one === undefined) return
     Deferred.doneUnsafe(
       one,
-      "problem" in answered ? Effect.fail(new FleetFailed({ detail: answered.problem })) : Effect.succeed(answered.value)
+      "problem" in answered
+        ? Effect.fail(new FleetFailed({ detail: answered.problem }))
+        : Effect.succeed(answered.value)
     )
   })
   child.once("exit", () => {

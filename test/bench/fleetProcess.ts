@@ -21,11 +21,14 @@ const fleet = Effect.gen(function*() {
       case "prepare": {
         const ca = Buffer.from(asked.caData, "base64")
         const operatorPublic = new Uint8Array(Buffer.from(asked.operatorKey, "base64"))
-        return yield* Effect.forEach(asked.devices, ({ name, port }) =>
-          Effect.map(lightDevice({ name, port, operatorPublic, ca }), (made) => {
-            devices.set(name, made)
-            return made.publicKey
-          }))
+        return yield* Effect.forEach(
+          asked.devices,
+          ({ name, port }) =>
+            Effect.map(lightDevice({ name, port, operatorPublic, ca }), (made) => {
+              devices.set(name, made)
+              return made.publicKey
+            })
+        )
       }
       case "start":
         return yield* Effect.forEach(asked.names, start, { discard: true })

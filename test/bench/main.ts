@@ -1,7 +1,7 @@
 /** `npm run bench`: every budget of the project as a table, measured on the built programs. */
 import { Console, Effect, Option, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
-import { cpus, totalmem } from "node:os"
+import { cpus, loadavg, totalmem } from "node:os"
 import { runProgram } from "../../apps/shared/runProgram.ts"
 import { version } from "../../apps/shared/version.ts"
 import { scratch } from "../e2e/scratch.ts"
@@ -27,8 +27,11 @@ const scenes: Readonly<Record<SceneName, (programs: Programs, folder: string) =>
   fleet: fleetScene
 }
 
+/** The load of the last minute before anything was measured: others' work shows in every rate and wait. */
 const machine = () =>
-  `${cpus().length} x ${cpus()[0]?.model.trim() ?? "?"}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Node.js ${process.version}`
+  `${cpus().length} x ${cpus()[0]?.model.trim() ?? "?"}, ${
+    (totalmem() / 2 ** 30).toFixed(0)
+  } GiB, Node.js ${process.version}, load ${loadavg()[0]?.toFixed(1)} at the start`
 
 const bench = Effect.fnUntraced(function*(options: {
   readonly quick: boolean
@@ -42,6 +45,7 @@ const bench = Effect.fnUntraced(function*(options: {
   }
   const wanted = (name: string) => only === undefined || only === name
   const chosen = figures.filter(({ name }) => wanted(name))
+  const where = machine()
   const folder = yield* scratch
   const outcomes = new Map<string, Outcome>()
   for (const { measuredBy, name } of chosen) {
@@ -54,9 +58,10 @@ const bench = Effect.fnUntraced(function*(options: {
     for (const scene of needed) {
       const { devices, quick } = options
       // One scene that breaks takes no other's figures with it.
-      const taken = yield* Effect.scoped(scenes[scene](programs, `${folder}/${scene}`)({ quick, devices, wanted })).pipe(
-        Effect.catch((error) => Effect.as(say(`${scene}: ${error.message}`), error.message))
-      )
+      const taken = yield* Effect.scoped(scenes[scene](programs, `${folder}/${scene}`)({ quick, devices, wanted }))
+        .pipe(
+          Effect.catch((error) => Effect.as(say(`${scene}: ${error.message}`), error.message))
+        )
       for (const { measuredBy, name } of chosen) {
         if (!("scene" in measuredBy) || measuredBy.scene !== scene) continue
         const outcome = typeof taken === "string" ? { name, reason: taken } : taken.find((each) => each.name === name)
@@ -64,7 +69,7 @@ const bench = Effect.fnUntraced(function*(options: {
       }
     }
   }
-  yield* Console.log(`${machine()}${options.quick ? ", quick run" : ""}\n\n${table(chosen, outcomes)}`)
+  yield* Console.log(`${where}${options.quick ? ", quick run" : ""}\n\n${table(chosen, outcomes)}`)
   if (options.json) yield* Console.log(json(chosen, outcomes))
 }, Effect.scoped)
 

@@ -1,6 +1,6 @@
 /** A pod in docker beside the same containers made by hand, in turns; and ten pods after a power cut with the cloud away. */
 import { Effect, Option, Schema } from "effect"
-import { whyNoDocker, startDocker } from "../../e2e/dockerd.ts"
+import { startDocker, whyNoDocker } from "../../e2e/dockerd.ts"
 import type { Engine } from "../../e2e/engine.ts"
 import { prepareAgent } from "../agentProcess.ts"
 import { condition, paths } from "../Cluster.ts"
@@ -33,8 +33,10 @@ const containersOf = Effect.fnUntraced(function*(engine: Engine, podName: string
 
 /** Two containers as the agent made them for a pod, made again by the same calls, one right after the other. */
 const byHand = Effect.fnUntraced(function*(engine: Engine, podName: string) {
-  const [pause, main] = yield* Effect.forEach(yield* containersOf(engine, podName), ({ Id }) =>
-    Effect.flatMap(engine.json("GET", `/containers/${Id}/json`), Schema.decodeUnknownEffect(Inspected)))
+  const [pause, main] = yield* Effect.forEach(
+    yield* containersOf(engine, podName),
+    ({ Id }) => Effect.flatMap(engine.json("GET", `/containers/${Id}/json`), Schema.decodeUnknownEffect(Inspected))
+  )
   if (pause === undefined || main === undefined) return yield* Effect.die(new Error("a pod has two containers"))
 
   const make = Effect.fnUntraced(function*(like: typeof Inspected.Type, hostConfig: object) {
@@ -83,8 +85,7 @@ export const dockerScene = (programs: Programs, folder: string): Scene =>
     yield* nodes.until("the device connected", (all) => condition(all.get(device), "DeviceConnected") === "True")
 
     const create = (name: string) => cluster.call("POST", paths.pods, pod(name, device, { image, command }))
-    const running = (name: string) =>
-      pods.until(`${name} running`, (all) => all.get(name)?.status?.phase === "Running")
+    const running = (name: string) => pods.until(`${name} running`, (all) => all.get(name)?.status?.phase === "Running")
     const remove = Effect.fnUntraced(function*(name: string) {
       yield* cluster.call("DELETE", `${paths.pods}/${name}`)
       yield* pods.until(`${name} gone`, (all) => !all.has(name))
@@ -145,7 +146,8 @@ export const dockerScene = (programs: Programs, folder: string): Scene =>
       measured.push({
         name: "offline-start-docker",
         value: (performance.now() - began) / 1000,
-        note: `once: containers killed while the agent was down, from the start of its process; docker ${docker.version}`
+        note:
+          `once: containers killed while the agent was down, from the start of its process; docker ${docker.version}`
       })
       yield* proxy.open(true)
     }
