@@ -1,11 +1,12 @@
-/** The operator's gRPC door: one listener and certificate for all devices, one connection per call. */
+/** The operator's gRPC door: one listener for all devices, one connection per call. */
 import { Metadata, Server, ServerCredentials, type ServerDuplexStream, type ServerOptions, status } from "@grpc/grpc-js"
 import { Duration, Effect, FiberSet, type Scope, Stream } from "effect"
+import { createServer, type Server as NetServer, type Socket } from "node:net"
 import { type Acceptor, type Connection, TransportError } from "../../core/link/Transport.ts"
 import { callConnection } from "./callConnection.ts"
 import { defaultMaxFrame } from "./GrpcDialer.ts"
 import { linkMethod, messageOverhead } from "./linkMethod.ts"
-import { RenewableCredentials, type ServerIdentity } from "./RenewableCredentials.ts"
+import { makeTlsDoor, type NamedIdentity, type ServerIdentity } from "./TlsDoor.ts"
 
 export interface GrpcAcceptorOptions {
   readonly host: string
@@ -15,6 +16,8 @@ export interface GrpcAcceptorOptions {
   readonly tls: ServerIdentity | "insecure"
   /** New certificates, as they are renewed; connections that are up stay up. */
   readonly renewals?: Stream.Stream<ServerIdentity>
+  /** Identities for devices that ask for a server name of their own; each element is all of them. */
+  readonly named?: Stream.Stream<ReadonlyArray<NamedIdentity>>
   readonly maxFrame?: number
   /** Connections beyond this are turned away; they come back later. */
   readonly maxConnections?: number
@@ -44,6 +47,32 @@ const serverOptions = (
   "grpc-node.flow_control_window": receiveWindow
 })
 
+/** Sockets that are not HTTP/2 yet go with the scope; the others belong to the server. */
+const listen = (door: NetServer, host: string, port: number) =>
+  Effect.gen(function*() {
+    const sockets = new Set<Socket>()
+    yield* Effect.acquireRelease(
+      Effect.sync(() => {
+        door.on("connection", (socket: Socket) => {
+          sockets.add(socket)
+          socket.once("close", () => sockets.delete(socket))
+        })
+      }),
+      () =>
+        Effect.sync(() => {
+          door.close()
+          for (const socket of sockets) socket.destroy()
+        })
+    )
+    return yield* Effect.callback<number, Error>((resume) => {
+      door.once("error", (error) => resume(Effect.fail(error)))
+      door.listen(port, host, () => {
+        const address = door.address()
+        resume(Effect.succeed(address === null || typeof address === "string" ? port : address.port))
+      })
+    })
+  })
+
 export const makeGrpcAcceptor = (options: GrpcAcceptorOptions): Acceptor => {
   const { host, maxConnections = 20_000, maxFrame = defaultMaxFrame, port, tls } = options
   const refused = (detail: string) =>
@@ -52,10 +81,6 @@ export const makeGrpcAcceptor = (options: GrpcAcceptorOptions): Acceptor => {
   const run = Effect.fnUntraced(function*<R>(
     serve: (connection: Connection) => Effect.Effect<void, never, R | Scope.Scope>
   ) {
-    const secure = tls === "insecure" ? undefined : yield* Effect.try({
-      try: () => new RenewableCredentials(tls),
-      catch: (cause) => refused(cause instanceof Error ? cause.message : String(cause))
-    })
     const server = yield* Effect.acquireRelease(
       Effect.sync(() => new Server(serverOptions(options))),
       (server) => Effect.sync(() => server.forceShutdown())
@@ -93,15 +118,18 @@ export const makeGrpcAcceptor = (options: GrpcAcceptorOptions): Acceptor => {
     }
     server.addService({ connect: linkMethod }, { connect })
 
-    const bound = yield* Effect.callback<number, TransportError>((resume) => {
-      server.bindAsync(
-        host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`,
-        secure ?? ServerCredentials.createInsecure(),
-        (error, bound) => resume(error === null ? Effect.succeed(bound) : Effect.fail(refused(error.message)))
-      )
+    // TLS is ours, not grpc-js's: it can neither choose a certificate by name nor whom to ask for one.
+    const { injectConnection } = server.createConnectionInjector(ServerCredentials.createInsecure())
+    const door = tls === "insecure" ? undefined : yield* Effect.try({
+      try: () => makeTlsDoor(tls, injectConnection),
+      catch: (cause) => refused(cause instanceof Error ? cause.message : String(cause))
     })
-    if (options.renewals !== undefined && secure !== undefined) {
-      yield* Effect.forkScoped(Stream.runForEach(options.renewals, (identity) => secure.renew(identity)))
+    const bound = yield* listen(door?.server ?? createServer(injectConnection), host, port).pipe(
+      Effect.mapError(({ message }) => refused(message))
+    )
+    if (door !== undefined) {
+      yield* Effect.forkScoped(Stream.runForEach(options.renewals ?? Stream.empty, door.renew))
+      yield* Effect.forkScoped(Stream.runForEach(options.named ?? Stream.empty, door.name))
     }
     if (options.onListening !== undefined) yield* options.onListening(bound)
     return yield* Effect.never

@@ -10,6 +10,7 @@ import { Cryptography } from "../../core/link/Cryptography.ts"
 import { defaultTimings, LinkTimings } from "../../core/link/LinkTimings.ts"
 import { SecureRandom } from "../../core/link/SecureRandom.ts"
 import { Acceptors } from "../../core/link/Transport.ts"
+import { NamedIdentities } from "../../core/operator/NamedIdentities.ts"
 import { operator, operatorLayer } from "../../core/operator/Operator.ts"
 import { OperatorIdentity } from "../../core/operator/OperatorIdentity.ts"
 import { operatorKey } from "../../core/operator/operatorKey.ts"
@@ -68,6 +69,7 @@ const acceptors = (config: AranyaConfig, namespace: string) =>
         host,
         port,
         tls: yield* grpcIdentity(config, namespace),
+        named: (yield* NamedIdentities).changes,
         onListening: (taken) => Effect.logInfo(`devices connect by gRPC to ${host}:${taken}`)
       })]
     })
@@ -84,6 +86,7 @@ export const runOperator = Effect.fnUntraced(function*(config: AranyaConfig) {
   const namespace = ownNamespace(config)
   const address = environment(config.kubelet.address, "POD_IP", "")
   const outside = Layer.mergeAll(identity(config, namespace), acceptors(config, namespace)).pipe(
+    Layer.provideMerge(NamedIdentities.layer),
     Layer.provideMerge(layerKubeConfig({ kubeconfigPath: config.aranya.kubeClient.kubeconfig })),
     Layer.provideMerge(NodeCryptography.layer)
   )

@@ -80,10 +80,14 @@ const Connectivity = Schema.Struct({
   grpc: opt(
     Schema.Struct({
       tlsSecretRef: opt(
-        Schema.Struct({ name: opt(text("Must be empty: the operator has one gRPC listener for all devices.")) })
-          .annotate({ description: "Must not name a Secret: the operator has one gRPC listener for all devices." })
+        Schema.Struct({ name: opt(text("Name of the Secret, in the namespace of this object.")) })
+          .annotate({
+            description: "A Secret with the certificate that the operator shows to this device: tls.crt and tls.key; "
+              + "client_ca.crt where the device must show a certificate of its own; serverName, the name that the device "
+              + "asks for, where it is not in the certificate. Without it the device sees the operator's own certificate."
+          })
       )
-    }).annotate({ description: "Settings of the gRPC method; there are none per device." })
+    }).annotate({ description: "Settings of the gRPC method." })
   )
 }).annotate({ description: "How the device and the operator find each other." })
 

@@ -27,11 +27,6 @@ export const notActedOn: ReadonlyArray<NotActedOn> = [
       "the device dials, so set connectivity.initialBackoff, maxBackoff and backoffFactor in arhat's configuration"
   },
   {
-    path: "spec.connectivity.grpc.tlsSecretRef.name",
-    kind: "text",
-    remedy: "the operator has one gRPC listener for all devices, so give that its certificate and remove this reference"
-  },
-  {
     path: "spec.node.metrics",
     kind: "section",
     remedy: "node metrics are not collected yet, so remove it"

@@ -27,7 +27,7 @@ const watches = Layer.mergeAll(
   EventRecorder.layer
 )
 
-/** Everything of the operator but its doors: needs KubeApi, OperatorIdentity, Cryptography and SecureRandom. */
+/** Everything of the operator but its doors: needs KubeApi, OperatorIdentity, NamedIdentities, Cryptography and SecureRandom. */
 export const operatorLayer = Layer.mergeAll(deviceAdmission, kubeletBackend).pipe(
   Layer.provideMerge(Fleet.layer),
   Layer.provideMerge(watches)

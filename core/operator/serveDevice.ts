@@ -28,6 +28,7 @@ import { type ConditionDraft, saysTheSame, withConditions } from "./deviceStatus
 import { disconnectedPods } from "./disconnectedPods.ts"
 import { EventRecorder } from "./EventRecorder.ts"
 import { farewell, finalizer } from "./farewell.ts"
+import { keepIdentity } from "./keepIdentity.ts"
 import { keepNode } from "./keepNode.ts"
 import { OperatorIdentity } from "./OperatorIdentity.ts"
 import { OperatorSettings } from "./OperatorSettings.ts"
@@ -103,6 +104,7 @@ export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: 
     return linked !== undefined && SubscriptionRef.getUnsafe(linked.connected)
   }
 
+  yield* keepIdentity(context)
   const keeping = yield* Scope.fork(yield* Effect.scope)
   const node = yield* keepNode(context, {
     connected,

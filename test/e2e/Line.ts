@@ -130,6 +130,8 @@ export interface AgentOptions {
   /** base64 of PEM */
   readonly caData: string
   readonly endpoint: string
+  /** What its TLS has beside the authority. */
+  readonly tls?: object
   readonly runtime: object
   /** The agent's file, where it is not the source. */
   readonly program?: string
@@ -150,7 +152,7 @@ export const prepareAgent = Effect.fnUntraced(function*(folder: string, options:
         maxBackoff: "2s",
         methods: [{
           name: "grpc",
-          config: { endpoint: options.endpoint, tls: { caCertData: options.caData } }
+          config: { endpoint: options.endpoint, tls: { caCertData: options.caData, ...options.tls } }
         }]
       },
       runtime: options.runtime

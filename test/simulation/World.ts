@@ -23,6 +23,7 @@ import type { KubeResource } from "../../core/kube/KubeResource.ts"
 import type { KubeObject } from "../../core/kube/ObjectMeta.ts"
 import { Cryptography } from "../../core/link/Cryptography.ts"
 import { Acceptors, Dialers } from "../../core/link/Transport.ts"
+import { NamedIdentities } from "../../core/operator/NamedIdentities.ts"
 import { operator, operatorLayer } from "../../core/operator/Operator.ts"
 import { OperatorIdentity } from "../../core/operator/OperatorIdentity.ts"
 import { ContainerRuntime } from "../../core/pod/ContainerRuntime.ts"
@@ -226,6 +227,7 @@ export const makeOperator = Effect.fnUntraced(function*(
           Layer.provideMerge(Layer.mergeAll(
             Layer.succeed(KubeApi, api),
             Layer.succeed(Acceptors, devices.map(({ transport }) => transport.acceptor)),
+            NamedIdentities.layer,
             Layer.succeed(OperatorIdentity, {
               holder: `operator-${++starts}`,
               installation: "aranya",

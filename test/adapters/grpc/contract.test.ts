@@ -1,7 +1,7 @@
 import { Deferred, Effect } from "effect"
 import { makeGrpcAcceptor } from "../../../adapters/grpc/GrpcAcceptor.ts"
 import { type DialerTls, makeGrpcDialer } from "../../../adapters/grpc/GrpcDialer.ts"
-import type { ServerIdentity } from "../../../adapters/grpc/RenewableCredentials.ts"
+import type { ServerIdentity } from "../../../adapters/grpc/TlsDoor.ts"
 import type { Dialer } from "../../../core/link/Transport.ts"
 import { transportContract } from "../../contracts/transport.ts"
 import { makeAuthority } from "./certificates.ts"

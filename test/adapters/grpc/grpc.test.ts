@@ -3,8 +3,9 @@ import { Deferred, Effect, Exit, Fiber, Queue, Schedule, Scope, Stream } from "e
 import { createServer } from "node:net"
 import { makeGrpcAcceptor } from "../../../adapters/grpc/GrpcAcceptor.ts"
 import { defaultMaxFrame, makeGrpcDialer } from "../../../adapters/grpc/GrpcDialer.ts"
+import type { NamedIdentity } from "../../../adapters/grpc/TlsDoor.ts"
 import type { Connection } from "../../../core/link/Transport.ts"
-import { makeAuthority } from "./certificates.ts"
+import { type Issued, makeAuthority } from "./certificates.ts"
 import { listening } from "./listening.ts"
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
@@ -252,6 +253,53 @@ describe("gRPC over TLS", () => {
       yield* Effect.timeout(renewed, "5 seconds")
       yield* old.send(bytes("still here"))
       assert.strictEqual(yield* said(old), "still here")
+    }))
+
+  it.live("shows each device the certificate of the name it asks for, and asks only its clients for theirs", () =>
+    Effect.gen(function*() {
+      const refusals: Array<string> = []
+      const named = (name: string, issued: Issued, rest: Partial<NamedIdentity> = {}): NamedIdentity => ({
+        ...issued,
+        serverNames: [],
+        refused: (why) => Effect.sync(() => void refusals.push(`${name}: ${why}`)),
+        ...rest
+      })
+      const known = yield* Deferred.make<void>()
+      const identities = [
+        named("one", stranger.issue("*.one.example"), { clientCa: stranger.cert }),
+        named("thief", authority.issue("aranya.example")),
+        named("second", authority.issue("second.example"), { serverNames: ["x.second.example"] }),
+        named("copy", authority.issue("x"), { serverNames: ["X.second.example", "copy.example"] }),
+        named("broken", { key: bytes("no"), cert: bytes("no") })
+      ]
+      const { port } = yield* listening({
+        tls: identity,
+        named: Stream.make(identities).pipe(Stream.ensuring(Deferred.succeed(known, undefined)))
+      }, echo)
+      yield* Deferred.await(known)
+      const asking = (serverName: string, ca: Uint8Array, client?: Issued) =>
+        makeGrpcDialer({
+          target: `127.0.0.1:${port}`,
+          tls: { ca, serverName, ...(client === undefined ? {} : { identity: client }) }
+        }).connect
+      const greeted = Effect.fnUntraced(function*(connect: ReturnType<typeof asking>) {
+        const connection = yield* connect
+        yield* connection.send(bytes("hello"))
+        return yield* said(connection)
+      })
+      assert.strictEqual(
+        yield* greeted(asking("edge-1.one.example", stranger.cert, stranger.issue("edge-1"))),
+        "hello"
+      )
+      yield* Effect.flip(asking("edge-1.one.example", stranger.cert))
+      yield* Effect.flip(asking("edge-1.one.example", stranger.cert, authority.issue("edge-1")))
+      assert.strictEqual(yield* greeted(asking("aranya.example", authority.cert)), "hello")
+      yield* Effect.flip(asking("x.second.example", authority.cert))
+      assert.deepStrictEqual(refusals.map((why) => why.replace(/used: .*/u, "used")), [
+        "thief: aranya.example is the name of another certificate already",
+        "copy: x.second.example is the name of another certificate already",
+        "broken: its certificate or key cannot be used"
+      ])
     }))
 
   it.live("says which certificate it cannot use", () =>

@@ -46,11 +46,6 @@ describe("an EdgeDevice", () => {
       "spec.connectivity.mqtt is not supported by this version: devices connect by gRPC, so remove it and set spec.connectivity.method to grpc."
     ],
     [
-      "a certificate for a listener of its own",
-      { connectivity: { method: "grpc", grpc: { tlsSecretRef: { name: "tls" } } } },
-      "spec.connectivity.grpc.tlsSecretRef.name is not supported by this version: the operator has one gRPC listener for all devices, so give that its certificate and remove this reference."
-    ],
-    [
       "peripherals",
       { ...minimal, peripherals: [{ name: "lamp" }] },
       "spec.peripherals is not supported by this version: peripherals are not served yet, so remove them."

@@ -1,0 +1,138 @@
+/**
+ * The TLS side of the gRPC door: which certificate is shown, and whose client certificates are asked for, by the server name
+ * that a device asks for.
+ */
+import { Effect } from "effect"
+import { X509Certificate } from "node:crypto"
+import { createSecureContext, createServer, type SecureContext, type Server, type TLSSocket } from "node:tls"
+
+/** PEM. */
+export interface ServerIdentity {
+  readonly key: string | Uint8Array
+  readonly cert: string | Uint8Array
+  /** Authorities of client certificates: with them a client must show one. */
+  readonly clientCa?: string | Uint8Array | undefined
+}
+
+/** An identity for devices that ask for one of these names. */
+export interface NamedIdentity extends ServerIdentity {
+  /** Empty: the names in the certificate. */
+  readonly serverNames: ReadonlyArray<string>
+  /** Called once with the reason where it cannot be used. */
+  readonly refused: (why: string) => Effect.Effect<void>
+}
+
+export interface TlsDoor {
+  readonly server: Server
+  /** The certificate for everybody else, for connections from now on. An unusable one is logged and the present one stays. */
+  readonly renew: (identity: ServerIdentity) => Effect.Effect<void>
+  /** All named identities there are, for connections from now on. Where two claim a name the first has it; the door's own are nobody's. */
+  readonly name: (identities: ReadonlyArray<NamedIdentity>) => Effect.Effect<void>
+}
+
+interface Usable {
+  readonly context: SecureContext
+  readonly asksClients: boolean
+  readonly names: ReadonlyArray<string>
+}
+
+/** A device that is slow has this long to finish its handshake. */
+const handshakeMillis = 30_000
+
+const buffer = (pem: string | Uint8Array) => typeof pem === "string" ? pem : Buffer.from(pem)
+
+const namesIn = (certificate: X509Certificate): ReadonlyArray<string> =>
+  (certificate.subjectAltName ?? "").split(", ").flatMap((entry) =>
+    entry.startsWith("DNS:") ? [entry.slice(4).toLowerCase()] : []
+  )
+
+/** Throws what OpenSSL says of a key or certificate that it cannot use. */
+const usable = ({ cert, clientCa, key }: ServerIdentity): Usable => ({
+  context: createSecureContext({
+    key: buffer(key),
+    cert: buffer(cert),
+    minVersion: "TLSv1.2",
+    sessionIdContext: "aranya",
+    ...(clientCa === undefined ? {} : { ca: buffer(clientCa) })
+  }),
+  asksClients: clientCa !== undefined,
+  names: namesIn(new X509Certificate(buffer(cert)))
+})
+
+const tried = (identity: ServerIdentity) =>
+  Effect.try({ try: () => usable(identity), catch: (cause) => cause instanceof Error ? cause.message : "unknown" })
+
+/** `*.example.com` speaks for one label in front of it. */
+const find = <A>(byName: ReadonlyMap<string, A>, name: string): A | undefined =>
+  byName.get(name) ?? byName.get(name.replace(/^[^.]+/u, "*"))
+
+/** Throws what OpenSSL says of a key or certificate that it cannot use. `accept` gets sockets whose client may speak. */
+export const makeTlsDoor = (first: ServerIdentity, accept: (socket: TLSSocket) => void): TlsDoor => {
+  let own = usable(first)
+  let named: ReadonlyMap<string, Usable> = new Map()
+
+  const shown = (serverName: string) => {
+    const name = serverName.toLowerCase()
+    return own.names.includes(name) ? own : find(named, name) ?? own
+  }
+  const server = createServer({
+    ALPNProtocols: ["h2"],
+    handshakeTimeout: handshakeMillis,
+    minVersion: "TLSv1.2",
+    sessionIdContext: "aranya",
+    // Whether a client must show a certificate is decided by the name it asked for, after the handshake.
+    requestCert: true,
+    rejectUnauthorized: false,
+    SNICallback: (name, use) => use(null, shown(name).context)
+  }, (socket) => {
+    // A socket may break at any time; whoever reads from it learns that by itself.
+    socket.on("error", () => {})
+    const name = (socket as { readonly servername?: string | false }).servername
+    const { asksClients } = typeof name === "string" ? shown(name) : own
+    if (asksClients && !socket.authorized) return void socket.destroy()
+    accept(socket)
+  })
+  const useOwn = (identity: ServerIdentity) =>
+    server.setSecureContext({
+      key: buffer(identity.key),
+      cert: buffer(identity.cert),
+      minVersion: "TLSv1.2",
+      sessionIdContext: "aranya",
+      ...(identity.clientCa === undefined ? {} : { ca: buffer(identity.clientCa) })
+    })
+  useOwn(first)
+
+  return {
+    server,
+    renew: (identity) =>
+      tried(identity).pipe(
+        Effect.flatMap((renewed) =>
+          Effect.sync(() => {
+            own = renewed
+            useOwn(identity)
+          })
+        ),
+        Effect.catch((detail) => Effect.logError(`the new certificate of the gRPC listener is unusable: ${detail}`))
+      ),
+    name: Effect.fnUntraced(function*(identities) {
+      const byName = new Map<string, Usable>()
+      for (const identity of identities) {
+        const found = yield* Effect.result(tried(identity))
+        if (found._tag === "Failure") {
+          yield* identity.refused(`its certificate or key cannot be used: ${found.failure}`)
+          continue
+        }
+        const names = identity.serverNames.length > 0
+          ? identity.serverNames.map((name) => name.toLowerCase())
+          : found.success.names
+        if (names.length === 0) {
+          yield* identity.refused("its certificate names no DNS name, and key serverName is not there")
+        }
+        const taken = names.filter((name) => byName.has(name) || own.names.includes(name))
+        if (taken.length > 0) yield* identity.refused(`${taken.join(", ")} is the name of another certificate already`)
+        for (const name of names) if (!byName.has(name)) byName.set(name, found.success)
+      }
+      named = byName
+    })
+  }
+}

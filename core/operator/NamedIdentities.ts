@@ -1,0 +1,38 @@
+/** The TLS certificates that EdgeDevices name for their connections; doors of the operator show them by server name. */
+import { Context, Effect, Layer, Stream, SubscriptionRef } from "effect"
+
+export interface TlsIdentity {
+  /** PEM, as are the others. */
+  readonly cert: string
+  readonly key: string
+  /** Authorities of client certificates: with them a device must show one. */
+  readonly clientCa: string | undefined
+  /** Empty: the names in the certificate. */
+  readonly serverNames: ReadonlyArray<string>
+  /** To be called with the reason where it cannot be used. */
+  readonly refused: (why: string) => Effect.Effect<void>
+}
+
+export class NamedIdentities extends Context.Service<NamedIdentities, {
+  /** What this owner (an EdgeDevice's key) names from now on, or that it names nothing. */
+  readonly set: (owner: string, identity: TlsIdentity | undefined) => Effect.Effect<void>
+  /** All of them, now and at each change, in the order in which they came. */
+  readonly changes: Stream.Stream<ReadonlyArray<TlsIdentity>>
+}>()("aranya/operator/NamedIdentities") {
+  static readonly layer = Layer.effect(
+    NamedIdentities,
+    Effect.gen(function*() {
+      const named = yield* SubscriptionRef.make<ReadonlyMap<string, TlsIdentity>>(new Map())
+      return NamedIdentities.of({
+        set: (owner, identity) =>
+          SubscriptionRef.update(named, (before) => {
+            const after = new Map(before)
+            if (identity === undefined) after.delete(owner)
+            else after.set(owner, identity)
+            return after
+          }),
+        changes: Stream.map(SubscriptionRef.changes(named), (all) => [...all.values()])
+      })
+    })
+  )
+}
