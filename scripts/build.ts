@@ -4,6 +4,7 @@ import { chmodSync, readFileSync } from "node:fs"
 import { resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
+import { deepImportsPlugin } from "./deepImports.ts"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 const { version } = JSON.parse(readFileSync(`${root}package.json`, "utf8"))
@@ -21,6 +22,7 @@ for (const program of ["aranya", "arhat"]) {
     target: "node24",
     minify: true,
     keepNames: true,
+    plugins: [deepImportsPlugin(root)],
     legalComments: "linked",
     define: { "process.env.ARANYA_VERSION": JSON.stringify(version) },
     banner: {

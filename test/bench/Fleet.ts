@@ -13,6 +13,7 @@ export class FleetFailed extends Schema.TaggedError<FleetFailed>()("FleetFailed"
 const program = fileURLToPath(new URL("./fleetProcess.ts", import.meta.url))
 
 export interface Fleet {
+  readonly pid: number
   readonly ask: <R extends FleetRequest>(request: R) => Effect.Effect<FleetAnswers[R["op"]], FleetFailed>
 }
 
@@ -60,5 +61,5 @@ export const startFleet = Effect.gen(function*() {
         orElse: () => Effect.fail(new FleetFailed({ detail: `no answer to ${request.op}` }))
       })
     )
-  return { ask } satisfies Fleet
+  return { pid: child.pid ?? 0, ask } satisfies Fleet
 })

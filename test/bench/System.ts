@@ -85,6 +85,7 @@ export const startSystem = Effect.fnUntraced(function*(
   )
   return {
     cluster,
+    plane,
     kubeconfigPath,
     grpcPort,
     operatorKey: key.stdout.trim(),

@@ -48,6 +48,8 @@ describe("the built programs", () => {
           copyFileSync(`${folder}/built/${file}`, `${folder}/alone/${file}`)
         }
         assert.deepStrictEqual(readdirSync(`${folder}/alone`), ["aranya.mjs", "arhat.mjs"])
+        // It comes with an index of Effect's; an agent has no room for it.
+        assert.notMatch(readFileSync(`${folder}/alone/arhat.mjs`, "utf8"), /redis/i)
 
         const embedded = yield* startEmbedded()
         const kubeconfigPath = `${folder}/kubeconfig`

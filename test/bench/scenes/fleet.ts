@@ -1,9 +1,9 @@
 /** Many devices on one operator: how fast they come, what each costs, how fast leases are renewed after a kill, how fast they go. */
-import { Effect } from "effect"
+import { Effect, Record } from "effect"
 import { condition, type KubeObject, paths } from "../Cluster.ts"
 import type { Measured, Scene } from "../Figure.ts"
 import { startFleet } from "../Fleet.ts"
-import { memoryOf, usedHeap } from "../memory.ts"
+import { memoryOf, processorTimeOf, usedHeap } from "../memory.ts"
 import { edgeDevice, type Programs, say, startSystem } from "../System.ts"
 
 const requestsAtOnce = 16
@@ -24,7 +24,7 @@ export const fleetScene = (programs: Programs, folder: string): Scene =>
     const { cluster, operator, operatorLog, startOperator, ...system } = yield* startSystem(programs, folder, {
       nodeArgs: ["--inspect=127.0.0.1:0"]
     })
-    const { ask } = yield* startFleet
+    const { ask, pid } = yield* startFleet
     const nodes = yield* cluster.observe(paths.nodes)
     const leases = yield* cluster.observe(paths.leases)
 
@@ -39,6 +39,8 @@ export const fleetScene = (programs: Programs, folder: string): Scene =>
     })
     /** Each agent starts as soon as its EdgeDevice is there. */
     const onboard = Effect.fnUntraced(function*(devices: ReadonlyArray<ReturnType<typeof edgeDevice>>) {
+      const processes = { operator: operator.pid, "control plane": system.plane.pid, "all agents": pid }
+      const usedBefore = yield* Effect.all(Record.map(processes, processorTimeOf))
       const began = performance.now()
       yield* Effect.forEach(devices, (device) =>
         Effect.andThen(
@@ -51,7 +53,11 @@ export const fleetScene = (programs: Programs, folder: string): Scene =>
         allReady(devices.map(({ metadata }) => metadata.name)),
         300
       )
-      return { seconds: (ready - began) / 1000, createdSeconds: (created - began) / 1000 }
+      const usedAfter = yield* Effect.all(Record.map(processes, processorTimeOf))
+      const processor = Object.entries(usedAfter).map(([name, used]) =>
+        `${name} ${((used - usedBefore[name as keyof typeof usedBefore]) / devices.length).toFixed(0)} ms`
+      )
+      return { seconds: (ready - began) / 1000, createdSeconds: (created - began) / 1000, processor }
     })
     const settle = Effect.sleep(options.quick ? "5 seconds" : "20 seconds")
     const footprint = Effect.gen(function*() {
@@ -73,7 +79,7 @@ export const fleetScene = (programs: Programs, folder: string): Scene =>
       value: options.devices / onboarding.seconds,
       note: `${options.devices} devices in ${onboarding.seconds.toFixed(2)} s, of which creating the EdgeDevices took ${
         onboarding.createdSeconds.toFixed(2)
-      } s; all devices in one process on the same machine as operator and control plane`
+      } s; processor time for each device: ${onboarding.processor.join(", ")}`
     })
 
     yield* settle
