@@ -1,7 +1,8 @@
 /** The image of a container by its pull policy, with the kubelet's events, texts and back-off per image. */
 import { Clock, Effect } from "effect"
 import type { ImageInfo, RuntimeError } from "../ContainerRuntime.ts"
-import type { AssignedContainer } from "../PodAssignment.ts"
+import { credentialMatches } from "../credentialMatches.ts"
+import type { AssignedContainer, RegistryCredential } from "../PodAssignment.ts"
 import { ContainerRefused } from "./ContainerRefused.ts"
 import { goDuration } from "./goDuration.ts"
 import { stateOf, type Workbench } from "./Workbench.ts"
@@ -43,13 +44,15 @@ export const ensureImage = Effect.fnUntraced(function*(
     bench.imageBackOffs.set(image, { wait, error: error.message })
     yield* bench.events.emit(subject, "Warning", "Failed", `Failed to pull image "${image}": ${error.message}`)
     yield* bench.events.emit(subject, "Warning", "Failed", "Error: ErrImagePull")
-    const backingOff = { reason: "ImagePullBackOff", message: `Back-off pulling image "${image}"` }
+    const backOff = `Back-off pulling image "${image}"`
+    // With the cause, as kubelets since 1.32 have it: whoever looks later sees why without looking for events.
+    const backingOff = { reason: "ImagePullBackOff", message: `${backOff}: ErrImagePull: ${error.message}` }
     // The same error again and again is no news: the status stays as it is.
     if (before?.error !== error.message) {
       bench.waiting.set(name, { reason: "ErrImagePull", message: error.message })
       yield* bench.wake.open
       yield* Effect.sleep(wait * errorShown)
-      yield* bench.events.emit(subject, "Normal", "BackOff", backingOff.message)
+      yield* bench.events.emit(subject, "Normal", "BackOff", backOff)
       yield* bench.events.emit(subject, "Warning", "Failed", "Error: ImagePullBackOff")
       bench.waiting.set(name, backingOff)
       yield* bench.wake.open
@@ -100,11 +103,19 @@ const obtain = Effect.fnUntraced(function*(
   const pull = Effect.gen(function*() {
     yield* bench.events.emit(subject, "Normal", "Pulling", `Pulling image "${image}"`)
     const began = yield* Clock.currentTimeMillis
-    const info = yield* bench.runtime.pull(image, assignment.pullCredentials).pipe(
+    // A pod may bring credentials for several registries, each for its own.
+    const credentials = assignment.pullCredentials.filter(({ registry }) => credentialMatches(registry, image))
+    const info = yield* bench.runtime.pull(image, credentials).pipe(
       Effect.catchIf((error) => error.reason === "InvalidImageName", (error) => invalidName(image, error)),
       Effect.catchIf(
         (error): error is RuntimeError => error._tag === "RuntimeError" && error.reason !== "Unavailable",
-        (error) => Effect.fail(new ContainerRefused({ reason: "ErrImagePull", detail: error.message }))
+        (error) =>
+          Effect.fail(
+            new ContainerRefused({
+              reason: "ErrImagePull",
+              detail: error.reason === "ImageDenied" ? `${error.message} (${presented(credentials)})` : error.message
+            })
+          )
       )
     )
     const now = yield* Clock.currentTimeMillis
@@ -120,6 +131,12 @@ const obtain = Effect.fnUntraced(function*(
   })
   return yield* bench.pulls.withPermit(pull)
 })
+
+/** What the registry has turned down: the registry's own words seldom tell. */
+const presented = (credentials: ReadonlyArray<RegistryCredential>): string =>
+  credentials.length === 0
+    ? "no imagePullSecret of the pod is for this image"
+    : `with the credentials for ${credentials.map(({ registry }) => registry).join(", ")}`
 
 const invalidName = (image: string, { message }: RuntimeError) =>
   Effect.fail(

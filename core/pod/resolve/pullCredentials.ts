@@ -3,13 +3,13 @@ import { Result } from "effect"
 import { Base64 } from "effect/encoding"
 import type { Secret } from "../../kube/kinds.ts"
 import type { Pod } from "../../kube/Pod.ts"
+import { credentialMatches } from "../credentialMatches.ts"
 import type { RegistryCredential } from "../PodAssignment.ts"
 import { secretBytes } from "./environment.ts"
 import { allContainers } from "./references.ts"
 import type { Notice, Sources } from "./Resolution.ts"
 
 const utf8 = new TextDecoder()
-const defaultRegistry = "index.docker.io"
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
@@ -47,29 +47,6 @@ const credentialOf = (registry: string, entry: unknown): RegistryCredential | un
     password,
     ...(identityToken === "" ? {} : { identityToken })
   }
-}
-
-/** `busybox` is `index.docker.io/library/busybox`; anything with a dot, a colon or localhost in front names its registry. */
-const withRegistry = (image: string): string => {
-  const [first = "", ...rest] = image.split("/")
-  if (rest.length > 0 && (first.includes(".") || first.includes(":") || first === "localhost")) {
-    return first === "docker.io" ? [defaultRegistry, ...rest].join("/") : image
-  }
-  return `${defaultRegistry}/${rest.length === 0 ? `library/${image}` : image}`
-}
-
-/** Host labels match one by one with `*`; a path is a prefix. */
-export const credentialMatches = (registry: string, image: string): boolean => {
-  const [host = "", ...path] = registry.split("/")
-  const [imageHost = "", ...imagePath] = withRegistry(image).split("/")
-  const own = host === "docker.io" ? defaultRegistry : host
-  const parts = own.split(".")
-  const imageParts = imageHost.split(".")
-  if (parts.length !== imageParts.length) return false
-  const label = (pattern: string, value: string) =>
-    new RegExp(`^${pattern.replace(/[\\^$+?()[\]{}|.]/gu, "\\$&").replaceAll("*", "[^.]*")}$`, "u").test(value)
-  return parts.every((part, i) => label(part, imageParts[i] ?? ""))
-    && imagePath.join("/").startsWith(path.join("/"))
 }
 
 export const pullCredentials = (

@@ -25,7 +25,7 @@ describe("an image", () => {
       yield* pass(7)
       assert.deepStrictEqual(waiting(device), {
         reason: "ImagePullBackOff",
-        message: "Back-off pulling image \"app:1\""
+        message: "Back-off pulling image \"app:1\": ErrImagePull: manifest unknown"
       })
       const told = device.newest().number
       yield* pass(1300)
@@ -41,6 +41,50 @@ describe("an image", () => {
           "Warning Failed: Error: ImagePullBackOff"
         ]
       )
+    }).pipe(Effect.provide(Device.layer)))
+
+  it.effect("is pulled with the credentials for its own registry, which another registry never sees", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const runtime = yield* MemoryRuntime
+      const [own, foreign] = ["own.test/app:1", "foreign.test/app:1"] as const
+      // Both would take what is meant for own.test.
+      yield* runtime.image(own, { password: "open sesame" })
+      yield* runtime.image(foreign, { password: "open sesame" })
+      const machine = yield* device.start
+      yield* machine.ensure(pod({
+        pullCredentials: [{ registry: "own.test", username: "me", password: "open sesame" }],
+        containers: [container("a", { image: own }), container("b", { image: foreign })]
+      }))
+      yield* pass(8)
+      const [a, b] = device.newest().status.containerStatuses ?? []
+      assert.isDefined(a?.state?.running)
+      assert.deepStrictEqual(b?.state?.waiting, {
+        reason: "ImagePullBackOff",
+        message:
+          "Back-off pulling image \"foreign.test/app:1\": ErrImagePull: pull access denied for foreign.test/app:1 "
+          + "(no imagePullSecret of the pod is for this image)"
+      })
+    }).pipe(Effect.provide(Device.layer)))
+
+  it.effect("that is denied comes up once the pod's credentials are right, and says which were wrong before", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      yield* (yield* MemoryRuntime).image("own.test/app:1", { password: "right" })
+      const machine = yield* device.start
+      const containers = [container("app", { image: "own.test/app:1" })]
+      const credential = { registry: "own.test", username: "me", password: "wrong" }
+      yield* machine.ensure(pod({ containers, pullCredentials: [credential] }))
+      yield* pass(1)
+      assert.deepStrictEqual(waiting(device), {
+        reason: "ErrImagePull",
+        message: "pull access denied for own.test/app:1 (with the credentials for own.test)"
+      })
+      yield* machine.ensure(
+        pod({ hash: "01", containers, pullCredentials: [{ ...credential, password: "right" }] })
+      )
+      yield* pass(12)
+      assert.strictEqual(device.newest().status.phase, "Running")
     }).pipe(Effect.provide(Device.layer)))
 
   it.effect("comes up as soon as it can be pulled again", () =>
