@@ -3,7 +3,7 @@ import { Duration, Effect, Fiber, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { execFileSync } from "node:child_process"
 import { X509Certificate } from "node:crypto"
-import { mkdtempSync, writeFileSync } from "node:fs"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createSecureContext } from "node:tls"
@@ -13,14 +13,17 @@ import { KeyMaker } from "../../../core/kubelet/KeyMaker.ts"
 
 const subject = { commonName: "system:node:edge-1", organizations: ["system:nodes"] }
 const names = { dns: ["aranya.svc"], ips: ["10.0.0.1", "fd00::1"] }
-const temporary = () => mkdtempSync(join(tmpdir(), "aranya-pem-"))
+const temporary = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "aranya-pem-"))),
+  (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
+)
 
 describe("NodeKeyMaker", () => {
   it.live("makes a request that openssl verifies, with subject and names", () =>
     Effect.gen(function*() {
       const keys = yield* KeyMaker
       const { privateKey, request } = yield* keys.request(subject, names)
-      const path = join(temporary(), "csr.pem")
+      const path = join(yield* temporary, "csr.pem")
       writeFileSync(path, request)
       const shown = execFileSync("openssl", ["req", "-verify", "-noout", "-text", "-in", path], { stdio: "pipe" })
         .toString()
@@ -51,7 +54,7 @@ describe("NodeKeyMaker", () => {
 describe("certificateFiles", () => {
   it.effect("shows what is there, then each change, and waits for what is not", () =>
     Effect.gen(function*() {
-      const folder = temporary()
+      const folder = yield* temporary
       const paths = { certificate: join(folder, "tls.crt"), privateKey: join(folder, "tls.key") }
       const write = (text: string) => {
         writeFileSync(paths.certificate, `certificate ${text}`)

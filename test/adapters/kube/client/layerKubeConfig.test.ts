@@ -1,11 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Stream } from "effect"
-import { mkdtempSync, writeFileSync } from "node:fs"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { createServer, type Server } from "node:https"
 import type { AddressInfo, Socket } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { TLSSocket } from "node:tls"
+import { afterAll } from "vitest"
 import { layerKubeConfig } from "../../../../adapters/kube/client/layerKubeConfig.ts"
 import { ConfigMaps } from "../../../../core/kube/kinds.ts"
 import { KubeApi } from "../../../../core/kube/KubeApi.ts"
@@ -69,8 +70,12 @@ const serverNamed = (name: string) =>
   )
 
 const base64 = (text: string) => Buffer.from(text).toString("base64")
+const folder = mkdtempSync(join(tmpdir(), "aranya-kube-"))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+let files = 0
 const kubeconfig = (cluster: object, user: object): string => {
-  const path = join(mkdtempSync(join(tmpdir(), "aranya-kube-")), "config")
+  const path = join(folder, `config-${files++}`)
   const document = {
     clusters: [{ name: "c", cluster }],
     users: [{ name: "u", user }],
@@ -144,7 +149,7 @@ describe("layerKubeConfig", () => {
   it.live("reads a token file again after the server refused its token", () =>
     Effect.gen(function*() {
       const server = yield* serverNamed("one")
-      const tokenFile = join(mkdtempSync(join(tmpdir(), "aranya-token-")), "token")
+      const tokenFile = join(folder, "token")
       writeFileSync(tokenFile, "first\n")
       const kubeconfigPath = kubeconfig(
         trusted(server.url),
