@@ -1,5 +1,5 @@
 /** The ground the contract of ContainerRuntime stands on: programs in the abstract, specs, and short ways to run and to wait. */
-import { type Duration, Effect, type Layer, Option, Schedule, Stream } from "effect"
+import { type Duration, Effect, type Layer, Option, Schedule, type Scope, Stream } from "effect"
 import {
   ContainerRuntime,
   type ContainerSpec,
@@ -47,6 +47,12 @@ export interface ContractWorld {
   readonly port: number
   readonly uid: string
 }
+
+/** One promise of the contract: a sentence, and a body that holds in a world of its own. */
+export type ContractTest = (
+  sentence: string,
+  body: (world: ContractWorld) => Effect.Effect<void, unknown, ContainerRuntime | Scope.Scope>
+) => void
 
 export const security: ContainerSpec["security"] = {
   runAsNonRoot: false,
@@ -162,3 +168,11 @@ export const executed = Effect.fnUntraced(function*(id: string, command: Readonl
   const output = yield* Effect.timeout(Stream.runCollect(process.output), "20 seconds")
   return { code: yield* process.exitCode, stdout: textOf(output, "stdout"), stderr: textOf(output, "stderr") }
 }, Effect.scoped)
+
+export const allLogs = Effect.fnUntraced(function*(id: string, query: { since?: number; tail?: number } = {}) {
+  const runtime = yield* ContainerRuntime
+  return yield* Stream.runCollect(runtime.logs(id, { follow: false, ...query }))
+})
+
+export const reasonOf = <A, R>(effect: Effect.Effect<A, RuntimeError, R>) =>
+  Effect.map(Effect.flip(effect), (error) => error.reason)

@@ -1,0 +1,83 @@
+/** Ways into a running container: commands, attached clients, ports of the pod. */
+import { assert } from "@effect/vitest"
+import { Effect, Fiber, Schedule, Stream } from "effect"
+import { ContainerRuntime } from "../../../core/pod/ContainerRuntime.ts"
+import { type ContractTest, executed, launch, printed, reasonOf, textOf } from "../runtimeWorld.ts"
+
+export const streamsContract = (test: ContractTest): void => {
+  test("runs a command inside, with its output and exit code", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const { id } = yield* launch(world, { _tag: "Forever" })
+      const spoken = yield* executed(id, ["echo", "hello $HOME; `id`", "world"])
+      assert.deepStrictEqual(spoken, { code: 0, stdout: "hello $HOME; `id` world\n", stderr: "" })
+      const complained = yield* executed(id, world.complains("alas", 42))
+      assert.deepStrictEqual(complained, { code: 42, stdout: "", stderr: "alas\n" })
+      assert.include([126, 127], (yield* executed(id, ["there-is-no-such-command"])).code)
+      assert.strictEqual((yield* runtime.inspect(id)).state, "running")
+    }))
+
+  test("carries input into a command, and its end", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const { id } = yield* launch(world, { _tag: "Forever" })
+      const bytes = Uint8Array.from({ length: 100_000 }, (_, index) => (index * 7) & 255)
+      const echoed = yield* Effect.scoped(Effect.gen(function*() {
+        const command = yield* runtime.exec(id, {
+          command: ["cat"],
+          stdin: true,
+          stdout: true,
+          stderr: true,
+          tty: false
+        })
+        yield* Effect.forkScoped(
+          Effect.andThen(command.stdin(bytes), command.endStdin)
+        )
+        const output = yield* Stream.runCollect(command.output)
+        assert.strictEqual(yield* command.exitCode, 0)
+        return Buffer.concat(output.map((chunk) => chunk.bytes))
+      })).pipe(Effect.timeout("20 seconds"))
+      assert.isTrue(Buffer.from(bytes).equals(echoed))
+    }))
+
+  test("attaches to what a container writes and to its input", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const { id } = yield* launch(world, { _tag: "Echoes" }, { stdin: true, stdinOnce: true })
+      const attached = yield* runtime.attach(id, { stdin: true, stdout: true, stderr: true, tty: false })
+      const output = yield* Effect.forkChild(Stream.runCollect(attached.output), { startImmediately: true })
+      yield* attached.stdin(new TextEncoder().encode("hello\n"))
+      yield* printed(id, "hello")
+      yield* attached.endStdin
+      assert.strictEqual(textOf(yield* Effect.timeout(Fiber.join(output), "20 seconds")), "hello\n")
+      assert.strictEqual(yield* attached.exitCode, 0)
+    }))
+
+  test("leaves a container running when an attached client goes", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const { id } = yield* launch(world, { _tag: "Counts" })
+      yield* Effect.scoped(Effect.gen(function*() {
+        const attached = yield* runtime.attach(id, { stdin: false, stdout: true, stderr: true, tty: false })
+        yield* Stream.runHead(attached.output)
+      }))
+      assert.strictEqual((yield* runtime.inspect(id)).state, "running")
+    }))
+
+  test("connects to a port of the pod, and says when nobody listens", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const { id, sandboxId } = yield* launch(world, { _tag: "Greets", port: world.port })
+      yield* printed(id, "listening")
+      const greeting = yield* Effect.scoped(Effect.gen(function*() {
+        const connection = yield* runtime.dial(sandboxId, world.port)
+        yield* connection.end
+        return yield* Stream.mkString(Stream.decodeText(connection.read))
+      })).pipe(Effect.retry({ schedule: Schedule.spaced("100 millis"), times: 50 }))
+      assert.strictEqual(greeting, "hello\n")
+      assert.strictEqual(
+        yield* reasonOf(Effect.scoped(runtime.dial(sandboxId, world.port + 1))),
+        "Unavailable"
+      )
+    }))
+}
