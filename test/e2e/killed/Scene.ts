@@ -1,6 +1,7 @@
 /** A cluster with one device whose operator and agent are killed and started again; and everything a kill point wants to see of it. */
 import { Clock, Context, Effect, Layer } from "effect"
 import { chmodSync, writeFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
 import { layerKubeConfig } from "../../../adapters/kube/client/layerKubeConfig.ts"
 import { startEmbedded } from "../../../adapters/kube/plane/server/startEmbedded.ts"
 import { EdgeDevices } from "../../../core/device/EdgeDevice.ts"
@@ -9,11 +10,13 @@ import { KubeApi } from "../../../core/kube/KubeApi.ts"
 import { type Pod, Pods } from "../../../core/kube/Pod.ts"
 import type { Daemon } from "../daemon.ts"
 import { apply, edgeDevice, grpcAuthority, type Kubectl, NotAsExpected, prepareAgent, prepareOperator } from "../Line.ts"
-import { runProgram } from "../program.ts"
+import { runProgram, runProgramOk } from "../program.ts"
 import { scratch } from "../scratch.ts"
 import type { DeviceRuntime } from "./DeviceRuntime.ts"
 import { makeLedger } from "./Ledger.ts"
 import { podOf, type Story } from "./Stories.ts"
+
+const root = fileURLToPath(new URL("../../..", import.meta.url))
 
 export type Victim = "agent" | "operator" | "both"
 
@@ -32,8 +35,11 @@ export const openScene = Effect.fnUntraced(function*(runtime: DeviceRuntime, kub
   writeFileSync(`${folder}/client-ca.pem`, embedded.kubeletClientCaPem)
   const kubectl: Kubectl = (args, options) =>
     runProgram(kubectlPath, ["--kubeconfig", kubeconfigPath, "--cache-dir", `${folder}/cache`, ...args], options ?? {})
+  // As they are shipped; and programs that start sooner are killed more often in the same time.
+  yield* runProgramOk(process.execPath, [`${root}scripts/build.ts`, "--outdir", folder])
   const operatorOf = yield* prepareOperator({ kubeconfigPath, kubectl }, `${folder}/operator`, {
-    clientCaFile: `${folder}/client-ca.pem`
+    clientCaFile: `${folder}/client-ca.pem`,
+    program: `${folder}/aranya.mjs`
   })
   let operator = yield* operatorOf.start
   const agentOf = yield* prepareAgent(`${folder}/edge-1`, {
@@ -41,7 +47,8 @@ export const openScene = Effect.fnUntraced(function*(runtime: DeviceRuntime, kub
     operatorKey: operatorOf.publicKey,
     caData: yield* grpcAuthority(kubectl),
     endpoint: `localhost:${operatorOf.grpcPort}`,
-    runtime: runtime.config
+    runtime: runtime.config,
+    program: `${folder}/arhat.mjs`
   })
   yield* apply(kubectl, edgeDevice("edge-1", agentOf.publicKey))
   let agent = yield* agentOf.start
@@ -63,7 +70,7 @@ export const openScene = Effect.fnUntraced(function*(runtime: DeviceRuntime, kub
       Effect.catchIf(({ reason }) => reason === "NotFound", () => Effect.undefined)
     )
 
-  /** Looks every 10 ms; what does not become true in time is told with what was seen last. */
+  /** Looks every 15 ms; what does not become true in time is told with what was seen last. */
   const until = <E, R>(what: string, look: Effect.Effect<boolean | string, E, R>, limitSeconds = 90) =>
     Effect.gen(function*() {
       const deadline = (yield* Clock.currentTimeMillis) + limitSeconds * 1000
@@ -71,7 +78,7 @@ export const openScene = Effect.fnUntraced(function*(runtime: DeviceRuntime, kub
         const seen = yield* look
         if (seen === true) return
         if ((yield* Clock.currentTimeMillis) > deadline) return yield* new NotAsExpected({ what, seen: String(seen) })
-        yield* Effect.sleep("10 millis")
+        yield* Effect.sleep("15 millis")
       }
     })
 

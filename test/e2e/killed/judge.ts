@@ -32,7 +32,8 @@ export const untrue = (story: Story, { containers, firstIds, ledger, pods }: Evi
   const own = containers.filter((each) => each.pod === name)
   const say = (what: ReadonlyArray<string>) => what.map((each) => `${name}: ${each}`)
   if ("lines" in end) {
-    const lines = ledger.lines(name).join()
+    // An agent that is killed meanwhile asks again in its next life.
+    const lines = ledger.lines(name).filter((line, at, all) => line !== "term" || all[at - 1] !== "term").join()
     return say([
       ...pod === undefined ? [] : [`is in the API still, ${pod.status?.phase}`],
       ...own.length === 0 ? [] : [`${own.map(attemptOf).join()} lies in the runtime still`],
