@@ -13,59 +13,71 @@ const victims: ReadonlyArray<Victim> = ["agent", "operator", "both"]
 /** Decides the milliseconds, and who is killed at which point: three in a row kill each one everywhere. */
 const seed = Number(process.env["SEED"] ?? 1)
 
-const lifeUnderKills = Effect.fnUntraced(function*(runtime: DeviceRuntime, kubectlPath: string, shift: number) {
-  const scene = yield* openScene(runtime, kubectlPath)
-  const all = Object.values(stories)
-  const firstIds = new Map<string, string>()
-  const evidence = Effect.gen(function*() {
-    const containers = yield* scene.containers()
-    for (const each of containers) {
-      if (each.state !== "created" && !firstIds.has(attemptOf(each))) firstIds.set(attemptOf(each), each.id)
-    }
-    return { containers, pods: yield* scene.pods, ledger: scene.ledger, firstIds }
-  })
-
-  yield* scene.create(stories.steady)
-  for (const [turn, point] of killPoints.entries()) {
-    const victim = victims[(turn + shift + seed) % victims.length] ?? "both"
-    const after = yield* Random.nextBetween(...point.within)
-    const told = `${victim} killed ${after.toFixed(1)} ms after: ${point.name}`
-    const round = Effect.gen(function*() {
-      yield* scene.linked
-      yield* point.reach(scene)
-      yield* Effect.sleep(after)
-      yield* scene.kill(victim, point.meanwhile?.(scene) ?? Effect.void)
-      const seen = yield* evidence
-      assert.deepStrictEqual(all.flatMap((story) => irreparable(story, seen)), [], told)
-      assert.deepStrictEqual(scene.leftAlive, [], told)
-      if (process.env["DIARY"] !== undefined) console.log(new Date().toISOString(), told)
+const lifeUnderKills = Effect.fnUntraced(
+  function*(runtime: DeviceRuntime, kubectlPath: string, shift: number) {
+    const scene = yield* openScene(runtime, kubectlPath)
+    const all = Object.values(stories)
+    const firstIds = new Map<string, string>()
+    const evidence = Effect.gen(function*() {
+      const containers = yield* scene.containers()
+      for (const each of containers) {
+        if (each.state !== "created" && !firstIds.has(attemptOf(each))) firstIds.set(attemptOf(each), each.id)
+      }
+      return { containers, pods: yield* scene.pods, ledger: scene.ledger, firstIds }
     })
-    yield* Effect.tapError(round, (error) =>
-      Effect.flatMap(scene.lastWords, (words) =>
-        Effect.sync(() => console.error(`${runtime.name}, seed ${seed}, ${told}: ${error.message}\n${words}`))))
-  }
 
-  yield* scene.until(
-    "everything as told",
-    Effect.map(evidence, (seen) => all.flatMap((story) => untrue(story, seen)).join("; ") || true),
-    120
-  )
-  const seen = yield* evidence
-  assert.deepStrictEqual(all.flatMap((story) => irreparable(story, seen)), [])
-  assert.deepStrictEqual(
-    scene.ledger.written().filter((file) => !all.some(({ name }) => file.startsWith(`${name}.`))),
-    []
-  )
+    yield* scene.create(stories.steady)
+    for (const [turn, point] of killPoints.entries()) {
+      const victim = victims[(turn + shift + seed) % victims.length] ?? "both"
+      const after = yield* Random.nextBetween(...point.within)
+      const told = `${victim} killed ${after.toFixed(1)} ms after: ${point.name}`
+      const round = Effect.gen(function*() {
+        yield* scene.linked
+        yield* point.reach(scene)
+        yield* Effect.sleep(after)
+        yield* scene.kill(victim, point.meanwhile?.(scene) ?? Effect.void)
+        const seen = yield* evidence
+        assert.deepStrictEqual(all.flatMap((story) => irreparable(story, seen)), [], told)
+        assert.deepStrictEqual(scene.leftAlive, [], told)
+      })
+      yield* Effect.tapError(
+        round,
+        (error) =>
+          Effect.flatMap(
+            scene.lastWords,
+            (words) =>
+              Effect.sync(() => console.error(`${runtime.name}, seed ${seed}, ${told}: ${error.message}\n${words}`))
+          )
+      )
+    }
 
-  // Dead containers of pods that had ended may outlive the API object for a moment; what runs may not.
-  for (const story of all) if (!("lines" in story.end)) yield* scene.remove(story)
-  yield* scene.until("all pods are gone from the API", Effect.map(scene.pods, (pods) => pods.length === 0 || pods.map(({ metadata }) => metadata.name).join()))
-  assert.deepStrictEqual(scene.leftAlive, [])
-  yield* scene.until(
-    "nothing is left in the runtime",
-    Effect.map(scene.containers(), (left) => left.length === 0 || left.map(attemptOf).join())
-  )
-}, Effect.scoped, Random.withSeed(seed))
+    yield* scene.until(
+      "everything as told",
+      Effect.map(evidence, (seen) => all.flatMap((story) => untrue(story, seen)).join("; ") || true),
+      120
+    )
+    const seen = yield* evidence
+    assert.deepStrictEqual(all.flatMap((story) => irreparable(story, seen)), [])
+    assert.deepStrictEqual(
+      scene.ledger.written().filter((file) => !all.some(({ name }) => file.startsWith(`${name}.`))),
+      []
+    )
+
+    // Dead containers of pods that had ended may outlive the API object for a moment; what runs may not.
+    for (const story of all) if (!("lines" in story.end)) yield* scene.remove(story)
+    yield* scene.until(
+      "all pods are gone from the API",
+      Effect.map(scene.pods, (pods) => pods.length === 0 || pods.map(({ metadata }) => metadata.name).join())
+    )
+    assert.deepStrictEqual(scene.leftAlive, [])
+    yield* scene.until(
+      "nothing is left in the runtime",
+      Effect.map(scene.containers(), (left) => left.length === 0 || left.map(attemptOf).join())
+    )
+  },
+  Effect.scoped,
+  Random.withSeed(seed)
+)
 
 const kubectlPath = findProgram("kubectl")
 

@@ -98,8 +98,10 @@ export const openScene = Effect.fnUntraced(function*(runtime: DeviceRuntime, kub
     agentData: agentOf.dataDir,
     /** All of the runtime's, or those of one pod, sandboxes left out. */
     containers: (name?: string) =>
-      Effect.map(containers, (all) =>
-        all.filter(({ container, pod }) => container !== "POD" && (name === undefined || pod === name))),
+      Effect.map(
+        containers,
+        (all) => all.filter(({ container, pod }) => container !== "POD" && (name === undefined || pod === name))
+      ),
     hasSandbox: (name: string) =>
       Effect.map(containers, (all) => all.some(({ container, pod }) => container === "POD" && pod === name)),
     pods: api.list(Pods, { namespace: "edge" }),

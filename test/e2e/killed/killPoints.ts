@@ -19,7 +19,6 @@ export interface KillPoint {
 
 const nothing = () => Effect.void
 
-
 const statusOf = (scene: Scene, { name }: Story) =>
   Effect.map(scene.pod(name), (pod) => pod?.status?.containerStatuses?.[0])
 const waitsFor = (scene: Scene, story: Story, reason: string) =>
@@ -114,8 +113,7 @@ export const killPoints: ReadonlyArray<KillPoint> = [
   },
   {
     name: "while an init container runs, which ends before anybody looks again",
-    reach: (scene) =>
-      then(scene.create(stories.initialising), wrote(scene, stories.initialising, "start", 1, "init")),
+    reach: (scene) => then(scene.create(stories.initialising), wrote(scene, stories.initialising, "start", 1, "init")),
     within: [0, 100],
     meanwhile: (scene) =>
       then(open(scene, stories.initialising, "init"), wrote(scene, stories.initialising, "exit 0", 1, "init"))
