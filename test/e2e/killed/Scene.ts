@@ -9,7 +9,15 @@ import { ConfigMaps } from "../../../core/kube/kinds.ts"
 import { KubeApi } from "../../../core/kube/KubeApi.ts"
 import { type Pod, Pods } from "../../../core/kube/Pod.ts"
 import type { Daemon } from "../daemon.ts"
-import { apply, edgeDevice, grpcAuthority, type Kubectl, NotAsExpected, prepareAgent, prepareOperator } from "../Line.ts"
+import {
+  apply,
+  edgeDevice,
+  grpcAuthority,
+  type Kubectl,
+  NotAsExpected,
+  prepareAgent,
+  prepareOperator
+} from "../Line.ts"
 import { runProgram, runProgramOk } from "../program.ts"
 import { scratch } from "../scratch.ts"
 import type { DeviceRuntime } from "./DeviceRuntime.ts"
