@@ -1,7 +1,7 @@
 /** Answers the kubelet API from what the operator knows of pods, and from the devices themselves over their links. */
-import { Effect, Layer, Stream } from "effect"
+import { Effect, Layer, Option, Stream, SubscriptionRef } from "effect"
 import { KubeletBackend } from "../kubelet/KubeletBackend.ts"
-import type { LinkError } from "../link/Session.ts"
+import type { LinkError, Session } from "../link/Session.ts"
 import { PodStreamError } from "../pod/PodRuntime.ts"
 import { encodeStreamOpening, streamErrorOf } from "../wire/StreamOpening.ts"
 import { Fleet } from "./Fleet.ts"
@@ -9,13 +9,24 @@ import { PodIndex } from "./PodIndex.ts"
 
 const failed = (detail: string) => new PodStreamError({ reason: "Failed", detail })
 
+/** A connection that broke is often back at once; who asks while a device is away for longer is told so instead of waiting. */
+const backAtOnce = "3 seconds"
+
+const isCarried = ({ connected }: Session) =>
+  SubscriptionRef.changes(connected).pipe(
+    Stream.filter((carried) => carried),
+    Stream.runHead,
+    Effect.timeoutOption(backAtOnce),
+    Effect.map(Option.isSome)
+  )
+
 /** What the user of kubectl reads when a stream ends or cannot be had. */
 const streamError = (node: string) => (error: LinkError): PodStreamError => {
   switch (error.reason) {
     case "Refused":
       return streamErrorOf(error.detail)
     case "SessionLost":
-      return failed(`the link to device ${node} was lost for longer than its session lasts: ask again`)
+      return failed(`the link to device ${node} was lost (${error.detail}): ask again`)
     case "Overloaded":
       return failed(`the link to device ${node} has as many streams as it can hold: end one, or try again later`)
     case "Timeout":
@@ -42,7 +53,7 @@ export const kubeletBackend = Layer.effect(
       logs: ({ node, uid }, query) =>
         Stream.unwrap(Effect.gen(function*() {
           const session = fleet.sessionOf(node)
-          if (session === undefined) {
+          if (session === undefined || !(yield* isCarried(session))) {
             return yield* failed(`device ${node} is not connected: its logs can be read when it is back`)
           }
           const message = yield* Effect.mapError(

@@ -35,6 +35,8 @@ const pod = (name: string, script: string) => ({
 /** Ends by itself after ten minutes, should a failing test leave it behind. */
 const counting = "n=0; while [ $n -lt 6000 ]; do n=$((n+1)); echo line $n; sleep 0.1; done"
 
+const notConnected = /device edge-1 is not connected: its logs can be read when it is back/
+
 const read = (file: string) => existsSync(file) ? readFileSync(file, "utf8") : ""
 
 const waitFor = (what: string, look: () => string, fits: (seen: string) => boolean, limitSeconds = 60) =>
@@ -164,9 +166,13 @@ describe("a link that is cut", () => {
         assert.match(away.stdout, /^doomed +1\/1 +Terminating /m)
         assert.isFalse(existsSync(told), "the device knows nothing of the deletion")
 
+        const asked = yield* kubectl(["logs", "-n", "edge", "count"])
+        assert.notStrictEqual(asked.exitCode, 0)
+        assert.match(asked.stderr, notConnected)
+
         yield* network.become("pass")
         yield* connected("True")
-        yield* waitFor("the log after the black hole", followed, () => last() > cutAt + 250)
+        yield* waitFor("the log after the black hole", followed, () => last() > cutAt + 150)
         yield* eventually(
           kubectl,
           [
@@ -193,14 +199,14 @@ describe("a link that is cut", () => {
 
         assert.strictEqual(yield* state("count"), before, "the same pod, container and count of restarts")
         const seen = node().trimEnd().split("\n")
-        const changes = seen.filter((state, index) => state !== seen[index - 1])
         const up = "True True arhat.dev/namespace"
         const down = "True False arhat.dev/namespace arhat.dev/disconnected"
-        assert.deepStrictEqual(
-          changes.filter((state) => state === up || state === down),
-          [up, down, up, down, up],
-          seen.join("\n")
-        )
+        // Between two writes of one change it is neither.
+        const settled = seen.filter((state) => state === up || state === down)
+        const changes = settled.filter((state, index) => state !== settled[index - 1])
+        assert.strictEqual(changes[0], up, seen.join("\n"))
+        assert.strictEqual(changes.at(-1), up, seen.join("\n"))
+        assert.isAtLeast(changes.filter((state) => state === down).length, 2, seen.join("\n"))
         assert.isTrue(seen.every((state) => state.startsWith("True ")), `the Node stays Ready:\n${seen.join("\n")}`)
 
         const deleted = yield* kubectl(["delete", "pod", "count", "-n", "edge", "--timeout=60s"])
@@ -216,7 +222,9 @@ describe("a link that is cut", () => {
         assert.strictEqual(gone.exitCode, 0, gone.stderr)
         yield* eventually(kubectl, ["get", "nodes,pods", "-A", "-o", "name"], (out) => out === "")
         yield* network.become("pass")
-        yield* waitFor("the device wipes when it is back", () => read(arhat.logFile), (log) => log.includes("wiped in"))
+        yield* waitFor("the device wipes when it is back", () =>
+          read(arhat.logFile), (log) =>
+          log.includes("wiped in"), 90)
       }).pipe(Effect.scoped),
     300_000
   )
@@ -237,20 +245,23 @@ describe("a link that is cut", () => {
         yield* network.become("blackHole")
         const ended = yield* Fiber.join(following).pipe(Effect.timeout("60 seconds"))
         assert.notStrictEqual(ended.exitCode, 0)
-        assert.match(ended.stdout + ended.stderr, /device edge-1 was lost for longer than its session lasts: ask again/)
+        assert.match(
+          ended.stdout + ended.stderr,
+          /^aranya: the link to device edge-1 was lost \(no connection took it up within 6 s\): ask again$/m
+        )
         assertWhole(ended.stdout, "what came before the cut is whole")
         assert.isAtLeast(numbers(ended.stdout).length, 10)
 
         yield* connected("False")
         const refused = yield* kubectl(["logs", "-n", "edge", "count"])
         assert.notStrictEqual(refused.exitCode, 0)
-        assert.match(refused.stderr, /device edge-1 is not connected: its logs can be read when it is back/)
+        assert.match(refused.stderr, notConnected)
 
         yield* network.become("pass")
         yield* connected("True")
         const after = yield* eventually(kubectl, ["logs", "-n", "edge", "count"], (_, { exitCode }) => exitCode === 0)
         assertWhole(after, "all of it, what was written during the cut included")
-        assert.isAbove(numbers(after).length, numbers(ended.stdout).length + 50)
+        assert.isAbove(numbers(after).length, numbers(ended.stdout).length + 10)
         assert.strictEqual(yield* state("count"), before, "the same pod, container and count of restarts")
         const deleted = yield* kubectl(["delete", "pod", "count", "-n", "edge", "--timeout=60s"])
         assert.strictEqual(deleted.exitCode, 0, deleted.stderr)

@@ -1,0 +1,77 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Layer, Stream, SubscriptionRef } from "effect"
+import { TestClock } from "effect/testing"
+import { KubeletBackend } from "../../../core/kubelet/KubeletBackend.ts"
+import { LinkError, type Session } from "../../../core/link/Session.ts"
+import { Fleet } from "../../../core/operator/Fleet.ts"
+import { kubeletBackend } from "../../../core/operator/kubeletBackend.ts"
+import { PodIndex } from "../../../core/operator/PodIndex.ts"
+
+const query = { container: "main", follow: true, previous: false, timestamps: false }
+const uid = "0b9a6f5e-4b1d-4c7e-9a53-5d0c6f1e2a3b"
+
+/** One device with a session; what its log says can be chosen. */
+const asking = (
+  connected: SubscriptionRef.SubscriptionRef<boolean>,
+  messages: Stream.Stream<Uint8Array, LinkError>
+) => {
+  const session: Session = {
+    id: "1",
+    connected,
+    request: () => Effect.never,
+    open: () => Effect.succeed({ send: () => Effect.void, end: Effect.void, fail: () => Effect.void, messages }),
+    closed: Effect.never,
+    close: () => Effect.void
+  }
+  return KubeletBackend.use((backend) => Stream.runCollect(backend.logs({ node: "edge-1", uid }, query))).pipe(
+    Effect.map((pieces) => pieces.map((bytes) => new TextDecoder().decode(bytes)).join("")),
+    Effect.catch((error) => Effect.succeed(`failed: ${error.message}`)),
+    Effect.provide(kubeletBackend.pipe(
+      Layer.provide([
+        Layer.mock(Fleet, { sessionOf: () => session, serves: () => true, nodes: () => ["edge-1"] }),
+        Layer.mock(PodIndex, {
+          byUid: () => undefined,
+          byName: () => undefined,
+          onNode: () => [],
+          learn: () => {}
+        })
+      ])
+    ))
+  )
+}
+
+const log = Stream.succeed(new TextEncoder().encode("line 1\n"))
+
+describe("logs over a link", () => {
+  it.effect("say that the device is away instead of waiting for it, once it is away for longer than a moment", () =>
+    Effect.gen(function*() {
+      const connected = yield* SubscriptionRef.make(false)
+      const answer = yield* Effect.forkChild(asking(connected, log))
+      yield* TestClock.adjust("2 seconds")
+      assert.isUndefined(answer.pollUnsafe())
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(
+        yield* Fiber.join(answer),
+        "failed: device edge-1 is not connected: its logs can be read when it is back"
+      )
+    }))
+
+  it.effect("wait for a connection that is back at once", () =>
+    Effect.gen(function*() {
+      const connected = yield* SubscriptionRef.make(false)
+      const answer = yield* Effect.forkChild(asking(connected, log))
+      yield* TestClock.adjust("2 seconds")
+      yield* SubscriptionRef.set(connected, true)
+      assert.strictEqual(yield* Fiber.join(answer), "line 1\n")
+    }))
+
+  it.effect("that end with the session say why it ended", () =>
+    Effect.gen(function*() {
+      const connected = yield* SubscriptionRef.make(true)
+      const lost = new LinkError({ reason: "SessionLost", detail: "the device began a new session" })
+      assert.strictEqual(
+        yield* asking(connected, Stream.concat(log, Stream.fail(lost))),
+        "failed: the link to device edge-1 was lost (the device began a new session): ask again"
+      )
+    }))
+})
