@@ -2,7 +2,9 @@ import { Effect } from "effect"
 import { existsSync, mkdirSync, readFileSync } from "node:fs"
 import { DiskPodFiles } from "../../../adapters/store/DiskPodFiles.ts"
 import { unmountBelow } from "../../../adapters/store/mounts.ts"
+import { NodeHostFacts } from "../../../adapters/store/NodeHostFacts.ts"
 import { SqliteJournal } from "../../../adapters/store/SqliteJournal.ts"
+import { hostFactsContract } from "../../contracts/hostFacts.ts"
 import { journalContract } from "../../contracts/journal.ts"
 import { podFilesContract } from "../../contracts/podFiles.ts"
 import { temporary } from "./temporary.ts"
@@ -13,6 +15,8 @@ journalContract(
     layer: SqliteJournal.layer({ path: `${directory}/state/journal.db`, deviceKey: new Uint8Array(32).fill(7) })
   }))
 )
+
+hostFactsContract("NodeHostFacts", NodeHostFacts.layer({ storage: "/" }))
 
 // With `auto` secrets lie on a tmpfs where this process may mount one.
 for (const memory of ["never", "auto"] as const) {
