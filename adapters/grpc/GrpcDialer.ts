@@ -13,6 +13,7 @@ import { type Dialer, TransportError } from "../../core/link/Transport.ts"
 import { type CallConnection, callConnection } from "./callConnection.ts"
 import { linkMethod, messageOverhead } from "./linkMethod.ts"
 import { trackedCredentials } from "./trackedCredentials.ts"
+import { cause, isAboutCertificates, remedyFor } from "./trouble.ts"
 
 export interface DialerTls {
   /** PEM of the authorities to trust; absent: those of the system. */
@@ -71,19 +72,16 @@ const channelOptions = (options: GrpcDialerOptions): ChannelOptions => {
   }
 }
 
-/**
- * How OpenSSL and Node name a certificate that one side or the other does not accept. Under TLS 1.3 an operator turns down a
- * client's certificate only after the client's handshake is over; where the connection breaks before the alert is read,
- * nothing tells it from any other refusal.
- */
-const certificate = /certificate|altname|unable to (get|verify)|CERT_|ssl alert|tlsv1 alert/i
-
 /** Headers have come, or the call ended before. */
 const errorOf = (target: string, opened: () => boolean) => (error: unknown): TransportError => {
   const { code, details, message } = error as Partial<ServiceError>
-  const what = `${target}: ${details || message || "no reason given"}`
-  if (code === status.UNAUTHENTICATED || code === status.PERMISSION_DENIED || (!opened() && certificate.test(what))) {
+  const detail = cause(details || message || "no reason given")
+  const what = `${target}: ${detail}`
+  if (code === status.UNAUTHENTICATED || code === status.PERMISSION_DENIED) {
     return new TransportError({ reason: "Rejected", detail: what })
+  }
+  if (!opened() && isAboutCertificates(detail)) {
+    return new TransportError({ reason: "Rejected", detail: `${what}; ${remedyFor(detail)}` })
   }
   if (opened()) return new TransportError({ reason: "Lost", detail: what })
   return new TransportError({

@@ -38,8 +38,10 @@ export const describeIssue = (issue: SchemaIssue.Issue): ReadonlyArray<string> =
     if (!message.startsWith(marker)) return at === "" ? message : `${at}: ${lowerFirst(message)}`
     const last = path?.at(-1)
     const key = String(typeof last === "object" && last !== null && "key" in last ? last.key : last)
-    const meant = nearest(key, message.slice(1).split(marker))
-    return `unknown key ${at}` + (meant === undefined ? "" : `, did you mean ${meant}?`)
+    const known = message.slice(1).split(marker).filter((name) => name !== "")
+    const meant = nearest(key, known)
+    if (meant !== undefined) return `unknown key ${at}, did you mean ${meant}?`
+    return `unknown key ${at}` + (known.length === 0 ? "" : ` (known here: ${known.join(", ")})`)
   })
 
 const lowerFirst = (text: string) => text.charAt(0).toLowerCase() + text.slice(1)
@@ -57,7 +59,10 @@ export const decodeConfig = <S extends Schema.Codec<unknown, unknown>>(schema: S
     const document = yield* Effect.try({
       try: () => Yaml.parse(text) ?? {},
       catch: (error) =>
-        new InvalidConfig({ source, problems: [error instanceof Error ? error.message : String(error)] })
+        new InvalidConfig({
+          source,
+          problems: [`it cannot be read as YAML: ${error instanceof Error ? error.message : String(error)}`]
+        })
     })
     return yield* Schema.decodeUnknownEffect(schema)(expandDocument(document, lookup), {
       errors: "all",

@@ -25,7 +25,7 @@ export interface LinkLimits {
   readonly heldBytes: number
   /** Plain bytes of one packet at most; the transport's frame may ask for less. */
   readonly packet: number
-  /** Handshakes the operator works on at once; more connections wait. */
+  /** Devices the operator decides about at once; more wait. Each waits for the device at most as long as a handshake may take. */
   readonly handshakes: number
   /** Bytes and number of frames a connection may send before it has proven its key. */
   readonly handshakeFrame: number

@@ -62,6 +62,7 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
   const limits = yield* LinkLimits
   const timings = yield* LinkTimings
   const entries = new Map<string, Entry>()
+  // Held while a device is decided about, never while it is waited for: those who say nothing keep nobody out.
   const handshakes = yield* Semaphore.make(limits.handshakes)
   const turns = new Map<string, { readonly semaphore: Semaphore.Semaphore; users: number }>()
 
@@ -130,9 +131,16 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
 
   const introduce = (parent: Scope.Scope, connection: Connection) =>
     Effect.gen(function*() {
-      const greeted = yield* answer(connection, options.privateKey, admission.challenge)
+      const greeted = yield* answer(
+        connection,
+        options.privateKey,
+        (device) => handshakes.withPermits(1)(admission.challenge(device))
+      )
       const { sealing } = greeted
-      const decided = yield* inTurn(keyOf(greeted.hello), decide(parent, greeted).pipe(Effect.provideContext(context)))
+      const decided = yield* inTurn(
+        keyOf(greeted.hello),
+        handshakes.withPermits(1)(decide(parent, greeted)).pipe(Effect.provideContext(context))
+      )
         .pipe(
           Effect.tapError((refused) =>
             connection.send(sealing.seal(create(PacketSchema, {
@@ -155,7 +163,7 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
 
   const serve = (parent: Scope.Scope) => (connection: Connection) =>
     Effect.gen(function*() {
-      const { entry, first, peerReceived, sealing } = yield* handshakes.withPermits(1)(introduce(parent, connection))
+      const { entry, first, peerReceived, sealing } = yield* introduce(parent, connection)
       const { link } = entry
       if (!entry.begun && first.closed === undefined) {
         entry.begun = true

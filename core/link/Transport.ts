@@ -7,7 +7,8 @@ import { Context, type Effect, Schema, type Scope } from "effect"
 /**
  * Why a connection could not be made or ended.
  * `Refused`: the peer or its network said no; try again later. `Lost`: it was up and broke; dial again.
- * `Rejected`: our credential was turned down (TLS, broker login); trying again soon is pointless until somebody mends it.
+ * `Rejected`: one side does not accept the other's credential (TLS, broker login); trying again soon is pointless until somebody
+ * mends it.
  */
 export class TransportError extends Schema.TaggedError<TransportError>()("TransportError", {
   reason: Schema.Literals(["Refused", "Lost", "Rejected"]),
@@ -17,7 +18,7 @@ export class TransportError extends Schema.TaggedError<TransportError>()("Transp
     const what = {
       Refused: "could not connect",
       Lost: "the connection was lost",
-      Rejected: "the credential was rejected"
+      Rejected: "a credential was not accepted"
     }
     return `${what[this.reason]}: ${this.detail}`
   }

@@ -119,6 +119,13 @@ export interface Welcomed {
   readonly received: number
 }
 
+const unanswered = (what: string) =>
+  new HandshakeFailed({
+    reason: "NoAnswer",
+    detail: `${what}. An operator whose public key is not connectivity.operatorKey cannot read it: compare that with what `
+      + "`aranya key` prints"
+  })
+
 export const greet = Effect.fnUntraced(function*(
   connection: Connection,
   identity: Identity,
@@ -161,19 +168,20 @@ export const greet = Effect.fnUntraced(function*(
     }
   })
   const first = encodeFrame({ initiation: initiation.message })
-  const agreed = yield* limited(
-    until(connection, () => first, keys),
-    "no answer to the first message (an operator with another public key cannot read it)"
-  ).pipe(
-    Effect.catchTag("HandshakeFailed", (failed) =>
-      Effect.fail(
-        unreadable
-          ? new HandshakeFailed({
-            reason: "WrongOperator",
-            detail: "the answer does not fit the operator's key, or the operator expects another enrolment key"
-          })
-          : failed
-      ))
+  const agreed = yield* limited(until(connection, () => first, keys), "no answer to the first message").pipe(
+    Effect.catchTags({
+      HandshakeFailed: (failed) =>
+        Effect.fail(
+          unreadable
+            ? new HandshakeFailed({
+              reason: "WrongOperator",
+              detail: "the answer does not fit the operator's key, or the operator expects another enrolment key"
+            })
+            : unanswered(failed.detail)
+        ),
+      // Both sides wait as long: whichever gives up first, it is the same silence.
+      TransportError: (lost) => Effect.fail(unanswered(`no answer to the first message, then ${lost.message}`))
+    })
   )
   const sealing = new Sealing(cryptography, agreed)
 

@@ -14,6 +14,9 @@ interface Served {
   readonly scope: Scope.Closeable
 }
 
+/** What an EdgeDevice cannot do without. */
+const leastSpec = { connectivity: { method: "grpc" } }
+
 export class Fleet extends Context.Service<Fleet, {
   readonly onSession: (session: Session, hello: DeviceHello) => Effect.Effect<Handlers, Refused>
   /** The session with the device whose Node has this name, if it is connected. */
@@ -41,7 +44,11 @@ export class Fleet extends Context.Service<Fleet, {
       })
 
       const start = Effect.fnUntraced(function*(key: string, object: EdgeDeviceObject) {
-        const decoded = yield* Effect.result(decodeEdgeDevice(object))
+        const leaving = object.metadata.deletionTimestamp !== undefined
+        // Its farewell is due whatever its spec says by now: what is wrong with that must not hold the object for ever.
+        const readable = Effect.catch(decodeEdgeDevice(object), (error) =>
+          leaving ? decodeEdgeDevice({ ...object, spec: leastSpec }) : Effect.fail(error))
+        const decoded = yield* Effect.result(readable)
         if (decoded._tag === "Failure") return yield* rejectSpec(object, decoded.failure.message)
         const scope = yield* Scope.fork(parent)
         const gone = yield* Deferred.make<void>()

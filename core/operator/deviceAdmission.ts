@@ -1,8 +1,8 @@
 /** Decides which devices may link: by pinned key or one-time Secret, by lineage, and under which epoch. */
-import { Effect, Layer, Option, Result } from "effect"
+import { Clock, Effect, Layer, Option, Result } from "effect"
 import { Base64, Hex } from "effect/encoding"
 import { decodeEdgeDevice } from "../device/decodeEdgeDevice.ts"
-import { EdgeDevices } from "../device/EdgeDevice.ts"
+import { type EdgeDeviceObject, EdgeDevices } from "../device/EdgeDevice.ts"
 import { Secrets } from "../kube/kinds.ts"
 import { KubeApi } from "../kube/KubeApi.ts"
 import { Cryptography } from "../link/Cryptography.ts"
@@ -20,6 +20,9 @@ export const readmitAnnotation = "aranya.arhat.dev/readmit"
 const lineageBytes = 16
 const keyBytes = 32
 const zeros = new Uint8Array(keyBytes)
+/** An owner hears of wrong keys once in so long per device, of so many devices. */
+const wrongKeyMillis = 10 * 60_000
+const wrongKeysRemembered = 10_000
 
 export const deviceAdmission = Layer.effect(
   Admission,
@@ -70,6 +73,28 @@ export const deviceAdmission = Layer.effect(
       return token.value
     })
 
+    const wrongKeysTold = new Map<string, number>()
+    /** Whoever knows a device's name can come here as often as he likes: the owner is told, but not each time. */
+    const tellWrongKey = Effect.fnUntraced(function*({ metadata }: EdgeDeviceObject) {
+      const uid = metadata.uid ?? ""
+      const now = yield* Clock.currentTimeMillis
+      const before = wrongKeysTold.get(uid)
+      if (before !== undefined && now - before < wrongKeyMillis) return
+      wrongKeysTold.delete(uid)
+      wrongKeysTold.set(uid, now)
+      for (const [oldest] of wrongKeysTold) {
+        if (wrongKeysTold.size <= wrongKeysRemembered) break
+        wrongKeysTold.delete(oldest)
+      }
+      yield* events.record({
+        about: { apiVersion: "aranya.arhat.dev/v1alpha1", kind: "EdgeDevice", ...reference(metadata) },
+        type: "Warning",
+        reason: "WrongKey",
+        message: "a device with another key than this EdgeDevice knows was turned away: if it is the right one, set "
+          + "spec.identity.publicKey to what `arhat identity` prints on it"
+      })
+    })
+
     const challenge = Effect.fnUntraced(function*(
       { namespace, device, publicKey }: {
         readonly namespace: string
@@ -84,9 +109,11 @@ export const deviceAdmission = Layer.effect(
       const pinned = spec.identity.publicKey ?? status.link?.publicKey
       if (pinned !== undefined) {
         if (pinned === Base64.encode(publicKey)) return { psk: zeros }
+        yield* tellWrongKey(object)
         return yield* new Refused({
           code: "WrongKey",
-          detail: `the key is not the one EdgeDevice ${namespace}/${device} knows`
+          detail: `the key is not the one EdgeDevice ${namespace}/${device} knows: set its spec.identity.publicKey to what `
+            + "`arhat identity` prints on this device"
         })
       }
       const enrolment = spec.identity.enrolmentSecretRef?.name
@@ -94,7 +121,8 @@ export const deviceAdmission = Layer.effect(
         return yield* new Refused({
           code: "NotEnrolled",
           detail:
-            `EdgeDevice ${namespace}/${device} has neither spec.identity.publicKey nor spec.identity.enrolmentSecretRef`
+            `EdgeDevice ${namespace}/${device} has neither spec.identity.publicKey nor spec.identity.enrolmentSecretRef: `
+            + "set the first to what `arhat identity` prints on this device"
         })
       }
       return { psk: yield* enrolmentKey(namespace, enrolment) }

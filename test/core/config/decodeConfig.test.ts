@@ -28,12 +28,12 @@ describe("configuration", () => {
       )
     }))
 
-  it.effect("names an unknown key and the one that was probably meant", () =>
+  it.effect("names an unknown key and the one that was probably meant, or those there are", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(decode("arhat:\n  name: x\n  logs: []\n  nonsense: 1\n"))
       assert.strictEqual(
         error.message,
-        "arhat.yaml: unknown key arhat.logs, did you mean log?; unknown key arhat.nonsense"
+        "arhat.yaml: unknown key arhat.logs, did you mean log?; unknown key arhat.nonsense (known here: log, name, port)"
       )
     }))
 
@@ -50,6 +50,6 @@ describe("configuration", () => {
   it.effect("says where YAML itself is broken", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(decode("arhat: [1, 2\n"))
-      assert.match(error.message, /^arhat\.yaml: /)
+      assert.match(error.message, /^arhat\.yaml: it cannot be read as YAML: /)
     }))
 })
