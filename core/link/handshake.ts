@@ -122,7 +122,8 @@ export interface Welcomed {
 const unanswered = (what: string) =>
   new HandshakeFailed({
     reason: "NoAnswer",
-    detail: `${what}. An operator whose public key is not connectivity.operatorKey cannot read it: compare that with what `
+    detail:
+      `${what}. An operator whose public key is not connectivity.operatorKey cannot read it: compare that with what `
       + "`aranya key` prints"
   })
 

@@ -46,8 +46,10 @@ export class Fleet extends Context.Service<Fleet, {
       const start = Effect.fnUntraced(function*(key: string, object: EdgeDeviceObject) {
         const leaving = object.metadata.deletionTimestamp !== undefined
         // Its farewell is due whatever its spec says by now: what is wrong with that must not hold the object for ever.
-        const readable = Effect.catch(decodeEdgeDevice(object), (error) =>
-          leaving ? decodeEdgeDevice({ ...object, spec: leastSpec }) : Effect.fail(error))
+        const readable = Effect.catch(
+          decodeEdgeDevice(object),
+          (error) => leaving ? decodeEdgeDevice({ ...object, spec: leastSpec }) : Effect.fail(error)
+        )
         const decoded = yield* Effect.result(readable)
         if (decoded._tag === "Failure") return yield* rejectSpec(object, decoded.failure.message)
         const scope = yield* Scope.fork(parent)

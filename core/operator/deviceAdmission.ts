@@ -112,7 +112,8 @@ export const deviceAdmission = Layer.effect(
         yield* tellWrongKey(object)
         return yield* new Refused({
           code: "WrongKey",
-          detail: `the key is not the one EdgeDevice ${namespace}/${device} knows: set its spec.identity.publicKey to what `
+          detail:
+            `the key is not the one EdgeDevice ${namespace}/${device} knows: set its spec.identity.publicKey to what `
             + "`arhat identity` prints on this device"
         })
       }
