@@ -16,6 +16,11 @@ export interface DeviceContext {
   readonly session: SubscriptionRef.SubscriptionRef<Session | undefined>
   /** What the device said of itself last; kept while it is away. */
   readonly nodeReport: SubscriptionRef.SubscriptionRef<NodeReport | undefined>
+  /**
+   * Whether the Node of this name is this EdgeDevice's; undefined until that is known. A Node of somebody else, a real one or
+   * another namespace's device, has pods that are none of this device's business.
+   */
+  readonly owned: SubscriptionRef.SubscriptionRef<boolean | undefined>
   /** Add to a time by the device's clock to have ours, milliseconds. */
   readonly clockOffset: () => number
 }

@@ -96,7 +96,10 @@ export class Fleet extends Context.Service<Fleet, {
       )
 
       const byNode = (node: string) => {
-        for (const { device } of served.values()) if (device.context.name === node) return device
+        for (const { device } of served.values()) {
+          // EdgeDevices of several namespaces may have one name: the Node is of one of them.
+          if (device.context.name === node && SubscriptionRef.getUnsafe(device.context.owned) === true) return device
+        }
         return undefined
       }
 
@@ -113,7 +116,10 @@ export class Fleet extends Context.Service<Fleet, {
           return device === undefined ? undefined : SubscriptionRef.getUnsafe(device.context.session)
         },
         serves: (node) => byNode(node) !== undefined,
-        nodes: () => [...served.values()].map(({ device }) => device.context.name)
+        nodes: () =>
+          [...served.values()].flatMap(({ device: { context } }) =>
+            SubscriptionRef.getUnsafe(context.owned) === true ? [context.name] : []
+          )
       })
     })
   )

@@ -34,7 +34,10 @@ export class NodeDoors extends Context.Service<NodeDoors, {
       const { kubelet } = yield* OperatorSettings
       const wishes = yield* SubscriptionRef.make<ReadonlyMap<string, DoorSubject>>(new Map())
       const ports = new Map<string, number>()
-      const followers = new Map<string, () => void>()
+      const followers = new Map<string, Set<() => void>>()
+      const tell = (node: string) => {
+        for (const changed of followers.get(node) ?? []) changed()
+      }
 
       const wish = (node: string, subject: DoorSubject | undefined) =>
         SubscriptionRef.updateSome(wishes, (before) => {
@@ -50,8 +53,15 @@ export class NodeDoors extends Context.Service<NodeDoors, {
         wish,
         follow: (node, changed) =>
           Effect.acquireRelease(
-            Effect.sync(() => followers.set(node, changed)),
-            () => Effect.andThen(Effect.sync(() => followers.delete(node)), wish(node, undefined))
+            Effect.sync(() => followers.set(node, (followers.get(node) ?? new Set()).add(changed))),
+            () =>
+              Effect.suspend(() => {
+                const others = followers.get(node)
+                others?.delete(changed)
+                if (others !== undefined && others.size > 0) return Effect.void
+                followers.delete(node)
+                return wish(node, undefined)
+              })
           ),
         run: (open) =>
           Effect.gen(function*() {
@@ -63,13 +73,13 @@ export class NodeDoors extends Context.Service<NodeDoors, {
                 yield* Effect.acquireRelease(
                   Effect.sync(() => {
                     ports.set(node, port)
-                    followers.get(node)?.()
+                    tell(node)
                   }),
                   () =>
                     Effect.sync(() => {
                       // Another one may have taken its place.
                       if (ports.get(node) === port) ports.delete(node)
-                      followers.get(node)?.()
+                      tell(node)
                     })
                 )
                 return yield* Effect.never

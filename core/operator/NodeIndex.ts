@@ -18,7 +18,8 @@ export class NodeIndex extends Context.Service<NodeIndex, {
       const api = yield* KubeApi
       const synced = yield* Deferred.make<void>()
       const nodes = new Map<string, Node>()
-      const followers = new Map<string, () => void>()
+      // Several where EdgeDevices of different namespaces have the same name: one of them owns the Node.
+      const followers = new Map<string, Set<() => void>>()
 
       const learn = (node: Node) => {
         const name = node.metadata.name ?? ""
@@ -37,7 +38,7 @@ export class NodeIndex extends Context.Service<NodeIndex, {
             const name = observation.object.metadata.name ?? ""
             if (observation._tag === "Set") learn(observation.object)
             else if (nodes.get(name)?.metadata.uid === observation.object.metadata.uid) nodes.delete(name)
-            followers.get(name)?.()
+            for (const changed of followers.get(name) ?? []) changed()
             return Effect.void
           })
         ),
@@ -49,8 +50,12 @@ export class NodeIndex extends Context.Service<NodeIndex, {
         get: (name) => nodes.get(name),
         follow: (name, changed) =>
           Effect.acquireRelease(
-            Effect.sync(() => followers.set(name, changed)),
-            () => Effect.sync(() => followers.get(name) === changed && followers.delete(name))
+            Effect.sync(() => followers.set(name, (followers.get(name) ?? new Set()).add(changed))),
+            () =>
+              Effect.sync(() => {
+                const others = followers.get(name)
+                if (others?.delete(changed) === true && others.size === 0) followers.delete(name)
+              })
           ),
         learn
       })

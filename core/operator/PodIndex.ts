@@ -22,7 +22,7 @@ export class PodIndex extends Context.Service<PodIndex, {
   readonly byUid: (uid: string) => Pod | undefined
   readonly byName: (namespace: string, name: string) => Pod | undefined
   readonly onNode: (node: string) => ReadonlyArray<Pod>
-  /** Serves a node for as long as the scope lives: its pods are kept, and each change tells its uid. */
+  /** Serves a node for as long as the scope lives: its pods are kept, and each change tells its uid to all who serve it. */
   readonly serve: (node: string, changed: (uid: string) => void) => Effect.Effect<void, never, Scope.Scope>
   /** Puts in what an own write returned, so that the next read does not wait for the watch. */
   readonly learn: (pod: Pod) => void
@@ -34,7 +34,7 @@ export class PodIndex extends Context.Service<PodIndex, {
       const synced = yield* Deferred.make<void>()
       const pods = new Map<string, Pod>()
       const names = new Map<string, string>()
-      const served = new Map<string, { readonly uids: Set<string>; readonly changed: (uid: string) => void }>()
+      const served = new Map<string, { readonly uids: Set<string>; readonly listeners: Set<(uid: string) => void> }>()
 
       const nameKey = (namespace: string | undefined, name: string | undefined) => `${namespace ?? ""}/${name ?? ""}`
 
@@ -47,7 +47,7 @@ export class PodIndex extends Context.Service<PodIndex, {
         pods.set(uid, pod)
         names.set(nameKey(pod.metadata.namespace, pod.metadata.name), uid)
         node.uids.add(uid)
-        node.changed(uid)
+        for (const changed of node.listeners) changed(uid)
       }
 
       const drop = (pod: Pod) => {
@@ -57,7 +57,7 @@ export class PodIndex extends Context.Service<PodIndex, {
         if (names.get(key) === uid) names.delete(key)
         const node = served.get(pod.spec.nodeName ?? "")
         node?.uids.delete(uid)
-        node?.changed(uid)
+        for (const changed of node?.listeners ?? []) changed(uid)
       }
 
       yield* api.observe(Pods, {}, {
@@ -89,10 +89,18 @@ export class PodIndex extends Context.Service<PodIndex, {
         onNode: (node) => [...(served.get(node)?.uids ?? [])].flatMap((uid) => pods.get(uid) ?? []),
         serve: (node, changed) =>
           Effect.acquireRelease(
-            Effect.sync(() => served.set(node, { uids: new Set(), changed })),
+            Effect.sync(() => {
+              const entry = served.get(node) ?? { uids: new Set(), listeners: new Set() }
+              entry.listeners.add(changed)
+              served.set(node, entry)
+            }),
             () =>
               Effect.sync(() => {
-                for (const uid of served.get(node)?.uids ?? []) pods.delete(uid)
+                const entry = served.get(node)
+                if (entry === undefined) return
+                entry.listeners.delete(changed)
+                if (entry.listeners.size > 0) return
+                for (const uid of entry.uids) pods.delete(uid)
                 served.delete(node)
               })
           ).pipe(

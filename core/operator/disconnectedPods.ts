@@ -2,7 +2,7 @@
  * While a device is away longer than the grace, its pods' Ready says False with reason DeviceDisconnected, so that Services stop
  * routing to them; nothing else about them changes, and the device's own word is restored when it is back.
  */
-import { Clock, Effect, FiberHandle } from "effect"
+import { Clock, Effect, FiberHandle, SubscriptionRef } from "effect"
 import type { KubeApiError } from "../kube/KubeApi.ts"
 import type { Pod, PodCondition } from "../kube/Pod.ts"
 import { timestamp } from "../kube/time.ts"
@@ -38,6 +38,7 @@ export const disconnectedPods = Effect.fnUntraced(function*(
     )
 
   const mark = Effect.gen(function*() {
+    if ((yield* SubscriptionRef.get(context.owned)) !== true) return
     const now = timestamp(yield* Clock.currentTimeMillis)
     for (const pod of index.onNode(context.name)) {
       const ready = readyOf(pod)

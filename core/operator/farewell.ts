@@ -78,12 +78,16 @@ export const farewell = Effect.fnUntraced(function*(
   })
 
   const clearCluster = Effect.gen(function*(): Effect.fn.Return<void, KubeApiError> {
-    yield* Effect.forEach(index.onNode(context.name), finalise, { concurrency: 8, discard: true })
     const node = yield* api.get(Nodes, { name: context.name }).pipe(
       Effect.map((found) => found),
       Effect.catch((error) => absent(error) ? Effect.undefined : Effect.fail(error))
     )
-    if (node !== undefined && owns(node, { uid: context.uid }, identity.installation)) {
+    const mine = node === undefined
+      ? (yield* SubscriptionRef.get(context.owned)) !== false
+      : owns(node, { uid: context.uid }, identity.installation)
+    if (!mine) return
+    yield* Effect.forEach(index.onNode(context.name), finalise, { concurrency: 8, discard: true })
+    if (node !== undefined) {
       yield* unlessAbsent(api.delete(Leases, { namespace: leaseNamespace, name: context.name }))
       yield* unlessAbsent(api.delete(Nodes, { name: context.name }, { uid: node.metadata.uid ?? "" }))
     }

@@ -98,10 +98,11 @@ export const keepNode = Effect.fnUntraced(function*(
   const step = Effect.gen(function*(): Effect.fn.Return<void, KubeApiError> {
     const device = yield* SubscriptionRef.get(context.device)
     const now = yield* Clock.currentTimeMillis
-    yield* doors.wish(context.name, doorSubject(device.spec.node.cert, settings.kubeletPerNode))
     const found = yield* find
+    const mine = found === undefined || owns(found, device, identity.installation)
+    if (mine) yield* doors.wish(context.name, doorSubject(device.spec.node.cert, settings.kubeletPerNode))
     // A restarted operator goes on with what the Node says: a device that is away keeps its Node Ready (policy keep).
-    if (found !== undefined && owns(found, device, identity.installation)) {
+    if (found !== undefined && mine) {
       yield* SubscriptionRef.update(context.nodeReport, (report) => report ?? lastKnown(found))
     }
     const seen = yield* state
@@ -116,11 +117,13 @@ export const keepNode = Effect.fnUntraced(function*(
       writtenAt = now
       nextHeartbeat = now + heartbeatMillis * (0.5 + (yield* Random.next))
       yield* options.conflict(undefined)
+      yield* SubscriptionRef.set(context.owned, true)
       yield* owned.open
       return
     }
-    if (!owns(found, device, identity.installation)) {
+    if (!mine) {
       ours = undefined
+      yield* SubscriptionRef.set(context.owned, false)
       yield* owned.close
       return yield* options.conflict(
         `Node ${context.name} exists and is not of this EdgeDevice: rename the EdgeDevice, or remove that Node`
@@ -128,6 +131,7 @@ export const keepNode = Effect.fnUntraced(function*(
     }
     yield* options.conflict(undefined)
     ours = found
+    if ((yield* SubscriptionRef.get(context.owned)) !== true) yield* SubscriptionRef.set(context.owned, true)
     yield* owned.open
     const patch = nodePatch(found, desired)
     if (patch !== undefined) {

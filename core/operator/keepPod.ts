@@ -241,6 +241,8 @@ export const keepPod = Effect.fnUntraced(function*(
 
   /** Nothing waits for the tolerations, but they are not forgotten: whether the device ever came does not matter to them. */
   const look = Effect.gen(function*() {
+    // Pods of a Node that is somebody else's go nowhere: they may hold what is not meant for this device.
+    if ((yield* SubscriptionRef.get(context.owned)) !== true) return false
     const pod = index.byUid(uid)
     const tolerated = yield* Effect.result(
       pod === undefined || isTerminal(pod) || excluded(pod) ? Effect.void : tolerate(pod)

@@ -6,6 +6,7 @@ import {
   Effect,
   Exit,
   FiberHandle,
+  Option,
   Queue,
   Schedule,
   Scope,
@@ -48,6 +49,8 @@ const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced(
 /** `last contact` is for people: it is written with the next change, and at least this often. */
 const contactMillis = 5 * 60_000
 
+const ownershipWait = "10 seconds"
+
 /** The device is served until the scope closes; completes `gone` once a deleted EdgeDevice has been taken leave of. */
 export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: Deferred.Deferred<void>) {
   const registry = yield* DeviceRegistry
@@ -61,6 +64,7 @@ export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: 
   const device = yield* SubscriptionRef.make(first)
   const session = yield* SubscriptionRef.make<Session | undefined>(undefined)
   const nodeReport = yield* SubscriptionRef.make<NodeReport | undefined>(undefined)
+  const owned = yield* SubscriptionRef.make<boolean | undefined>(undefined)
   let clockOffset = 0
   let nameConflict: string | undefined
   let agentVersion: string | undefined
@@ -76,6 +80,7 @@ export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: 
     device,
     session,
     nodeReport,
+    owned,
     clockOffset: () => clockOffset
   }
 
@@ -170,6 +175,18 @@ export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: 
     return Effect.asVoid(Queue.offer(statusBell, undefined))
   })
 
+  yield* SubscriptionRef.changes(owned).pipe(
+    Stream.runForEach((mine) => mine === true ? Effect.sync(pods.lookAtAll) : Effect.void),
+    Effect.forkScoped
+  )
+  /** Whether the device speaks of pods of its own Node; right after a start that takes a moment to know. */
+  const ours = SubscriptionRef.changes(owned).pipe(
+    Stream.filter((mine) => mine !== undefined),
+    Stream.runHead,
+    Effect.timeoutOption(ownershipWait),
+    Effect.map((known) => Option.getOrElse(Option.flatten(known), () => false))
+  )
+
   const obey = Effect.fnUntraced(function*(event: Event): Effect.fn.Return<Reply> {
     switch (event._tag) {
       case "NodeReport": {
@@ -181,6 +198,13 @@ export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: 
         return { _tag: "Done" }
       }
       case "PodReport":
+        if (!(yield* ours)) {
+          return {
+            _tag: "Failure",
+            code: "Unavailable",
+            detail: nameConflict ?? `whose Node ${context.name} is cannot be found out`
+          }
+        }
         return yield* pods.take(event.report).pipe(
           Effect.as<Reply>({ _tag: "Done" }),
           Effect.catch((error) =>
@@ -193,7 +217,7 @@ export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: 
           )
         )
       case "PodEvents":
-        yield* pods.takeEvents(event.events)
+        if (yield* ours) yield* pods.takeEvents(event.events)
         return { _tag: "Done" }
     }
   })
