@@ -46,6 +46,7 @@ const stage = Effect.fnUntraced(function*(named: string | undefined) {
     device,
     session: yield* SubscriptionRef.make<Session | undefined>(undefined),
     nodeReport: yield* SubscriptionRef.make<NodeReport | undefined>(undefined),
+    owned: yield* SubscriptionRef.make<boolean | undefined>(true),
     clockOffset: () => 0
   }
   let seen: ReadonlyArray<TlsIdentity> = []

@@ -11,7 +11,10 @@ const guide = oneLine(
 
 /** The sentence itself, once it is sure that the guide tells what to do about it. */
 export const documented = (sentence: string): string => {
-  assert.isTrue(guide.includes(oneLine(sentence)), `docs/troubleshooting.md does not tell of this sentence: ${sentence}`)
+  assert.isTrue(
+    guide.includes(oneLine(sentence)),
+    `docs/troubleshooting.md does not tell of this sentence: ${sentence}`
+  )
   return sentence
 }
 
