@@ -431,7 +431,12 @@ if (Option.isNone(kubectlPath)) {
           yield* eventually(
             kubectl,
             get(["pod", "no-image"], waiting),
-            (out) => out === `Pending|ImagePullBackOff|${documented(`Back-off pulling image "example.com/nothing:1"`)}`
+            (out) =>
+              out.startsWith(
+                `Pending|ImagePullBackOff|${
+                  documented(`Back-off pulling image "example.com/nothing:1"`)
+                }: ErrImagePull: a process pod can only use`
+              )
           )
           const log = yield* kubectl(["logs", "no-image", "-n", "edge"])
           assert.strictEqual(log.exitCode, 1)
