@@ -68,6 +68,7 @@ export const devicePods = Effect.fnUntraced(function*(
     assigning: (uid) => void held?.set(uid, ""),
     assigned: (uid, hash) => void held?.set(uid, hash),
     forgotten: (uid) => void held?.delete(uid),
+    release: (uid) => held?.has(uid) === true && reported.get(uid)?.finished === true ? forget(uid) : Effect.void,
     reassert: (pod) => reassert(pod)
   }
 

@@ -30,6 +30,8 @@ export interface Holdings {
   readonly assigning: (uid: string) => void
   readonly assigned: (uid: string, hash: string) => void
   readonly forgotten: (uid: string) => void
+  /** Lets the device forget a pod that is gone from the API, if the last that is to be told of it has been told. */
+  readonly release: (uid: string) => Effect.Effect<void>
   /** Says again what the device said of this pod, where somebody else has written over it. */
   readonly reassert: (pod: Pod) => Effect.Effect<void, KubeApiError>
 }
@@ -209,6 +211,8 @@ export const keepPod = Effect.fnUntraced(function*(
       const place = options.place()
       if (place === undefined || (yield* exists(place.namespace, place.name, uid))) return false
       yield* end(session, place.graceSeconds)
+      // One that had ended before it was deleted has nothing more to tell.
+      yield* holdings.release(uid)
       return false
     }
     const { deletionGracePeriodSeconds, deletionTimestamp, namespace = "" } = pod.metadata

@@ -68,6 +68,29 @@ describe("the whole line, in virtual time", () => {
         )
       }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie), { logs: process.env["LOGS"] === "1" }))
 
+  it.live("a pod that ended and is deleted is forgotten by the device, in the same session", () =>
+    simulate(4, () =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        yield* createNamespaces
+        const device = yield* makeDevice("edge-1", 1)
+        yield* device.runtime.script(() => true, { run: exits(3) })
+        const operator = yield* makeOperator([device])
+        yield* operator.start
+        yield* api.create(EdgeDevices, device.object())
+        yield* device.agent.start
+        yield* eventually(api.list(Nodes), (nodes) => nodes.length === 1)
+        const { spec } = pod("web", "edge-1")
+        yield* api.create(Pods, { ...pod("web", "edge-1"), spec: { ...spec, restartPolicy: "Never" } })
+        yield* eventually(phaseOf("web"), ({ status }) => status?.phase === "Failed")
+        // Until the device has heard that this was taken.
+        yield* Effect.sleep("10 seconds")
+        assert.lengthOf(yield* device.rows("assignments"), 1)
+        yield* api.delete(Pods, { namespace: "edge", name: "web" })
+        yield* eventually(device.rows("assignments"), (rows) => rows.length === 0, 30)
+        yield* eventually(device.rows("attempts"), (rows) => rows.length === 0, 30)
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+
   it.live("does not take a device's word about another device's pod", () =>
     simulate(2, () =>
       Effect.gen(function*() {

@@ -1,5 +1,5 @@
 /** Runs whole pods over a ContainerRuntime, by the journal and the adoption rule, with or without a cloud. */
-import { Cause, Duration, Effect, Equal, FiberMap, Layer, Schedule, Semaphore, Stream } from "effect"
+import { Cause, Duration, Effect, Equal, FiberMap, Latch, Layer, Schedule, Semaphore, Stream } from "effect"
 import { HostFacts } from "../../agent/HostFacts.ts"
 import { Journal, type JournalError } from "../../agent/Journal.ts"
 import { ContainerRuntime } from "../ContainerRuntime.ts"
@@ -152,13 +152,17 @@ const make = Effect.gen(function*() {
     workers.get(uid)?.updated()
   }, door.withPermit)
 
+  const sweep = yield* Latch.make(false)
   const forget = Effect.fnUntraced(function*(uid: string) {
     neverBegin(uid)
+    const cleared = store.get(uid)?.pod.containersRemoved ?? true
     yield* durably(store.forget(uid))
     workers.delete(uid)
     board.remove(uid)
     yield* FiberMap.remove(fibers, uid)
     wakeAll()
+    // Forgotten before it was removed, as one is that had ended by itself: its dead containers are nobody's now.
+    if (!cleared) yield* sweep.open
   }, door.withPermit)
 
   for (const { assignment, pod } of store.all()) {
@@ -170,9 +174,9 @@ const make = Effect.gen(function*() {
     Stream.runForEach(({ kind, uid }) => Effect.sync(() => workers.get(uid)?.hint(kind))),
     Effect.forkScoped
   )
-  yield* removeOrphans(machine).pipe(
+  yield* Effect.andThen(sweep.close, removeOrphans(machine)).pipe(
     Effect.catchCause((cause) => Effect.logDebug(`orphans are looked for again later: ${Cause.pretty(cause)}`)),
-    Effect.andThen(Effect.sleep(Duration.millis(options.resyncMillis))),
+    Effect.andThen(Effect.timeoutOption(sweep.await, Duration.millis(options.resyncMillis))),
     Effect.forever,
     Effect.forkScoped
   )

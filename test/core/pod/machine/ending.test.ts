@@ -222,6 +222,21 @@ describe("a pod that ends by itself", () => {
       assert.strictEqual(device.newest().status.phase, "Succeeded")
     }).pipe(Effect.provide(Device.layer)))
 
+  it.effect("takes its dead containers with it when it is forgotten without ever being deleted", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const runtime = yield* MemoryRuntime
+      yield* runtime.script(() => true, { run: exits(0, "1 second") })
+      const machine = yield* device.start
+      yield* machine.ensure(pod({ restartPolicy: "Never" }))
+      yield* pass(3)
+      assert.strictEqual(device.newest().finished, true)
+      yield* machine.forget("u1")
+      yield* pass(1)
+      const after = yield* runtime.diary
+      assert.isTrue(after.some((line) => line.includes("s remove default/web/app#0")))
+    }).pipe(Effect.provide(Device.layer)))
+
   it.effect("stays ended whatever is assigned afterwards", () =>
     Effect.gen(function*() {
       const device = yield* Device
