@@ -4,6 +4,7 @@ import { Duration, Effect, FiberSet, type Scope, Stream } from "effect"
 import { createServer, type Server as NetServer, type Socket } from "node:net"
 import { type Acceptor, type Connection, TransportError } from "../../core/link/Transport.ts"
 import { callConnection } from "./callConnection.ts"
+import { closeStream } from "./closeStream.ts"
 import { defaultMaxFrame } from "./GrpcDialer.ts"
 import { linkMethod, messageOverhead } from "./linkMethod.ts"
 import { makeTlsDoor, type NamedIdentity, type ServerIdentity } from "./TlsDoor.ts"
@@ -96,6 +97,7 @@ export const makeGrpcAcceptor = (options: GrpcAcceptorOptions): Acceptor => {
           code: status.RESOURCE_EXHAUSTED,
           details: `${live} connections are all this operator takes`
         })
+        fork(closeStream(call))
         return
       }
       live += 1
@@ -109,6 +111,7 @@ export const makeGrpcAcceptor = (options: GrpcAcceptorOptions): Acceptor => {
       fork(
         Effect.scoped(serve(connection)).pipe(
           Effect.ensuring(hangUp),
+          Effect.ensuring(closeStream(call)),
           Effect.ensuring(Effect.sync(() => {
             live -= 1
             call.destroy()
