@@ -152,20 +152,23 @@ describe("bytes from outside", () => {
 
 describe("connections that say nothing", () => {
   it.live("keep no device out, however many there are, and are hung up", () =>
-    inWorld({ limits: { handshakes: 2 }, timings: { handshakeTimeoutMillis: 10_000 } }, (world) =>
-      Effect.gen(function*() {
-        yield* world.session("operator")
-        const silent = yield* Effect.forEach(Array.from({ length: 50 }), () => world.transport.connect)
-        const late = yield* world.makeClient({ device: "edge-2" })
-        yield* Effect.forkScoped(late.run)
-        // Less than one handshake's time: nobody waits for those who say nothing.
-        yield* Effect.timeout(world.session("operator", 2), "5 seconds")
-        for (const connection of silent) {
-          const error = yield* Effect.timeout(Effect.flip(connection.receive), "1 minute")
-          assert.strictEqual(error.reason, "Lost")
-        }
-        assert.deepStrictEqual(world.admitted.map(({ hello }) => hello.device), ["edge-1", "edge-2"])
-      })))
+    inWorld(
+      { limits: { handshakes: 2 }, timings: { handshakeTimeoutMillis: 10_000 } },
+      (world) =>
+        Effect.gen(function*() {
+          yield* world.session("operator")
+          const silent = yield* Effect.forEach(Array.from({ length: 50 }), () => world.transport.connect)
+          const late = yield* world.makeClient({ device: "edge-2" })
+          yield* Effect.forkScoped(late.run)
+          // Less than one handshake's time: nobody waits for those who say nothing.
+          yield* Effect.timeout(world.session("operator", 2), "5 seconds")
+          for (const connection of silent) {
+            const error = yield* Effect.timeout(Effect.flip(connection.receive), "1 minute")
+            assert.strictEqual(error.reason, "Lost")
+          }
+          assert.deepStrictEqual(world.admitted.map(({ hello }) => hello.device), ["edge-1", "edge-2"])
+        })
+    ))
 })
 
 describe("a device that breaks the protocol", () => {
