@@ -32,7 +32,14 @@ export const linkScene = (programs: Programs, folder: string): Scene =>
 
     /** Name, and how many pods each has from the start. */
     const idle = Array.from({ length: idleDevices }, (_, n) => `idle-${n + 1}`)
-    const plan = new Map([...idle.map((name) => [name, 5] as const), ["busy", 20], ["plain", 10]])
+    // One for each round: a container that was restarted lately waits before the next time.
+    const cold = Array.from({ length: rounds }, (_, n) => `cold-${n + 1}`)
+    const plan = new Map([
+      ...idle.map((name) => [name, 5] as const),
+      ...cold.map((name) => [name, options.wanted("offline-start-memory") ? 10 : 0] as const),
+      ["busy", options.wanted("reconnect-bytes") ? 20 : 0],
+      ["plain", 0]
+    ])
     const proxies = new Map<string, CountingProxy>()
     for (const name of plan.keys()) proxies.set(name, yield* countingProxy(system.grpcPort))
     const proxy = (name: string) => proxies.get(name)!
@@ -192,26 +199,18 @@ export const linkScene = (programs: Programs, folder: string): Scene =>
 
     if (options.wanted("offline-start-memory")) {
       yield* say("link: the agent starts with the cloud away")
-      const device = "idle-1"
-      const extra = Array.from({ length: 5 }, (_, n) => `${device}-more-${n + 1}`)
-      for (const name of extra) yield* cluster.call("POST", paths.pods, pod(name, device, { image, command }))
-      yield* Effect.forEach(extra, running, { discard: true })
-      yield* proxy(device).open(false)
-      const times = yield* repeated(() =>
-        Effect.andThen(
-          ask({ op: "powerCut", name: device }),
-          ask({ op: "startUntilRunning", name: device, containers: 10 })
-        )
-      )
+      const times = yield* Effect.forEach(cold, (name) =>
+        Effect.gen(function*() {
+          yield* proxy(name).open(false)
+          yield* ask({ op: "powerCut", name })
+          return yield* ask({ op: "startUntilRunning", name, containers: 10 })
+        }))
       measured.push({
         name: "offline-start-memory",
         value: median(times) / 1000,
         note:
           `median of ${rounds}: after a power cut, from the agent's start in a running Node.js to the tenth container`
       })
-      yield* proxy(device).open(true)
-      for (const name of extra) yield* cluster.call("DELETE", `${paths.pods}/${name}`)
-      yield* pods.until("the extra pods gone", (objects) => extra.every((name) => !objects.has(name)), 300)
     }
 
     if (options.wanted("idle-payload-grpc") || options.wanted("idle-wire-grpc")) {
