@@ -3,7 +3,6 @@ import { Context, Effect, Layer } from "effect"
 import { Base64 } from "effect/encoding"
 import { NodeCryptography } from "../../adapters/crypto/NodeCryptography.ts"
 import { makeGrpcDialer } from "../../adapters/grpc/GrpcDialer.ts"
-import { NodeHostFacts } from "../../adapters/store/NodeHostFacts.ts"
 import { agent, mailLayer } from "../../core/agent/Agent.ts"
 import { AgentSettings } from "../../core/agent/AgentSettings.ts"
 import { deviceMemory } from "../../core/agent/deviceMemory.ts"
@@ -12,6 +11,7 @@ import { SecureRandom } from "../../core/link/SecureRandom.ts"
 import { type Dialer, Dialers } from "../../core/link/Transport.ts"
 import { PodMachine } from "../../core/pod/machine/PodMachine.ts"
 import { MemoryFiles } from "../fakes/MemoryFiles.ts"
+import { MemoryHost } from "../fakes/MemoryHost.ts"
 import { MemoryJournal } from "../fakes/MemoryJournal.ts"
 import { MemoryRuntime } from "../fakes/MemoryRuntime.ts"
 
@@ -44,7 +44,8 @@ export const lightDevice = Effect.fnUntraced(function*(options: {
       MemoryRuntime.layerWith({ diaryLength: 16 }),
       MemoryJournal.layer,
       MemoryFiles.layer,
-      NodeHostFacts.layer({ storage: "/tmp" })
+      // Facts that stay: what comes and goes on the bench's machine (bridges of containers) is no device's cost.
+      MemoryHost.layer
     )
   ))
   const software = Layer.fresh(deviceMemory).pipe(
