@@ -75,12 +75,13 @@ const channelOptions = (options: GrpcDialerOptions): ChannelOptions => {
 /** Headers have come, or the call ended before. */
 const errorOf = (target: string, opened: () => boolean) => (error: unknown): TransportError => {
   const { code, details, message } = error as Partial<ServiceError>
-  const detail = cause(details || message || "no reason given")
+  const told = details || message || "no reason given"
+  const detail = cause(told)
   const what = `${target}: ${detail}`
   if (code === status.UNAUTHENTICATED || code === status.PERMISSION_DENIED) {
     return new TransportError({ reason: "Rejected", detail: what })
   }
-  if (!opened() && isAboutCertificates(detail)) {
+  if (!opened() && isAboutCertificates(told)) {
     return new TransportError({ reason: "Rejected", detail: `${what}; ${remedyFor(detail)}` })
   }
   if (opened()) return new TransportError({ reason: "Lost", detail: what })

@@ -9,12 +9,18 @@ const certificate = /certificate|altname|unable to (get|verify)|CERT_|ssl alert|
 
 export const isAboutCertificates = (detail: string): boolean => certificate.test(detail)
 
+const endedAtOnce =
+  "the connection was ended at once: check that this is the operator's gRPC door, that tls.enabled fits it, "
+  + "and tls.cert and tls.key where it wants a client certificate"
+
 /** grpc-js wraps the error that counts, and Node adds advice for users of Node. */
 export const cause = (detail: string): string =>
   detail
-    .replace(/^No connection established\. Last error: (?:Error: )?/u, "")
+    .replace(/^No connection established\. Last error: (?:Error(?: \[\w+\])?: )?/u, "")
     .replace(/\.?\s*Resolution note:\s*$/u, "")
     .replace(/; if the root CA is installed locally, try running Node\.js with --use-system-ca/u, "")
+    // With the time, and no more: somebody accepted the connection and ended it.
+    .replace(/^Failed to connect \([^)]*\)$/u, endedAtOnce)
 
 /** What a person does about a certificate that is not accepted; the keys are those of arhat's and aranya's configuration. */
 export const remedyFor = (detail: string): string => {

@@ -226,6 +226,32 @@ describe("gRPC over TLS", () => {
       assert.strictEqual(yield* reason("insecure"), "Refused")
     }))
 
+  it.live("says what is wrong and what to do about it", () =>
+    Effect.gen(function*() {
+      const { port } = yield* listening({ tls: { ...identity, clientCa: authority.cert } }, echo)
+      const said = (tls: Parameters<typeof over>[1]) =>
+        Effect.map(Effect.flip(over(port, tls).connect), ({ message }) => message.replace(`127.0.0.1:${port}`, "HERE"))
+      assert.strictEqual(
+        yield* said({ ca: stranger.cert }),
+        "a credential was not accepted: HERE: self-signed certificate in certificate chain; the operator's certificate is not "
+          + "of an authority in tls.caCert: put ca.crt of the operator's Secret aranya-grpc-tls there, or the CA that signed "
+          + "connectivity.grpc.cert"
+      )
+      assert.strictEqual(
+        yield* said({ ca: authority.cert, serverName: "other.example" }),
+        "a credential was not accepted: HERE: Hostname/IP does not match certificate's altnames: Host: other.example. is not "
+          + "in the cert's altnames: DNS:aranya.example, IP Address:127.0.0.1; dial a name that is in the operator's "
+          + "certificate, or set tls.serverName to one"
+      )
+      for (const tls of [{ ca: authority.cert }, "insecure"] as const) {
+        assert.strictEqual(
+          yield* said(tls),
+          "could not connect: HERE: the connection was ended at once: check that this is the operator's gRPC door, that "
+            + "tls.enabled fits it, and tls.cert and tls.key where it wants a client certificate"
+        )
+      }
+    }))
+
   it.live("asks for a client certificate where it is told to", () =>
     Effect.gen(function*() {
       const { port } = yield* listening({ tls: { ...identity, clientCa: authority.cert } }, echo)
