@@ -10,7 +10,7 @@ import { stories } from "./killed/Stories.ts"
 import { findProgram } from "./program.ts"
 
 const victims: ReadonlyArray<Victim> = ["agent", "operator", "both"]
-/** Decides the milliseconds, and who is killed at which point: three in a row kill each one everywhere. */
+/** Decides the milliseconds, and who is killed at which point: three in a row kill each victim everywhere. */
 const seed = Number(process.env["SEED"] ?? 1)
 
 const lifeUnderKills = Effect.fnUntraced(
@@ -30,7 +30,7 @@ const lifeUnderKills = Effect.fnUntraced(
     for (const [turn, point] of killPoints.entries()) {
       const victim = victims[(turn + shift + seed) % victims.length] ?? "both"
       const after = yield* Random.nextBetween(...point.within)
-      const told = `${victim} killed ${after.toFixed(1)} ms after: ${point.name}`
+      const told = `seed ${seed}: ${victim} killed ${after.toFixed(1)} ms after: ${point.name}`
       const round = Effect.gen(function*() {
         yield* scene.linked
         yield* point.reach(scene)
@@ -45,8 +45,7 @@ const lifeUnderKills = Effect.fnUntraced(
         (error) =>
           Effect.flatMap(
             scene.lastWords,
-            (words) =>
-              Effect.sync(() => console.error(`${runtime.name}, seed ${seed}, ${told}: ${error.message}\n${words}`))
+            (words) => Effect.sync(() => console.error(`${runtime.name}, ${told}: ${error.message}\n${words}`))
           )
       )
     }
