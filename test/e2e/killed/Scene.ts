@@ -28,8 +28,11 @@ const root = fileURLToPath(new URL("../../..", import.meta.url))
 
 export type Victim = "agent" | "operator" | "both"
 
-/** SIGKILL at once; the scope that owns the daemon finds it gone. */
+/** SIGKILL at once. */
 const killHard = (daemon: Daemon) => Effect.sync(() => void process.kill(daemon.pid, "SIGKILL"))
+
+/** Its ports and its journal are free, as a supervisor waits for them to be: one that writes to a slow disk takes its time to die. */
+const dead = (daemon: Daemon) => Effect.exit(daemon.ended)
 
 export type Scene = Effect.Success<ReturnType<typeof openScene>>
 
@@ -128,10 +131,18 @@ export const openScene = Effect.fnUntraced(function*(runtime: DeviceRuntime, kub
         api.delete(Pods, { namespace: "edge", name }, { gracePeriodSeconds: 0 })
       ),
     /** Operator and agent have a session that is younger than the last kill. */
-    linked: until("the device is linked again", Effect.map(lineage, (now) => now !== lineageBefore)),
+    linked: Effect.suspend(() =>
+      Effect.raceAllFirst([
+        until("the device is linked again", Effect.map(lineage, (now) => now !== lineageBefore)),
+        operator.ended,
+        agent.ended
+      ])
+    ),
     kill: Effect.fnUntraced(function*<E, R>(victim: Victim, meanwhile: Effect.Effect<unknown, E, R>) {
       if (victim !== "operator") yield* killHard(agent)
       if (victim !== "agent") yield* killHard(operator)
+      if (victim !== "operator") yield* dead(agent)
+      if (victim !== "agent") yield* dead(operator)
       lineageBefore = yield* lineage
       yield* meanwhile
       if (victim !== "agent") operator = yield* operatorOf.start
