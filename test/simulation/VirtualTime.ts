@@ -3,6 +3,7 @@
  * event loop lets promises settle, then time jumps to the next sleeper. A day costs as long as what happens in it.
  */
 import { Cause, Clock, Context, Duration, Effect, Exit, Fiber, Random, References, Scheduler } from "effect"
+import { HttpClient } from "effect/http"
 import { uniform } from "./uniform.ts"
 
 interface Task {
@@ -161,7 +162,10 @@ export const simulate = <A, E>(
     const time = new VirtualTime(seed)
     const context = Context.make(Scheduler.Scheduler, time.scheduler).pipe(
       Context.add(Clock.Clock, time.clock()),
-      Context.add(References.MinimumLogLevel, options.logs === true ? "Debug" : "None")
+      Context.add(References.MinimumLogLevel, options.logs === true ? "Debug" : "None"),
+      // Nobody looks at spans, and they cost as much as the requests that they are about.
+      Context.add(References.TracerEnabled, false),
+      Context.add(HttpClient.TracerDisabledWhen, () => true)
     )
     const fiber = Effect.runForkWith(context)(program(time).pipe(Random.withSeed(seed)))
     time.drive(fiber, Duration.toMillis(Duration.fromInputUnsafe(options.limit ?? "30 days"))).then(

@@ -22,6 +22,7 @@ import { KubeApi } from "../../core/kube/KubeApi.ts"
 import type { KubeResource } from "../../core/kube/KubeResource.ts"
 import type { KubeObject } from "../../core/kube/ObjectMeta.ts"
 import { Cryptography } from "../../core/link/Cryptography.ts"
+import { SecureRandom } from "../../core/link/SecureRandom.ts"
 import { Acceptors, Dialers } from "../../core/link/Transport.ts"
 import { NamedIdentities } from "../../core/operator/NamedIdentities.ts"
 import { operator, operatorLayer } from "../../core/operator/Operator.ts"
@@ -34,6 +35,7 @@ import { MemoryHost } from "../fakes/MemoryHost.ts"
 import { MemoryJournal } from "../fakes/MemoryJournal.ts"
 import { MemoryRuntime } from "../fakes/MemoryRuntime.ts"
 import { MemoryTransport, type MemoryTransportControls } from "../fakes/MemoryTransport.ts"
+import { QuickCryptography } from "../fakes/QuickCryptography.ts"
 import { SeededSecureRandom } from "../fakes/SeededSecureRandom.ts"
 
 /** A program that can be started, and killed at any instant: its scope is closed and what it had in memory is gone. */
@@ -73,8 +75,13 @@ const program = Effect.fnUntraced(function*(
 
 const silently = () => Effect.void
 
-/** The real primitives, with keys and nonces drawn from the seed. */
-const cryptography = Layer.mergeAll(NodeCryptography.layer, SeededSecureRandom.layer)
+/** Primitives of either kind, with keys and nonces drawn from the seed. */
+const ciphers = {
+  real: Layer.mergeAll(NodeCryptography.layer, SeededSecureRandom.layer),
+  quick: Layer.mergeAll(QuickCryptography.layer, SeededSecureRandom.layer)
+} as const
+
+export type Ciphers = keyof typeof ciphers
 
 const operatorPrivate = new Uint8Array(32).fill(7)
 
@@ -94,10 +101,12 @@ export const clientWithFaults = (faults: Context.Service.Shape<typeof Faults>) =
     Layer.provide(Layer.succeed(Faults, faults))
   )
 
+const definition = customResourceDefinition() as unknown as KubeObject
+
 /** The cluster: control plane, controllers, and a client as its administrator. */
 export const cluster = Layer.effectDiscard(Effect.gen(function*() {
   const api = yield* KubeApi
-  yield* api.create(Definitions, customResourceDefinition() as unknown as KubeObject)
+  yield* api.create(Definitions, definition)
 })).pipe(
   Layer.provideMerge(layerControllers()),
   Layer.provideMerge(KubeClient.layer),
@@ -145,6 +154,7 @@ export const makeDevice = Effect.fnUntraced(function*(
   died: (why: string) => Effect.Effect<void> = silently
 ) {
   const crypto = yield* Cryptography
+  const randomness = yield* SecureRandom
   const transport = yield* MemoryTransport.make()
   // What outlives the agent: the machine it runs on.
   const hardware = yield* Layer.build(Layer.fresh(
@@ -164,7 +174,8 @@ export const makeDevice = Effect.fnUntraced(function*(
     Layer.provideMerge(Layer.mergeAll(
       Layer.succeed(Dialers, [transport.dialer]),
       Layer.succeedContext(hardware),
-      cryptography
+      Layer.succeed(Cryptography, crypto),
+      Layer.succeed(SecureRandom, randomness)
     ))
   )
   const run = agent({
@@ -219,6 +230,8 @@ export const makeOperator = Effect.fnUntraced(function*(
   died: (why: string) => Effect.Effect<void> = silently
 ) {
   const api = yield* KubeApi
+  const crypto = yield* Cryptography
+  const randomness = yield* SecureRandom
   let starts = 0
   const run = Effect.suspend(() =>
     operator.pipe(
@@ -236,7 +249,8 @@ export const makeOperator = Effect.fnUntraced(function*(
               hostNode: "",
               privateKey: operatorPrivate
             }),
-            cryptography
+            Layer.succeed(Cryptography, crypto),
+            Layer.succeed(SecureRandom, randomness)
           ))
         )
       )
@@ -245,7 +259,8 @@ export const makeOperator = Effect.fnUntraced(function*(
   return yield* program(run, died)
 })
 
-export const worldLayer = Layer.mergeAll(cluster, cryptography)
+export const worldLayerWith = (kind: Ciphers) => Layer.mergeAll(cluster, ciphers[kind])
+export const worldLayer = worldLayerWith("real")
 
 export const createNamespaces = Effect.gen(function*() {
   const api = yield* KubeApi

@@ -29,3 +29,6 @@ export const sizeOf = (seed: number): SizeName => {
   const draw = uniform(seed ^ 0x517e)()
   return draw < 0.7 ? "small" : draw < 0.9 ? "middle" : "large"
 }
+
+/** One world of eight seals with the real primitives; they take longer than all that is sealed. */
+export const ciphersOf = (seed: number): "real" | "quick" => uniform(seed ^ 0xc1f3)() < 0.125 ? "real" : "quick"

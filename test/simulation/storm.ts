@@ -12,16 +12,18 @@ import { Pods } from "../../core/kube/Pod.ts"
 import { releaseOrphansAnnotation } from "../../core/operator/devicePods.ts"
 import { type Dice, diceOf, episodes, healEverything, makeApiWeather, profiles, type Victims } from "./faults.ts"
 import { judgeRuns, type Known, unsettled, Violation, watchApi } from "./invariants.ts"
-import { type Size, type SizeName, sizeOf, sizes } from "./sizes.ts"
+import { ciphersOf, type Size, type SizeName, sizeOf, sizes } from "./sizes.ts"
 import { simulate, type VirtualTime } from "./VirtualTime.ts"
 import { lifeOf, recipes } from "./workload.ts"
-import { clientWithFaults, createNamespaces, makeDevice, makeOperator, worldLayer } from "./World.ts"
+import { type Ciphers, clientWithFaults, createNamespaces, makeDevice, makeOperator, worldLayerWith } from "./World.ts"
 
 export interface StormOptions {
   readonly seed: number
   readonly profile?: string
   /** Drawn from the seed unless given. */
   readonly size?: SizeName
+  /** Drawn from the seed unless given. */
+  readonly ciphers?: Ciphers
   readonly logs?: boolean
 }
 
@@ -242,7 +244,7 @@ const program = (options: StormOptions, diary: Diary, time: VirtualTime) =>
         diary.lines.push({ at: Infinity, order: diary.lines.length, text: `${device.name}/journal ${line}` })
       }
     }
-  }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)
+  }).pipe(Effect.scoped, Effect.provide(worldLayerWith(options.ciphers ?? ciphersOf(options.seed))), Effect.orDie)
 
 const statusWords = (object: unknown): unknown =>
   ((object as { status?: { containerStatuses?: ReadonlyArray<Record<string, unknown>> } }).status?.containerStatuses ??
