@@ -7,7 +7,10 @@ export const SeededSecureRandom = {
     SecureRandom,
     SecureRandom.of({
       bytes: (length) =>
-        Effect.map(Random.Random, (random) => Uint8Array.from({ length }, () => Math.floor(random.nextDoubleUnsafe() * 256)))
+        Effect.map(
+          Effect.forEach(Array.from({ length }), () => Random.nextIntBetween(0, 255)),
+          (bytes) => Uint8Array.from(bytes)
+        )
     })
   )
 }

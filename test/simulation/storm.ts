@@ -165,7 +165,7 @@ const program = (options: StormOptions, diary: Diary, time: VirtualTime) =>
     const change = Effect.gen(function*() {
       const draw = dice.chance()
       const living = alive()
-      if (living.length < 3 * devices.length && draw < 0.5) return yield* create(`pod-${++pods}`)
+      if (living.length < size.pods[1] * devices.length && draw < 0.5) return yield* create(`pod-${++pods}`)
       if (living.length === 0) return
       const victim = dice.pick(living)
       if (draw < 0.7) return yield* remove(victim, false)
@@ -188,7 +188,7 @@ const program = (options: StormOptions, diary: Diary, time: VirtualTime) =>
         .pipe(Effect.catch(() => api.create(ConfigMaps, settings(colour))), Effect.asVoid)
     })
 
-    for (const device of devices) for (let i = 0; i < 2; i++) yield* create(`pod-${++pods}`, device)
+    for (const device of devices) for (let i = 0; i < size.pods[0]; i++) yield* create(`pod-${++pods}`, device)
 
     // The storm.
     const drawn = profiles[options.profile ?? "everything"] ?? []

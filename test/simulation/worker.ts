@@ -1,14 +1,20 @@
 /** One worker process: weathers a storm for each order it is sent, and reports it. Ends with its parent. */
-import { Effect } from "effect"
 import type { Report } from "./overWorkers.ts"
-import { storm, type StormOptions } from "./storm.ts"
+import type { StormOptions } from "./storm.ts"
+
+// Effect keeps an asynchronous context for each fiber that waits, for tools that nobody uses here; so it does not find any.
+const builtin = process.getBuiltinModule.bind(process)
+process.getBuiltinModule = ((name: string) => name === "node:async_hooks" ? undefined : builtin(name)) as typeof builtin
+
+const programs = Promise.all([import("effect"), import("./storm.ts")])
 
 process.on("disconnect", () => process.exit())
 
 process.on("message", (order: StormOptions & { readonly told: boolean }) => {
   const { told, ...options } = order
-  const before = process.cpuUsage()
-  void Effect.runPromise(storm(options)).then((result) => {
+  void programs.then(async ([{ Effect }, { storm }]) => {
+    const before = process.cpuUsage()
+    const result = await Effect.runPromise(storm(options))
     const { system, user } = process.cpuUsage(before)
     const report: Report = {
       ...result,

@@ -1,0 +1,4 @@
+import { cryptographyContract } from "../contracts/cryptography.ts"
+import { QuickCryptography } from "./QuickCryptography.ts"
+
+cryptographyContract("QuickCryptography", QuickCryptography.layer)
