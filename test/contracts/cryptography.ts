@@ -6,7 +6,7 @@ import { Cryptography } from "../../core/link/Cryptography.ts"
 const bytes = (length: number, fill: number) => new Uint8Array(length).map((_, i) => fill + 7 * i)
 const flipped = (from: Uint8Array, at: number) => from.map((byte, i) => i === at ? byte ^ 1 : byte)
 
-export const cryptographyContract = (name: string, layer: Layer.Layer<Cryptography>): void =>
+export const cryptographyContract = (name: string, layer: Layer.Layer<Cryptography>): void => {
   describe(`${name} is a Cryptography that`, () => {
     const plain = bytes(37, 1)
     const key = bytes(32, 2)
@@ -62,3 +62,4 @@ export const cryptographyContract = (name: string, layer: Layer.Layer<Cryptograp
         assert.isUndefined(inflate(new Uint8Array(), 10))
       }).pipe(Effect.provide(layer)))
   })
+}
