@@ -39,11 +39,11 @@ const bench = Effect.fnUntraced(function*(options: {
   readonly only: Option.Option<string>
   readonly devices: number
 }) {
-  const only = Option.getOrUndefined(options.only)
-  if (only !== undefined && !figures.some(({ name }) => name === only)) {
-    return yield* new UnknownFigure({ name: only })
+  const only = Option.map(options.only, (list) => list.split(",").map((name) => name.trim()))
+  for (const name of Option.getOrElse(only, () => [])) {
+    if (!figures.some((figure) => figure.name === name)) return yield* new UnknownFigure({ name })
   }
-  const wanted = (name: string) => only === undefined || only === name
+  const wanted = (name: string) => Option.match(only, { onNone: () => true, onSome: (names) => names.includes(name) })
   const chosen = figures.filter(({ name }) => wanted(name))
   const where = machine()
   const folder = yield* scratch
@@ -83,8 +83,8 @@ const command = Command.make("bench", {
     Flag.withDefault(false)
   ),
   only: Flag.String("only").pipe(
-    Flag.withMetavar("FIGURE"),
-    Flag.withDescription(`Measure this one: ${figures.map(({ name }) => name).join(", ")}`),
+    Flag.withMetavar("FIGURE[,FIGURE]"),
+    Flag.withDescription(`Measure these alone: ${figures.map(({ name }) => name).join(", ")}`),
     Flag.optional
   ),
   devices: Flag.Int("devices").pipe(
@@ -96,6 +96,7 @@ const command = Command.make("bench", {
   Command.withExamples([
     { command: "npm run bench -- --quick", description: "Every figure, in a few minutes" },
     { command: "npm run bench -- --only onboarding-rate --devices 500", description: "One figure" },
+    { command: "npm run bench -- --only idle-payload-grpc,idle-wire-grpc", description: "Several" },
     { command: "npm run --silent bench -- --json | tail -1", description: "For programs" }
   ])
 )
