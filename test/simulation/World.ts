@@ -42,6 +42,8 @@ import { SeededSecureRandom } from "../fakes/SeededSecureRandom.ts"
 export interface Program {
   readonly start: Effect.Effect<void>
   readonly kill: Effect.Effect<void>
+  /** Starts it unless it is up: one that lives keeps what it has, also what it is stuck with. */
+  readonly up: Effect.Effect<void>
 }
 
 /** What a service manager does: a program that ends by itself is started again after a while, and `died` is told why. */
@@ -70,7 +72,7 @@ const program = Effect.fnUntraced(function*(
     life = scope
     yield* Effect.forkIn(watched, scope)
   })
-  return { start, kill } satisfies Program
+  return { start, kill, up: Effect.suspend(() => life === undefined ? start : Effect.void) } satisfies Program
 })
 
 const silently = () => Effect.void

@@ -244,7 +244,7 @@ export const healEverything = Effect.fnUntraced(function*({ api, devices, operat
     yield* device.journal.heal
     yield* device.files.heal
     yield* device.runtime.startEngine
-    yield* device.agent.start
+    yield* device.agent.up
   }
-  yield* operator.start
+  yield* operator.up
 })

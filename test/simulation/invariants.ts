@@ -39,6 +39,25 @@ const isOver = (pod: Pod | undefined) => pod?.status?.phase === "Succeeded" || p
 const words = (runs: ReadonlyArray<Readonly<Run>>) =>
   runs.map(({ attempt, container }) => `${container}#${attempt}`).join(", ")
 
+/** What cannot be looked at just now is not held against anybody. */
+const hasFiles = ({ device, uid }: Known): boolean =>
+  Effect.runSync(Effect.orElseSucceed(device.volumes.pods, (): ReadonlyArray<string> => [])).includes(uid)
+
+/** Every end that the API tells of a process is the end it had, or is said to be unknown. */
+const untrueExits = ({ device, name }: Known, pod: Pod): ReadonlyArray<string> => {
+  const found: Array<string> = []
+  const runs = runsOf(device)
+  for (const { lastState, name: container, state } of statuses(pod)) {
+    for (const told of [state?.terminated, lastState?.terminated]) {
+      const id = told?.containerID?.split("//")[1]
+      const run = id === undefined || id === "" ? undefined : runs.find((each) => each.id === id)
+      if (told === undefined || told.reason === "ContainerStatusUnknown" || run?.exitCode === undefined || run.exitCode === told.exitCode) continue
+      found.push(`${name}/${container}#${run.attempt} exited with ${run.exitCode}, and the API says ${told.exitCode}`)
+    }
+  }
+  return found
+}
+
 /** Looks at every change of a pod in the API, at the instant it is made. */
 export const watchApi = (
   plane: ControlPlaneService,
@@ -56,6 +75,7 @@ export const watchApi = (
       if (!pod0.deleted) violated(`${name} is gone from the API, and nobody asked`)
       const running = runningOf(pod0)
       if (!forced && running.length > 0) violated(`${name} is gone from the API while ${words(running)} still run`)
+      if (!forced && hasFiles(pod0)) violated(`${name} is gone from the API and its files are still on ${pod0.device.name}`)
       return
     }
     if (isOver(before) && pod.status?.phase !== before?.status?.phase) {
@@ -65,6 +85,7 @@ export const watchApi = (
       const running = runningOf(pod0)
       if (running.length > 0) violated(`${name} is ${pod.status?.phase} while ${words(running)} still run`)
     }
+    for (const what of untrueExits(pod0, pod)) violated(what)
     const restarts = new Map(before === undefined ? [] : statuses(before).map((each) => [each.name, each.restartCount]))
     for (const { name: container, restartCount } of statuses(pod)) {
       const told = restarts.get(container) ?? 0

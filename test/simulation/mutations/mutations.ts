@@ -1,0 +1,192 @@
+/**
+ * Mistakes that somebody could make in the product, each as one change of one file. Storms that do not notice them prove nothing:
+ * every one of them has to be found. To add one, write it into the table.
+ */
+
+export interface Mutation {
+  readonly name: string
+  /** What the product no longer does. */
+  readonly mistake: string
+  /** Below the root of the project. */
+  readonly file: string
+  /** Stands in the file exactly once. */
+  readonly from: string
+  readonly to: string
+  /** Faults that bring it to light soonest; all of them by default. */
+  readonly profile?: string
+}
+
+export const mutations: ReadonlyArray<Mutation> = [
+  {
+    name: "unwritten-attempt",
+    mistake: "attempts of containers are not in the journal",
+    file: "core/pod/machine/PodStore.ts",
+    from: "put(\"attempts\", attemptKey(uid, name), value)",
+    to: "put(\"attempts\", attemptKey(uid, `${name}~`), value)",
+    profile: "device"
+  },
+  {
+    name: "starts-again",
+    mistake: "a container that has ended is started again instead of being taken for its result",
+    file: "core/pod/machine/judgeContainer.ts",
+    from: "if (container?.state === \"exited\") return { _tag: \"Exited\", container }",
+    to: "if (container?.state === \"exited\") return { _tag: \"Created\", container }",
+    profile: "device"
+  },
+  {
+    name: "forgets-boot",
+    mistake: "after a reboot a start that left no trace is not taken for one that may have run",
+    file: "core/pod/machine/judgeContainer.ts",
+    from: "if (container === undefined) return { _tag: \"Vanished\" }",
+    to: "if (container === undefined) return { _tag: \"Absent\" }",
+    profile: "device"
+  },
+  {
+    name: "never-runs-again",
+    mistake: "restartPolicy Never is taken for OnFailure",
+    file: "core/pod/machine/planPod.ts",
+    from: "if (policy === \"Never\") return false",
+    to: "if (policy === \"Never\") return !succeeded",
+    profile: "calm"
+  },
+  {
+    name: "success-runs-again",
+    mistake: "restartPolicy OnFailure is taken for Always",
+    file: "core/pod/machine/planPod.ts",
+    from: "return policy === \"OnFailure\" || init ? !succeeded : true",
+    to: "return init ? !succeeded : true",
+    profile: "calm"
+  },
+  {
+    name: "uncounted-restart",
+    mistake: "a restart is not a new attempt",
+    file: "core/pod/machine/planPod.ts",
+    from: "starts.push({ container, attempt: record.attempt + 1,",
+    to: "starts.push({ container, attempt: record.attempt,",
+    profile: "calm"
+  },
+  {
+    name: "finished-too-soon",
+    mistake: "a pod is told to be finished while its containers still stop",
+    file: "core/pod/machine/endPod.ts",
+    from: "    yield* publishStatus(bench, none, false)\n    return Number.POSITIVE_INFINITY\n  }\n  yield* savePod",
+    to: "    yield* publishStatus(bench, none, true)\n    return Number.POSITIVE_INFINITY\n  }\n  yield* savePod",
+    profile: "calm"
+  },
+  {
+    name: "keeps-secrets",
+    mistake: "the files of a pod stay on the device when it goes",
+    file: "core/pod/machine/endPod.ts",
+    from: "    yield* bench.files.remove(bench.uid)\n",
+    to: "",
+    profile: "calm"
+  },
+  {
+    name: "no-dedupe",
+    mistake: "what arrives twice is acted on twice",
+    file: "core/link/session/InOrder.ts",
+    from: "if (sequence <= this.received || this.held.has(sequence)) return false",
+    to: "if (this.held.has(sequence)) return false\n    if (sequence <= this.received) this.received = sequence - 1",
+    profile: "link"
+  },
+  {
+    name: "never-resends",
+    mistake: "what was not acknowledged is not sent again",
+    file: "core/link/session/Unacknowledged.ts",
+    from: "    sent.departure = undefined\n    this.cursor = Math.min(this.cursor, this.start)",
+    to: "    this.cursor = Math.min(this.cursor, this.start)",
+    profile: "link"
+  },
+  {
+    name: "acknowledges-gaps",
+    mistake: "what has not come yet is acknowledged with what came after it",
+    file: "core/link/session/Conversation.ts",
+    from: "packet.ack = BigInt(this.received)",
+    to: "packet.ack = BigInt(Math.max(this.received, this.inOrder.beyond))",
+    profile: "link"
+  },
+  {
+    name: "takes-unwritten-report",
+    mistake: "a report counts as taken before the API has it",
+    file: "core/operator/serveDevice.ts",
+    from: "code: error.reason === \"Invalid\" || error.reason === \"BadRequest\" ? \"Invalid\" : \"Unavailable\",",
+    to: "code: \"Invalid\",",
+    profile: "cloud"
+  },
+  {
+    name: "older-report-wins",
+    mistake: "a report that was overtaken by a newer one is written all the same",
+    file: "core/operator/devicePods.ts",
+    from: "if (report.number < (taken.get(uid) ?? 0)) return\n        taken.set",
+    to: "taken.set"
+  },
+  {
+    name: "unanswered-is-unsent",
+    mistake: "an assignment without an answer is taken for one that never came",
+    file: "core/operator/devicePods.ts",
+    from: "assigning: (uid) => void held?.set(uid, \"\"),",
+    to: "assigning: () => {},",
+    profile: "link"
+  },
+  {
+    name: "orphans-stay",
+    mistake: "a pod that is gone from the API by force goes on running on its device",
+    file: "core/operator/keepPod.ts",
+    from: "      yield* end(session, place.graceSeconds)\n      return false",
+    to: "      return false",
+    profile: "calm"
+  },
+  {
+    name: "deletes-a-namesake",
+    mistake: "the uid is no precondition when a pod is taken out of the API",
+    file: "core/operator/podWrites.ts",
+    from: "{ gracePeriodSeconds: 0, uid: pod.metadata.uid ?? \"\" }",
+    to: "{ gracePeriodSeconds: 0 }"
+  },
+  {
+    name: "overwrites-a-namesake",
+    mistake: "the status of a pod is written to whichever pod has its name",
+    file: "core/operator/podWrites.ts",
+    from: "  metadata: { uid, ...(resourceVersion",
+    to: "  metadata: { ...(resourceVersion"
+  },
+  {
+    name: "no-tolerations",
+    mistake: "pods are evicted while the operator is away",
+    file: "core/node/keepTolerations.ts",
+    from: "return patch.length === 0 ? undefined : patch",
+    to: "return undefined",
+    profile: "cloud"
+  },
+  {
+    name: "disconnected-stays",
+    mistake: "pods of a device that is back stay not ready",
+    file: "core/operator/disconnectedPods.ts",
+    from: "if (readyOf(pod)?.reason === reason) yield* quietly(options.reassert(pod))",
+    to: "readyOf(pod)",
+    profile: "link"
+  },
+  {
+    name: "overtaken-assignment",
+    mistake: "an assignment that its removal has overtaken still begins a pod",
+    file: "core/pod/machine/PodMachine.ts",
+    from: "if (past.has(uid)) return false",
+    to: ""
+  },
+  {
+    name: "gives-up-on-full-disk",
+    mistake: "a full journal ends the agent",
+    file: "core/pod/machine/PodMachine.ts",
+    from: "      Effect.retry(again),\n      Effect.orDie\n    )",
+    to: "      Effect.orDie\n    )",
+    profile: "device"
+  },
+  {
+    name: "stays-with-old-list",
+    mistake: "a watch that has expired is not begun anew",
+    file: "adapters/kube/client/observe.ts",
+    from: "const LIST_AGAIN = new Set<KubeApiError[\"reason\"]>([\"Expired\", \"BadRequest\", \"NotFound\"])",
+    to: "const LIST_AGAIN = new Set<KubeApiError[\"reason\"]>([])",
+    profile: "cloud"
+  }
+]
