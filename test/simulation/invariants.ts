@@ -51,7 +51,10 @@ const untrueExits = ({ device, name }: Known, pod: Pod): ReadonlyArray<string> =
     for (const told of [state?.terminated, lastState?.terminated]) {
       const id = told?.containerID?.split("//")[1]
       const run = id === undefined || id === "" ? undefined : runs.find((each) => each.id === id)
-      if (told === undefined || told.reason === "ContainerStatusUnknown" || run?.exitCode === undefined || run.exitCode === told.exitCode) continue
+      if (
+        told === undefined || told.reason === "ContainerStatusUnknown" || run?.exitCode === undefined ||
+        run.exitCode === told.exitCode
+      ) continue
       found.push(`${name}/${container}#${run.attempt} exited with ${run.exitCode}, and the API says ${told.exitCode}`)
     }
   }
@@ -75,7 +78,9 @@ export const watchApi = (
       if (!pod0.deleted) violated(`${name} is gone from the API, and nobody asked`)
       const running = runningOf(pod0)
       if (!forced && running.length > 0) violated(`${name} is gone from the API while ${words(running)} still run`)
-      if (!forced && hasFiles(pod0)) violated(`${name} is gone from the API and its files are still on ${pod0.device.name}`)
+      if (!forced && hasFiles(pod0)) {
+        violated(`${name} is gone from the API and its files are still on ${pod0.device.name}`)
+      }
       return
     }
     if (isOver(before) && pod.status?.phase !== before?.status?.phase) {

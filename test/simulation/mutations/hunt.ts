@@ -12,7 +12,9 @@ const { storm } = await import("../storm.ts")
 const { profile } = mutation
 for (let seeds = 1; seeds <= Number(most); seeds++) {
   const seed = Number(first) + seeds - 1
-  const { failure } = await Effect.runPromise(storm({ seed, size: "large", ...(profile === undefined ? {} : { profile }) }))
+  const { failure } = await Effect.runPromise(
+    storm({ seed, size: "large", ...(profile === undefined ? {} : { profile }) })
+  )
   if (failure !== undefined) {
     console.log(JSON.stringify({ seeds, seed, failure: failure.split("\n")[0] }))
     process.exit(0)

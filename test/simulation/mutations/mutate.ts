@@ -9,7 +9,9 @@ const root = new URL("../../../", import.meta.url)
 export const mutated = ({ file, from, name, to }: Mutation, source: string): string => {
   const parts = source.split(from)
   if (parts.length !== 2) {
-    throw new Error(`mutation ${name}: its text stands ${parts.length - 1} times in ${file}, and should stand there once`)
+    throw new Error(
+      `mutation ${name}: its text stands ${parts.length - 1} times in ${file}, and should stand there once`
+    )
   }
   return parts.join(to)
 }
