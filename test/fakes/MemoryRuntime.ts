@@ -4,7 +4,8 @@ import {
   ContainerRuntime,
   type ContainerSpec,
   type RuntimeError,
-  type RuntimeEvent
+  type RuntimeEvent,
+  type SandboxSpec
 } from "../../core/pod/ContainerRuntime.ts"
 import { type Fault, type Operation, type PlannedFault, takePlanned, unavailable } from "./runtime/Fault.ts"
 import { MemoryEngine, type MemoryImage, type Run } from "./runtime/MemoryEngine.ts"
@@ -49,6 +50,8 @@ export class MemoryRuntime extends Context.Service<MemoryRuntime, {
   readonly crash: (where: (spec: ContainerSpec) => boolean, ending: Ending) => Effect.Effect<void>
   /** The pod's sandbox process dies; its containers go on. */
   readonly breakSandbox: (uid: string) => Effect.Effect<void>
+  /** What a sandbox that is still there was made from. */
+  readonly sandbox: (id: string) => Effect.Effect<SandboxSpec | undefined>
   /** Every call and what became of processes: `3s start default/web/app#0`. */
   readonly diary: Effect.Effect<ReadonlyArray<string>>
   /** Every process that ever ran, in the order of starting. */
@@ -271,6 +274,7 @@ const make = Effect.fnUntraced(function*(options: MemoryRuntimeOptions) {
       Effect.sync(() => {
         for (const sandbox of engine.sandboxes.values()) if (sandbox.spec.uid === uid) sandbox.ready = false
       }),
+    sandbox: (id) => Effect.sync(() => engine.sandboxes.get(id)?.spec),
     diary: Effect.sync(() => [...diary]),
     runs: Effect.sync(() => engine.runs.map((run) => ({ ...run })))
   })

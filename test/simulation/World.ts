@@ -21,6 +21,7 @@ import { type EdgeDeviceObject, EdgeDevices } from "../../core/device/EdgeDevice
 import { KubeApi } from "../../core/kube/KubeApi.ts"
 import type { KubeResource } from "../../core/kube/KubeResource.ts"
 import type { KubeObject } from "../../core/kube/ObjectMeta.ts"
+import type { KubeletBackend } from "../../core/kubelet/KubeletBackend.ts"
 import { Cryptography } from "../../core/link/Cryptography.ts"
 import { SecureRandom } from "../../core/link/SecureRandom.ts"
 import { Acceptors, Dialers } from "../../core/link/Transport.ts"
@@ -29,7 +30,7 @@ import { operator, operatorLayer } from "../../core/operator/Operator.ts"
 import { OperatorIdentity } from "../../core/operator/OperatorIdentity.ts"
 import { ContainerRuntime } from "../../core/pod/ContainerRuntime.ts"
 import { PodMachine } from "../../core/pod/machine/PodMachine.ts"
-import { PodFiles } from "../../core/pod/PodFiles.ts"
+import { type FilesError, PodFiles } from "../../core/pod/PodFiles.ts"
 import { MemoryFiles } from "../fakes/MemoryFiles.ts"
 import { MemoryHost } from "../fakes/MemoryHost.ts"
 import { MemoryJournal } from "../fakes/MemoryJournal.ts"
@@ -153,13 +154,15 @@ export interface SimulatedDevice {
 export const makeDevice = Effect.fnUntraced(function*(
   name: string,
   number: number,
-  died: (why: string) => Effect.Effect<void> = silently
+  died: (why: string) => Effect.Effect<void> = silently,
+  /** Where pods' volumes lie in place of memory; it must do its work without waiting for the real world. */
+  podFiles?: Layer.Layer<PodFiles, FilesError>
 ) {
   const crypto = yield* Cryptography
   const randomness = yield* SecureRandom
   const transport = yield* MemoryTransport.make()
   // What outlives the agent: the machine it runs on.
-  const hardware = yield* Layer.build(Layer.fresh(
+  const memory = yield* Layer.build(Layer.fresh(
     Layer.mergeAll(
       MemoryRuntime.layerWith({ latency: { least: "5 millis", most: "50 millis" } }),
       MemoryJournal.layer,
@@ -167,6 +170,9 @@ export const makeDevice = Effect.fnUntraced(function*(
       MemoryHost.layer
     )
   ))
+  const hardware = podFiles === undefined
+    ? memory
+    : Context.merge(memory, yield* Effect.orDie(Layer.build(Layer.fresh(podFiles))))
   const privateKey = new Uint8Array(32).fill(100 + number)
   const publicKey = crypto.x25519Public(privateKey)
 
@@ -229,14 +235,16 @@ export const makeDevice = Effect.fnUntraced(function*(
 /** An operator process that accepts all these devices' connections. */
 export const makeOperator = Effect.fnUntraced(function*(
   devices: ReadonlyArray<SimulatedDevice>,
-  died: (why: string) => Effect.Effect<void> = silently
+  died: (why: string) => Effect.Effect<void> = silently,
+  /** What else the process does once it is built, such as serving the kubelet API. */
+  beside: Effect.Effect<void, never, KubeletBackend> = Effect.void
 ) {
   const api = yield* KubeApi
   const crypto = yield* Cryptography
   const randomness = yield* SecureRandom
   let starts = 0
   const run = Effect.suspend(() =>
-    operator.pipe(
+    Effect.andThen(beside, operator).pipe(
       Effect.provide(
         Layer.fresh(operatorLayer).pipe(
           Layer.provideMerge(Layer.mergeAll(

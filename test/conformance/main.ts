@@ -1,0 +1,9 @@
+import { Effect } from "effect"
+import { runScenario } from "./runScenario.ts"
+import { scenarios } from "./scenarios.ts"
+for (const s of scenarios) {
+  const t = performance.now()
+  const o = await Effect.runPromise(runScenario(s))
+  console.log(o.state, (performance.now() - t).toFixed(0), o.name, o.reason.slice(0, 600))
+}
+process.exit(0)
