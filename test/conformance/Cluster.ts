@@ -86,4 +86,4 @@ const make = Effect.gen(function*() {
 export const clusterLayer: Layer.Layer<Cluster | KubeApi | HttpClient.HttpClient> = Layer.effect(
   Cluster,
   Effect.orDie(make)
-).pipe(Layer.provideMerge(worldLayer))
+).pipe(Layer.provideMerge(worldLayer), Layer.orDie)

@@ -1,5 +1,6 @@
 /** The words scenarios are told in: a pod is created, is waited for, ends, and has printed something. */
 import { Effect, Schedule } from "effect"
+import { KubeEvents } from "../../core/kube/kinds.ts"
 import { KubeApi, type KubeApiError } from "../../core/kube/KubeApi.ts"
 import { type Container, type ContainerStatus, type Pod, Pods, type PodSpec } from "../../core/kube/Pod.ts"
 import { Cluster, namespace, nodeName } from "./Cluster.ts"
@@ -147,3 +148,16 @@ export const statusOf = (pod: Pod, container: string): ContainerStatus | undefin
     .find(({ name }) => name === container)
 
 export const base64 = (text: string): string => Buffer.from(text).toString("base64")
+
+/** Waits for an event about a pod. */
+export const eventOf = Effect.fnUntraced(function*(name: string, reason: string) {
+  const api = yield* KubeApi
+  return yield* eventually(
+    Effect.map(
+      api.list(KubeEvents, { namespace }),
+      (events) => events.filter(({ involvedObject }) => involvedObject.name === name).map((event) => event.reason ?? "")
+    ),
+    (reasons) => reasons.includes(reason),
+    `pod ${name} has an event ${reason}`
+  )
+})

@@ -33,8 +33,11 @@ const READ = 4
 const WRITE = 2
 const SEARCH = 1
 
-const letters = (mode: number) =>
-  [0o400, 0o200, 0o100, 0o40, 0o20, 0o10, 0o4, 0o2, 0o1].map((bit, at) => mode & bit ? "rwx"[at % 3] : "-").join("")
+const letters = (mode: number) => {
+  const plain = [0o400, 0o200, 0o100, 0o40, 0o20, 0o10, 0o4, 0o2, 0o1]
+    .map((bit, at) => mode & bit ? "rwx"[at % 3] : "-").join("")
+  return mode & 0o1000 ? `${plain.slice(0, -1)}${plain.endsWith("x") ? "t" : "T"}` : plain
+}
 
 export class FileView {
   readonly #spec: ContainerSpec
