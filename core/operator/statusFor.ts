@@ -25,11 +25,13 @@ export const statusFor = (context: DeviceContext, pod: Pod, report: PodReport): 
     ...(given.lastState === undefined ? {} : { lastState: state(given.lastState) })
   })
 
-  const { hostIP: _hostIP, hostIPs: _hostIPs, podIP, podIPs, ...status } = report.status
+  const { hostIP, hostIPs, podIP, podIPs, ...status } = report.status
   const { publishIP } = SubscriptionRef.getUnsafe(context.device).spec.pod
   const reachable = publishIP === "always" || (publishIP === "auto" && pod.spec.hostNetwork === true)
   return {
     ...status,
+    // Where the pod runs, as every kubelet says; nothing routes by it.
+    ...(publishIP !== "never" && hostIP !== undefined ? { hostIP, hostIPs: hostIPs ?? [{ ip: hostIP }] } : {}),
     ...(reachable && podIP !== undefined ? { podIP, podIPs: podIPs ?? [{ ip: podIP }] } : {}),
     ...(status.startTime === undefined ? {} : { startTime: time(status.startTime) }),
     ...(status.conditions === undefined

@@ -88,7 +88,7 @@ const keyErrors = (object: KubeObject, field: string): ReadonlyArray<FieldError>
 
 const immutableErrors = (object: KubeObject, old: KubeObject | undefined): ReadonlyArray<FieldError> => {
   if (old === undefined || at(old, "immutable") !== true) return []
-  return ["data", "binaryData"].flatMap((field): ReadonlyArray<FieldError> =>
+  return ["immutable", "data", "binaryData"].flatMap((field): ReadonlyArray<FieldError> =>
     equal(object[field], old[field])
       ? []
       : [{ type: "Forbidden", field, detail: "field is immutable when `immutable` is set" }]

@@ -126,12 +126,15 @@ const withTolerations = (pod: KubeObject): KubeObject => {
   return missing.length === 0 ? pod : withAt(pod, ["spec", "tolerations"], [...tolerations, ...missing])
 }
 
-const withOverhead = (pod: KubeObject, { store }: AdmissionContext): KubeObject => {
+const withOverhead = (pod: KubeObject, { store }: AdmissionContext): Result.Result<KubeObject, ApiFailure> => {
   const name = stringAt(pod, "spec", "runtimeClassName")
-  if (name === undefined) return pod
+  if (name === undefined || name === "") return Result.succeed(pod)
   const runtimeClass = store.get("runtimeclasses.node.k8s.io", "", name)?.object
+  if (runtimeClass === undefined) {
+    return Result.fail(forbidden(pods, nameOf(pod), `pod rejected: RuntimeClass "${name}" not found`))
+  }
   const overhead = objectAt(runtimeClass, "overhead", "podFixed")
-  return Object.keys(overhead).length === 0 ? pod : withAt(pod, ["spec", "overhead"], overhead)
+  return Result.succeed(Object.keys(overhead).length === 0 ? pod : withAt(pod, ["spec", "overhead"], overhead))
 }
 
 export const admitPod = (
@@ -144,8 +147,9 @@ export const admitPod = (
   if (old !== undefined) return Result.succeed(pod)
   return withServiceAccount(pod, context).pipe(
     Result.flatMap((admitted) => withPriority(admitted, context)),
+    Result.flatMap((admitted) => withOverhead(admitted, context)),
     Result.map((admitted) => {
-      const tolerant = withTolerations(withOverhead(admitted, context))
+      const tolerant = withTolerations(admitted)
       // A new pod starts from nothing, whatever status came with it.
       return { ...tolerant, status: { phase: "Pending", qosClass: qosClass(tolerant) } }
     })

@@ -53,6 +53,23 @@ const resourceErrors = (container: JsonObject, field: string): ReadonlyArray<Fie
   return errors
 }
 
+/** Parts of letters, digits, dashes and underscores, joined by dots or by slashes. */
+const sysctlName = /^[a-z0-9]([-_a-z0-9]*[a-z0-9])?([./][a-z0-9]([-_a-z0-9]*[a-z0-9])?)*$/
+const longestSysctl = 253
+
+const sysctlErrors = (spec: JsonObject, field: string): ReadonlyArray<FieldError> => {
+  const names = objectsAt(spec, "securityContext", "sysctls").map((sysctl) => stringAt(sysctl, "name") ?? "")
+  const at = (index: number) => `${field}.securityContext.sysctls[${index}].name`
+  const wrong = names.flatMap((name, index): ReadonlyArray<FieldError> => {
+    if (name === "") return [{ type: "Required", field: at(index), detail: "" }]
+    if (sysctlName.test(name) && name.length <= longestSysctl) return []
+    const detail = `must have at most ${longestSysctl} characters and match regex ${sysctlName.source}`
+    return [{ type: "Invalid", field: at(index), value: name, detail }]
+  })
+  // The same setting under its two spellings is set twice too.
+  return [...wrong, ...duplicates(names.map((name) => name.replaceAll("/", ".")), at)]
+}
+
 const portErrors = (container: JsonObject, field: string): ReadonlyArray<FieldError> =>
   objectsAt(container, "ports").flatMap((port, index): ReadonlyArray<FieldError> => {
     const number = numberAt(port, "containerPort")
@@ -157,6 +174,7 @@ export const podSpecErrors = (
     objectsAt(spec, "volumes").map((volume) => stringAt(volume, "name") ?? ""),
     (index) => `${field}.volumes[${index}].name`
   ))
+  errors.push(...sysctlErrors(spec, field))
   errors.push(...choice(stringAt(spec, "restartPolicy"), restartPolicies, `${field}.restartPolicy`))
   errors.push(
     ...choice(

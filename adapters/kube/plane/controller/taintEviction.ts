@@ -1,7 +1,7 @@
 /** Deletes pods that do not, or no longer, tolerate a NoExecute taint of their node. */
 import { Effect } from "effect"
 import { numberAt, objectsAt, stringAt } from "../object/json.ts"
-import { isDeleting, type KubeObject, nameOf, namespaceOf } from "../object/KubeObject.ts"
+import { isDeleting, type KubeObject, nameOf, namespaceOf, uidOf } from "../object/KubeObject.ts"
 import { moment, parseTimestamp } from "../object/Moment.ts"
 import { withCondition } from "../request/podSubresources.ts"
 import { change, discard, remark } from "./acting.ts"
@@ -10,8 +10,17 @@ import { hasEnded, tolerates } from "./scheduling.ts"
 
 const component = "taint-eviction-controller"
 
-/** When the pod has to go: never (Infinity), or a moment that may have passed. */
-const deadline = (pod: KubeObject, node: KubeObject, now: number): number => {
+/** A pod, and since when it is known to stand under a taint. */
+interface Seen {
+  readonly uid: string
+  readonly since: number
+}
+
+/**
+ * When the pod has to go: never (Infinity), or a moment that may have passed. A taint that does not say when it was added counts
+ * from `seen`.
+ */
+const deadline = (pod: KubeObject, node: KubeObject, now: number, seen: number): number => {
   const taints = objectsAt(node, "spec", "taints").filter((taint) => stringAt(taint, "effect") === "NoExecute")
   const tolerations = objectsAt(pod, "spec", "tolerations")
   let earliest = Infinity
@@ -21,7 +30,7 @@ const deadline = (pod: KubeObject, node: KubeObject, now: number): number => {
     const seconds = Math.min(...matching.map((toleration) => numberAt(toleration, "tolerationSeconds") ?? Infinity))
     // A pod that came after the taint is granted its whole time: the manager counts from when it saw both.
     const since = Math.max(
-      parseTimestamp(stringAt(taint, "timeAdded")) ?? now,
+      parseTimestamp(stringAt(taint, "timeAdded")) ?? seen,
       parseTimestamp(stringAt(pod, "metadata", "creationTimestamp")) ?? 0
     )
     earliest = Math.min(earliest, since + Math.max(0, seconds) * 1000)
@@ -31,11 +40,11 @@ const deadline = (pod: KubeObject, node: KubeObject, now: number): number => {
 
 export const taintEviction = controller({
   name: "taint-eviction",
+  state: () => new Map<string, Seen>(),
   watches: [
     {
       collection: "pods",
-      keys: ({ type, revision }) =>
-        type === "DELETED" ? [] : [`${namespaceOf(revision.object)}/${nameOf(revision.object)}`]
+      keys: ({ revision }) => [`${namespaceOf(revision.object)}/${nameOf(revision.object)}`]
     },
     {
       collection: "nodes",
@@ -45,16 +54,23 @@ export const taintEviction = controller({
         )
     }
   ],
-  reconcile: Effect.fnUntraced(function*(world, key) {
+  reconcile: Effect.fnUntraced(function*(world, key, seen) {
     const [namespace = "", name = ""] = key.split("/")
     const pod = world.store.get("pods", namespace, name)?.object
+    const before = seen.get(key)
+    seen.delete(key)
     if (pod === undefined || isDeleting(pod) || hasEnded(pod)) return undefined
     const node = world.store.get("nodes", "", stringAt(pod, "spec", "nodeName") ?? "")?.object
     if (node === undefined) return undefined
     const { now } = yield* moment
-    const due = deadline(pod, node, now)
+    const uid = uidOf(pod)
+    const since = before?.uid === uid ? before.since : now
+    const due = deadline(pod, node, now, since)
     if (due === Infinity) return undefined
-    if (due > now) return { after: due - now }
+    if (due > now) {
+      seen.set(key, { uid, since })
+      return { after: due - now }
+    }
     yield* remark(world, pod, {
       component,
       type: "Normal",

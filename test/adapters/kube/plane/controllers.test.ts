@@ -131,6 +131,31 @@ describe("the node lifecycle", () => {
       assert.deepStrictEqual(yield* readiness("silent"), { ready: "True", taints: [] })
     }).pipe(Effect.provide(planeLayer(["node-lifecycle", "taint-eviction"]))))
 
+  it.effect("evicts in time under a taint that says nothing of when it came, however often the Node changes", () =>
+    Effect.gen(function*() {
+      yield* ask("POST", "/api/v1/nodes", { body: node("one") })
+      const tolerations = [{ key: "edge", operator: "Exists", effect: "NoExecute", tolerationSeconds: 10 }]
+      yield* ask("POST", pods, { body: pod("brief", { spec: { nodeName: "one", tolerations } }) })
+      yield* ask("PATCH", "/api/v1/nodes/one", {
+        patch: "merge",
+        body: { spec: { taints: [{ key: "edge", effect: "NoExecute" }] } }
+      })
+      const leaves = Effect.map(
+        ask("GET", `${pods}/brief`),
+        ({ json }) => at(json, "metadata", "deletionTimestamp") !== undefined
+      )
+      for (const turn of [1, 2, 3, 4]) {
+        yield* pass(2)
+        yield* ask("PATCH", "/api/v1/nodes/one", {
+          patch: "merge",
+          body: { metadata: { labels: { turn: `${turn}` } } }
+        })
+        assert.isFalse(yield* leaves)
+      }
+      yield* pass(4)
+      assert.isTrue(yield* leaves)
+    }).pipe(Effect.provide(planeLayer(["taint-eviction"]))))
+
   it.effect("evicts nobody while every node is silent", () =>
     Effect.gen(function*() {
       yield* ask("POST", "/api/v1/nodes", { body: node("one") })

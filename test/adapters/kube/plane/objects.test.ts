@@ -115,6 +115,33 @@ describe("objects of the control plane", () => {
         ])
       }))
 
+    it.effect("of kind Pod are refused for a RuntimeClass that is not there, and for sysctls that are none or come twice", () =>
+      Effect.gen(function*() {
+        const classless = yield* ask("POST", pods, { body: pod("classless", { spec: { runtimeClassName: "gone" } }) })
+        assert.strictEqual(classless.status, 403)
+        assert.match(String(classless.json["message"]), /RuntimeClass "gone" not found/)
+        const sysctls = ["foo-", "kernel.shmmax", "bar..", "net/ipv4/x", "net.ipv4.x", "safe-and-unsafe"]
+          .map((name) => ({ name, value: "1" }))
+        const { json } = yield* ask("POST", pods, { body: pod("set", { spec: { securityContext: { sysctls } } }) })
+        assert.deepStrictEqual(listAt(json, "details", "causes").map((cause) => stringAt(cause, "field")), [
+          "spec.securityContext.sysctls[0].name",
+          "spec.securityContext.sysctls[2].name",
+          "spec.securityContext.sysctls[4].name"
+        ])
+      }))
+
+    it.effect("that are immutable stay so: neither their data nor that may change, their labels may", () =>
+      Effect.gen(function*() {
+        const body = { metadata: { name: "stone" }, immutable: true, data: { a: "1" } }
+        yield* ask("POST", maps, { body: { apiVersion: "v1", kind: "ConfigMap", ...body } })
+        const change = (body: JsonObject) =>
+          Effect.map(ask("PATCH", `${maps}/stone`, { patch: "merge", body }), ({ status }) => status)
+        assert.strictEqual(yield* change({ data: { a: "2" } }), 422)
+        assert.strictEqual(yield* change({ immutable: false }), 422)
+        assert.strictEqual(yield* change({ immutable: null }), 422)
+        assert.strictEqual(yield* change({ metadata: { labels: { a: "b" } } }), 200)
+      }))
+
     it.effect("of kind Pod change only in image, tolerations and deadline; a new toleration time is allowed", () =>
       Effect.gen(function*() {
         yield* ask("POST", pods, { body: pod("frozen") })
