@@ -18,156 +18,165 @@ export interface DiskPodFilesOptions {
   readonly root: string
   /** `never` keeps secrets and memory volumes on the disk without trying, for tests and for platforms without tmpfs. */
   readonly memory?: "auto" | "never"
+  /** The device's own hosts file; /etc/hosts unless told. */
+  readonly hosts?: string
 }
 
 const { O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_TRUNC, O_WRONLY } = fs.constants
 
-export const make = Effect.fnUntraced(function*({ memory = "auto", root: given }: DiskPodFilesOptions) {
-  const root = yield* onDisk(() => {
-    fs.mkdirSync(given, { recursive: true, mode: 0o700 })
-    // Mount points are told by their real path.
-    const real = fs.realpathSync(given)
-    for (const folder of ["pods", "memory"]) directory(`${real}/${folder}`, 0o700)
-    return real
-  })
-  const secrets = `${root}/memory`
-  const unmounted = memory === "never"
-    ? undefined
-    : yield* onDisk(() => mountMemory(secrets, { mode: 0o700, execute: false }))
-  if (unmounted !== undefined && !(yield* onDisk(() => isMemoryBacked(secrets)))) {
-    yield* Effect.logWarning(
-      `secrets of pods are kept on the disk below ${secrets}, overwritten when they go: no memory-backed storage (${unmounted})`
-    )
-  }
-
-  const podOf = (uid: string) => `${root}/pods/${segment(uid)}`
-  const secretsOf = (uid: string) => `${secrets}/${segment(uid)}`
-
-  /** The directory of a volume of files, wherever it is or shall be. */
-  const filesVolume = (uid: string, name: string, secret: boolean): string => {
-    if (secret) {
-      directory(secretsOf(uid), 0o700)
-      return `${secretsOf(uid)}/${segment(name)}`
+export const make = Effect.fnUntraced(
+  function*({ hosts = "/etc/hosts", memory = "auto", root: given }: DiskPodFilesOptions) {
+    const root = yield* onDisk(() => {
+      fs.mkdirSync(given, { recursive: true, mode: 0o700 })
+      // Mount points are told by their real path.
+      const real = fs.realpathSync(given)
+      for (const folder of ["pods", "memory"]) directory(`${real}/${folder}`, 0o700)
+      return real
+    })
+    const secrets = `${root}/memory`
+    const unmounted = memory === "never"
+      ? undefined
+      : yield* onDisk(() => mountMemory(secrets, { mode: 0o700, execute: false }))
+    if (unmounted !== undefined && !(yield* onDisk(() => isMemoryBacked(secrets)))) {
+      yield* Effect.logWarning(
+        `secrets of pods are kept on the disk below ${secrets}, overwritten when they go: no memory-backed storage (${unmounted})`
+      )
     }
-    directory(podOf(uid), 0o700)
-    directory(`${podOf(uid)}/volumes`, 0o700)
-    return `${podOf(uid)}/volumes/${segment(name)}`
-  }
 
-  const emptyDir = (
-    uid: string,
-    { medium, name, sizeLimit }: Extract<AssignedVolume, { _tag: "EmptyDir" }>,
-    group: number | undefined
-  ): readonly [path: string, note: string | undefined] => {
-    const path = filesVolume(uid, name, false)
-    // What a container has done to its volume since is its own business.
-    const fresh = lstat(path) === undefined
-    directory(path, 0o777)
-    if (medium === "" || memory === "never") {
-      if (fresh && group !== undefined) ownByGroup(path, group, "readWrite")
-      return [path, medium === "" || !fresh ? undefined : "switched off"]
+    const podOf = (uid: string) => `${root}/pods/${segment(uid)}`
+    const secretsOf = (uid: string) => `${secrets}/${segment(uid)}`
+
+    /** The directory of a volume of files, wherever it is or shall be. */
+    const filesVolume = (uid: string, name: string, secret: boolean): string => {
+      if (secret) {
+        directory(secretsOf(uid), 0o700)
+        return `${secretsOf(uid)}/${segment(name)}`
+      }
+      directory(podOf(uid), 0o700)
+      directory(`${podOf(uid)}/volumes`, 0o700)
+      return `${podOf(uid)}/volumes/${segment(name)}`
     }
-    const before = isMemoryBacked(path)
-    const note = mountMemory(path, { mode: 0o777, bytes: sizeLimit, execute: true })
-    if ((fresh || (!before && isMemoryBacked(path))) && group !== undefined) ownByGroup(path, group, "readWrite")
-    return [path, fresh ? note : undefined]
-  }
 
-  const volume = Effect.fnUntraced(function*(
-    uid: string,
-    volume: AssignedVolume,
-    { fsGroup }: { readonly fsGroup?: number | undefined }
-  ) {
-    switch (volume._tag) {
-      case "HostPath":
-        return yield* onDisk(() => hostPath(volume))
-      case "EmptyDir": {
-        const [path, note] = yield* onDisk(() => emptyDir(uid, volume, fsGroup))
-        if (note !== undefined) {
-          yield* Effect.logWarning(`volume ${volume.name} of pod ${uid} asks for memory and lies on the disk: ${note}`)
+    const emptyDir = (
+      uid: string,
+      { medium, name, sizeLimit }: Extract<AssignedVolume, { _tag: "EmptyDir" }>,
+      group: number | undefined
+    ): readonly [path: string, note: string | undefined] => {
+      const path = filesVolume(uid, name, false)
+      // What a container has done to its volume since is its own business.
+      const fresh = lstat(path) === undefined
+      directory(path, 0o777)
+      if (medium === "" || memory === "never") {
+        if (fresh && group !== undefined) ownByGroup(path, group, "readWrite")
+        return [path, medium === "" || !fresh ? undefined : "switched off"]
+      }
+      const before = isMemoryBacked(path)
+      const note = mountMemory(path, { mode: 0o777, bytes: sizeLimit, execute: true })
+      if ((fresh || (!before && isMemoryBacked(path))) && group !== undefined) ownByGroup(path, group, "readWrite")
+      return [path, fresh ? note : undefined]
+    }
+
+    const volume = Effect.fnUntraced(function*(
+      uid: string,
+      volume: AssignedVolume,
+      { fsGroup }: { readonly fsGroup?: number | undefined }
+    ) {
+      switch (volume._tag) {
+        case "HostPath":
+          return yield* onDisk(() => hostPath(volume))
+        case "EmptyDir": {
+          const [path, note] = yield* onDisk(() => emptyDir(uid, volume, fsGroup))
+          if (note !== undefined) {
+            yield* Effect.logWarning(
+              `volume ${volume.name} of pod ${uid} asks for memory and lies on the disk: ${note}`
+            )
+          }
+          return path
+        }
+        case "Files": {
+          const now = yield* Clock.currentTimeMillis
+          return yield* onDisk(() => {
+            const path = filesVolume(uid, volume.name, volume.secret)
+            directory(path, 0o755)
+            writeFiles(path, volume.files, { now, group: fsGroup })
+            return path
+          })
+        }
+      }
+    })
+
+    /** Below `files/`, the parents made. */
+    const smallFile = (uid: string, name: string): string => `${podOf(uid)}/files/${segment(name)}`
+
+    const write = (uid: string, name: string, content: Uint8Array, mode: number) =>
+      onDisk(() => {
+        const path = smallFile(uid, name)
+        directory(podOf(uid), 0o700)
+        directory(`${podOf(uid)}/files`, 0o700)
+        // In place: containers have this very file mounted.
+        const file = fs.openSync(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK, 0o600)
+        try {
+          fs.writeFileSync(file, content)
+          fs.fchmodSync(file, mode)
+        } finally {
+          fs.closeSync(file)
         }
         return path
-      }
-      case "Files": {
-        const now = yield* Clock.currentTimeMillis
-        return yield* onDisk(() => {
-          const path = filesVolume(uid, volume.name, volume.secret)
-          directory(path, 0o755)
-          writeFiles(path, volume.files, { now, group: fsGroup })
-          return path
-        })
-      }
-    }
-  })
+      })
 
-  /** Below `files/`, the parents made. */
-  const smallFile = (uid: string, name: string): string => `${podOf(uid)}/files/${segment(name)}`
+    const hostsFile = onDisk(() => fs.existsSync(hosts) ? fs.readFileSync(hosts, "utf8") : "")
 
-  const write = (uid: string, name: string, content: Uint8Array, mode: number) =>
-    onDisk(() => {
-      const path = smallFile(uid, name)
-      directory(podOf(uid), 0o700)
-      directory(`${podOf(uid)}/files`, 0o700)
-      // In place: containers have this very file mounted.
-      const file = fs.openSync(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK, 0o600)
-      try {
-        fs.writeFileSync(file, content)
-        fs.fchmodSync(file, mode)
-      } finally {
-        fs.closeSync(file)
-      }
-      return path
-    })
-
-  const readTail = (uid: string, name: string, limit: number) =>
-    onDisk(() => {
-      const path = smallFile(uid, name)
-      if (lstat(path) === undefined) return new Uint8Array()
-      const file = fs.openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
-      try {
-        const found = fs.fstatSync(file)
-        if (!found.isFile()) throw new FilesError({ reason: "WrongType", detail: `${path} is not a file` })
-        const tail = new Uint8Array(Math.min(found.size, Math.max(0, limit)))
-        const read = fs.readSync(file, tail, 0, tail.length, found.size - tail.length)
-        return tail.subarray(0, read)
-      } finally {
-        fs.closeSync(file)
-      }
-    })
-
-  const replace: PodFiles["Service"]["replace"] = (uid, name, files) =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) =>
+    const readTail = (uid: string, name: string, limit: number) =>
       onDisk(() => {
-        const path = [`${secretsOf(uid)}/${segment(name)}`, `${podOf(uid)}/volumes/${segment(name)}`]
-          .find((candidate) => lstat(candidate)?.isDirectory())
-        if (path === undefined) throw new FilesError({ reason: "Failed", detail: `pod ${uid} has no volume ${name}` })
-        const merged = new Map(readFiles(path).map((file) => [file.path, file]))
-        for (const file of files) merged.set(file.path, file)
-        writeFiles(path, [...merged.values()], { now, group: groupOf(path) })
-      }))
+        const path = smallFile(uid, name)
+        if (lstat(path) === undefined) return new Uint8Array()
+        const file = fs.openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+        try {
+          const found = fs.fstatSync(file)
+          if (!found.isFile()) throw new FilesError({ reason: "WrongType", detail: `${path} is not a file` })
+          const tail = new Uint8Array(Math.min(found.size, Math.max(0, limit)))
+          const read = fs.readSync(file, tail, 0, tail.length, found.size - tail.length)
+          return tail.subarray(0, read)
+        } finally {
+          fs.closeSync(file)
+        }
+      })
 
-  const remove = (uid: string) =>
-    onDisk(() => {
-      for (const path of [secretsOf(uid), podOf(uid)]) {
-        if (lstat(path) === undefined) continue
-        unmountBelow(path)
-        if (path === secretsOf(uid)) overwrite(path)
-        fs.rmSync(path, { recursive: true, force: true })
-      }
+    const replace: PodFiles["Service"]["replace"] = (uid, name, files) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        onDisk(() => {
+          const path = [`${secretsOf(uid)}/${segment(name)}`, `${podOf(uid)}/volumes/${segment(name)}`]
+            .find((candidate) => lstat(candidate)?.isDirectory())
+          if (path === undefined) throw new FilesError({ reason: "Failed", detail: `pod ${uid} has no volume ${name}` })
+          const merged = new Map(readFiles(path).map((file) => [file.path, file]))
+          for (const file of files) merged.set(file.path, file)
+          writeFiles(path, [...merged.values()], { now, group: groupOf(path) })
+        }))
+
+    const remove = (uid: string) =>
+      onDisk(() => {
+        for (const path of [secretsOf(uid), podOf(uid)]) {
+          if (lstat(path) === undefined) continue
+          unmountBelow(path)
+          if (path === secretsOf(uid)) overwrite(path)
+          fs.rmSync(path, { recursive: true, force: true })
+        }
+      })
+
+    const pods = onDisk(() => [...new Set([...fs.readdirSync(`${root}/pods`), ...fs.readdirSync(secrets)])].toSorted())
+
+    return PodFiles.of({
+      volume,
+      subPath: (volumePath, subPath) => onDisk(() => subPathOf(volumePath, subPath)),
+      write,
+      hostsFile,
+      readTail,
+      replace,
+      remove,
+      pods
     })
-
-  const pods = onDisk(() => [...new Set([...fs.readdirSync(`${root}/pods`), ...fs.readdirSync(secrets)])].toSorted())
-
-  return PodFiles.of({
-    volume,
-    subPath: (volumePath, subPath) => onDisk(() => subPathOf(volumePath, subPath)),
-    write,
-    readTail,
-    replace,
-    remove,
-    pods
-  })
-})
+  }
+)
 
 export const DiskPodFiles = {
   /** Fails at start where the root cannot be made or used. */

@@ -31,6 +31,8 @@ export class PodFiles extends Context.Service<PodFiles, {
     content: Uint8Array,
     mode: number
   ) => Effect.Effect<string, FilesError>
+  /** The device's own /etc/hosts, for pods on its network that add to it; empty where it has none. */
+  readonly hostsFile: Effect.Effect<string, FilesError>
   /** At most `limit` bytes from the end of a small file of the pod; empty when absent. */
   readonly readTail: (uid: string, name: string, limit: number) => Effect.Effect<Uint8Array, FilesError>
   /** Replaces one file inside a materialised volume (a rotated token). */

@@ -1,7 +1,7 @@
 /** What a scenario may touch besides the API: the device's runtime, and what the kubelet API serves. */
 import { Context, Deferred, Effect, Layer, Schedule, Stream } from "effect"
 import type { HttpClient } from "effect/http"
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DiskPodFiles } from "../../adapters/store/DiskPodFiles.ts"
@@ -49,12 +49,14 @@ const make = Effect.gen(function*() {
     Effect.sync(() => {
       died.push(`${who}: ${why}`)
     })
+  const hosts = join(folder, "hosts")
+  writeFileSync(hosts, "127.0.0.1\tlocalhost\n")
   yield* createNamespaces
   const device = yield* makeDevice(
     nodeName,
     1,
     note("the agent"),
-    DiskPodFiles.layer({ root: join(folder, "pods"), memory: "never" })
+    DiskPodFiles.layer({ root: join(folder, "pods"), memory: "never", hosts })
   )
   yield* device.runtime.script(() => true, processOf(device.runtime))
   const kubelet = yield* Deferred.make<KubeletBackend["Service"]>()

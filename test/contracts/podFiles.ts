@@ -111,6 +111,11 @@ export const podFilesContract = (name: string, place: Effect.Effect<FilesPlace, 
         assert.strictEqual(text(yield* files.readTail("u1", "note", 5)), "")
       }))
 
+    test("tells the device's own hosts file", (files) =>
+      Effect.gen(function*() {
+        assert.include(yield* files.hostsFile, "localhost")
+      }))
+
     test("removes all of one pod and nothing of another; twice is fine", (files, { read }) =>
       Effect.gen(function*() {
         const one = yield* files.volume("u1", volume([file("a", "1")], true), {})

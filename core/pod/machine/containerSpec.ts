@@ -6,7 +6,7 @@ import type { FilesError, PodFiles } from "../PodFiles.ts"
 import { ContainerRefused } from "./ContainerRefused.ts"
 import { type DeviceAddresses, expandText } from "./expandText.ts"
 import { oomScoreAdj } from "./oomScore.ts"
-import { hostsFile, resolvConf } from "./podNetworkFiles.ts"
+import { hostNetworkHostsFile, hostsFile, resolvConf } from "./podNetworkFiles.ts"
 
 /** One file per container: its content is kept in the result before the next attempt empties it. */
 export const terminationFile = (container: string): string => `termination-${container}`
@@ -55,8 +55,12 @@ export const containerSpec = Effect.fnUntraced(function*(
     const source = yield* Effect.mapError(files.write(uid, file, utf8.encode(content), mode), refused(target))
     mounts.push({ source, target, readOnly: false })
   })
-  // On the host's network the runtime shows the device's own file.
   if (!assignment.hostNetwork) yield* own("etc-hosts", "/etc/hosts", hostsFile(assignment, addresses.podIPs), 0o644)
+  // On the host's network the runtime shows the device's own file, unless the pod adds to it.
+  else if (assignment.hostAliases.length > 0) {
+    const ofDevice = yield* Effect.mapError(files.hostsFile, refused("/etc/hosts of the device"))
+    yield* own("etc-hosts", "/etc/hosts", hostNetworkHostsFile(assignment, ofDevice), 0o644)
+  }
   const resolver = resolvConf(assignment)
   if (resolver !== undefined) yield* own("resolv.conf", "/etc/resolv.conf", resolver, 0o644)
   if (container.terminationMessagePath !== "") {

@@ -14,11 +14,17 @@ export const hostsFile = (assignment: PodAssignment, podIPs: ReadonlyArray<strin
     "fe00::2\tip6-allrouters",
     ...podIPs.map((ip) => `${ip}\t${own}`)
   ]
-  const aliases = hostAliases.length === 0
+  return `${[...lines, ...aliasLines(hostAliases)].join("\n")}\n`
+}
+
+const aliasLines = (hostAliases: PodAssignment["hostAliases"]): ReadonlyArray<string> =>
+  hostAliases.length === 0
     ? []
     : ["", "# Entries added by HostAliases.", ...hostAliases.map(({ hostnames, ip }) => [ip, ...hostnames].join("\t"))]
-  return `${[...lines, ...aliases].join("\n")}\n`
-}
+
+/** On the device's network: its own file, and what the pod adds. */
+export const hostNetworkHostsFile = ({ hostAliases }: PodAssignment, ofDevice: string): string =>
+  ["# Kubernetes-managed hosts file (host network).", ofDevice.trimEnd(), ...aliasLines(hostAliases), ""].join("\n")
 
 /** Undefined where the device's own file has a part in it: then the runtime, which can read that, writes it. */
 export const resolvConf = ({ dns }: PodAssignment): string | undefined => {

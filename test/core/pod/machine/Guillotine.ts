@@ -49,6 +49,7 @@ export const guillotine = Effect.fnUntraced(function*(cut: Cut | undefined) {
       volume: guarded(files.volume),
       subPath: guarded(files.subPath),
       write: guarded(files.write),
+      hostsFile: guard(files.hostsFile),
       readTail: guarded(files.readTail),
       replace: guarded(files.replace),
       remove: guarded(files.remove),

@@ -191,4 +191,21 @@ describe("an assignment", () => {
       assert.include(hosts, `\n${ip}\tweb.sub.default.svc.cluster.local\tweb\n`)
       assert.isTrue(hosts.endsWith("\n# Entries added by HostAliases.\n1.2.3.4\ta\tb\n"))
     }).pipe(Effect.provide(Device.layer)))
+
+  it.effect("adds a pod's host aliases to the device's own hosts file on the device's network, and else leaves that alone", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const memory = yield* MemoryFiles
+      const machine = yield* device.start
+      const aliases = [{ ip: "1.2.3.4", hostnames: ["a", "b"] }]
+      yield* machine.ensure(pod({ uid: "u1", name: "adds", hostNetwork: true, hostAliases: aliases }))
+      yield* machine.ensure(pod({ uid: "u2", name: "leaves", hostNetwork: true }))
+      yield* pass(2)
+      assert.strictEqual(
+        yield* memory.text("u1", "etc-hosts"),
+        "# Kubernetes-managed hosts file (host network).\n127.0.0.1\tlocalhost\n192.168.7.9\tedge-1\n"
+          + "\n# Entries added by HostAliases.\n1.2.3.4\ta\tb\n"
+      )
+      assert.isUndefined(yield* memory.text("u2", "etc-hosts"))
+    }).pipe(Effect.provide(Device.layer)))
 })
