@@ -1,5 +1,5 @@
 /** A journal in memory: can be full or broken for a while, forgets unsynced writes when the device loses power, and keeps a diary. */
-import { Context, Effect, Layer } from "effect"
+import { Clock, Context, Effect, Layer } from "effect"
 import { type Change, Journal, JournalError, type Table } from "../../core/agent/Journal.ts"
 
 export class MemoryJournal extends Context.Service<MemoryJournal, {
@@ -14,6 +14,8 @@ export class MemoryJournal extends Context.Service<MemoryJournal, {
   readonly intercept: (before: Effect.Effect<void>) => Effect.Effect<void>
   /** `put attempts u/app` and the like, in order; failed ones are marked. */
   readonly diary: Effect.Effect<ReadonlyArray<string>>
+  /** The diary, each line with the second it was written in: `12.5s put attempts u/app`. */
+  readonly stamped: Effect.Effect<ReadonlyArray<string>>
   /** Rows marked secret now, as `table/key`. */
   readonly secrets: Effect.Effect<ReadonlyArray<string>>
 }>()("test/MemoryJournal") {
@@ -35,7 +37,8 @@ const make = () => {
   let syncing = true
   let failing: { readonly reason: "Full" | "Broken"; left: number } | undefined
   let before: Effect.Effect<void> = Effect.void
-  const diary: Array<string> = []
+  const diary: Array<{ readonly at: number; readonly words: string }> = []
+  const note = (words: string) => Effect.map(Clock.currentTimeMillis, (at) => void diary.push({ at, words }))
 
   const applied = (changes: ReadonlyArray<Change>): ReadonlyMap<string, Row> => {
     const next = new Map(rows)
@@ -52,10 +55,11 @@ const make = () => {
     const words = changes.map(({ _tag, key, table }) => `${_tag.toLowerCase()} ${table} ${key}`).join(", ")
     if (failing !== undefined && failing.left > 0) {
       failing.left -= 1
-      diary.push(`${words} (${failing.reason})`)
-      return yield* new JournalError({ reason: failing.reason, detail: "as the test planned" })
+      const { reason } = failing
+      yield* note(`${words} (${reason})`)
+      return yield* new JournalError({ reason, detail: "as the test planned" })
     }
-    diary.push(words)
+    yield* note(words)
     rows = applied(changes)
     if (syncing) synced = rows
   })
@@ -72,8 +76,7 @@ const make = () => {
           )
       ),
     commit,
-    wipe: Effect.sync(() => {
-      diary.push("wipe")
+    wipe: Effect.map(note("wipe"), () => {
       rows = new Map()
       synced = rows
     })
@@ -98,7 +101,8 @@ const make = () => {
       Effect.sync(() => {
         before = effect
       }),
-    diary: Effect.sync(() => [...diary]),
+    diary: Effect.sync(() => diary.map(({ words }) => words)),
+    stamped: Effect.sync(() => diary.map(({ at, words }) => `${at / 1000}s ${words}`)),
     secrets: Effect.sync(() =>
       [...rows.values()].filter(({ secret }) => secret).map(({ key, table }) => `${table}/${key}`)
     )

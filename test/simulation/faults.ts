@@ -15,8 +15,9 @@ export interface Dice {
   readonly pick: <A>(from: ReadonlyArray<A>) => A
 }
 
-export const diceOf = (random: typeof Random.Random["Service"]): Dice => {
-  const chance = () => random.nextDoubleUnsafe()
+export const diceOf = (random: typeof Random.Random["Service"]): Dice => diceFrom(() => random.nextDoubleUnsafe())
+
+export const diceFrom = (chance: () => number): Dice => {
   const between = (least: number, most: number) => Math.floor(least + chance() * (most - least))
   return { chance, between, pick: (from) => from[between(0, from.length)]! }
 }

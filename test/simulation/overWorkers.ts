@@ -7,6 +7,7 @@ import { type ChildProcess, fork } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import type { SizeName } from "./sizes.ts"
 import type { StormOptions } from "./storm.ts"
+import type { TraceEvent } from "./trace.ts"
 
 export interface Report {
   readonly seed: number
@@ -17,6 +18,8 @@ export interface Report {
   readonly hash: string
   /** Of a failed seed, or when it was asked for. */
   readonly story: ReadonlyArray<string>
+  /** As `story`. */
+  readonly events: ReadonlyArray<TraceEvent>
   readonly virtualSeconds: number
   readonly cpuMillis: number
 }
@@ -50,6 +53,7 @@ const lost = (seed: number, why: string): Report => ({
   failure: why,
   hash: "",
   story: [],
+  events: [],
   virtualSeconds: 0,
   cpuMillis: 0
 })

@@ -7,24 +7,30 @@ import { createHash } from "node:crypto"
 import { ControlPlane } from "../../adapters/kube/plane/ControlPlane.ts"
 import { EdgeDevices } from "../../core/device/EdgeDevice.ts"
 import { type ConfigMap, ConfigMaps, Secrets } from "../../core/kube/kinds.ts"
-import { KubeApi } from "../../core/kube/KubeApi.ts"
+import { KubeApi, type KubeApiError } from "../../core/kube/KubeApi.ts"
 import { Pods } from "../../core/kube/Pod.ts"
 import { releaseOrphansAnnotation } from "../../core/operator/devicePods.ts"
-import { type Dice, diceOf, episodes, healEverything, makeApiWeather, profiles, type Victims } from "./faults.ts"
+import { type Dice, diceFrom, diceOf, episodes, healEverything, makeApiWeather, type Victims } from "./faults.ts"
 import { judgeRuns, type Known, unsettled, Violation, watchApi } from "./invariants.ts"
-import { ciphersOf, type Size, type SizeName, sizeOf, sizes } from "./sizes.ts"
+import { type Plan, planOf, type PlanOptions } from "./plan.ts"
+import { type SizeName, sizeOf } from "./sizes.ts"
+import { inOrder, lineOf, type TraceEvent } from "./trace.ts"
+import { uniform } from "./uniform.ts"
 import { simulate, type VirtualTime } from "./VirtualTime.ts"
 import { lifeOf, recipes } from "./workload.ts"
-import { type Ciphers, clientWithFaults, createNamespaces, makeDevice, makeOperator, worldLayerWith } from "./World.ts"
+import {
+  clientWithFaults,
+  createNamespaces,
+  makeDevice,
+  makeOperator,
+  type SimulatedDevice,
+  worldLayerWith
+} from "./World.ts"
 
-export interface StormOptions {
-  readonly seed: number
-  readonly profile?: string
-  /** Drawn from the seed unless given. */
-  readonly size?: SizeName
-  /** Drawn from the seed unless given. */
-  readonly ciphers?: Ciphers
+export interface StormOptions extends PlanOptions {
   readonly logs?: boolean
+  /** Instead of the one drawn from the seed. */
+  readonly plan?: Plan
 }
 
 export interface StormResult {
@@ -35,47 +41,53 @@ export interface StormResult {
   readonly hash: string
   /** Lines of everybody, `seconds who what`, in the order of time. */
   readonly story: ReadonlyArray<string>
+  /** What the story tells, for machines. */
+  readonly events: ReadonlyArray<TraceEvent>
   readonly virtualSeconds: number
 }
 
 /** Longest time between the healing and peace: the longest back-offs of link, images and crashes, one after another. */
 const patience = { millis: 25 * 60_000, step: 5_000 }
 
-const lateComing = ({ between }: Dice) => Effect.sleep(Duration.millis(between(60_000, 500_000)))
-
 interface Diary {
-  readonly lines: Array<{ readonly at: number; readonly order: number; readonly text: string }>
+  readonly events: Array<TraceEvent>
   readonly violations: Array<string>
+  /** Whose own diaries are read when all is over, however it ended. */
+  devices: ReadonlyArray<SimulatedDevice>
+  /** Names of pods by uid. */
+  readonly names: Map<string, string>
+  start: number
   now: number
 }
 
-const program = (options: StormOptions, diary: Diary, time: VirtualTime) =>
+const program = (plan: Plan, diary: Diary, time: VirtualTime) =>
   Effect.gen(function*() {
     const plane = yield* ControlPlane
     const api = yield* KubeApi
     const dice = diceOf(yield* Random.Random)
-    const tell = (who: string, what: string) => {
+    diary.start = time.start
+    const tell = (actor: string, text: string, kind: TraceEvent["kind"] = "note") => {
       const at = (time.now - time.start) / 1000
       diary.now = at
-      diary.lines.push({ at, order: diary.lines.length, text: `${who} ${what}` })
+      diary.events.push({ at, actor, kind, text })
     }
-    const note = (what: string) => Effect.sync(() => tell("storm", what))
+    const note = (what: string, kind?: TraceEvent["kind"]) => Effect.sync(() => tell("storm", what, kind))
     const violated = (what: string) => {
-      tell("VIOLATION", what)
+      tell("VIOLATION", what, "violation")
       diary.violations.push(what)
     }
 
     yield* createNamespaces
-    const size: Size = sizes[options.size ?? sizeOf(options.seed)]
-    const fleet = Array.from({ length: size.devices }, (_, i) => i + 1)
     const devices = yield* Effect.forEach(
-      fleet,
+      plan.devices,
       (number) =>
         makeDevice(`edge-${number}`, number, (why) =>
           Effect.sync(() =>
             violated(`the agent of edge-${number} died: ${why}`)
           ))
     )
+    diary.devices = devices
+    const numbered = new Map(plan.devices.map((number, i) => [number, devices[i]!]))
     const known = new Map<string, Known>()
     watchApi(plane, known, violated)
     for (const collection of ["pods", "nodes", "edgedevices.aranya.arhat.dev"]) {
@@ -113,20 +125,21 @@ const program = (options: StormOptions, diary: Diary, time: VirtualTime) =>
       metadata: { namespace: "edge", name: "keys" },
       data: { key: "c2VjcmV0" }
     })
-    // Half of the storms begin without what their pods refer to.
-    if (dice.chance() < 0.5) yield* api.create(ConfigMaps, settings("red"))
+    if (plan.settings) yield* api.create(ConfigMaps, settings("red"))
 
     yield* operator.start
     for (const device of devices) yield* api.create(EdgeDevices, device.object())
     const under = yield* FiberSet.make()
-    for (const device of devices) {
+    for (const [number, device] of numbered) {
+      const late = plan.late.find((each) => each.device === number)
       // Some devices come late; their pods wait.
-      if (dice.chance() < 0.15) yield* Effect.andThen(lateComing(dice), device.agent.start).pipe(FiberSet.run(under))
-      else yield* device.agent.start
+      if (late === undefined) yield* device.agent.start
+      else yield* Effect.andThen(Effect.sleep(late.millis), device.agent.start).pipe(FiberSet.run(under))
     }
-    yield* Effect.sleep(Duration.millis(dice.between(0, 20_000)))
+    yield* Effect.sleep(plan.calm)
 
-    const create = Effect.fnUntraced(function*(name: string, device = dice.pick(devices), recipe = dice.pick(recipes)) {
+    const create = Effect.fnUntraced(function*(name: string, dice: Dice, device: SimulatedDevice) {
+      const recipe = dice.pick(recipes)
       const pod = yield* api.create(Pods, {
         apiVersion: "v1",
         kind: "Pod",
@@ -144,6 +157,7 @@ const program = (options: StormOptions, diary: Diary, time: VirtualTime) =>
         forced: false
       })
       places.set(uid, name)
+      diary.names.set(uid, name)
       yield* note(`creates ${name} as ${uid.slice(0, 4)}, ${recipe.name} on ${device.name}`)
     })
     const policies = new Map<string, string>()
@@ -162,51 +176,69 @@ const program = (options: StormOptions, diary: Diary, time: VirtualTime) =>
       })
     })
 
-    const change = Effect.gen(function*() {
-      const draw = dice.chance()
-      const living = alive()
-      if (living.length < size.pods[1] * devices.length && draw < 0.5) return yield* create(`pod-${++pods}`)
-      if (living.length === 0) return
-      const victim = dice.pick(living)
-      if (draw < 0.7) return yield* remove(victim, false)
-      if (draw < 0.8) {
+    const changes: Readonly<
+      Record<string, (dice: Dice, device: SimulatedDevice) => Effect.Effect<void, KubeApiError>>
+    > = {
+      create: Effect.fnUntraced(function*(dice, device) {
+        const living = alive()
+        if (living.length < plan.pods * devices.length) return yield* create(`pod-${++pods}`, dice, device)
+        yield* remove(dice.pick(living), false)
+      }),
+      delete: Effect.fnUntraced(function*(dice) {
+        const living = alive()
+        if (living.length > 0) yield* remove(dice.pick(living), false)
+      }),
+      replace: Effect.fnUntraced(function*(dice, device) {
+        const living = alive()
+        if (living.length === 0) return
+        const victim = dice.pick(living)
         yield* remove(victim, true)
-        return yield* create(places.get(victim.uid) ?? "", dice.chance() < 0.7 ? victim.device : dice.pick(devices))
-      }
-      if (draw < 0.85) {
-        // First asked politely, then by force.
+        yield* create(places.get(victim.uid) ?? "", dice, dice.chance() < 0.7 ? victim.device : device)
+      }),
+      deleteThenForce: Effect.fnUntraced(function*(dice) {
+        const living = alive()
+        if (living.length === 0) return
+        const victim = dice.pick(living)
         yield* remove(victim, false)
         yield* Effect.sleep(Duration.millis(dice.between(0, 20_000)))
-        return yield* Effect.ignore(remove(victim, true))
-      }
-      const colour = dice.pick(["red", "green", "blue"])
-      yield* note(`paints it ${colour}`)
-      yield* api.patch(ConfigMaps, { namespace: "edge", name: "settings" }, {
-        type: "merge",
-        body: { data: { colour } }
+        yield* Effect.ignore(remove(victim, true))
+      }),
+      paint: Effect.fnUntraced(function*(dice) {
+        if (known.size === 0) return
+        const colour = dice.pick(["red", "green", "blue"])
+        yield* note(`paints it ${colour}`)
+        yield* api.patch(ConfigMaps, { namespace: "edge", name: "settings" }, {
+          type: "merge",
+          body: { data: { colour } }
+        })
+          .pipe(Effect.catch(() => api.create(ConfigMaps, settings(colour))), Effect.asVoid)
       })
-        .pipe(Effect.catch(() => api.create(ConfigMaps, settings(colour))), Effect.asVoid)
-    })
-
-    for (const device of devices) for (let i = 0; i < size.pods[0]; i++) yield* create(`pod-${++pods}`, device)
+    }
 
     // The storm.
-    const drawn = profiles[options.profile ?? "everything"] ?? []
-    const until = time.now + dice.between(...size.storm)
-    while (time.now < until) {
-      yield* Effect.sleep(Duration.millis(dice.between(...size.pause)))
-      if (dice.chance() < 0.4) {
-        yield* change.pipe(Effect.catch((error) => note(`is refused: ${error.message}`)))
-      } else if (drawn.length > 0) {
-        const fault = dice.pick(drawn)
-        const device = dice.pick(devices)
-        yield* note(`${fault} at ${device.name}`)
-        yield* FiberSet.run(
-          under,
-          Effect.andThen(episodes[fault]!(victims, device), note(`${fault} at ${device.name} is over`))
-        )
+    const began = time.now
+    const until = (millis: number) => Effect.sleep(Duration.millis(Math.max(0, began + millis - time.now)))
+    for (const [i, { at, device: number, seed, what }] of plan.deeds.entries()) {
+      if (at >= plan.lasts) break
+      yield* until(at)
+      const device = numbered.get(number)
+      if (device === undefined) continue
+      const own = diceFrom(uniform(seed))
+      const change = changes[what]
+      if (change !== undefined) {
+        yield* change(own, device).pipe(Effect.catch((error) => note(`is refused: ${error.message}`)))
+        continue
       }
+      const episode = episodes[what]
+      if (episode === undefined) return yield* Effect.die(new Error(`nobody knows how to do ${what}`))
+      const name = `#${i + 1} ${what} at ${device.name}`
+      yield* note(name, "began")
+      yield* FiberSet.run(
+        under,
+        episode({ ...victims, dice: own }, device).pipe(Effect.ensuring(note(`${name} is over`, "ended")))
+      )
     }
+    yield* until(plan.lasts)
     yield* FiberSet.clear(under)
     yield* note("peace")
     yield* healEverything(victims)
@@ -236,44 +268,59 @@ const program = (options: StormOptions, diary: Diary, time: VirtualTime) =>
       yield* Effect.sleep("2 minutes")
     }
     for (const what of judgeRuns(known.values(), victims.emptied, (uid) => policies.get(uid))) violated(what)
-
-    for (const device of devices) {
-      for (const line of yield* device.transport.diary) add(diary, time, `${device.name}/link`, line)
-      for (const line of yield* device.runtime.diary) add(diary, time, `${device.name}/engine`, line)
-      for (const line of yield* device.journal.diary) {
-        diary.lines.push({ at: Infinity, order: diary.lines.length, text: `${device.name}/journal ${line}` })
-      }
-    }
-  }).pipe(Effect.scoped, Effect.provide(worldLayerWith(options.ciphers ?? ciphersOf(options.seed))), Effect.orDie)
+  }).pipe(Effect.scoped, Effect.provide(worldLayerWith(plan.ciphers)), Effect.orDie)
 
 const statusWords = (object: unknown): unknown =>
   ((object as { status?: { containerStatuses?: ReadonlyArray<Record<string, unknown>> } }).status?.containerStatuses ??
     [])
     .map(({ name, restartCount, state }) => `${name}#${restartCount} ${Object.keys(state as object)[0]}`)
 
-/** A line of an actor's own diary, which begins with the second it was written in. */
-const add = (diary: Diary, time: VirtualTime, who: string, line: string): void => {
-  const [stamp = "", ...rest] = line.split(" ")
-  const at = Math.round(Number(stamp.slice(0, -1)) * 1000 - time.start) / 1000
-  diary.lines.push({ at, order: diary.lines.length, text: `${who} ${rest.join(" ")}` })
+/** What the devices' own diaries hold, whose lines begin with the second they were written in. */
+const devicesTold = ({ devices, names, start }: Diary): ReadonlyArray<TraceEvent> => {
+  const since = (millis: number) => Math.round(millis - start) / 1000
+  return devices.flatMap((device) => {
+    const read = (actor: string, lines: ReadonlyArray<string>) =>
+      lines.map((line): TraceEvent => {
+        const [stamp = "", ...words] = line.split(" ")
+        const at = since(Number(stamp.slice(0, -1)) * 1000)
+        return { at, actor: `${device.name}/${actor}`, kind: "note", text: words.join(" ") }
+      })
+    return [
+      ...read("link", Effect.runSync(device.transport.diary)),
+      ...read("engine", Effect.runSync(device.runtime.diary)),
+      ...read("journal", Effect.runSync(device.journal.stamped)),
+      ...Effect.runSync(device.runtime.runs).map((run): TraceEvent => ({
+        at: since(run.startedAt),
+        actor: `${device.name}/runs`,
+        kind: "run",
+        text: `${names.get(run.uid) ?? "?"} (${run.uid.slice(0, 4)})/${run.container}#${run.attempt} runs${
+          run.finishedAt === undefined
+            ? ""
+            : ` until ${since(run.finishedAt)}s and ends with ${run.exitCode ?? "nothing"}`
+        }`,
+        ...(run.finishedAt === undefined ? {} : { until: since(run.finishedAt) })
+      }))
+    ]
+  })
 }
 
 export const storm = (options: StormOptions): Effect.Effect<StormResult> =>
   Effect.gen(function*() {
-    const diary: Diary = { lines: [], violations: [], now: 0 }
+    const plan = options.plan ?? planOf(options)
+    const diary: Diary = { events: [], violations: [], devices: [], names: new Map(), start: 0, now: 0 }
     const exit = yield* Effect.exit(
-      simulate(options.seed, (time) => program(options, diary, time), { limit: "3 hours", logs: options.logs ?? false })
+      simulate(plan.seed, (time) => program(plan, diary, time), { limit: "3 hours", logs: options.logs ?? false })
     )
-    const story = diary.lines
-      .toSorted((a, b) => a.at - b.at || a.order - b.order)
-      .map(({ at, text }) => `${Number.isFinite(at) ? `${at}s` : "-"} ${text}`)
     if (Exit.isFailure(exit)) diary.violations.unshift(Cause.pretty(exit.cause))
+    const events = inOrder([...diary.events, ...devicesTold(diary)])
+    const story = events.map(lineOf)
     return {
-      seed: options.seed,
-      size: options.size ?? sizeOf(options.seed),
+      seed: plan.seed,
+      size: options.size ?? sizeOf(plan.seed),
       failure: diary.violations.length === 0 ? undefined : diary.violations.join("\n"),
       hash: createHash("sha256").update(story.join("\n")).digest("hex"),
       story,
+      events,
       virtualSeconds: Math.round(diary.now)
     }
   })

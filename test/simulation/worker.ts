@@ -20,6 +20,7 @@ process.on("message", (order: StormOptions & { readonly told: boolean }) => {
       ...result,
       failure: result.failure ?? null,
       story: told || result.failure !== undefined ? result.story : [],
+      events: told || result.failure !== undefined ? result.events : [],
       cpuMillis: (user + system) / 1000
     }
     process.send?.(report)

@@ -1,0 +1,93 @@
+/**
+ * What a storm does, drawn from its seed before it begins: a list of deeds that can be written down, cut shorter and played again.
+ * Each deed has dice of its own, so that what is left of a plan does the same as before.
+ */
+import { profiles } from "./faults.ts"
+import { ciphersOf, type Size, type SizeName, sizeOf, sizes } from "./sizes.ts"
+import { uniform } from "./uniform.ts"
+import type { Ciphers } from "./World.ts"
+
+export interface Deed {
+  /** Milliseconds after the storm's beginning. */
+  readonly at: number
+  /** A fault, or what happens to a pod: a key of `episodes` or of the workload's `changes`. */
+  readonly what: string
+  /** Number of the device it happens to. */
+  readonly device: number
+  /** Of its own dice. */
+  readonly seed: number
+}
+
+export interface Plan {
+  /** Of the world: the order of fibers, delays, keys. */
+  readonly seed: number
+  readonly ciphers: Ciphers
+  /** Numbers of its devices. */
+  readonly devices: ReadonlyArray<number>
+  /** Devices whose agent begins only so many milliseconds after the others. */
+  readonly late: ReadonlyArray<{ readonly device: number; readonly millis: number }>
+  /** Pods of each device that may live at once, on average. */
+  readonly pods: number
+  /** Whether what the pods refer to is there when the storm begins. */
+  readonly settings: boolean
+  /** Milliseconds between the start of the fleet and the storm. */
+  readonly calm: number
+  /** Milliseconds that the storm lasts; what its deeds began is cut short then. */
+  readonly lasts: number
+  /** In the order of time. */
+  readonly deeds: ReadonlyArray<Deed>
+}
+
+/** Whole, and small enough to be read. */
+const seedFrom = (chance: () => number) => Math.floor(chance() * 2 ** 31)
+
+/** What happens to pods, and how often: the share of each in all that happens to them. */
+export const shares: ReadonlyArray<readonly [what: string, share: number]> = [
+  ["create", 0.5],
+  ["delete", 0.2],
+  ["replace", 0.1],
+  ["deleteThenForce", 0.05],
+  ["paint", 0.15]
+]
+
+const shared = (chance: number): string => {
+  let left = chance
+  for (const [what, share] of shares) {
+    left -= share
+    if (left < 0) return what
+  }
+  return "paint"
+}
+
+export interface PlanOptions {
+  readonly seed: number
+  readonly profile?: string
+  /** Drawn from the seed unless given. */
+  readonly size?: SizeName
+  /** Drawn from the seed unless given. */
+  readonly ciphers?: Ciphers
+}
+
+/** The storm of a seed. */
+export const planOf = ({ ciphers, profile = "everything", seed, size: named }: PlanOptions): Plan => {
+  const chance = uniform(seed ^ 0x9a17)
+  const between = (least: number, most: number) => Math.floor(least + chance() * (most - least))
+  const size: Size = sizes[named ?? sizeOf(seed)]
+  const faults = profiles[profile] ?? []
+  const devices = Array.from({ length: size.devices }, (_, i) => i + 1)
+  const settings = chance() < 0.5
+  const late = devices.filter(() => chance() < 0.15).map((device) => ({ device, millis: between(60_000, 500_000) }))
+  const calm = between(0, 20_000)
+  const lasts = between(...size.storm)
+  const deeds: Array<Deed> = devices.flatMap((device) =>
+    Array.from({ length: size.pods[0] }, () => ({ at: 0, what: "create", device, seed: seedFrom(chance) }))
+  )
+  for (let at = between(...size.pause); at < lasts; at += between(...size.pause)) {
+    const what = chance() < 0.4
+      ? shared(chance())
+      : faults[between(0, faults.length)]
+    const device = 1 + between(0, size.devices)
+    if (what !== undefined) deeds.push({ at, what, device, seed: seedFrom(chance) })
+  }
+  return { seed, ciphers: ciphers ?? ciphersOf(seed), devices, late, pods: size.pods[1], settings, calm, lasts, deeds }
+}
