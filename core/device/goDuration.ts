@@ -12,8 +12,10 @@ const nanos: Readonly<Record<string, bigint>> = {
   h: 3_600_000_000_000n
 }
 
-const whole = /^(?:0|(?:[0-9]+(?:\.[0-9]+)?(?:ns|us|µs|μs|ms|s|m|h))+)$/u
-const part = /([0-9]+)(?:\.([0-9]+))?(ns|us|µs|μs|ms|s|m|h)/gu
+// Put together from text: a bundler keeps a pattern as it is written, and one letter beyond Latin-1 in a file doubles it in memory.
+const unit = Object.keys(nanos).join("|")
+const whole = new RegExp(`^(?:0|(?:[0-9]+(?:\\.[0-9]+)?(?:${unit}))+)$`, "u")
+const part = new RegExp(`([0-9]+)(?:\\.([0-9]+))?(${unit})`, "gu")
 /** Go holds a duration in an int64 of nanoseconds (292 years). */
 const most = 9_223_372_036_854_775_807n
 
