@@ -129,6 +129,15 @@ export const judgeRuns = (
   return found
 }
 
+/** What of each pod stays as it is for as long as nobody does anything: its version in the API, and its processes. */
+export const stillness = (plane: ControlPlaneService, pods: ReadonlyArray<Known>): ReadonlyArray<string> =>
+  pods.map((known) => {
+    const place = plane.world.store.placeOf(known.uid)
+    const object = place === undefined ? undefined : plane.world.store.get("pods", place.namespace, place.name)?.object
+    const version = (object as Pod | undefined)?.metadata.resourceVersion
+    return `version ${version}, running ${words(runningOf(known))}`
+  })
+
 /** What is not as it should be once nothing is broken any more; empty when all is well. */
 export const unsettled = Effect.fnUntraced(function*(
   plane: ControlPlaneService,

@@ -3,7 +3,7 @@
  * Each deed has dice of its own, so that what is left of a plan does the same as before.
  */
 import { profiles } from "./faults.ts"
-import { ciphersOf, type Size, type SizeName, sizeOf, sizes } from "./sizes.ts"
+import { ciphersOf, operatorsOf, type Size, type SizeName, sizeOf, sizes } from "./sizes.ts"
 import { uniform } from "./uniform.ts"
 import type { Ciphers } from "./World.ts"
 
@@ -34,6 +34,10 @@ export interface Plan {
   readonly calm: number
   /** Milliseconds that the storm lasts; what its deeds began is cut short then. */
   readonly lasts: number
+  /** Operators at once; each believes that it serves every device. */
+  readonly operators: 1 | 2
+  /** Milliseconds that the world lives at least: what is left of them when all is well passes in quiet. */
+  readonly life: number
   /** In the order of time. */
   readonly deeds: ReadonlyArray<Deed>
 }
@@ -89,5 +93,17 @@ export const planOf = ({ ciphers, profile = "everything", seed, size: named }: P
     const device = 1 + between(0, size.devices)
     if (what !== undefined) deeds.push({ at, what, device, seed: seedFrom(chance) })
   }
-  return { seed, ciphers: ciphers ?? ciphersOf(seed), devices, late, pods: size.pods[1], settings, calm, lasts, deeds }
+  return {
+    seed,
+    ciphers: ciphers ?? ciphersOf(seed),
+    devices,
+    late,
+    pods: size.pods[1],
+    settings,
+    calm,
+    lasts,
+    operators: operatorsOf(seed),
+    life: size.life,
+    deeds
+  }
 }

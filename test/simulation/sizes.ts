@@ -1,6 +1,6 @@
 /**
- * How large a storm's world is, and how long it rages. Most seeds draw a small one: what goes wrong usually needs one device and a few
- * faults, and ten small worlds meet more of them than one large one. What only several devices can do to each other is left to the rest.
+ * How large a storm's world is, how long it rages, and how long the world lives. What goes wrong usually needs few faults, so most
+ * storms are short; a fleet stays the same size in all of them.
  */
 import { uniform } from "./uniform.ts"
 
@@ -12,15 +12,30 @@ export interface Size {
   readonly storm: readonly [least: number, most: number]
   /** Milliseconds between two of its deeds. */
   readonly pause: readonly [least: number, most: number]
+  /** Milliseconds that the world lives at least: what is left of them when all is well passes in quiet, in which nothing may change. */
+  readonly life: number
 }
 
 const seconds = 1000
 const minutes = 60 * seconds
 
 export const sizes = {
-  small: { devices: 1, pods: [1, 2], storm: [40 * seconds, 150 * seconds], pause: [500, 15 * seconds] },
-  middle: { devices: 2, pods: [1, 2], storm: [1 * minutes, 5 * minutes], pause: [500, 20 * seconds] },
-  large: { devices: 3, pods: [2, 3], storm: [4 * minutes, 12 * minutes], pause: [500, 30 * seconds] }
+  /** Never drawn: for telling a story again with as few actors as it takes. */
+  small: { devices: 1, pods: [1, 2], storm: [40 * seconds, 150 * seconds], pause: [500, 15 * seconds], life: 0 },
+  fleet: {
+    devices: 3,
+    pods: [5, 6],
+    storm: [20 * seconds, 90 * seconds],
+    pause: [300, 6 * seconds],
+    life: 41 * minutes
+  },
+  large: {
+    devices: 3,
+    pods: [5, 6],
+    storm: [4 * minutes, 12 * minutes],
+    pause: [500, 20 * seconds],
+    life: 41 * minutes
+  }
 } as const satisfies Readonly<Record<string, Size>>
 
 export type SizeName = keyof typeof sizes
@@ -28,10 +43,10 @@ export type SizeName = keyof typeof sizes
 export const isSize = (name: string): name is SizeName => Object.hasOwn(sizes, name)
 
 /** Drawn apart from everything else, so that a seed's large world is the same one whether it was drawn or asked for. */
-export const sizeOf = (seed: number): SizeName => {
-  const draw = uniform(seed ^ 0x517e)()
-  return draw < 0.8 ? "small" : draw < 0.95 ? "middle" : "large"
-}
+export const sizeOf = (seed: number): SizeName => uniform(seed ^ 0x517e)() < 0.97 ? "fleet" : "large"
 
 /** One world of eight seals with the real primitives; they take longer than all that is sealed. */
 export const ciphersOf = (seed: number): "real" | "quick" => uniform(seed ^ 0xc1f3)() < 0.125 ? "real" : "quick"
+
+/** Half of the worlds have two operators, each believing that it serves every device. */
+export const operatorsOf = (seed: number): 1 | 2 => uniform(seed ^ 0x20b5)() < 0.5 ? 1 : 2
