@@ -1,5 +1,5 @@
-/** All EdgeDevice objects as last seen, and a way to change the status of one by compare-and-swap. */
-import { Context, Deferred, Effect, Layer, Queue, Stream } from "effect"
+/** All EdgeDevice objects as last seen, and the one way to write to them: by compare-and-swap, for each object in turn. */
+import { Context, Deferred, Effect, Layer, Queue, Semaphore, Stream } from "effect"
 import { type EdgeDeviceObject, EdgeDevices, type EdgeDeviceStatus } from "../device/EdgeDevice.ts"
 import { KubeApi, KubeApiError } from "../kube/KubeApi.ts"
 
@@ -7,6 +7,15 @@ export const deviceKey = (namespace: string, name: string) => `${namespace}/${na
 
 /** Tries of a compare-and-swap that meets others' writes. */
 const swapTries = 10
+
+/** Versions of one object are compared as numbers; the API allows that since 1.35 and every server before behaved so. */
+const isNewer = (object: EdgeDeviceObject, than: EdgeDeviceObject) =>
+  Number(object.metadata.resourceVersion ?? 0) > Number(than.metadata.resourceVersion ?? 0)
+
+interface DeviceId {
+  readonly key: string
+  readonly uid: string
+}
 
 export class DeviceRegistry extends Context.Service<DeviceRegistry, {
   readonly synced: Effect.Effect<void>
@@ -19,8 +28,13 @@ export class DeviceRegistry extends Context.Service<DeviceRegistry, {
    * from `change` writes nothing. Fails with NotFound once the object is gone or is another one of the same name.
    */
   readonly swapStatus: (
-    device: { readonly key: string; readonly uid: string },
+    device: DeviceId,
     change: (status: EdgeDeviceStatus) => EdgeDeviceStatus | undefined
+  ) => Effect.Effect<EdgeDeviceObject, KubeApiError>
+  /** The same for the finalizers. */
+  readonly swapFinalizers: (
+    device: DeviceId,
+    change: (finalizers: ReadonlyArray<string>, object: EdgeDeviceObject) => ReadonlyArray<string> | undefined
   ) => Effect.Effect<EdgeDeviceObject, KubeApiError>
 }>()("aranya/operator/DeviceRegistry") {
   static readonly layer = Layer.effect(
@@ -38,18 +52,20 @@ export class DeviceRegistry extends Context.Service<DeviceRegistry, {
       }
       const keyOf = (object: EdgeDeviceObject) => deviceKey(object.metadata.namespace ?? "", object.metadata.name ?? "")
 
-      const learn = (object: EdgeDeviceObject) => {
+      const see = (object: EdgeDeviceObject) => {
         const known = devices.get(keyOf(object))
-        const newer = Number(object.metadata.resourceVersion ?? 0)
-        if (known !== undefined && Number(known.metadata.resourceVersion ?? 0) > newer) return
-        devices.set(keyOf(object), object)
+        if (known === undefined || !isNewer(known, object)) devices.set(keyOf(object), object)
+      }
+      /** What an own write returned. It may come after the object is gone, and does not bring it back. */
+      const learn = (object: EdgeDeviceObject) => {
+        if (devices.get(keyOf(object))?.metadata.uid === object.metadata.uid) see(object)
       }
 
       yield* api.observe(EdgeDevices).pipe(
         Stream.runForEach((observation) =>
           Effect.suspend(() => {
             if (observation._tag === "Synced") return Deferred.succeed(synced, undefined)
-            if (observation._tag === "Set") learn(observation.object)
+            if (observation._tag === "Set") see(observation.object)
             else devices.delete(keyOf(observation.object))
             return tell(keyOf(observation.object))
           })
@@ -60,29 +76,46 @@ export class DeviceRegistry extends Context.Service<DeviceRegistry, {
       const gone = (key: string) =>
         new KubeApiError({ reason: "NotFound", status: 404, detail: `EdgeDevice ${key} is gone` })
 
-      const swapStatus = Effect.fnUntraced(function*(
-        device: { readonly key: string; readonly uid: string },
-        change: (status: EdgeDeviceStatus) => EdgeDeviceStatus | undefined
+      const turns = new Map<string, { readonly semaphore: Semaphore.Semaphore; users: number }>()
+      /** Own writes of one object do not meet each other: each begins with what the one before returned. */
+      const inTurn = <A, E>(key: string, work: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+        Effect.suspend(() => {
+          const turn = turns.get(key) ?? { semaphore: Semaphore.makeUnsafe(1), users: 0 }
+          turns.set(key, turn)
+          turn.users += 1
+          return turn.semaphore.withPermit(work).pipe(Effect.ensuring(Effect.sync(() => {
+            turn.users -= 1
+            if (turn.users === 0) turns.delete(key)
+          })))
+        })
+
+      const swap = Effect.fnUntraced(function*(
+        { key, uid }: DeviceId,
+        /** The write that is due on this version; undefined when none is. */
+        due: (object: EdgeDeviceObject) => Effect.Effect<EdgeDeviceObject, KubeApiError> | undefined
       ) {
-        const [namespace, name] = device.key.split("/") as [string, string]
-        let object = devices.get(device.key) ?? (yield* api.get(EdgeDevices, { namespace, name }))
+        const [namespace, name] = key.split("/") as [string, string]
+        const read = api.get(EdgeDevices, { namespace, name })
+        let object = devices.get(key) ?? (yield* read)
         for (let tries = 0; tries < swapTries; tries++) {
-          if (object.metadata.uid !== device.uid) return yield* gone(device.key)
-          const status = change(object.status ?? {})
-          if (status === undefined) return object
-          const written = yield* api.replace(EdgeDevices, { ...object, status }, { subresource: "status" }).pipe(
-            Effect.catch((error) => error.reason === "Conflict" ? Effect.undefined : Effect.fail(error))
+          if (object.metadata.uid !== uid) return yield* gone(key)
+          const write = due(object)
+          if (write === undefined) return object
+          const written = yield* Effect.catch(
+            write,
+            (error) => error.reason === "Conflict" ? Effect.undefined : Effect.fail(error)
           )
           if (written !== undefined) {
             learn(written)
             return written
           }
-          object = yield* api.get(EdgeDevices, { namespace, name })
+          const known = devices.get(key)
+          object = known !== undefined && isNewer(known, object) ? known : yield* read
         }
         return yield* new KubeApiError({
           reason: "Unavailable",
           status: 409,
-          detail: `the status of EdgeDevice ${device.key} changes too often to be written`
+          detail: `EdgeDevice ${key} changes too often to be written`
         })
       })
 
@@ -97,7 +130,26 @@ export class DeviceRegistry extends Context.Service<DeviceRegistry, {
             return Stream.fromIterable(keys)
           })
         ),
-        swapStatus
+        swapStatus: (device, change) =>
+          inTurn(
+            device.key,
+            swap(device, (object) => {
+              const status = change(object.status ?? {})
+              return status && api.replace(EdgeDevices, { ...object, status }, { subresource: "status" })
+            })
+          ),
+        swapFinalizers: (device, change) =>
+          inTurn(
+            device.key,
+            swap(device, (object) => {
+              const { name = "", namespace, resourceVersion } = object.metadata
+              const finalizers = change(object.metadata.finalizers ?? [], object)
+              return finalizers && api.patch(EdgeDevices, { namespace, name }, {
+                type: "merge",
+                body: { metadata: { resourceVersion, finalizers } }
+              })
+            })
+          )
       })
     })
   )

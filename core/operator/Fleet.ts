@@ -5,6 +5,7 @@ import type { EdgeDeviceObject } from "../device/EdgeDevice.ts"
 import { type DeviceHello, Refused } from "../link/Hello.ts"
 import type { Handlers, Session } from "../link/Session.ts"
 import { deviceKey, DeviceRegistry } from "./DeviceRegistry.ts"
+import { finalizer } from "./farewell.ts"
 import { PodIndex } from "./PodIndex.ts"
 import { rejectSpec, type ServedDevice, serveDevice } from "./serveDevice.ts"
 
@@ -45,6 +46,8 @@ export class Fleet extends Context.Service<Fleet, {
 
       const start = Effect.fnUntraced(function*(key: string, object: EdgeDeviceObject) {
         const leaving = object.metadata.deletionTimestamp !== undefined
+        // Taken leave of already, or never served: what holds it still is somebody else's.
+        if (leaving && !(object.metadata.finalizers ?? []).includes(finalizer)) return
         // Its farewell is due whatever its spec says by now: what is wrong with that must not hold the object for ever.
         const readable = Effect.catch(
           decodeEdgeDevice(object),

@@ -1,5 +1,5 @@
 /** The TLS certificates that EdgeDevices name for their connections; doors of the operator show them by server name. */
-import { Context, Effect, Layer, Stream, SubscriptionRef } from "effect"
+import { Context, Effect, Layer, Option, Stream, SubscriptionRef } from "effect"
 
 export interface TlsIdentity {
   /** PEM, as are the others. */
@@ -25,11 +25,12 @@ export class NamedIdentities extends Context.Service<NamedIdentities, {
       const named = yield* SubscriptionRef.make<ReadonlyMap<string, TlsIdentity>>(new Map())
       return NamedIdentities.of({
         set: (owner, identity) =>
-          SubscriptionRef.update(named, (before) => {
+          SubscriptionRef.updateSome(named, (before) => {
+            if (before.get(owner) === identity) return Option.none()
             const after = new Map(before)
             if (identity === undefined) after.delete(owner)
             else after.set(owner, identity)
-            return after
+            return Option.some(after)
           }),
         changes: Stream.map(SubscriptionRef.changes(named), (all) => [...all.values()])
       })

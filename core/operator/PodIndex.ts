@@ -11,6 +11,9 @@ const backfillRetry = Schedule.min([Schedule.exponential("500 millis"), Schedule
   Schedule.jittered
 )
 
+/** Names of nodes that are remembered for having pods although nobody serves them; beyond that any node may have some. */
+const nodesPassedOver = 20_000
+
 /** Versions of one object are compared as numbers; the API allows that since 1.35 and every server before behaved so. */
 const isOlder = (pod: Pod, than: Pod) =>
   Number(pod.metadata.resourceVersion ?? 0) < Number(than.metadata.resourceVersion ?? 0)
@@ -35,6 +38,14 @@ export class PodIndex extends Context.Service<PodIndex, {
       const pods = new Map<string, Pod>()
       const names = new Map<string, string>()
       const served = new Map<string, { readonly uids: Set<string>; readonly listeners: Set<(uid: string) => void> }>()
+
+      /** Nodes with pods that the watch passed over, or that were dropped when the node was no longer served. */
+      const passedOver = new Set<string>()
+      let passedOverAll = false
+      const passOver = (node: string) => {
+        if (passedOver.size >= nodesPassedOver) passedOverAll = true
+        else if (node !== "") passedOver.add(node)
+      }
 
       const nameKey = (namespace: string | undefined, name: string | undefined) => `${namespace ?? ""}/${name ?? ""}`
 
@@ -61,7 +72,12 @@ export class PodIndex extends Context.Service<PodIndex, {
       }
 
       yield* api.observe(Pods, {}, {
-        keep: (raw) => served.has((raw as unknown as { spec?: { nodeName?: string } }).spec?.nodeName ?? "")
+        keep: (raw) => {
+          const node = (raw as unknown as { spec?: { nodeName?: string } }).spec?.nodeName ?? ""
+          if (served.has(node)) return true
+          passOver(node)
+          return false
+        }
       }).pipe(
         Stream.runForEach((observation) => {
           if (observation._tag === "Set") return Effect.sync(() => put(observation.object))
@@ -74,9 +90,15 @@ export class PodIndex extends Context.Service<PodIndex, {
       // A pod bound to the node before it was served has been passed over by the watch: ask for those once.
       const backfill = (node: string) =>
         api.list(Pods, { fieldSelector: `spec.nodeName=${node}` }).pipe(
-          Effect.tap((found) => Effect.sync(() => found.forEach(put))),
+          Effect.tap((found) =>
+            Effect.sync(() => {
+              passedOver.delete(node)
+              found.forEach(put)
+            })
+          ),
           Effect.tapError((error) => Effect.logWarning(`pods of node ${node}: ${error.message}`)),
-          Effect.retry({ schedule: backfillRetry })
+          Effect.retry({ schedule: backfillRetry }),
+          Effect.asVoid
         )
 
       return PodIndex.of({
@@ -100,12 +122,13 @@ export class PodIndex extends Context.Service<PodIndex, {
                 if (entry === undefined) return
                 entry.listeners.delete(changed)
                 if (entry.listeners.size > 0) return
+                if (entry.uids.size > 0) passOver(node)
                 for (const uid of entry.uids) pods.delete(uid)
                 served.delete(node)
               })
           ).pipe(
             Effect.andThen(Deferred.await(synced)),
-            Effect.andThen(backfill(node)),
+            Effect.andThen(Effect.suspend(() => passedOverAll || passedOver.has(node) ? backfill(node) : Effect.void)),
             Effect.orDie
           ),
         // An answer that comes after the pod is gone does not bring it back.

@@ -1,7 +1,6 @@
 /** What happens when an EdgeDevice is deleted: its pods end, the device forgets, and nothing of it stays in the cluster. */
 import { Duration, Effect, Schedule, Stream, SubscriptionRef } from "effect"
 import { Base64 } from "effect/encoding"
-import { EdgeDevices } from "../device/EdgeDevice.ts"
 import { Leases } from "../kube/kinds.ts"
 import { KubeApi, type KubeApiError } from "../kube/KubeApi.ts"
 import { Nodes } from "../kube/Node.ts"
@@ -11,6 +10,7 @@ import { leaseNamespace } from "../node/lease.ts"
 import { askDevice } from "./askDevice.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
 import { DeviceRegistry } from "./DeviceRegistry.ts"
+import { NodeIndex } from "./NodeIndex.ts"
 import { OperatorIdentity } from "./OperatorIdentity.ts"
 import { OperatorSettings } from "./OperatorSettings.ts"
 import { PodIndex } from "./PodIndex.ts"
@@ -38,6 +38,7 @@ export const farewell = Effect.fnUntraced(function*(
   const settings = yield* OperatorSettings
   const revocations = yield* Revocations
   const index = yield* PodIndex
+  const nodes = yield* NodeIndex
   const { finalise } = yield* podWrites
 
   const absent = (error: KubeApiError) => error.reason === "NotFound" || error.reason === "Conflict"
@@ -74,14 +75,17 @@ export const farewell = Effect.fnUntraced(function*(
     const publicKey = link()?.publicKey
     const key = publicKey === undefined ? undefined : Base64.decode(publicKey)
     if (!told && key?._tag === "Success") yield* revocations.revoke(context.key, key.success)
+    // Nobody is to write of a device that is going that its link is down.
+    yield* stopKeeping
     if (session !== undefined) yield* session.close("the EdgeDevice was deleted")
   })
 
   const clearCluster = Effect.gen(function*(): Effect.fn.Return<void, KubeApiError> {
-    const node = yield* api.get(Nodes, { name: context.name }).pipe(
+    // One that the watch does not show may have been made a moment ago, or be somebody else's.
+    const node = nodes.get(context.name) ?? (yield* api.get(Nodes, { name: context.name }).pipe(
       Effect.map((found) => found),
       Effect.catch((error) => absent(error) ? Effect.undefined : Effect.fail(error))
-    )
+    ))
     const mine = node === undefined
       ? (yield* SubscriptionRef.get(context.owned)) !== false
       : owns(node, { uid: context.uid }, identity.installation)
@@ -93,26 +97,14 @@ export const farewell = Effect.fnUntraced(function*(
     }
   })
 
-  const release = Effect.gen(function*(): Effect.fn.Return<void, KubeApiError> {
-    const at = { namespace: context.namespace, name: context.name }
-    const object = yield* api.get(EdgeDevices, at).pipe(
-      Effect.catch((error) => absent(error) ? Effect.undefined : Effect.fail(error))
+  const release = unlessAbsent(
+    registry.swapFinalizers(
+      { key: context.key, uid: context.uid },
+      (finalizers) => finalizers.includes(finalizer) ? finalizers.filter((other) => other !== finalizer) : undefined
     )
-    const finalizers = object?.metadata.finalizers ?? []
-    if (object === undefined || object.metadata.uid !== context.uid || !finalizers.includes(finalizer)) return
-    yield* unlessAbsent(api.patch(EdgeDevices, at, {
-      type: "merge",
-      body: {
-        metadata: {
-          resourceVersion: object.metadata.resourceVersion,
-          finalizers: finalizers.filter((other) => other !== finalizer)
-        }
-      }
-    }))
-  })
+  )
 
   yield* tellDevice
-  yield* stopKeeping
   yield* clearCluster.pipe(
     Effect.andThen(release),
     Effect.tapError((error) => Effect.logWarning(`deleting EdgeDevice ${context.key}: ${error.message}`)),

@@ -1,5 +1,5 @@
 /** Keeps one device's Node: there, owned, labelled, its status true, its Lease renewed; whoever else's Node it is, untouched. */
-import { Clock, Duration, Effect, Latch, Queue, Random, Schedule, SubscriptionRef } from "effect"
+import { Clock, Duration, Effect, Latch, Queue, Random, Schedule, Stream, SubscriptionRef } from "effect"
 import type { EdgeDevice } from "../device/EdgeDevice.ts"
 import { Leases } from "../kube/kinds.ts"
 import { KubeApi, type KubeApiError } from "../kube/KubeApi.ts"
@@ -16,6 +16,9 @@ import { OperatorSettings } from "./OperatorSettings.ts"
 
 /** A status that says the same is written again after this long, give or take half (a kubelet's 5 minutes). */
 const heartbeatMillis = 5 * 60_000
+
+/** A device that is there links within a moment of its EdgeDevice: its Node is then made whole, in one write. */
+const firstLink = "2 seconds"
 
 const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")]).pipe(Schedule.jittered)
 
@@ -60,6 +63,10 @@ export const keepNode = Effect.fnUntraced(function*(
   let writtenAt = 0
   let nextHeartbeat = 0
   let ours: Node | undefined
+  /** A Node of this name was there when ours was to be made. */
+  let taken = false
+  /** Our Node was made just now: there is hardly a Lease yet. */
+  let newborn = false
   /** Open while the Node is there and ours: only then is there a Lease to renew. */
   const owned = yield* Latch.make()
 
@@ -73,9 +80,10 @@ export const keepNode = Effect.fnUntraced(function*(
     }
   })
 
+  /** Undefined where there is most probably none: the attempt to make it tells. */
   const find = Effect.gen(function*() {
     const known = index.get(context.name)
-    if (known !== undefined) return known
+    if (known !== undefined || !taken) return known
     return yield* api.get(Nodes, at).pipe(
       Effect.map((node): Node | undefined => node),
       Effect.catch((error) => error.reason === "NotFound" ? Effect.undefined : Effect.fail(error))
@@ -112,7 +120,12 @@ export const keepNode = Effect.fnUntraced(function*(
     })
     if (found === undefined) {
       const status = nodeStatus(device, seen, undefined, now)
-      ours = yield* api.create(Nodes, newNode(device, desired, status))
+      ours = yield* Effect.tapError(api.create(Nodes, newNode(device, desired, status)), (error) =>
+        Effect.sync(() => {
+          taken = error.reason === "AlreadyExists"
+        }))
+      taken = false
+      newborn = true
       index.learn(ours)
       writtenAt = now
       nextHeartbeat = now + heartbeatMillis * (0.5 + (yield* Random.next))
@@ -156,23 +169,30 @@ export const keepNode = Effect.fnUntraced(function*(
     if (ours === undefined) return
     const now = yield* Clock.currentTimeMillis
     const uid = ours.metadata.uid ?? ""
-    yield* api.patch(Leases, leaseAt, { type: "merge", body: renewal(now) }).pipe(
-      Effect.catch((error) =>
-        error.reason === "NotFound"
-          ? api.create(Leases, nodeLease({ name: context.name, uid }, now))
-          : Effect.fail(error)
-      )
-    )
+    const make = api.create(Leases, nodeLease({ name: context.name, uid }, now))
+    const prolong = api.patch(Leases, leaseAt, { type: "merge", body: renewal(now) })
+    const [likely, unless, other] = newborn
+      ? [make, "AlreadyExists", prolong] as const
+      : [prolong, "NotFound", make] as const
+    yield* Effect.catch(likely, (error) => error.reason === unless ? other : Effect.fail(error))
+    newborn = false
   })
 
   yield* index.synced
   yield* index.follow(context.name, look)
   yield* doors.follow(context.name, look)
+  /** A Node that is there is looked at at once; one that is to be made waits a moment for what the device says of itself. */
+  const reported = SubscriptionRef.changes(context.nodeReport).pipe(
+    Stream.filter((report) => report !== undefined),
+    Stream.runHead,
+    Effect.timeoutOption(firstLink)
+  )
+  const introduced = Effect.suspend(() => index.get(context.name) === undefined ? Effect.asVoid(reported) : Effect.void)
   yield* Effect.forever(Effect.gen(function*() {
     yield* Effect.orDie(patiently(step))
     const now = yield* Clock.currentTimeMillis
     yield* Effect.timeoutOption(Queue.take(bell), Duration.millis(Math.max(1000, nextHeartbeat - now)))
-  })).pipe(Effect.forkScoped)
+  })).pipe((looking) => Effect.andThen(introduced, looking), Effect.forkScoped)
   yield* Effect.forever(Effect.gen(function*() {
     yield* owned.await
     yield* Effect.orDie(patiently(renew))

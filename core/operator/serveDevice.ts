@@ -14,8 +14,8 @@ import {
   SubscriptionRef
 } from "effect"
 import { decodeEdgeDevice } from "../device/decodeEdgeDevice.ts"
-import { type EdgeDevice, type EdgeDeviceObject, EdgeDevices } from "../device/EdgeDevice.ts"
-import { KubeApi } from "../kube/KubeApi.ts"
+import type { EdgeDevice, EdgeDeviceObject } from "../device/EdgeDevice.ts"
+import type { KubeApi } from "../kube/KubeApi.ts"
 import { timestamp } from "../kube/time.ts"
 import type { DeviceHello } from "../link/Hello.ts"
 import type { Handlers, Session } from "../link/Session.ts"
@@ -31,6 +31,7 @@ import { EventRecorder } from "./EventRecorder.ts"
 import { farewell, finalizer } from "./farewell.ts"
 import { keepIdentity } from "./keepIdentity.ts"
 import { keepNode } from "./keepNode.ts"
+import type { NodeIndex } from "./NodeIndex.ts"
 import { OperatorIdentity } from "./OperatorIdentity.ts"
 import { OperatorSettings } from "./OperatorSettings.ts"
 import { PodIndex } from "./PodIndex.ts"
@@ -49,6 +50,11 @@ const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced(
 /** `last contact` is for people: it is written with the next change, and at least this often. */
 const contactMillis = 5 * 60_000
 
+/** A device that is there links within a moment of its EdgeDevice: what is known by then is said at once, in one write. */
+const firstStatus = "2 seconds"
+/** What happens in one go is written in one go. */
+const gathering = "100 millis"
+
 const ownershipWait = "10 seconds"
 
 /** The device is served until the scope closes; completes `gone` once a deleted EdgeDevice has been taken leave of. */
@@ -58,8 +64,13 @@ export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: 
   const settings = yield* OperatorSettings
   const events = yield* EventRecorder
   const services = yield* Effect.context<
-    KubeApi | DeviceRegistry | OperatorIdentity | Revocations | PodIndex
+    KubeApi | DeviceRegistry | OperatorIdentity | Revocations | PodIndex | NodeIndex
   >()
+  // Before anything is made in the cluster that would outlive the EdgeDevice.
+  yield* addFinalizer(first).pipe(
+    Effect.retry({ schedule: again, while: (error) => error.reason !== "NotFound" }),
+    Effect.catch(() => Effect.void)
+  )
 
   const device = yield* SubscriptionRef.make(first)
   const session = yield* SubscriptionRef.make<Session | undefined>(undefined)
@@ -168,7 +179,8 @@ export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: 
       Effect.catch(() => Effect.void)
     )
     yield* Effect.timeoutOption(Queue.take(statusBell), Duration.millis(contactMillis))
-  })).pipe(Effect.forkScoped)
+    yield* Effect.sleep(gathering)
+  })).pipe(Effect.delay(firstStatus), Effect.forkIn(keeping))
 
   const lookAgain = Effect.suspend(() => {
     node.look()
@@ -302,12 +314,6 @@ export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: 
     pods.lookAtAll()
   })
 
-  if (!(registry.get(context.key)?.metadata.finalizers ?? []).includes(finalizer)) {
-    yield* addFinalizer(context.key).pipe(
-      Effect.retry({ schedule: again, while: (error) => error.reason !== "NotFound" }),
-      Effect.catch(() => Effect.void)
-    )
-  }
   return { context, update, attach } satisfies ServedDevice
 })
 
@@ -341,14 +347,13 @@ export const rejectSpec = Effect.fnUntraced(function*(object: EdgeDeviceObject, 
   )
 })
 
-const addFinalizer = Effect.fnUntraced(function*(key: string) {
-  const api = yield* KubeApi
-  const [namespace, name] = key.split("/") as [string, string]
-  const object = yield* api.get(EdgeDevices, { namespace, name })
-  const finalizers = object.metadata.finalizers ?? []
-  if (object.metadata.deletionTimestamp !== undefined || finalizers.includes(finalizer)) return
-  yield* api.patch(EdgeDevices, { namespace, name }, {
-    type: "merge",
-    body: { metadata: { resourceVersion: object.metadata.resourceVersion, finalizers: [...finalizers, finalizer] } }
-  })
+const addFinalizer = Effect.fnUntraced(function*({ name, namespace, uid }: EdgeDevice) {
+  const registry = yield* DeviceRegistry
+  yield* registry.swapFinalizers(
+    { key: `${namespace}/${name}`, uid },
+    (finalizers, { metadata }) =>
+      metadata.deletionTimestamp !== undefined || finalizers.includes(finalizer)
+        ? undefined
+        : [...finalizers, finalizer]
+  )
 })
