@@ -25,7 +25,7 @@ Each row is one of Kubernetes' own tests (1.30.2): all of sig-node that are mark
 sig-storage about volumes of files, empty directories and host paths. We tell each test again in our own words, under its exact
 name, and run it on the shipped operator, link, agent and pod machine, with the embedded control plane, in virtual time. Volumes lie
 on a real disk; containers are processes of the in-memory runtime, which do what their command says with the files, environment and
-rights their container was given. So "passes" says that the product asks its runtime for the right thing and tells the right story
+rights their container was given; images come from a registry in memory. So "passes" says that the product asks its runtime for the right thing and tells the right story
 of what happens; what Docker makes of it is shown by \`npm run test:e2e\`. It does not say that Kubernetes' own programs were run.
 
 **${outcomes.size} tests: ${count("passed")} pass, ${count("failed")} fail, ${count("skipped")} are not run.**

@@ -99,12 +99,12 @@ const commands: Readonly<Record<string, Command>> = {
     files.makeDirectory(path)
     return ""
   }),
-  /** Fails where its mark is not there yet, and leaves it: the next run gets further. */
-  "fail-once": ([mark = ""], { files }) =>
-    Effect.sync(() => {
-      if (files.exists(mark)) return 0
-      files.write(mark, "", "replace")
-      return 1
+  /** `once MARK CODE WORDS`: ends with the code the first time and leaves its mark; later it does what the words say. */
+  once: ([mark = "", code, ...words], inside) =>
+    Effect.suspend(() => {
+      if (inside.files.exists(mark)) return runWords(words, inside)
+      inside.files.write(mark, "", "replace")
+      return Effect.succeed(Number(code))
     }),
   test: ([, path = ""], { files }) => Effect.sync(() => files.exists(path) ? 0 : 1),
   sysctl: ([name = ""], inside) => Effect.as(inside.print(`${name} = ${inside.sandbox?.sysctls[name] ?? "0"}\n`), 0),

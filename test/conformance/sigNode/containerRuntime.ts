@@ -70,7 +70,8 @@ const privateRegistry = Effect.flatMap(
 export const containerRuntime = suite("[sig-node] Container Runtime", {
   "blackbox test when starting a container that exits should run with the expected status [NodeConformance] [Conformance]":
     Effect.gen(function*() {
-      const first = "fail-once /marks/first"
+      // Fails the first time, succeeds the second, and goes on for ever the third.
+      const script = "once /marks/first 1 once /marks/second 0 pause"
       const cases = [
         { name: "always", policy: "Always", phase: "Running", ready: true, restarts: 2 },
         { name: "on-failure", policy: "OnFailure", phase: "Succeeded", ready: false, restarts: 1 },
@@ -78,7 +79,7 @@ export const containerRuntime = suite("[sig-node] Container Runtime", {
       ]
       for (const { name, phase, policy, ready, restarts } of cases) {
         yield* createPod(podOf(name, {
-          ...shell(policy === "Always" ? `${first} && fail-once /marks/second && pause` : first),
+          ...shell(script),
           volumeMounts: [{ name: "marks", mountPath: "/marks" }]
         }, { restartPolicy: policy, volumes: [{ name: "marks", emptyDir: {} }] }))
         const after = yield* podUntil(

@@ -32,17 +32,20 @@ export const isConsumed = Effect.fnUntraced(function*(
     readonly path?: string
     readonly value?: string
     readonly mode?: string
+    /** The file has to belong to this group. */
+    readonly group?: number
     readonly spec?: Partial<PodSpec>
   } = {}
 ) {
-  const { mode = "-rw-r--r--", path = "data-1", shown, spec, value = "value-1" } = wanted
+  const { group, mode = "-rw-r--r--", path = "data-1", shown, spec, value = "value-1" } = wanted
   yield* kind.create("settings", data)
   const file = `/etc/settings/${path}`
   const printed = yield* printedBy(podOf("reader", {
-    ...shell(`cat ${file} && echo && permissions ${file}`),
+    ...shell(`cat ${file} && echo && permissions ${file} && owner ${file}`),
     volumeMounts: [{ name: "settings", mountPath: "/etc/settings", readOnly: true }]
   }, { volumes: [kind.volume("settings", "settings", shown)], ...spec }))
   yield* mustContain(printed, `${value}\n`, `${file} ${mode}\n`)
+  if (group !== undefined) yield* mustContain(printed, `:${group}\n`)
 })
 
 export const isConsumedTwice = Effect.fnUntraced(function*(kind: DataVolume) {

@@ -7,7 +7,8 @@ import {
   isConsumedFromItsNamespace,
   isConsumedTwice,
   isUpdatedWhereOptional,
-  nonRootInGroup
+  nonRootInGroup,
+  someGroup
 } from "./consumed.ts"
 import { type DataVolume, projectedSecret, secretVolume } from "./DataVolume.ts"
 import { isImmutable } from "./immutable.ts"
@@ -21,7 +22,7 @@ const both = (kind: DataVolume) => ({
   "should be consumable from pods in volume with defaultMode set [LinuxOnly] [NodeConformance] [Conformance]":
     isConsumed(kind, { shown: { defaultMode: 0o400 }, mode: "-r--------" }),
   "should be consumable from pods in volume as non-root with defaultMode and fsGroup set [LinuxOnly] [NodeConformance] [Conformance]":
-    isConsumed(kind, { shown: { defaultMode: 0o440 }, mode: "-r--r-----", spec: nonRootInGroup }),
+    isConsumed(kind, { shown: { defaultMode: 0o440 }, mode: "-r--r-----", spec: nonRootInGroup, group: someGroup }),
   "should be consumable from pods in volume with mappings [NodeConformance] [Conformance]": isConsumed(kind, {
     shown: { items },
     path
