@@ -26,6 +26,8 @@ export class MemoryRuntime extends Context.Service<MemoryRuntime, {
   ) => Effect.Effect<void>
   /** Any image can be pulled at once unless told otherwise here; none is present at first. */
   readonly image: (reference: string, image: Partial<MemoryImage>) => Effect.Effect<void>
+  /** Its registry gives it out again. */
+  readonly grant: (reference: string) => Effect.Effect<void>
   /** The next `times` calls (once unless told) that fit meet this fault. */
   readonly fault: (
     operation: Operation,
@@ -242,6 +244,11 @@ const make = Effect.fnUntraced(function*(options: MemoryRuntimeOptions) {
       Effect.sync(() => {
         const before = engine.images.get(reference) ?? { present: false, pullTakes: 0, sizeBytes: 1_000_000 }
         engine.images.set(reference, { ...before, ...image })
+      }),
+    grant: (reference) =>
+      Effect.sync(() => {
+        const { refused: _, ...image } = engine.images.get(reference) ?? {}
+        if ("present" in image) engine.images.set(reference, image as MemoryImage)
       }),
     fault: (operation, fault, { times = 1, where = () => true } = {}) =>
       Effect.sync(() => {

@@ -1,10 +1,13 @@
 /** What befalls a storm's world: each fault is an episode that begins, lasts, and undoes itself. To add one, write it into the table. */
-import { Duration, Effect, type Random, Semaphore } from "effect"
+import { Deferred, Duration, Effect, Fiber, Option, type Random, Semaphore } from "effect"
 import { type Fault as ApiFault, noFault, refuse } from "../../adapters/kube/plane/memory/Faults.ts"
 import type { ApiRequest } from "../../adapters/kube/plane/request/ApiRequest.ts"
+import { RuntimeError } from "../../core/pod/ContainerRuntime.ts"
 import { FilesError } from "../../core/pod/PodFiles.ts"
 import { fairWeather } from "../fakes/MemoryTransport.ts"
 import { type Fault as RuntimeFault, type Operation } from "../fakes/runtime/Fault.ts"
+import type { Count } from "./coverage.ts"
+import { images } from "./workload.ts"
 import type { Program, SimulatedDevice } from "./World.ts"
 
 export interface Dice {
@@ -30,50 +33,112 @@ export interface Victims {
   readonly note: (what: string) => Effect.Effect<void>
   /** Devices whose containers vanished with the power: what ran there may have to run again. */
   readonly emptied: Set<string>
+  /** Devices whose processes were ended by force, or whose engine forgot some: what ran there may run once more. */
+  readonly disturbed: Set<string>
+  /** Devices whose disk forgot what it had promised to keep. */
+  readonly forgetful: Set<string>
+  readonly count: Count
+  /** What the owner does about a device that is refused as a copy of itself. */
+  readonly readmit: (device: SimulatedDevice) => Effect.Effect<void>
 }
 
 /** The faults of the operator's requests, changed while the storm goes on. */
 export interface ApiWeather {
   chance: number
+  /** Which requests suffer, and from what; anything from everything unless told. */
+  mood: "any" | "slow" | "stale" | "cut"
+  /** Sprung by the request at which the count comes to nothing; that request is done, and nobody hears its answer. */
+  trap: { left: number; readonly spring: () => void } | undefined
   readonly draw: (request: ApiRequest) => Effect.Effect<ApiFault>
 }
 
-export const makeApiWeather = ({ between, chance, pick }: Dice): ApiWeather => {
+/** Many objects of a kind, not one of them. */
+const collection = /^\/(api\/v1|apis\/[^/]+\/[^/]+)(\/namespaces\/[^/]+)?\/[a-z]+$/
+
+const told = (
+  { answer, cutAbruptly, cutWatchAfter, delay, loseAnswer, refuseConnection, silence, staleBy }: ApiFault
+) =>
+  answer !== undefined
+    ? String(answer.status)
+    : cutWatchAfter !== undefined
+    ? cutAbruptly === true ? "watch broken" : "watch cut"
+    : refuseConnection === true
+    ? "connection refused"
+    : loseAnswer === true
+    ? "answer lost"
+    : silence === true
+    ? "never answers"
+    : staleBy !== undefined
+    ? "stale read"
+    : delay !== undefined
+    ? "slow"
+    : undefined
+
+export const makeApiWeather = ({ between, chance, pick }: Dice, count: Count): ApiWeather => {
   const weather: ApiWeather = {
     chance: 0,
+    mood: "any",
+    trap: undefined,
     draw: (request) =>
       Effect.sync(() => {
-        if (weather.chance === 0 || chance() >= weather.chance) return noFault
-        if (request.query.get("watch") !== null) {
-          return pick<() => ApiFault>([
-            () => ({ cutWatchAfter: between(0, 5) }),
-            () => ({ cutWatchAfter: between(0, 5), cutAbruptly: true }),
-            () => ({ answer: refuse(410, "Expired", "too old resource version") }),
-            () => ({ refuseConnection: true }),
-            () => ({ answer: refuse(500, "InternalError", "etcd is slow") })
-          ])()
-        }
-        return pick<() => ApiFault>([
-          () => ({ answer: refuse(429, "TooManyRequests", "slow down", 1) }),
-          () => ({ answer: refuse(500, "InternalError", "etcd is slow") }),
-          () => ({ answer: refuse(503, "ServiceUnavailable", "no leader") }),
-          () => ({ refuseConnection: true }),
-          () => ({ loseAnswer: true }),
-          () => ({ silence: true }),
-          () => ({ delay: between(10, 5_000) }),
-          () =>
-            request.method === "PATCH" || request.method === "PUT"
-              ? { answer: refuse(409, "Conflict", "the object has been modified") }
-              : { loseAnswer: true }
-        ])()
+        const fault = drawn(request)
+        const name = told(fault)
+        if (name !== undefined) count(`api: ${name}`)
+        return fault
       })
+  }
+  const drawn = (request: ApiRequest): ApiFault => {
+    if (weather.trap !== undefined && --weather.trap.left <= 0) {
+      weather.trap.spring()
+      weather.trap = undefined
+      return { loseAnswer: true }
+    }
+    if (weather.chance === 0 || chance() >= weather.chance) return noFault
+    const watches = request.query.get("watch") !== null
+    switch (weather.mood) {
+      case "slow":
+        return watches ? noFault : { delay: between(500, 12_000) }
+      case "stale":
+        // Only what a reflector begins with: others rely on the quorum from which an API server answers them.
+        return !watches && request.method === "GET" && request.query.get("fieldSelector") === null &&
+            collection.test(request.path)
+          ? { staleBy: between(1, 40) }
+          : noFault
+      case "cut":
+        return watches ? { cutWatchAfter: between(0, 3), cutAbruptly: chance() < 0.5 } : noFault
+      case "any":
+        break
+    }
+    if (watches) {
+      return pick<() => ApiFault>([
+        () => ({ cutWatchAfter: between(0, 5) }),
+        () => ({ cutWatchAfter: between(0, 5), cutAbruptly: true }),
+        () => ({ answer: refuse(410, "Expired", "too old resource version") }),
+        () => ({ refuseConnection: true }),
+        () => ({ answer: refuse(500, "InternalError", "etcd is slow") })
+      ])()
+    }
+    return pick<() => ApiFault>([
+      () => ({ answer: refuse(429, "TooManyRequests", "slow down", 1) }),
+      () => ({ answer: refuse(500, "InternalError", "etcd is slow") }),
+      () => ({ answer: refuse(503, "ServiceUnavailable", "no leader") }),
+      () => ({ refuseConnection: true }),
+      () => ({ loseAnswer: true }),
+      () => ({ silence: true }),
+      () => ({ delay: between(10, 5_000) }),
+      () =>
+        request.method === "PATCH" || request.method === "PUT"
+          ? { answer: refuse(409, "Conflict", "the object has been modified") }
+          : { loseAnswer: true }
+    ])()
   }
   return weather
 }
 
 const lasting = (dice: Dice, least: number, most: number) => Effect.sleep(Duration.millis(dice.between(least, most)))
 
-type Episode = (victims: Victims, device: SimulatedDevice) => Effect.Effect<void>
+/** `missed`: it found nothing that it could have happened to. */
+type Episode = (victims: Victims, device: SimulatedDevice) => Effect.Effect<void | "missed">
 
 /** A device's plug is pulled by one at a time. */
 const plugs = new WeakMap<SimulatedDevice, Semaphore.Semaphore>()
@@ -91,6 +156,20 @@ const killSilently = Effect.fnUntraced(function*(device: SimulatedDevice, dice: 
   yield* device.transport.weather({ blackHole: false })
 })
 
+/** Kills it in the middle of what it does: the disk takes nothing any more, so that no last words are written. */
+const killAtWork = Effect.fnUntraced(function*(device: SimulatedDevice, dice: Dice, release: Effect.Effect<void>) {
+  const dying = yield* Effect.forkChild(killSilently(device, dice), { startImmediately: true })
+  yield* device.journal.fail("Broken")
+  yield* release
+  yield* Fiber.join(dying)
+  yield* device.journal.heal
+})
+
+/** How long a trap waits for its victim. */
+const trapMillis = 60_000
+const sprung = (trap: Deferred.Deferred<void>) =>
+  Effect.map(Effect.timeoutOption(Deferred.await(trap), trapMillis), Option.isSome)
+
 const runtimeFaults: ReadonlyArray<(dice: Dice) => RuntimeFault> = [
   () => ({ _tag: "Fails" }),
   () => ({ _tag: "Lost" }),
@@ -99,8 +178,43 @@ const runtimeFaults: ReadonlyArray<(dice: Dice) => RuntimeFault> = [
 ]
 /** Streams open in the caller's own scope; only their beginning can fail. */
 const spared: ReadonlySet<Operation> = new Set(["logs", "exec", "attach", "dial"])
+/** A pull may take as long as it takes: one that hangs would do so for ever. */
+const patient: ReadonlySet<Operation> = new Set([...spared, "pull", "usage"])
 
-export const episodes: Readonly<Record<string, Episode>> = {
+const pullRefusals = [
+  new RuntimeError({ reason: "ImageUnavailable", detail: "dial tcp: lookup registry: no such host" }),
+  new RuntimeError({ reason: "ImageDenied", detail: "pull access denied" }),
+  new RuntimeError({ reason: "NotFound", detail: "manifest unknown" })
+]
+
+/** Calls at whose very moment an agent may die. */
+const critical = ["ensureSandbox", "create", "start", "stop", "remove", "containers", "inspect"] as const
+
+const noSpace = new FilesError({ reason: "Failed", detail: "no space left on device" })
+
+/** Something outside ends some of a device's processes. */
+const hit = (endings: ReadonlyArray<137 | 1 | "OOMKilled">): Episode =>
+  Effect.fnUntraced(function*({ dice, disturbed }, { name, runtime }) {
+    let victims = 0
+    yield* runtime.crash(() => {
+      const chosen = dice.chance() < 0.4
+      if (chosen) victims += 1
+      return chosen
+    }, dice.pick(endings))
+    if (victims === 0) return "missed"
+    disturbed.add(name)
+    return
+  })
+
+const mood = (which: ApiWeather["mood"], chance: (dice: Dice) => number): Episode =>
+  Effect.fnUntraced(function*({ api, dice }) {
+    api.mood = which
+    api.chance = chance(dice)
+    yield* lasting(dice, 2_000, 60_000)
+    api.chance = 0
+  })
+
+const plagues = {
   badLink: Effect.fnUntraced(function*({ dice }, { transport }) {
     const { between, chance } = dice
     const direction = dice.pick([undefined, "toOperator", "toDevice"] as const)
@@ -124,9 +238,37 @@ export const episodes: Readonly<Record<string, Episode>> = {
     }
   }),
   blackHole: Effect.fnUntraced(function*({ dice }, { transport }) {
-    yield* transport.weather({ blackHole: true }, dice.pick([undefined, "toOperator", "toDevice"] as const))
+    yield* transport.weather({ blackHole: true })
     yield* lasting(dice, 2_000, 420_000)
     yield* transport.weather({ blackHole: false })
+  }),
+  deafDevice: Effect.fnUntraced(function*({ dice }, { transport }) {
+    yield* transport.weather({ blackHole: true }, "toDevice")
+    yield* lasting(dice, 2_000, 420_000)
+    yield* transport.weather({ blackHole: false }, "toDevice")
+  }),
+  muteDevice: Effect.fnUntraced(function*({ dice }, { transport }) {
+    yield* transport.weather({ blackHole: true }, "toOperator")
+    yield* lasting(dice, 2_000, 420_000)
+    yield* transport.weather({ blackHole: false }, "toOperator")
+  }),
+  // The device is back at once, while the operator still holds the connection of the life before.
+  halfOpen: ({ dice }, device) =>
+    atThePlug(
+      device,
+      Effect.gen(function*() {
+        yield* device.transport.weather({ blackHole: true })
+        yield* device.agent.kill
+        yield* device.transport.weather({ blackHole: false })
+        yield* lasting(dice, 0, 3_000)
+        yield* device.agent.start
+      })
+    ),
+  everybodyFlaps: Effect.fnUntraced(function*({ devices, dice }) {
+    for (let times = dice.between(1, 6); times > 0; times--) {
+      for (const { transport } of devices) yield* transport.cut()
+      yield* lasting(dice, 50, 20_000)
+    }
   }),
   refused: Effect.fnUntraced(function*({ dice }, { transport }) {
     yield* transport.refuse(dice.pick(["Refused", "Rejected"] as const))
@@ -143,12 +285,83 @@ export const episodes: Readonly<Record<string, Episode>> = {
         yield* device.agent.start
       })
     ),
-  reboot: ({ dice, emptied, note }, device) =>
+  agentDiesAtCommit: ({ dice }, device) =>
+    atThePlug(
+      device,
+      Effect.gen(function*() {
+        const reached = Deferred.makeUnsafe<void>()
+        const gate = Deferred.makeUnsafe<void>()
+        const release = Effect.sync(() => Deferred.doneUnsafe(gate, Effect.void))
+        let left = dice.between(1, 9)
+        yield* device.journal.intercept(Effect.suspend(() => {
+          left -= 1
+          if (left > 0) return Effect.void
+          Deferred.doneUnsafe(reached, Effect.void)
+          return Deferred.await(gate)
+        }))
+        const met = yield* sprung(reached).pipe(
+          Effect.onInterrupt(() => release),
+          Effect.ensuring(device.journal.intercept(Effect.void))
+        )
+        if (!met) return "missed"
+        yield* killAtWork(device, dice, release)
+        yield* lasting(dice, 0, 30_000)
+        return yield* device.agent.start
+      })
+    ),
+  agentDiesAtCall: ({ dice }, device) =>
+    atThePlug(
+      device,
+      Effect.gen(function*() {
+        const reached = Deferred.makeUnsafe<void>()
+        let armed = true
+        const where = () => {
+          if (!armed) return false
+          armed = false
+          Deferred.doneUnsafe(reached, Effect.void)
+          return true
+        }
+        const fault: RuntimeFault = dice.pick([{ _tag: "Lost" }, { _tag: "Fails" }, { _tag: "Late", after: 200 }])
+        yield* device.runtime.fault(dice.pick(critical), fault, { where })
+        const met = yield* Effect.ensuring(
+          sprung(reached),
+          Effect.sync(() => {
+            armed = false
+          })
+        )
+        if (!met) return "missed"
+        yield* killAtWork(device, dice, Effect.void)
+        yield* lasting(dice, 0, 30_000)
+        return yield* device.agent.start
+      })
+    ),
+  // A disk that lies about having written, found out when the power fails.
+  lostWrites: ({ dice, disturbed, emptied, forgetful, readmit }, device) =>
+    atThePlug(
+      device,
+      Effect.gen(function*() {
+        yield* device.journal.stopSyncing
+        yield* lasting(dice, 500, 30_000)
+        const containers = dice.chance() < 0.7 ? "exited" : "gone"
+        for (const marked of [disturbed, forgetful]) marked.add(device.name)
+        if (containers === "gone") emptied.add(device.name)
+        yield* killSilently(device, dice)
+        yield* device.journal.crash
+        yield* device.runtime.powerOff(containers)
+        yield* device.host.reboot
+        yield* lasting(dice, 500, 20_000)
+        yield* device.runtime.startEngine
+        yield* device.agent.start
+        yield* readmit(device)
+      })
+    ),
+  reboot: ({ dice, disturbed, emptied, note }, device) =>
     atThePlug(
       device,
       Effect.gen(function*() {
         const containers = dice.chance() < 0.7 ? "exited" : "gone"
         yield* killSilently(device, dice)
+        disturbed.add(device.name)
         if (containers === "gone") emptied.add(device.name)
         yield* device.runtime.powerOff(containers)
         yield* device.host.reboot
@@ -159,35 +372,65 @@ export const episodes: Readonly<Record<string, Episode>> = {
         yield* note(`${device.name} is up again, containers ${containers}`)
       })
     ),
-  engineStops: ({ dice }, device) =>
+  engineStops: ({ dice, disturbed }, device) =>
     atThePlug(
       device,
       Effect.gen(function*() {
-        yield* device.runtime.stopEngine(dice.pick(["survive", "killed"]))
+        const fate = dice.pick(["survive", "killed"] as const)
+        if (fate === "killed") disturbed.add(device.name)
+        yield* device.runtime.stopEngine(fate)
         yield* lasting(dice, 500, 60_000)
         yield* device.runtime.startEngine
       })
     ),
-  badEngine: Effect.fnUntraced(function*({ dice }, { runtime }) {
+  badEngine: Effect.fnUntraced(function*({ count, dice }, { runtime }) {
     const rate = dice.chance() * 0.5
     yield* runtime.weather((operation) =>
-      Effect.sync(() => spared.has(operation) || dice.chance() >= rate ? undefined : dice.pick(runtimeFaults)(dice))
+      Effect.sync(() => {
+        if (spared.has(operation) || dice.chance() >= rate) return undefined
+        const fault = dice.pick(runtimeFaults)(dice)
+        count(`engine: ${fault._tag}`)
+        return fault
+      })
     )
     yield* lasting(dice, 5_000, 60_000)
     yield* runtime.heal
+  }),
+  // Calls that nobody ever answers, whether they were heard or not.
+  hungEngine: Effect.fnUntraced(function*({ count, dice }, { runtime }) {
+    const rate = 0.1 + dice.chance() * 0.4
+    yield* runtime.weather((operation) =>
+      Effect.sync(() => {
+        if (patient.has(operation) || dice.chance() >= rate) return undefined
+        const fault: RuntimeFault = { _tag: dice.chance() < 0.5 ? "Hangs" : "Silent" }
+        count(`engine: ${fault._tag}`)
+        return fault
+      })
+    )
+    yield* lasting(dice, 5_000, 30_000)
+    yield* runtime.heal
+  }),
+  // Images are pruned, and their registry gives out none.
+  noImages: Effect.fnUntraced(function*({ dice }, { runtime }) {
+    const refused = dice.pick(pullRefusals)
+    for (const image of images) yield* runtime.image(image, { present: false, refused })
+    yield* lasting(dice, 5_000, 90_000)
+    for (const image of images) yield* runtime.grant(image)
   }),
   deafEngine: Effect.fnUntraced(function*({ dice }, { runtime }) {
     yield* runtime.loseEvents(true)
     yield* lasting(dice, 5_000, 120_000)
     yield* runtime.loseEvents(false)
   }),
-  killedContainer: Effect.fnUntraced(function*({ dice }, { runtime }) {
-    yield* runtime.crash(() => dice.chance() < 0.4, dice.pick([137, 1, "OOMKilled"] as const))
-  }),
-  fullDisk: Effect.fnUntraced(function*({ dice }, { journal }) {
+  killedContainer: hit([137, 1]),
+  outOfMemory: hit(["OOMKilled"]),
+  fullDisk: Effect.fnUntraced(function*({ dice }, { files, journal }) {
     yield* journal.fail("Full")
+    const also = dice.chance() < 0.5
+    if (also) { for (const deed of ["volume", "write", "replace"] as const) yield* files.fail(deed, noSpace) }
     yield* lasting(dice, 500, 90_000)
     yield* journal.heal
+    if (also) yield* files.heal
   }),
   badFiles: Effect.fnUntraced(function*({ dice }, { files }) {
     yield* files.fail(
@@ -198,54 +441,88 @@ export const episodes: Readonly<Record<string, Episode>> = {
     yield* lasting(dice, 500, 30_000)
     yield* files.heal
   }),
-  brokenSandbox: Effect.fnUntraced(function*({ dice }, { engine, runtime }) {
+  brokenSandbox: Effect.fnUntraced(function*({ dice, disturbed }, { engine, name, runtime }) {
     const running = yield* Effect.option(engine.sandboxes)
-    if (running._tag === "None" || running.value.length === 0) return
-    yield* runtime.breakSandbox(dice.pick(running.value).uid)
+    if (running._tag === "None" || running.value.length === 0) return "missed"
+    disturbed.add(name)
+    return yield* runtime.breakSandbox(dice.pick(running.value).uid)
   }),
   operatorDies: Effect.fnUntraced(function*({ dice, operator }) {
     yield* operator.kill
     yield* lasting(dice, 0, 90_000)
     yield* operator.start
   }),
-  badApi: Effect.fnUntraced(function*({ api, dice }) {
-    api.chance = dice.chance() * 0.6
-    yield* lasting(dice, 2_000, 60_000)
-    api.chance = 0
-  })
-}
+  operatorDiesAtRequest: Effect.fnUntraced(function*({ api, dice, operator }) {
+    const reached = Deferred.makeUnsafe<void>()
+    api.trap = { left: dice.between(1, 30), spring: () => Deferred.doneUnsafe(reached, Effect.void) }
+    if (!(yield* sprung(reached))) {
+      api.trap = undefined
+      return "missed"
+    }
+    yield* operator.kill
+    yield* lasting(dice, 0, 30_000)
+    return yield* operator.start
+  }),
+  badApi: mood("any", ({ chance }) => chance() * 0.6),
+  slowApi: mood("slow", () => 1),
+  staleReads: mood("stale", () => 1),
+  watchesCut: mood("cut", () => 1)
+} as const satisfies Readonly<Record<string, Episode>>
 
-/** Which faults a profile draws from; the first is what a storm uses unless told otherwise. */
-export const profiles: Readonly<Record<string, ReadonlyArray<string>>> = {
-  everything: Object.keys(episodes),
-  calm: [],
-  link: ["badLink", "cut", "flap", "blackHole", "refused"],
-  device: [
-    "agentDies",
-    "reboot",
-    "engineStops",
-    "badEngine",
-    "deafEngine",
-    "killedContainer",
-    "fullDisk",
-    "badFiles",
-    "brokenSandbox"
-  ],
-  cloud: ["operatorDies", "badApi"]
+export type FaultName = keyof typeof plagues
+
+/** As they are, each counted when it finds its victim. */
+export const episodes: Readonly<Record<string, Episode>> = Object.fromEntries(
+  Object.entries<Episode>(plagues).map(([name, episode]) => [
+    name,
+    (victims, device) =>
+      Effect.suspend(() => {
+        victims.count(`fault: ${name}`)
+        return Effect.tap(
+          episode(victims, device),
+          (outcome) => outcome === "missed" ? Effect.sync(() => victims.count(`fault: ${name}`, -1)) : Effect.void
+        )
+      })
+  ])
+)
+
+/** What a fault is made of, where it comes in several kinds. */
+export const kinds: Partial<Readonly<Record<FaultName, ReadonlyArray<string>>>> = {
+  badApi: [
+    "409",
+    "410",
+    "429",
+    "500",
+    "503",
+    "watch cut",
+    "watch broken",
+    "connection refused",
+    "answer lost",
+    "never answers",
+    "slow"
+  ].map((kind) => `api: ${kind}`),
+  slowApi: ["api: slow"],
+  staleReads: ["api: stale read"],
+  watchesCut: ["api: watch cut", "api: watch broken"],
+  badEngine: ["engine: Fails", "engine: Lost", "engine: Late", "engine: Slow"],
+  hungEngine: ["engine: Hangs", "engine: Silent"]
 }
 
 /** Everything as on a good day: what is still broken is mended, and both programs are up. */
-export const healEverything = Effect.fnUntraced(function*({ api, devices, operator }: Victims) {
+export const healEverything = Effect.fnUntraced(function*({ api, devices, forgetful, operator, readmit }: Victims) {
   api.chance = 0
+  api.trap = undefined
   for (const device of devices) {
     yield* device.transport.weather({ ...fairWeather })
     yield* device.transport.refuse(undefined)
     yield* device.runtime.heal
     yield* device.runtime.loseEvents(false)
+    for (const image of images) yield* device.runtime.grant(image)
     yield* device.journal.heal
     yield* device.files.heal
     yield* device.runtime.startEngine
     yield* device.agent.up
+    if (forgetful.has(device.name)) yield* readmit(device)
   }
   yield* operator.up
 })

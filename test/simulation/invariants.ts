@@ -65,6 +65,8 @@ const untrueExits = ({ device, name }: Known, pod: Pod): ReadonlyArray<string> =
 export const watchApi = (
   plane: ControlPlaneService,
   known: ReadonlyMap<string, Known>,
+  /** Devices whose disk forgot what it had promised to keep: what they counted begins anew. */
+  forgetful: ReadonlySet<string>,
   violated: (what: string) => void
 ): void => {
   plane.world.store.listen("pods", "all", ({ previous, revision, type }: Change) => {
@@ -94,7 +96,9 @@ export const watchApi = (
     const restarts = new Map(before === undefined ? [] : statuses(before).map((each) => [each.name, each.restartCount]))
     for (const { name: container, restartCount } of statuses(pod)) {
       const told = restarts.get(container) ?? 0
-      if (restartCount < told) violated(`restarts of ${name}/${container} go down from ${told} to ${restartCount}`)
+      if (restartCount < told && !forgetful.has(pod0.device.name)) {
+        violated(`restarts of ${name}/${container} go down from ${told} to ${restartCount}`)
+      }
     }
   })
 }
@@ -102,22 +106,22 @@ export const watchApi = (
 /** Looks at every process that ever ran. */
 export const judgeRuns = (
   pods: Iterable<Known>,
-  emptied: ReadonlySet<string>,
+  { emptied, forgetful }: { readonly emptied: ReadonlySet<string>; readonly forgetful: ReadonlySet<string> },
   policyOf: (uid: string) => string | undefined
 ): ReadonlyArray<string> => {
   const found: Array<string> = []
   for (const { device, name, uid } of pods) {
     const byContainer = Map.groupBy(runsOf(device).filter((run) => run.uid === uid), ({ container }) => container)
     for (const [container, runs] of byContainer) {
+      const twice = runs.find((run, i) => (run.finishedAt ?? Infinity) > (runs[i + 1]?.startedAt ?? Infinity))
+      if (twice !== undefined) found.push(`${name}/${container} runs twice at once: ${words(runs)}`)
+      if (forgetful.has(device.name)) continue
       if (new Set(runs.map(({ attempt }) => attempt)).size < runs.length) {
         found.push(`${name}/${container} ran twice as one attempt: ${words(runs)}`)
       }
       for (const [i, run] of runs.entries()) {
         const next = runs[i + 1]
         if (next === undefined) continue
-        if ((run.finishedAt ?? Infinity) > next.startedAt) {
-          found.push(`${name}/${container} runs twice at once: ${words(runs)}`)
-        }
         if (next.attempt < run.attempt) found.push(`attempts of ${name}/${container} go back: ${words(runs)}`)
         if (policyOf(uid) === "Never") found.push(`${name}/${container} of policy Never ran again: ${words(runs)}`)
         if (policyOf(uid) === "OnFailure" && run.exitCode === 0 && !emptied.has(device.name)) {

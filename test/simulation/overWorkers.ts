@@ -5,6 +5,7 @@
 import { type Duration, Effect, type Scope } from "effect"
 import { type ChildProcess, fork } from "node:child_process"
 import { fileURLToPath } from "node:url"
+import type { Counts } from "./coverage.ts"
 import type { SizeName } from "./sizes.ts"
 import type { StormOptions } from "./storm.ts"
 import type { TraceEvent } from "./trace.ts"
@@ -12,6 +13,9 @@ import type { TraceEvent } from "./trace.ts"
 export interface Report {
   readonly seed: number
   readonly size: SizeName | null
+  readonly profile: string | null
+  /** How often each fault fired, and each rule was put to the test. */
+  readonly counts: Counts
   /** What was violated; null when nothing was. */
   readonly failure: string | null
   /** Of the whole story, empty when there is none. */
@@ -50,6 +54,8 @@ const launch: Effect.Effect<ChildProcess, never, Scope.Scope> = Effect.acquireRe
 const lost = (seed: number, why: string): Report => ({
   seed,
   size: null,
+  profile: null,
+  counts: {},
   failure: why,
   hash: "",
   story: [],

@@ -2,7 +2,7 @@
  * What a storm does, drawn from its seed before it begins: a list of deeds that can be written down, cut shorter and played again.
  * Each deed has dice of its own, so that what is left of a plan does the same as before.
  */
-import { profiles } from "./faults.ts"
+import { profileOf, profiles } from "./profiles.ts"
 import { ciphersOf, operatorsOf, type Size, type SizeName, sizeOf, sizes } from "./sizes.ts"
 import { uniform } from "./uniform.ts"
 import type { Ciphers } from "./World.ts"
@@ -65,6 +65,7 @@ const shared = (chance: number): string => {
 
 export interface PlanOptions {
   readonly seed: number
+  /** The seed's own unless given. */
   readonly profile?: string
   /** Drawn from the seed unless given. */
   readonly size?: SizeName
@@ -73,11 +74,11 @@ export interface PlanOptions {
 }
 
 /** The storm of a seed. */
-export const planOf = ({ ciphers, profile = "everything", seed, size: named }: PlanOptions): Plan => {
+export const planOf = ({ ciphers, profile, seed, size: named }: PlanOptions): Plan => {
   const chance = uniform(seed ^ 0x9a17)
   const between = (least: number, most: number) => Math.floor(least + chance() * (most - least))
   const size: Size = sizes[named ?? sizeOf(seed)]
-  const faults = profiles[profile] ?? []
+  const faults = profiles[profile ?? profileOf(seed)] ?? []
   const devices = Array.from({ length: size.devices }, (_, i) => i + 1)
   const settings = chance() < 0.5
   const late = devices.filter(() => chance() < 0.15).map((device) => ({ device, millis: between(60_000, 500_000) }))

@@ -9,15 +9,18 @@ import { EdgeDevices } from "../../core/device/EdgeDevice.ts"
 import { type ConfigMap, ConfigMaps, Secrets } from "../../core/kube/kinds.ts"
 import { KubeApi, type KubeApiError } from "../../core/kube/KubeApi.ts"
 import { Pods } from "../../core/kube/Pod.ts"
+import { readmitAnnotation } from "../../core/operator/deviceAdmission.ts"
 import { releaseOrphansAnnotation } from "../../core/operator/devicePods.ts"
+import { type Counts, makeCounts } from "./coverage.ts"
 import { type Dice, diceFrom, diceOf, episodes, healEverything, makeApiWeather, type Victims } from "./faults.ts"
 import { judgeRuns, type Known, stillness, unsettled, Violation, watchApi } from "./invariants.ts"
 import { type Plan, planOf, type PlanOptions } from "./plan.ts"
+import { profileOf } from "./profiles.ts"
 import { type SizeName, sizeOf } from "./sizes.ts"
 import { inOrder, lineOf, type TraceEvent } from "./trace.ts"
 import { uniform } from "./uniform.ts"
 import { simulate, type VirtualTime } from "./VirtualTime.ts"
-import { lifeOf, recipes } from "./workload.ts"
+import { images, lifeOf, recipes } from "./workload.ts"
 import {
   clientWithFaults,
   createNamespaces,
@@ -36,6 +39,9 @@ export interface StormOptions extends PlanOptions {
 export interface StormResult {
   readonly seed: number
   readonly size: SizeName
+  readonly profile: string
+  /** How often each fault fired, and each rule was put to the test. */
+  readonly counts: Counts
   readonly failure: string | undefined
   /** Of the whole story. */
   readonly hash: string
@@ -52,6 +58,7 @@ const patience = { millis: 25 * 60_000, step: 5_000 }
 interface Diary {
   readonly events: Array<TraceEvent>
   readonly violations: Array<string>
+  readonly coverage: ReturnType<typeof makeCounts>
   /** Whose own diaries are read when all is over, however it ended. */
   devices: ReadonlyArray<SimulatedDevice>
   /** Names of pods by uid. */
@@ -89,7 +96,8 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime) =>
     diary.devices = devices
     const numbered = new Map(plan.devices.map((number, i) => [number, devices[i]!]))
     const known = new Map<string, Known>()
-    watchApi(plane, known, violated)
+    const forgetful = new Set<string>()
+    watchApi(plane, known, forgetful, violated)
     for (const collection of ["pods", "nodes", "edgedevices.aranya.arhat.dev"]) {
       plane.world.store.listen(collection, "all", ({ revision: { object }, type }) => {
         const { metadata, status } = object as { metadata: Record<string, unknown>; status?: { phase?: string } }
@@ -101,17 +109,32 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime) =>
         )
       })
     }
-    const weather = makeApiWeather(dice)
+    const weather = makeApiWeather(dice, diary.coverage.count)
     const operatorApi = yield* Layer.build(clientWithFaults(weather.draw))
     const operator = yield* makeOperator(
       devices,
       (why) => Effect.sync(() => violated(`the operator died: ${why}`))
     ).pipe(Effect.provideContext(operatorApi))
-    const victims: Victims = { dice, devices, operator, api: weather, note, emptied: new Set() }
+    const victims: Victims = {
+      dice,
+      devices,
+      operator,
+      api: weather,
+      note,
+      emptied: new Set(),
+      disturbed: new Set(),
+      forgetful,
+      count: diary.coverage.count,
+      readmit: ({ name }) =>
+        Effect.ignore(api.patch(EdgeDevices, { namespace: "edge", name }, {
+          type: "merge",
+          body: { metadata: { annotations: { [readmitAnnotation]: "true" } } }
+        }))
+    }
 
     for (const device of devices) {
       yield* device.runtime.script(() => true, lifeOf)
-      yield* device.runtime.image("busybox:1.36", { pullTakes: "2 seconds" })
+      for (const image of images) yield* device.runtime.image(image, { pullTakes: "2 seconds" })
     }
     const settings = (colour: string): ConfigMap => ({
       apiVersion: "v1",
@@ -285,7 +308,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime) =>
     for (const what of wrong) violated(`${patience.millis / 60_000} minutes after the storm: ${what}`)
     if (wrong.length === 0) yield* quietly(Math.max(60_000, plan.life - (time.now - time.start)))
     diary.now = (time.now - time.start) / 1000
-    for (const what of judgeRuns(known.values(), victims.emptied, (uid) => policies.get(uid))) violated(what)
+    for (const what of judgeRuns(known.values(), victims, (uid) => policies.get(uid))) violated(what)
   }).pipe(Effect.scoped, Effect.provide(worldLayerWith(plan.ciphers)), Effect.orDie)
 
 const statusWords = (object: unknown): unknown =>
@@ -325,7 +348,15 @@ const devicesTold = ({ devices, names, start }: Diary): ReadonlyArray<TraceEvent
 export const storm = (options: StormOptions): Effect.Effect<StormResult> =>
   Effect.gen(function*() {
     const plan = options.plan ?? planOf(options)
-    const diary: Diary = { events: [], violations: [], devices: [], names: new Map(), start: 0, now: 0 }
+    const diary: Diary = {
+      events: [],
+      violations: [],
+      coverage: makeCounts(),
+      devices: [],
+      names: new Map(),
+      start: 0,
+      now: 0
+    }
     const exit = yield* Effect.exit(
       simulate(plan.seed, (time) => program(plan, diary, time), { limit: "3 hours", logs: options.logs ?? false })
     )
@@ -335,6 +366,8 @@ export const storm = (options: StormOptions): Effect.Effect<StormResult> =>
     return {
       seed: plan.seed,
       size: options.size ?? sizeOf(plan.seed),
+      profile: options.profile ?? profileOf(plan.seed),
+      counts: diary.coverage.counts,
       failure: diary.violations.length === 0 ? undefined : diary.violations.join("\n"),
       hash: createHash("sha256").update(story.join("\n")).digest("hex"),
       story,

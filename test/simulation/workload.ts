@@ -11,7 +11,9 @@ export interface Recipe {
   readonly spec: (chance: () => number) => Omit<Pod["spec"], "nodeName">
 }
 
-const image = "busybox:1.36"
+/** The first is what pods begin with. */
+export const images = ["busybox:1.36", "busybox:1.37"] as const
+const image = images[0]
 const lives = (...words: ReadonlyArray<string | number>) => ({ image, command: ["life", ...words.map(String)] })
 const between = (chance: () => number, least: number, most: number) => Math.floor(least + chance() * (most - least))
 
