@@ -1,51 +1,65 @@
-/** `npm run simulate -- [--seeds N] [--seed S] [--workers W] [--size NAME] [--profile NAME] [--json] [--story N]`: storms over the cores. */
+/** `npm run simulate`: storms over the cores. `--help` says the rest. */
 import { Effect } from "effect"
-import { availableParallelism } from "node:os"
-import { parseArgs } from "node:util"
-import { Coverage } from "./coverage.ts"
-import { overWorkers, type Report } from "./overWorkers.ts"
-import { profiles } from "./profiles.ts"
-import { isSize, sizes } from "./sizes.ts"
+import { writeFileSync } from "node:fs"
+import { extname } from "node:path"
+import { type Arguments, help, readArguments, Refusal } from "./arguments.ts"
+import { overWorkers, profileFor } from "./overWorkers.ts"
+import { type Plan, planOf, planText, readPlan } from "./plan.ts"
+import { makeProgress } from "./progress.ts"
+import { shrink } from "./shrink.ts"
+import { readable, summary } from "./story.ts"
+import { timeline } from "./timeline.ts"
+import { makeWorker, type Report } from "./workers.ts"
 
-const { values } = parseArgs({
-  options: {
-    seeds: { type: "string" },
-    seed: { type: "string" },
-    workers: { type: "string", default: String(availableParallelism()) },
-    size: { type: "string" },
-    profile: { type: "string" },
-    json: { type: "boolean", default: false },
-    story: { type: "string" },
-    logs: { type: "boolean", default: false }
-  }
-})
+const began = performance.now()
+const seconds = () => (performance.now() - began) / 1000
+const { end, say, show } = makeProgress(process.stderr, seconds)
 
-const say = (text: string) => void process.stderr.write(`${text}\n`)
 const refuse = (why: string): never => {
   say(why)
   process.exit(2)
 }
+const asked = (): Arguments => {
+  try {
+    return readArguments(process.argv.slice(2))
+  } catch (error) {
+    if (error instanceof Refusal) return refuse(error.message)
+    throw error
+  }
+}
 
-const { profile, size } = values
-if (profile !== undefined && !Object.hasOwn(profiles, profile)) {
-  refuse(`there is no profile ${profile}; there are ${Object.keys(profiles).join(", ")}`)
+const args = asked()
+if (args.help) {
+  console.log(help)
+  process.exit(0)
 }
-if (size !== undefined && !isSize(size)) refuse(`there is no size ${size}; there are ${Object.keys(sizes).join(", ")}`)
-const wholeNumber = (name: "seed" | "seeds" | "workers" | "story", least: number, fallback: number): number => {
-  const given = values[name]
-  const number = Number(given ?? fallback)
-  return Number.isSafeInteger(number) && number >= least
-    ? number
-    : refuse(`--${name} takes a whole number, not ${given}`)
-}
-const first = wholeNumber("seed", 0, 1)
-const count = wholeNumber("seeds", 1, values.seed === undefined ? 100 : 1)
-const workers = wholeNumber("workers", 1, 1)
-const lines = wholeNumber("story", 0, 60)
-const told = values.seed !== undefined && count === 1
+const { count, lines, mutation, size, trace } = args
+const given = args.plan === undefined
+  ? undefined
+  : await Effect.runPromise(
+    readPlan(args.plan).pipe(Effect.catch((error) => Effect.sync(() => refuse(`--plan is no plan: ${error.message}`))))
+  )
+const first = given?.seed ?? args.first
+const told = count === 1
+const mistaken = mutation === undefined ? {} : { mutation }
+
+const planFor = (seed: number): Plan =>
+  given ?? planOf({
+    seed,
+    profile: profileFor(seed, args.profiles) ?? "everything",
+    ...(size === undefined ? {} : { size })
+  })
+
+/** The command that does it again. */
+const again = (seed: number, plan = given): string =>
+  `npm run simulate -- ${
+    plan === undefined
+      ? `--seed ${seed} --profile ${profileFor(seed, args.profiles)}${size === undefined ? "" : ` --size ${size}`}`
+      : `--plan '${planText(plan)}'`
+  }${mutation === undefined ? "" : ` --mutation ${mutation}`}`
 
 /** The last lines of each actor before the end, and where to look for more. */
-const tell = ({ failure, profile: weathered, seed, story }: Report) => {
+const tell = ({ failure, seed, story }: Report) => {
   const left = new Map<string, number>()
   const shown = story.toReversed().filter((line) => {
     const actor = line.split(" ")[1] ?? ""
@@ -54,58 +68,109 @@ const tell = ({ failure, profile: weathered, seed, story }: Report) => {
     return room > 0
   }).toReversed()
   if (shown.length > 0) say(shown.join("\n"))
-  if (failure === null) return
-  const asked = `--profile ${weathered ?? profile ?? ""}${size === undefined ? "" : ` --size ${size}`}`
-  say(`\nseed ${seed} fails:\n${failure}\nagain: npm run simulate -- --seed ${seed} ${asked}\n`)
+  if (failure !== null) say(`\nseed ${seed} fails:\n${failure}\nagain: ${again(seed)}\n`)
 }
 
-const began = performance.now()
+const write = (report: Report, plan: Plan) => {
+  if (trace === undefined) return
+  const kind = extname(trace)
+  const { events, failure, hash, seed } = report
+  const text = kind === ".html"
+    ? timeline({ seed, hash, failure, events, again: again(seed, plan), summary: summary(plan) })
+    : kind === ".json"
+    ? `${JSON.stringify({ seed, hash, failure, plan, events }, null, 1)}\n`
+    : events.map((event) => `${JSON.stringify(event)}\n`).join("")
+  try {
+    writeFileSync(trace, text)
+  } catch (error) {
+    refuse(`the trace cannot be written: ${error instanceof Error ? error.message : String(error)}`)
+  }
+  say(`what happened in seed ${seed}, ${events.length} events: ${trace}`)
+}
+
+/** Says what is left of a failing storm; its report and plan. */
+const shrunken = (report: Report) =>
+  Effect.gen(function*() {
+    const plan = planFor(report.seed)
+    say(`seed ${report.seed} is made smaller, for ${args.shrinkSeconds} s at most: ${summary(plan)}`)
+    const workers = yield* Effect.all(Array.from({ length: args.workers }, () => makeWorker(mistaken)))
+    const found = yield* shrink({
+      plan,
+      outcome: report,
+      play: (each, lane) => workers[lane]!({ seed: each.seed, plan: each, told: false }),
+      atOnce: workers.length,
+      time: `${args.shrinkSeconds} seconds`
+    })
+    say(`after ${found.runs} storms${found.done ? "" : " there was no more time, and"} this is left: ${summary(found.plan)}\n`)
+    say(readable(found.outcome.events).join("\n"))
+    say(`\n${found.outcome.failure}\nagain: ${again(report.seed, found.plan)}\n`)
+    return found
+  }).pipe(Effect.scoped)
+
 const passed: Array<string> = []
 const failed: Array<string> = []
-let virtual = 0
-let cpu = 0
-let spoke = began
-const progress = () =>
-  `${passed.length + failed.length}/${count} seeds, ${failed.length} failed, ${
-    ((performance.now() - began) / 1000).toFixed(0)
-  } s for ${(virtual / 3600).toFixed(1)} virtual hours, ${
-    (cpu / Math.max(1, passed.length + failed.length)).toFixed(0)
-  } ms of CPU a seed`
+const wrong: Array<Report> = []
+let virtualSeconds = 0
+let cpuMillis = 0
+let only: Report | undefined
+const counted = () => ({
+  total: count,
+  done: passed.length + failed.length,
+  failed: failed.length,
+  virtualSeconds,
+  cpuMillis,
+  seconds: seconds()
+})
 
-const coverage = new Coverage()
 const heard = (report: Report) => {
-  coverage.add(report)
-  virtual += report.virtualSeconds
-  cpu += report.cpuMillis
+  virtualSeconds += report.virtualSeconds
+  cpuMillis += report.cpuMillis
   const name = `seed ${report.seed}`
-  if (report.failure === null) passed.push(name)
-  else failed.push(name)
-  if (report.failure !== null || (told && values.story !== undefined)) tell(report)
-  if (told) say(`${name}, ${report.size}: ${report.story.length} lines, hash ${report.hash}`)
-  if (performance.now() - spoke > 5000) {
-    spoke = performance.now()
-    say(progress())
+  ;(report.failure === null ? passed : failed).push(name)
+  if (report.failure !== null && (wrong.length === 0 || args.shrink === "always")) wrong.push(report)
+  if (report.failure !== null || (told && args.story)) tell(report)
+  if (told) {
+    only = report
+    say(`${name}, ${report.size}: ${report.story.length} lines, hash ${report.hash}`)
   }
+  show(counted())
 }
+
+process.once("SIGINT", () => {
+  end(counted())
+  process.exit(130)
+})
 
 await Effect.runPromise(overWorkers(
   {
     first,
     count,
-    workers,
+    workers: args.workers,
     told,
+    ...mistaken,
+    profiles: args.profiles,
     options: {
-      logs: values.logs,
-      ...(profile === undefined ? {} : { profile }),
-      ...(size !== undefined && isSize(size) ? { size } : {})
+      logs: args.logs,
+      ...(given === undefined ? {} : { plan: given }),
+      ...(size === undefined ? {} : { size })
     }
   },
   heard
 ))
-say(progress())
-const { gaps, lines: table } = coverage.summary()
-if (count > 1) say(table.join("\n"))
-if (gaps.length > 0) say(`nothing was proven about: ${gaps.join("; ")}`)
+end(counted())
+
+let shown = only ?? wrong[0]
+let shownPlan = planFor(shown?.seed ?? first)
+for (const [i, report] of (args.shrink === "never" ? [] : wrong).entries()) {
+  // What killed its worker has no story to compare.
+  if (report.size === null) continue
+  const found = await Effect.runPromise(shrunken(report))
+  if (i > 0 || args.shrink !== "always") continue
+  shown = found.outcome
+  shownPlan = found.plan
+}
+if (shown !== undefined) write(shown, shownPlan)
+
 say(
   failed.length === 0
     ? `all ${count} storms passed`
@@ -113,7 +178,7 @@ say(
 )
 console.log(
   JSON.stringify(
-    values.json ? { passed, failed, skipped: {} } : { passed: passed.length, failed: failed.length, skipped: 0 }
+    args.json ? { passed, failed, skipped: {} } : { passed: passed.length, failed: failed.length, skipped: 0 }
   )
 )
-process.exitCode = failed.length === 0 && gaps.length === 0 ? 0 : 1
+process.exitCode = failed.length === 0 ? 0 : 1

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { overWorkers, type Report } from "./overWorkers.ts"
+import { overWorkers } from "./overWorkers.ts"
+import type { Report } from "./workers.ts"
 
 const reports = (workers: number, count: number) =>
   Effect.gen(function*() {

@@ -2,6 +2,7 @@
  * What a storm does, drawn from its seed before it begins: a list of deeds that can be written down, cut shorter and played again.
  * Each deed has dice of its own, so that what is left of a plan does the same as before.
  */
+import { Effect, Schema } from "effect"
 import { profileOf, profiles } from "./profiles.ts"
 import { ciphersOf, operatorsOf, type Size, type SizeName, sizeOf, sizes } from "./sizes.ts"
 import { uniform } from "./uniform.ts"
@@ -108,3 +109,31 @@ export const planOf = ({ ciphers, profile, seed, size: named }: PlanOptions): Pl
     deeds
   }
 }
+
+const Whole = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+
+/** A plan as it is written down, its deeds as `[at, what, device, seed]`. */
+const Written = Schema.fromJsonString(Schema.Struct({
+  seed: Whole,
+  ciphers: Schema.Literals(["quick", "real"]),
+  devices: Schema.Array(Whole),
+  late: Schema.Array(Schema.Struct({ device: Whole, millis: Whole })),
+  pods: Whole,
+  settings: Schema.Boolean,
+  calm: Whole,
+  lasts: Whole,
+  deeds: Schema.Array(Schema.Tuple([Whole, Schema.String, Whole, Whole]))
+}))
+
+/** One line. */
+export const planText = ({ deeds, ...plan }: Plan): string =>
+  JSON.stringify({ ...plan, deeds: deeds.map(({ at, device, seed, what }) => [at, what, device, seed]) })
+
+/** What `planText` wrote. */
+export const readPlan = (text: string): Effect.Effect<Plan, Schema.SchemaError> =>
+  Schema.decodeUnknownEffect(Written)(text).pipe(
+    Effect.map(({ deeds, ...plan }) => ({
+      ...plan,
+      deeds: deeds.map(([at, what, device, seed]) => ({ at, what, device, seed })).toSorted((a, b) => a.at - b.at)
+    }))
+  )

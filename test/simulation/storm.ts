@@ -330,17 +330,21 @@ const devicesTold = ({ devices, names, start }: Diary): ReadonlyArray<TraceEvent
       ...read("link", Effect.runSync(device.transport.diary)),
       ...read("engine", Effect.runSync(device.runtime.diary)),
       ...read("journal", Effect.runSync(device.journal.stamped)),
-      ...Effect.runSync(device.runtime.runs).map((run): TraceEvent => ({
-        at: since(run.startedAt),
-        actor: `${device.name}/runs`,
-        kind: "run",
-        text: `${names.get(run.uid) ?? "?"} (${run.uid.slice(0, 4)})/${run.container}#${run.attempt} runs${
-          run.finishedAt === undefined
-            ? ""
-            : ` until ${since(run.finishedAt)}s and ends with ${run.exitCode ?? "nothing"}`
-        }`,
-        ...(run.finishedAt === undefined ? {} : { until: since(run.finishedAt) })
-      }))
+      ...Effect.runSync(device.runtime.runs).flatMap(
+        ({ attempt, container, exitCode, finishedAt, startedAt, uid }): ReadonlyArray<TraceEvent> => {
+          const name = `${names.get(uid) ?? "?"} (${uid.slice(0, 4)})/${container}#${attempt}`
+          const begins = {
+            at: since(startedAt),
+            actor: `${device.name}/runs`,
+            kind: "run",
+            text: `${name} runs`
+          } as const
+          if (finishedAt === undefined) return [begins]
+          const until = since(finishedAt)
+          const ending = `${name} ends${exitCode === undefined ? "" : ` with exit code ${exitCode}`}`
+          return [{ ...begins, until }, { ...begins, at: until, kind: "note", text: ending }]
+        }
+      )
     ]
   })
 }

@@ -23,3 +23,10 @@ export const inOrder = (events: ReadonlyArray<TraceEvent>): ReadonlyArray<TraceE
     .map((event, order) => ({ event, order }))
     .toSorted((a, b) => a.event.at - b.event.at || a.order - b.order)
     .map(({ event }) => event)
+
+/** `1:02.345`: minutes, seconds and milliseconds. */
+export const clockOf = (seconds: number): string => {
+  const millis = Math.round(seconds * 1000)
+  const left = ((millis % 60_000) / 1000).toFixed(3).padStart(6, "0")
+  return `${Math.floor(millis / 60_000)}:${left}`
+}
