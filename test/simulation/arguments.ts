@@ -94,7 +94,11 @@ const oneOf = (what: string, name: string, names: ReadonlyArray<string>) => {
 /** Throws a `Refusal`. */
 export const readArguments = (args: ReadonlyArray<string>): Arguments => {
   const values = parsed(args)
-  const wholeNumber = (name: "seed" | "seeds" | "workers" | "story" | "shrink-time", least: number, fallback: number) => {
+  const wholeNumber = (
+    name: "seed" | "seeds" | "workers" | "story" | "shrink-time",
+    least: number,
+    fallback: number
+  ) => {
     const given = values[name]
     const number = given === undefined ? fallback : Number(given.trim() === "" ? Number.NaN : given)
     if (Number.isSafeInteger(number) && number >= least) return number

@@ -58,8 +58,15 @@ const again = (seed: number, plan = given): string =>
       : `--plan '${planText(plan)}'`
   }${mutation === undefined ? "" : ` --mutation ${mutation}`}`
 
-/** The last lines of each actor before the end, and where to look for more. */
-const tell = ({ failure, seed, story }: Report) => {
+/** What went wrong, and where to look for more. */
+const tell = (report: Report) => {
+  if (args.story || report.size === null || args.shrink === "never") tail(report)
+  const { failure, seed } = report
+  if (failure !== null) say(`\nseed ${seed} fails:\n${failure}\nagain: ${again(seed)}\n`)
+}
+
+/** The last lines of each actor before the end. */
+const tail = ({ story }: Report) => {
   const left = new Map<string, number>()
   const shown = story.toReversed().filter((line) => {
     const actor = line.split(" ")[1] ?? ""
@@ -68,15 +75,14 @@ const tell = ({ failure, seed, story }: Report) => {
     return room > 0
   }).toReversed()
   if (shown.length > 0) say(shown.join("\n"))
-  if (failure !== null) say(`\nseed ${seed} fails:\n${failure}\nagain: ${again(seed)}\n`)
 }
 
-const write = (report: Report, plan: Plan) => {
+const write = (report: Report, plan: Plan, shrunk: boolean) => {
   if (trace === undefined) return
   const kind = extname(trace)
   const { events, failure, hash, seed } = report
   const text = kind === ".html"
-    ? timeline({ seed, hash, failure, events, again: again(seed, plan), summary: summary(plan) })
+    ? timeline({ seed, hash, failure, events, again: again(seed, shrunk ? plan : given), summary: summary(plan) })
     : kind === ".json"
     ? `${JSON.stringify({ seed, hash, failure, plan, events }, null, 1)}\n`
     : events.map((event) => `${JSON.stringify(event)}\n`).join("")
@@ -101,7 +107,11 @@ const shrunken = (report: Report) =>
       atOnce: workers.length,
       time: `${args.shrinkSeconds} seconds`
     })
-    say(`after ${found.runs} storms${found.done ? "" : " there was no more time, and"} this is left: ${summary(found.plan)}\n`)
+    say(
+      `after ${found.runs} storms${found.done ? "" : " there was no more time, and"} this is left: ${
+        summary(found.plan)
+      }\n`
+    )
     say(readable(found.outcome.events).join("\n"))
     say(`\n${found.outcome.failure}\nagain: ${again(report.seed, found.plan)}\n`)
     return found
@@ -133,7 +143,7 @@ const heard = (report: Report) => {
     only = report
     say(`${name}, ${report.size}: ${report.story.length} lines, hash ${report.hash}`)
   }
-  show(counted())
+  if (passed.length + failed.length < count) show(counted())
 }
 
 process.once("SIGINT", () => {
@@ -160,16 +170,18 @@ await Effect.runPromise(overWorkers(
 end(counted())
 
 let shown = only ?? wrong[0]
+let shrunk = false
 let shownPlan = planFor(shown?.seed ?? first)
 for (const [i, report] of (args.shrink === "never" ? [] : wrong).entries()) {
   // What killed its worker has no story to compare.
   if (report.size === null) continue
   const found = await Effect.runPromise(shrunken(report))
   if (i > 0 || args.shrink !== "always") continue
+  shrunk = true
   shown = found.outcome
   shownPlan = found.plan
 }
-if (shown !== undefined) write(shown, shownPlan)
+if (shown !== undefined) write(shown, shownPlan, shrunk)
 
 say(
   failed.length === 0

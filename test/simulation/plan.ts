@@ -122,6 +122,8 @@ const Written = Schema.fromJsonString(Schema.Struct({
   settings: Schema.Boolean,
   calm: Whole,
   lasts: Whole,
+  operators: Schema.Literals([1, 2]),
+  life: Whole,
   deeds: Schema.Array(Schema.Tuple([Whole, Schema.String, Whole, Whole]))
 }))
 

@@ -53,6 +53,14 @@ const withoutParts = <A>(list: ReadonlyArray<A>, parts: number): ReadonlyArray<R
     .map((part) => [...list.slice(0, edge(part)), ...list.slice(edge(part + 1))])
 }
 
+/** All that happens, happens to this one. */
+const onlyDevice = (plan: Plan, number: number): Plan => ({
+  ...plan,
+  devices: [number],
+  late: plan.late.filter(({ device }) => device === number),
+  deeds: plan.deeds.map((deed) => ({ ...deed, device: number }))
+})
+
 const withoutDevice = (plan: Plan, number: number): Plan => ({
   ...plan,
   devices: plan.devices.filter((each) => each !== number),
@@ -73,6 +81,9 @@ const plainer = (plan: Plan): ReadonlyArray<Plan> => {
   const shorter = [last + 1_000, Math.ceil((last + plan.lasts) / 2)].filter((lasts) => lasts < plan.lasts - 1_000)
   return [
     ...(plan.devices.length > 1 ? plan.devices.map((number) => withoutDevice(plan, number)) : []),
+    ...(plan.devices.length > 1 ? plan.devices.map((number) => onlyDevice(plan, number)) : []),
+    ...(plan.life > 0 ? [{ ...plan, life: 0 }] : []),
+    ...(plan.operators > 1 ? [{ ...plan, operators: 1 } as const] : []),
     ...(plan.late.length > 0 ? [{ ...plan, late: [] }] : []),
     ...(plan.ciphers === "real" ? [{ ...plan, ciphers: "quick" } as const] : []),
     ...(plan.settings ? [] : [{ ...plan, settings: true }]),

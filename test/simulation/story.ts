@@ -22,12 +22,13 @@ const matters = ({ actor, kind, text }: TraceEvent, pods: ReadonlySet<string>): 
   return about(text, pods)
 }
 
-/** The lines, at most `most` of them; what an actor says again and again is said once, and how often. */
+/** The lines until the last violation, at most `most` of them; what an actor says again and again is said once, and how often. */
 export const readable = (events: ReadonlyArray<TraceEvent>, most = 150): ReadonlyArray<string> => {
   const pods = podsIn(events.filter(({ kind }) => kind === "violation"))
   const lines: Array<{ readonly event: TraceEvent; times: number }> = []
   const latest = new Map<string, (typeof lines)[number]>()
-  for (const event of events) {
+  const end = events.findLastIndex(({ kind }) => kind === "violation")
+  for (const event of end < 0 ? events : events.slice(0, end + 1)) {
     if (!matters(event, pods)) continue
     const before = latest.get(event.actor)
     if (before?.event.text === event.text) {
