@@ -33,10 +33,10 @@ export const podWrites = Effect.gen(function*() {
 
   const place = (pod: Pod) => ({ namespace: pod.metadata.namespace, name: pod.metadata.name ?? "" })
 
-  /** Fails with NotFound or Conflict once the pod is another one. A terminal phase is never left: the API would let us. */
+  /** Fails with NotFound or Conflict once the pod is another one. A terminal phase is never left, not even for the other: the API would let us. */
   const writeStatus = Effect.fnUntraced(function*(pod: Pod, status: PodStatus, resourceVersion?: string) {
     const current = index.byUid(pod.metadata.uid ?? "") ?? pod
-    if (terminal(current.status) && !terminal(status)) return
+    if (terminal(current.status) && status.phase !== current.status?.phase) return
     const written = yield* api.patch(Pods, { ...place(pod), subresource: "status" }, {
       type: "strategic",
       body: statusPatch(pod.metadata.uid ?? "", status, resourceVersion)
