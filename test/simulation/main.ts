@@ -151,7 +151,11 @@ const heard = (report: Report) => {
   if (report.failure !== null || (told && args.story)) tell(report)
   if (told) {
     only = report
-    say(`${name}, ${report.size}, ${report.profile}: ${report.story.length} lines, hash ${report.hash}`)
+    say(
+      `${name}, ${
+        given === undefined ? `${report.size}, ${report.profile}` : "as planned"
+      }: ${report.story.length} lines, hash ${report.hash}`
+    )
   }
   if (passed.length + failed.length < count) show(counted())
 }

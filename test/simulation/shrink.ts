@@ -82,7 +82,9 @@ const hastened = (plan: Plan): Plan => ({
 
 /** Plans of plainer worlds, the largest steps first: what makes a storm quicker to play is tried before all else. */
 const plainer = (plan: Plan): ReadonlyArray<Plan> => {
-  const simplest = { late: [], ciphers: "quick", settings: true, calm: 0, operators: 1, life: 0 } as const
+  // Until the cluster has its service accounts, no pod is let in.
+  const calm = Math.min(plan.calm, 1_000)
+  const simplest = { late: [], ciphers: "quick", settings: true, calm, operators: 1, life: 0 } as const
   const steps: ReadonlyArray<Partial<Plan>> = [
     simplest,
     { life: 0 },
@@ -90,7 +92,7 @@ const plainer = (plan: Plan): ReadonlyArray<Plan> => {
     { operators: 1 },
     { late: [] },
     { settings: true },
-    { calm: 0 }
+    { calm }
   ]
   const several = plan.devices.length > 1 ? plan.devices : []
   return [

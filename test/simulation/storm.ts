@@ -14,6 +14,7 @@ import { releaseOrphansAnnotation } from "../../core/operator/devicePods.ts"
 import { type Counts, makeCounts } from "./coverage.ts"
 import { type Dice, diceFrom, diceOf, episodes, healEverything, makeApiWeather, type Victims } from "./faults.ts"
 import { judgeRuns, type Known, stillness, unsettled, Violation, watchApi } from "./invariants.ts"
+import { withLivesTold } from "./lives.ts"
 import { type Plan, planOf, type PlanOptions } from "./plan.ts"
 import { profileOf } from "./profiles.ts"
 import { type SizeName, sizeOf } from "./sizes.ts"
@@ -91,7 +92,10 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime) =>
         makeDevice(`edge-${number}`, number, (why) =>
           Effect.sync(() =>
             violated(`the agent of edge-${number} died: ${why}`)
-          ))
+          )).pipe(Effect.map((device) => ({
+            ...device,
+            agent: withLivesTold(device.agent, (text, kind) => tell(`${device.name}/agent`, text, kind))
+          })))
     )
     diary.devices = devices
     const numbered = new Map(plan.devices.map((number, i) => [number, devices[i]!]))

@@ -1,0 +1,78 @@
+import { assert, describe, it } from "@effect/vitest"
+import { execFile } from "node:child_process"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { planOf, planText } from "./plan.ts"
+import type { TraceEvent } from "./trace.ts"
+
+const main = fileURLToPath(new URL("./main.ts", import.meta.url))
+
+const simulate = (...args: ReadonlyArray<string>) =>
+  new Promise<{ readonly code: unknown; readonly stdout: string; readonly stderr: string }>((resolve) => {
+    execFile(process.execPath, [main, ...args], (error, stdout, stderr) => {
+      resolve({ code: error === null ? 0 : error.code, stdout, stderr })
+    })
+  })
+
+/** A pod that ends by itself and is deleted, in a world as small as can be. */
+const plan = {
+  ...planOf({ seed: 1, size: "small", profile: "calm" }),
+  ciphers: "quick",
+  operators: 1,
+  late: [],
+  settings: true,
+  calm: 1_000,
+  lasts: 20_000,
+  deeds: [{ at: 0, what: "create", device: 1, seed: 1 }, { at: 15_000, what: "delete", device: 1, seed: 1 }]
+} as const
+
+describe("npm run simulate", () => {
+  it("says how it is used, and refuses what makes no sense with another exit code than a storm that fails", async () => {
+    const help = await simulate("--help")
+    assert.strictEqual(help.code, 0)
+    assert.include(help.stdout, "--shrink")
+    for (const args of [["--profile", "nothing"], ["--plan", "{}"], ["--seeds", "0"]]) {
+      const refused = await simulate(...args)
+      assert.strictEqual(refused.code, 2, args.join(" "))
+      assert.notStrictEqual(refused.stderr, "")
+      assert.strictEqual(refused.stdout, "")
+    }
+  })
+
+  it("plays a plan and writes what happened; what fails is made small, told, and can be played again", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "simulate-"))
+    try {
+      const [file, jsonl, html] = ["plan.json", "storm.jsonl", "storm.html"].map((name) => join(folder, name))
+      writeFileSync(file ?? "", planText(plan))
+      const well = await simulate("--plan", file ?? "", "--workers", "1", "--trace", jsonl ?? "")
+      assert.deepStrictEqual([well.code, well.stdout], [0, "{\"passed\":1,\"failed\":0,\"skipped\":0}\n"], well.stderr)
+      const events = readFileSync(jsonl ?? "", "utf8").trim().split("\n").map((line) => JSON.parse(line) as TraceEvent)
+      assert.include(well.stderr, `${events.length} events`)
+      for (const { actor, at, kind, text } of events) {
+        assert.deepStrictEqual([typeof at, typeof actor, typeof kind, typeof text], [
+          "number",
+          "string",
+          "string",
+          "string"
+        ])
+      }
+      assert.deepStrictEqual(events.map(({ at }) => at), events.map(({ at }) => at).toSorted((a, b) => a - b))
+
+      const mistaken = ["--mutation", "keeps-secrets", "--workers", "1", "--trace", html ?? ""]
+      const failed = await simulate("--plan", planText(plan), ...mistaken, "--shrink", "--json")
+      assert.strictEqual(failed.code, 1, failed.stderr)
+      assert.strictEqual(failed.stdout, "{\"passed\":[],\"failed\":[\"seed 1\"],\"skipped\":{}}\n")
+      assert.match(failed.stderr, /after \d+ storms this is left: 1 device, .* 2 deeds: create/)
+      assert.match(failed.stderr, /VIOLATION +pod-1 .* its files are still on edge-1/)
+      const small = /--plan '(.*)' --mutation/.exec(failed.stderr.split("this is left").at(-1) ?? "")?.[1] ?? ""
+      assert.include(readFileSync(html ?? "", "utf8"), "its files are still on edge-1")
+      const again = await simulate("--plan", small, "--mutation", "keeps-secrets", "--workers", "1", "--no-shrink")
+      assert.strictEqual(again.code, 1)
+      assert.include(again.stderr, "its files are still on edge-1")
+    } finally {
+      rmSync(folder, { recursive: true, force: true })
+    }
+  }, 120_000)
+})
