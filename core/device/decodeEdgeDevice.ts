@@ -26,6 +26,8 @@ interface Problem {
 /** The device's name becomes the name of a Node and the value of two labels; those hold 63 characters. */
 export const longestName = 63
 
+const decodeSpec = Schema.decodeUnknownEffect(EdgeDeviceSpec, { errors: "all", onExcessProperty: "error" })
+
 const format = SchemaIssue.makeFormatterStandardSchemaV1()
 
 const pathText = (path: ReadonlyArray<unknown>): string =>
@@ -146,9 +148,7 @@ export const decodeEdgeDevice = Effect.fnUntraced(function*(raw: {
     rest = withValueAt(rest, "spec.connectivity.method", "grpc")
   }
 
-  const decoded = yield* Effect.result(
-    Schema.decodeUnknownEffect(EdgeDeviceSpec)(rest["spec"], { errors: "all", onExcessProperty: "error" })
-  )
+  const decoded = yield* Effect.result(decodeSpec(rest["spec"]))
   if (decoded._tag === "Failure") return yield* refuse([...problems, ...schemaProblems(decoded.failure.issue)])
   const spec = decoded.success
   problems.push(...furtherProblems(raw.metadata, spec))

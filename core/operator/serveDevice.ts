@@ -295,11 +295,15 @@ export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: 
     const released = annotationsSeen[releaseOrphansAnnotation] === undefined
     annotationsSeen = object.metadata.annotations ?? {}
     if (released && annotationsSeen[releaseOrphansAnnotation] !== undefined) yield* pods.releaseOrphans
+    const before = yield* SubscriptionRef.get(device)
+    // Most of what changes is the status that we write: the spec is the same as long as its generation is.
+    if (before.generation !== 0 && before.generation === object.metadata.generation) {
+      return yield* SubscriptionRef.set(device, { ...before, status: object.status ?? {} })
+    }
     const decoded = yield* Effect.result(decodeEdgeDevice(object))
     if (decoded._tag === "Failure") {
       return yield* Effect.provideContext(rejectSpec(object, decoded.failure.message), services)
     }
-    const before = yield* SubscriptionRef.get(device)
     yield* SubscriptionRef.set(device, decoded.success)
     if (before.generation === decoded.success.generation) return
     for (const warning of decoded.success.warnings) {

@@ -35,25 +35,30 @@ export const broken = (error: unknown): KubeApiError => {
 
 export const makeRequests: Effect.Effect<Requests, never, HttpClient.HttpClient | KubeClientConfig> = Effect.gen(
   function*() {
-    const client = HttpClient.withScope(yield* HttpClient.HttpClient)
+    const http = yield* HttpClient.HttpClient
+    const untraced = HttpClient.transformResponse(
+      http,
+      // A span for each request, told to the API server in its headers, would cost more than the rest of the sending.
+      Effect.provideService(HttpClient.TracerDisabledWhen, () => true)
+    )
+    const client = HttpClient.withScope(untraced)
     const config = yield* KubeClientConfig
     const limits = yield* KubeClientLimits
     const turns = yield* Semaphore.make(limits.concurrency)
     const timeout = Duration.fromInputUnsafe(limits.requestTimeout)
     const late = (what: string) => unavailable(`${what} within ${Duration.format(timeout)}`)
 
-    const execute = Effect.fnUntraced(function*(request: KubeRequest) {
+    const message = Effect.fnUntraced(function*(request: KubeRequest) {
       const identity = yield* config.identity
       const headers = { accept: "application/json", "user-agent": "aranya", ...identity }
       const query = Object.fromEntries(Object.entries(request.query ?? {}).filter(([, value]) => value !== undefined))
-      let message = HttpClientRequest.make(request.method)(config.server + request.path, { headers, urlParams: query })
-      if (request.body !== undefined) {
-        message = HttpClientRequest.bodyText(message, JSON.stringify(request.body.json), request.body.contentType)
-      }
-      return yield* Effect.mapError(client.execute(message), broken)
+      const bare = HttpClientRequest.make(request.method)(config.server + request.path, { headers, urlParams: query })
+      return request.body === undefined
+        ? bare
+        : HttpClientRequest.bodyText(bare, JSON.stringify(request.body.json), request.body.contentType)
     })
 
-    const read = Effect.fnUntraced(function*(response: HttpClientResponse.HttpClientResponse) {
+    const readInPieces = Effect.fnUntraced(function*(response: HttpClientResponse.HttpClientResponse) {
       const decoder = new TextDecoder()
       let length = 0
       let text = ""
@@ -78,6 +83,12 @@ export const makeRequests: Effect.Effect<Requests, never, HttpClient.HttpClient 
       return text + decoder.decode()
     })
 
+    /** In one piece where the answer says that it is short enough: HTTP holds it to its word. */
+    const read = (response: HttpClientResponse.HttpClientResponse) =>
+      Number(response.headers["content-length"] ?? Infinity) <= limits.bodyLimit
+        ? Effect.mapError(response.text, broken)
+        : readInPieces(response)
+
     const refusal = Effect.fnUntraced(function*(response: HttpClientResponse.HttpClientResponse) {
       const body = yield* Effect.orElseSucceed(read(response), () => "")
       if (response.status === 401) yield* config.identityRefused
@@ -91,7 +102,7 @@ export const makeRequests: Effect.Effect<Requests, never, HttpClient.HttpClient 
 
     const exchange = Effect.fnUntraced(
       function*(request: KubeRequest) {
-        const response = yield* execute(request)
+        const response = yield* Effect.mapError(untraced.execute(yield* message(request)), broken)
         if (response.status < 200 || response.status >= 300) return yield* yield* refusal(response)
         const text = yield* read(response)
         return yield* Effect.try({
@@ -100,7 +111,6 @@ export const makeRequests: Effect.Effect<Requests, never, HttpClient.HttpClient 
             new KubeApiError({ reason: "Undecodable", status: response.status, detail: "the answer is not JSON" })
         })
       },
-      Effect.scoped,
       Effect.timeoutOrElse({ duration: timeout, orElse: () => Effect.fail(late("no answer")) })
     )
 
@@ -122,7 +132,7 @@ export const makeRequests: Effect.Effect<Requests, never, HttpClient.HttpClient 
 
     const open = (request: KubeRequest) =>
       Effect.gen(function*() {
-        const response = yield* execute(request)
+        const response = yield* Effect.mapError(client.execute(yield* message(request)), broken)
         return response.status === 200 ? response : yield* yield* refusal(response)
       }).pipe(Effect.timeoutOrElse({ duration: timeout, orElse: () => Effect.fail(late("no answer to a watch")) }))
 

@@ -34,8 +34,11 @@ class UnknownFields {
   readonly note = (path: string): void => {
     this.paths.push(path)
   }
+  get strict(): boolean {
+    return this.#mode === "Strict"
+  }
   get refused(): ApiFailure | undefined {
-    if (this.#mode !== "Strict" || this.paths.length === 0) return undefined
+    if (!this.strict || this.paths.length === 0) return undefined
     return badRequest(
       `strict decoding error: ${this.paths.map((path) => `unknown field ${JSON.stringify(path)}`).join(", ")}`
     )
@@ -63,7 +66,7 @@ const guarded = <A>(
   unknown: UnknownFields,
   ask: Asking,
   write: (ask: Asking) => Result.Result<A, ApiFailure>
-) => type.schema === undefined ? write(ask) : strictly(unknown, ask, write)
+) => type.schema === undefined || !unknown.strict ? write(ask) : strictly(unknown, ask, write)
 
 export const create = Effect.fnUntraced(
   function*(world: World, type: ResourceType, route: ResourceRoute, request: ApiRequest, user: Caller) {
