@@ -4,6 +4,7 @@ import { ControlPlane } from "../../adapters/kube/plane/ControlPlane.ts"
 import type { Change } from "../../adapters/kube/plane/store/Collection.ts"
 import type { ContainerStatus, Pod } from "../../core/kube/Pod.ts"
 import type { Run } from "../fakes/runtime/MemoryEngine.ts"
+import type { Count } from "./coverage.ts"
 import type { Recipe } from "./workload.ts"
 import type { SimulatedDevice } from "./World.ts"
 
@@ -11,8 +12,24 @@ import type { SimulatedDevice } from "./World.ts"
 export interface Known {
   readonly uid: string
   readonly name: string
+  /** Its name in the API. */
+  readonly place: string
   readonly device: SimulatedDevice
   readonly recipe: Recipe
+  readonly policy: string
+  /** By container, how often it begins if nobody disturbs it; undefined where there is no end to it. */
+  readonly begins: ReadonlyMap<string, number | undefined>
+  /** What it comes to when nothing disturbs it any more. */
+  outcome: Recipe["outcome"]
+  image: string
+  /** How often its main container was given another image. */
+  edits: number
+  /** It was given a deadline of its own. */
+  shortened: boolean
+  /** Made by a controller. */
+  readonly owned: boolean
+  /** Whether it may be deleted by others than the storm. */
+  mayGo: boolean
   deleted: boolean
   forced: boolean
 }
@@ -30,6 +47,11 @@ const runsOf = (device: SimulatedDevice): ReadonlyArray<Readonly<Run>> => Effect
 const goesOn = ({ finishedAt }: Readonly<Run>) => finishedAt === undefined
 
 const runningOf = ({ device, uid }: Known) => runsOf(device).filter((run) => run.uid === uid && goesOn(run))
+const ranEver = ({ device, uid }: Known) => runsOf(device).some((run) => run.uid === uid)
+
+/** Whether a process of its main container runs, of this attempt if one is named. */
+export const isRunning = (known: Known, attempt?: number): boolean =>
+  runningOf(known).some((run) => run.container === "main" && (attempt === undefined || run.attempt === attempt))
 
 const statuses = (pod: Pod): ReadonlyArray<ContainerStatus> => [
   ...pod.status?.initContainerStatuses ?? [],
@@ -44,7 +66,7 @@ const hasFiles = ({ device, uid }: Known): boolean =>
   Effect.runSync(Effect.orElseSucceed(device.volumes.pods, (): ReadonlyArray<string> => [])).includes(uid)
 
 /** Every end that the API tells of a process is the end it had, or is said to be unknown. */
-const untrueExits = ({ device, name }: Known, pod: Pod): ReadonlyArray<string> => {
+const untrueExits = ({ device, name }: Known, pod: Pod, count: Count): ReadonlyArray<string> => {
   const found: Array<string> = []
   const runs = runsOf(device)
   for (const { lastState, name: container, state } of statuses(pod)) {
@@ -52,9 +74,10 @@ const untrueExits = ({ device, name }: Known, pod: Pod): ReadonlyArray<string> =
       const id = told?.containerID?.split("//")[1]
       const run = id === undefined || id === "" ? undefined : runs.find((each) => each.id === id)
       if (
-        told === undefined || told.reason === "ContainerStatusUnknown" || run?.exitCode === undefined ||
-        run.exitCode === told.exitCode
+        told === undefined || told.reason === "ContainerStatusUnknown" || run?.exitCode === undefined
       ) continue
+      count("rule: ends told are the ends that were")
+      if (run.exitCode === told.exitCode) continue
       found.push(`${name}/${container}#${run.attempt} exited with ${run.exitCode}, and the API says ${told.exitCode}`)
     }
   }
@@ -67,6 +90,7 @@ export const watchApi = (
   known: ReadonlyMap<string, Known>,
   /** Devices whose disk forgot what it had promised to keep: what they counted begins anew. */
   forgetful: ReadonlySet<string>,
+  count: Count,
   violated: (what: string) => void
 ): void => {
   plane.world.store.listen("pods", "all", ({ previous, revision, type }: Change) => {
@@ -75,27 +99,34 @@ export const watchApi = (
     const pod0 = known.get(pod.metadata.uid ?? "")
     if (pod0 === undefined) return
     const { forced, name } = pod0
-    if (pod.metadata.deletionTimestamp !== undefined && !pod0.deleted) violated(`${name} is deleted, and nobody asked`)
+    if ((pod.metadata.deletionTimestamp !== undefined || type === "DELETED") && !pod0.deleted) {
+      if (pod0.mayGo) pod0.deleted = true
+      else if (type === "DELETED") violated(`${name} is gone from the API, and nobody asked`)
+      else violated(`${name} is deleted, and nobody asked`)
+    }
     if (type === "DELETED") {
-      if (!pod0.deleted) violated(`${name} is gone from the API, and nobody asked`)
       const running = runningOf(pod0)
+      if (!forced && ranEver(pod0)) count("rule: a pod is gone only after its containers and files")
       if (!forced && running.length > 0) violated(`${name} is gone from the API while ${words(running)} still run`)
       if (!forced && hasFiles(pod0)) {
         violated(`${name} is gone from the API and its files are still on ${pod0.device.name}`)
       }
       return
     }
+    if (isOver(before)) count("rule: a terminal phase stays")
     if (isOver(before) && pod.status?.phase !== before?.status?.phase) {
       violated(`${name} leaves phase ${before?.status?.phase} for ${pod.status?.phase}`)
     }
     if (isOver(pod) && !isOver(before)) {
       const running = runningOf(pod0)
+      if (ranEver(pod0)) count("rule: nothing runs in a terminal phase")
       if (running.length > 0) violated(`${name} is ${pod.status?.phase} while ${words(running)} still run`)
     }
-    for (const what of untrueExits(pod0, pod)) violated(what)
+    for (const what of untrueExits(pod0, pod, count)) violated(what)
     const restarts = new Map(before === undefined ? [] : statuses(before).map((each) => [each.name, each.restartCount]))
     for (const { name: container, restartCount } of statuses(pod)) {
       const told = restarts.get(container) ?? 0
+      if (told > 0) count("rule: restarts never go down")
       if (restartCount < told && !forgetful.has(pod0.device.name)) {
         violated(`restarts of ${name}/${container} go down from ${told} to ${restartCount}`)
       }
@@ -103,30 +134,54 @@ export const watchApi = (
   })
 }
 
+/** Devices to which something happened that lets containers begin more often than they should. */
+export interface Excuses {
+  /** Their containers vanished. */
+  readonly emptied: ReadonlySet<string>
+  /** Their processes were ended from outside. */
+  readonly disturbed: ReadonlySet<string>
+  /** Their disk forgot what it had promised to keep. */
+  readonly forgetful: ReadonlySet<string>
+}
+
 /** Looks at every process that ever ran. */
 export const judgeRuns = (
   pods: Iterable<Known>,
-  { emptied, forgetful }: { readonly emptied: ReadonlySet<string>; readonly forgetful: ReadonlySet<string> },
-  policyOf: (uid: string) => string | undefined
+  { disturbed, emptied, forgetful }: Excuses,
+  count: Count
 ): ReadonlyArray<string> => {
   const found: Array<string> = []
-  for (const { device, name, uid } of pods) {
+  for (const { begins, deleted, device, edits, name, outcome, policy, recipe, shortened, uid } of pods) {
     const byContainer = Map.groupBy(runsOf(device).filter((run) => run.uid === uid), ({ container }) => container)
     for (const [container, runs] of byContainer) {
       const twice = runs.find((run, i) => (run.finishedAt ?? Infinity) > (runs[i + 1]?.startedAt ?? Infinity))
+      if (runs.length > 1) count("rule: never two at once")
       if (twice !== undefined) found.push(`${name}/${container} runs twice at once: ${words(runs)}`)
       if (forgetful.has(device.name)) continue
+      if (runs.length > 1) count("rule: an attempt runs once")
       if (new Set(runs.map(({ attempt }) => attempt)).size < runs.length) {
         found.push(`${name}/${container} ran twice as one attempt: ${words(runs)}`)
+      }
+      if (policy === "Never") count("rule: Never runs once")
+      if (policy === "OnFailure" && runs.some(({ exitCode }) => exitCode === 0)) {
+        count("rule: OnFailure rests after success")
       }
       for (const [i, run] of runs.entries()) {
         const next = runs[i + 1]
         if (next === undefined) continue
         if (next.attempt < run.attempt) found.push(`attempts of ${name}/${container} go back: ${words(runs)}`)
-        if (policyOf(uid) === "Never") found.push(`${name}/${container} of policy Never ran again: ${words(runs)}`)
-        if (policyOf(uid) === "OnFailure" && run.exitCode === 0 && !emptied.has(device.name)) {
+        if (policy === "Never") found.push(`${name}/${container} of policy Never ran again: ${words(runs)}`)
+        if (policy === "OnFailure" && run.exitCode === 0 && !emptied.has(device.name)) {
           found.push(`${name}/${container} of policy OnFailure ran again after it succeeded: ${words(runs)}`)
         }
+      }
+      const wanted = begins.get(container)
+      if (wanted === undefined || disturbed.has(device.name)) continue
+      count("rule: what is wanted takes effect once")
+      const most = wanted + (container === "main" ? edits : 0)
+      const toItsEnd = !deleted && !shortened && outcome === "ends" && recipe.name !== "hurried"
+      if (runs.length > most || (toItsEnd && runs.length < most)) {
+        found.push(`${name}/${container} should begin ${most} times and did ${runs.length}: ${words(runs)}`)
       }
     }
   }
@@ -146,18 +201,22 @@ export const stillness = (plane: ControlPlaneService, pods: ReadonlyArray<Known>
 export const unsettled = Effect.fnUntraced(function*(
   plane: ControlPlaneService,
   pods: ReadonlyArray<Known>,
-  devices: ReadonlyArray<SimulatedDevice>
+  devices: ReadonlyArray<SimulatedDevice>,
+  /** Also counts what was looked at. */
+  count: Count = () => {}
 ) {
   const wrong: Array<string> = []
   const live = new Set<string>()
   for (const known of pods) {
-    const { deleted, name, recipe, uid } = known
+    const { deleted, name, outcome, uid } = known
     const place = plane.world.store.placeOf(uid)
     const pod = place === undefined
       ? undefined
       : plane.world.store.get("pods", place.namespace, place.name)?.object as Pod | undefined
     const running = runningOf(known)
     if (deleted) {
+      if (ranEver(known)) count("rule: what is deleted leaves nothing")
+      if (known.recipe.name === "configured" && ranEver(known)) count("rule: secrets go with their pod")
       if (pod !== undefined) wrong.push(`${name} is still in the API`)
       if (running.length > 0) wrong.push(`${name} is deleted and ${words(running)} still run`)
       continue
@@ -169,11 +228,11 @@ export const unsettled = Effect.fnUntraced(function*(
     }
     const { phase } = pod.status ?? {}
     if (isOver(pod)) {
-      if (recipe.outcome !== "ends") wrong.push(`${name} is ${phase}`)
+      if (outcome !== "ends") wrong.push(`${name} is ${phase}`)
       if (running.length > 0) wrong.push(`${name} is ${phase} and ${words(running)} still run`)
       continue
     }
-    if (recipe.outcome === "ends") wrong.push(`${name} should have ended and is ${phase}`)
+    if (outcome === "ends") wrong.push(`${name} should have ended and is ${phase}`)
     else if (phase !== "Running") wrong.push(`${name} should run and is ${phase}`)
     const told = statuses(pod).filter(({ state }) => state?.running !== undefined)
     const ids = new Set(running.map(({ id }) => id))
@@ -181,10 +240,18 @@ export const unsettled = Effect.fnUntraced(function*(
       wrong.push(`${name} runs ${words(running)} and the API says ${told.map(({ name: each }) => each).join(", ")}`)
     }
     for (const { container, attempt } of running) {
-      const count = statuses(pod).find(({ name: each }) => each === container)?.restartCount
-      if (count !== attempt) wrong.push(`${name}/${container} runs as #${attempt} and the API counts ${count} restarts`)
+      count("rule: what the API says is what the device does")
+      const told = statuses(pod).find(({ name: each }) => each === container)?.restartCount
+      if (told !== attempt) wrong.push(`${name}/${container} runs as #${attempt} and the API counts ${told} restarts`)
     }
-    if (recipe.outcome === "runs") {
+    if (known.edits > 0 && running.length > 0) {
+      count("rule: an edited image runs")
+      const containers = yield* Effect.orElseSucceed(known.device.engine.containers(uid), () => [])
+      const main = containers.find((each) => each.container === "main" && each.state === "running")
+      const wanted = pod.spec.containers.find((each) => each.name === "main")?.image
+      if (main !== undefined && main.image !== wanted) wrong.push(`${name} runs ${main.image} instead of ${wanted}`)
+    }
+    if (outcome === "runs") {
       const main = pod.status?.containerStatuses ?? []
       if (main.length === 0 || main.some(({ state }) => state?.running === undefined)) {
         wrong.push(`${name} should run and its containers say ${JSON.stringify(main.map(({ state }) => state))}`)
@@ -220,3 +287,21 @@ export const unsettled = Effect.fnUntraced(function*(
   }
   return wrong
 })
+
+/** Every rule of which it is counted how often it was put to the test; those of streams are named by who reads them. */
+export const rules = [
+  "a pod is gone only after its containers and files",
+  "a terminal phase stays",
+  "nothing runs in a terminal phase",
+  "ends told are the ends that were",
+  "restarts never go down",
+  "never two at once",
+  "an attempt runs once",
+  "Never runs once",
+  "OnFailure rests after success",
+  "what is wanted takes effect once",
+  "what is deleted leaves nothing",
+  "secrets go with their pod",
+  "what the API says is what the device does",
+  "an edited image runs"
+] as const

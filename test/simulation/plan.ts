@@ -3,7 +3,7 @@
  * Each deed has dice of its own, so that what is left of a plan does the same as before.
  */
 import { Effect, Schema } from "effect"
-import { profileOf, profiles } from "./profiles.ts"
+import { profileOf, profiles, type Shares } from "./profiles.ts"
 import { ciphersOf, operatorsOf, type Size, type SizeName, sizeOf, sizes } from "./sizes.ts"
 import { uniform } from "./uniform.ts"
 import type { Ciphers } from "./World.ts"
@@ -46,22 +46,14 @@ export interface Plan {
 /** Whole, and small enough to be read. */
 const seedFrom = (chance: () => number) => Math.floor(chance() * 2 ** 31)
 
-/** What happens to pods, and how often: the share of each in all that happens to them. */
-export const shares: ReadonlyArray<readonly [what: string, share: number]> = [
-  ["create", 0.5],
-  ["delete", 0.2],
-  ["replace", 0.1],
-  ["deleteThenForce", 0.05],
-  ["paint", 0.15]
-]
-
-const shared = (chance: number): string => {
-  let left = chance
-  for (const [what, share] of shares) {
+const shared = (shares: Shares, chance: number): string | undefined => {
+  const all = Object.entries(shares)
+  let left = chance * all.reduce((sum, [, share]) => sum + share, 0)
+  for (const [what, share] of all) {
     left -= share
     if (left < 0) return what
   }
-  return "paint"
+  return all[0]?.[0]
 }
 
 export interface PlanOptions {
@@ -79,7 +71,8 @@ export const planOf = ({ ciphers, profile, seed, size: named }: PlanOptions): Pl
   const chance = uniform(seed ^ 0x9a17)
   const between = (least: number, most: number) => Math.floor(least + chance() * (most - least))
   const size: Size = sizes[named ?? sizeOf(seed)]
-  const faults = profiles[profile ?? profileOf(seed)] ?? []
+  const name = profile ?? profileOf(seed)
+  const { deeds: shares = {}, faults = [] } = profiles[name] ?? {}
   const devices = Array.from({ length: size.devices }, (_, i) => i + 1)
   const settings = chance() < 0.5
   const late = devices.filter(() => chance() < 0.15).map((device) => ({ device, millis: between(60_000, 500_000) }))
@@ -90,7 +83,7 @@ export const planOf = ({ ciphers, profile, seed, size: named }: PlanOptions): Pl
   )
   for (let at = between(...size.pause); at < lasts; at += between(...size.pause)) {
     const what = chance() < 0.4
-      ? shared(chance())
+      ? shared(shares, chance())
       : faults[between(0, faults.length)]
     const device = 1 + between(0, size.devices)
     if (what !== undefined) deeds.push({ at, what, device, seed: seedFrom(chance) })

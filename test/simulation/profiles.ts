@@ -1,5 +1,6 @@
 /** What befalls a storm by its profile: which faults it draws from. A run without a profile goes round all of them by seed. */
 import { episodes, type FaultName, kinds } from "./faults.ts"
+import { rules } from "./invariants.ts"
 
 const link: ReadonlyArray<FaultName> = [
   "badLink",
@@ -14,25 +15,64 @@ const link: ReadonlyArray<FaultName> = [
 ]
 const crashes: ReadonlyArray<FaultName> = ["agentDies", "agentDiesAtCommit", "agentDiesAtCall", "operatorDies"]
 
-export const profiles: Readonly<Record<string, ReadonlyArray<string>>> = {
-  everything: Object.keys(episodes),
-  calm: [],
-  link,
-  device: [
-    "agentDies",
-    "reboot",
-    "engineStops",
-    "badEngine",
-    "hungEngine",
-    "deafEngine",
-    "killedContainer",
-    "outOfMemory",
-    "brokenSandbox",
-    "noImages"
-  ],
-  disk: ["fullDisk", "badFiles", "lostWrites", "agentDiesAtCommit", "reboot"],
-  cloud: ["operatorDies", "operatorDiesAtRequest", "badApi", "slowApi", "staleReads", "watchesCut"],
-  crashes: [...crashes, "operatorDiesAtRequest", "halfOpen"]
+const device: ReadonlyArray<FaultName> = [
+  "agentDies",
+  "reboot",
+  "engineStops",
+  "badEngine",
+  "hungEngine",
+  "deafEngine",
+  "killedContainer",
+  "outOfMemory",
+  "brokenSandbox",
+  "noImages"
+]
+
+/** What owners and users do, and the share of each in all that they do. */
+export type Shares = Readonly<Record<string, number>>
+
+const ordinary: Shares = {
+  create: 8,
+  delete: 4,
+  replace: 2,
+  deleteThenForce: 1,
+  paint: 2,
+  editImage: 2,
+  shorten: 1,
+  follow: 1
+}
+
+export interface Profile {
+  readonly faults: ReadonlyArray<FaultName>
+  readonly deeds: Shares
+}
+
+export const profiles: Readonly<Record<string, Profile>> = {
+  everything: {
+    faults: Object.keys(episodes) as ReadonlyArray<FaultName>,
+    deeds: { ...ordinary, follow: 2, editDevice: 1, deleteDevice: 1, replaceOwned: 1 }
+  },
+  calm: { faults: [], deeds: { ...ordinary, follow: 4, editDevice: 2, deleteDevice: 1, replaceOwned: 2 } },
+  link: { faults: link, deeds: ordinary },
+  device: { faults: device, deeds: ordinary },
+  disk: { faults: ["fullDisk", "badFiles", "lostWrites", "agentDiesAtCommit", "reboot"], deeds: ordinary },
+  cloud: {
+    faults: ["operatorDies", "operatorDiesAtRequest", "badApi", "slowApi", "staleReads", "watchesCut"],
+    deeds: ordinary
+  },
+  crashes: { faults: [...crashes, "operatorDiesAtRequest", "halfOpen"], deeds: ordinary },
+  fleet: {
+    faults: ["everybodyFlaps", "cut", "blackHole", "agentDies", "halfOpen", "operatorDies", "badApi"],
+    deeds: { create: 4, delete: 2, paint: 1, editDevice: 3, deleteDevice: 3, replaceOwned: 4 }
+  },
+  names: {
+    faults: ["cut", "badLink", "agentDies", "agentDiesAtCall", "operatorDies", "watchesCut", "badEngine"],
+    deeds: { create: 3, delete: 2, replace: 8, deleteThenForce: 4, paint: 1 }
+  },
+  streams: {
+    faults: ["badLink", "cut", "flap", "blackHole", "agentDies", "operatorDies", "killedContainer", "engineStops"],
+    deeds: { create: 2, delete: 1, editImage: 2, follow: 8 }
+  }
 }
 
 const names = Object.keys(profiles)
@@ -40,6 +80,16 @@ const names = Object.keys(profiles)
 /** The profile of a seed for which none was asked. */
 export const profileOf = (seed: number): string => names[seed % names.length] ?? "everything"
 
+const readers = ["lines come once and in order", "a stream that ends in order is complete", "a stream goes on or ends"]
+
 /** What storms of this profile have to meet, given enough of them. */
-export const promised = (profile: string): ReadonlyArray<string> =>
-  (profiles[profile] ?? []).flatMap((fault) => [`fault: ${fault}`, ...kinds[fault as FaultName] ?? []])
+export const promised = (profile: string): ReadonlyArray<string> => {
+  const { deeds = {}, faults = [] } = profiles[profile] ?? {}
+  const met = [...rules, ...deeds["follow"] === undefined ? [] : readers]
+    .filter((rule) => rule !== "an edited image runs" || deeds["editImage"] !== undefined)
+  return [
+    ...faults.flatMap((fault) => [`fault: ${fault}`, ...kinds[fault] ?? []]),
+    ...Object.keys(deeds).map((deed) => `deed: ${deed}`),
+    ...met.map((rule) => `rule: ${rule}`)
+  ]
+}

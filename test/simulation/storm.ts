@@ -6,22 +6,23 @@ import { Cause, Duration, Effect, Exit, FiberSet, Layer, Random } from "effect"
 import { createHash } from "node:crypto"
 import { ControlPlane } from "../../adapters/kube/plane/ControlPlane.ts"
 import { EdgeDevices } from "../../core/device/EdgeDevice.ts"
-import { type ConfigMap, ConfigMaps, Secrets } from "../../core/kube/kinds.ts"
-import { KubeApi, type KubeApiError } from "../../core/kube/KubeApi.ts"
-import { Pods } from "../../core/kube/Pod.ts"
+import { ConfigMaps, Secrets } from "../../core/kube/kinds.ts"
+import { KubeApi } from "../../core/kube/KubeApi.ts"
 import { readmitAnnotation } from "../../core/operator/deviceAdmission.ts"
 import { releaseOrphansAnnotation } from "../../core/operator/devicePods.ts"
 import { type Counts, makeCounts } from "./coverage.ts"
-import { type Dice, diceFrom, diceOf, episodes, healEverything, makeApiWeather, type Victims } from "./faults.ts"
+import { makeDeeds, settings } from "./deeds.ts"
+import { diceFrom, diceOf, episodes, healEverything, makeApiWeather, type Victims } from "./faults.ts"
 import { judgeRuns, type Known, stillness, unsettled, Violation, watchApi } from "./invariants.ts"
 import { withLivesTold } from "./lives.ts"
 import { type Plan, planOf, type PlanOptions } from "./plan.ts"
 import { profileOf } from "./profiles.ts"
 import { type SizeName, sizeOf } from "./sizes.ts"
+import { makeDoor, makeReaders } from "./streams.ts"
 import { inOrder, lineOf, type TraceEvent } from "./trace.ts"
 import { uniform } from "./uniform.ts"
 import { simulate, type VirtualTime } from "./VirtualTime.ts"
-import { images, lifeOf, recipes } from "./workload.ts"
+import { images, lifeOf } from "./workload.ts"
 import {
   clientWithFaults,
   createNamespaces,
@@ -100,8 +101,23 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime) =>
     diary.devices = devices
     const numbered = new Map(plan.devices.map((number, i) => [number, devices[i]!]))
     const known = new Map<string, Known>()
+    const printed = new Map<string, number>()
+    const { count } = diary.coverage
+    const door = makeDoor()
+    const readers = yield* makeReaders([door], printed, { count, note, violated })
+    const { deeds, unheard } = yield* makeDeeds({
+      plane,
+      devices,
+      known,
+      room: plan.pods * devices.length,
+      sets: plan.deeds.some(({ what }) => what === "replaceOwned"),
+      calm: plan.deeds.every(({ what }) => episodes[what] === undefined),
+      note,
+      named: (uid, name) => diary.names.set(uid, name),
+      read: readers.read
+    })
     const forgetful = new Set<string>()
-    watchApi(plane, known, forgetful, violated)
+    watchApi(plane, known, forgetful, count, violated)
     for (const collection of ["pods", "nodes", "edgedevices.aranya.arhat.dev"]) {
       plane.world.store.listen(collection, "all", ({ revision: { object }, type }) => {
         const { metadata, status } = object as { metadata: Record<string, unknown>; status?: { phase?: string } }
@@ -115,10 +131,13 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime) =>
     }
     const weather = makeApiWeather(dice, diary.coverage.count)
     const operatorApi = yield* Layer.build(clientWithFaults(weather.draw))
-    const operator = yield* makeOperator(
-      devices,
-      (why) => Effect.sync(() => violated(`the operator died: ${why}`))
-    ).pipe(Effect.provideContext(operatorApi))
+    const operator = door.guard(
+      yield* makeOperator(
+        devices,
+        (why) => Effect.sync(() => violated(`the operator died: ${why}`)),
+        door.beside
+      ).pipe(Effect.provideContext(operatorApi))
+    )
     const victims: Victims = {
       dice,
       devices,
@@ -137,15 +156,9 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime) =>
     }
 
     for (const device of devices) {
-      yield* device.runtime.script(() => true, lifeOf)
+      yield* device.runtime.script(() => true, lifeOf(printed))
       for (const image of images) yield* device.runtime.image(image, { pullTakes: "2 seconds" })
     }
-    const settings = (colour: string): ConfigMap => ({
-      apiVersion: "v1",
-      kind: "ConfigMap",
-      metadata: { namespace: "edge", name: "settings" },
-      data: { colour }
-    })
     yield* api.create(Secrets, {
       apiVersion: "v1",
       kind: "Secret",
@@ -165,83 +178,6 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime) =>
     }
     yield* Effect.sleep(plan.calm)
 
-    const create = Effect.fnUntraced(function*(name: string, dice: Dice, device: SimulatedDevice) {
-      const recipe = dice.pick(recipes)
-      const pod = yield* api.create(Pods, {
-        apiVersion: "v1",
-        kind: "Pod",
-        metadata: { namespace: "edge", name },
-        spec: { ...recipe.spec(dice.chance), nodeName: device.name }
-      })
-      const uid = pod.metadata.uid ?? ""
-      policies.set(uid, pod.spec.restartPolicy ?? "Always")
-      known.set(uid, {
-        uid,
-        name: `${name} (${recipe.name}, ${uid.slice(0, 4)})`,
-        device,
-        recipe,
-        deleted: false,
-        forced: false
-      })
-      places.set(uid, name)
-      diary.names.set(uid, name)
-      yield* note(`creates ${name} as ${uid.slice(0, 4)}, ${recipe.name} on ${device.name}`)
-    })
-    const policies = new Map<string, string>()
-    const places = new Map<string, string>()
-    let pods = 0
-    const alive = () => [...known.values()].filter(({ deleted }) => !deleted)
-
-    const remove = Effect.fnUntraced(function*(each: Known, forced: boolean) {
-      const name = places.get(each.uid) ?? ""
-      yield* note(`deletes ${each.name}${forced ? " by force" : ""}`)
-      each.deleted = true
-      each.forced ||= forced
-      yield* api.delete(Pods, { namespace: "edge", name }, {
-        uid: each.uid,
-        ...(forced ? { gracePeriodSeconds: 0 } : {})
-      })
-    })
-
-    const changes: Readonly<
-      Record<string, (dice: Dice, device: SimulatedDevice) => Effect.Effect<void, KubeApiError>>
-    > = {
-      create: Effect.fnUntraced(function*(dice, device) {
-        const living = alive()
-        if (living.length < plan.pods * devices.length) return yield* create(`pod-${++pods}`, dice, device)
-        yield* remove(dice.pick(living), false)
-      }),
-      delete: Effect.fnUntraced(function*(dice) {
-        const living = alive()
-        if (living.length > 0) yield* remove(dice.pick(living), false)
-      }),
-      replace: Effect.fnUntraced(function*(dice, device) {
-        const living = alive()
-        if (living.length === 0) return
-        const victim = dice.pick(living)
-        yield* remove(victim, true)
-        yield* create(places.get(victim.uid) ?? "", dice, dice.chance() < 0.7 ? victim.device : device)
-      }),
-      deleteThenForce: Effect.fnUntraced(function*(dice) {
-        const living = alive()
-        if (living.length === 0) return
-        const victim = dice.pick(living)
-        yield* remove(victim, false)
-        yield* Effect.sleep(Duration.millis(dice.between(0, 20_000)))
-        yield* Effect.ignore(remove(victim, true))
-      }),
-      paint: Effect.fnUntraced(function*(dice) {
-        if (known.size === 0) return
-        const colour = dice.pick(["red", "green", "blue"])
-        yield* note(`paints it ${colour}`)
-        yield* api.patch(ConfigMaps, { namespace: "edge", name: "settings" }, {
-          type: "merge",
-          body: { data: { colour } }
-        })
-          .pipe(Effect.catch(() => api.create(ConfigMaps, settings(colour))), Effect.asVoid)
-      })
-    }
-
     // The storm.
     const began = time.now
     const until = (millis: number) => Effect.sleep(Duration.millis(Math.max(0, began + millis - time.now)))
@@ -251,9 +187,10 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime) =>
       const device = numbered.get(number)
       if (device === undefined) continue
       const own = diceFrom(uniform(seed))
-      const change = changes[what]
-      if (change !== undefined) {
-        yield* change(own, device).pipe(Effect.catch((error) => note(`is refused: ${error.message}`)))
+      const deed = deeds[what]
+      if (deed !== undefined) {
+        count(`deed: ${what}`)
+        yield* deed(own, device).pipe(Effect.catch((error) => note(`is refused: ${error.message}`)))
         continue
       }
       const episode = episodes[what]
@@ -273,7 +210,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime) =>
 
     /** Hours in which nobody does anything: no process begins or ends, and no status changes, but of what crashes by itself. */
     const quietly = Effect.fnUntraced(function*(millis: number) {
-      const steady = [...known.values()].filter(({ deleted, recipe }) => !deleted && recipe.outcome !== "crashes")
+      const steady = [...known.values()].filter(({ deleted, outcome }) => !deleted && outcome !== "crashes")
       const before = stillness(plane, steady)
       yield* note(`quiet for ${Math.round(millis / 1000)} s`)
       yield* Effect.sleep(Duration.millis(millis))
@@ -289,7 +226,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime) =>
     const settle = Effect.gen(function*() {
       do {
         yield* Effect.sleep(Duration.millis(patience.step))
-        wrong = yield* unsettled(plane, [...known.values()], devices)
+        wrong = [...yield* unsettled(plane, [...known.values()], devices), ...unheard()]
         if (!released && time.now - healed > 60_000) {
           released = true
           // What was held back, for being more than half of a device, may go.
@@ -309,10 +246,12 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime) =>
       yield* Effect.sleep("2 minutes")
       yield* settle
     }
+    yield* unsettled(plane, [...known.values()], devices, count)
+    readers.judge()
     for (const what of wrong) violated(`${patience.millis / 60_000} minutes after the storm: ${what}`)
     if (wrong.length === 0) yield* quietly(Math.max(60_000, plan.life - (time.now - time.start)))
     diary.now = (time.now - time.start) / 1000
-    for (const what of judgeRuns(known.values(), victims, (uid) => policies.get(uid))) violated(what)
+    for (const what of judgeRuns(known.values(), victims, count)) violated(what)
   }).pipe(Effect.scoped, Effect.provide(worldLayerWith(plan.ciphers)), Effect.orDie)
 
 const statusWords = (object: unknown): unknown =>

@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import type { Pod } from "../../core/kube/Pod.ts"
 import type { ContainerSpec } from "../../core/pod/ContainerRuntime.ts"
-import { crashes, exits, forever, type Script } from "../fakes/runtime/Program.ts"
+import { crashes, exits, forever, type Program, type Script } from "../fakes/runtime/Program.ts"
 
 export interface Recipe {
   readonly name: string
@@ -91,6 +91,14 @@ export const recipes: ReadonlyArray<Recipe> = [
     })
   },
   {
+    name: "talking",
+    outcome: "runs",
+    spec: (chance) => ({
+      restartPolicy: "Always",
+      containers: [{ name: "main", ...lives("talking", between(chance, 2_000, 10_000)) }]
+    })
+  },
+  {
     name: "hurried",
     outcome: "ends",
     spec: (chance) => ({
@@ -101,8 +109,25 @@ export const recipes: ReadonlyArray<Recipe> = [
   }
 ]
 
-/** The life a container's command asks for. */
-export const lifeOf = (spec: ContainerSpec): Partial<Script> => {
+/** Prints a line from time to time: the attempt, and the line's number. */
+const talks = (everyMillis: number, printed: Map<string, number>): Program => ({ print, spec }) => {
+  const id = `${spec.uid}#${spec.attempt}`
+  return Effect.forever(Effect.suspend(() => {
+    const line = printed.get(id) ?? 0
+    printed.set(id, line + 1)
+    return Effect.andThen(print(`${spec.attempt} ${line}\n`), Effect.sleep(everyMillis))
+  }))
+}
+
+/** How often a container that nobody disturbs begins, by its command; undefined where there is no end to it. */
+export const beginnings = ({ restartPolicy }: Omit<Pod["spec"], "nodeName">, command: ReadonlyArray<string>) => {
+  const [, life, first] = command
+  if (life === "crash") return Number(first) + 1
+  return life === "exit" && restartPolicy === "Always" ? undefined : 1
+}
+
+/** The life a container's command asks for; `printed` counts lines by `uid#attempt`. */
+export const lifeOf = (printed: Map<string, number> = new Map()) => (spec: ContainerSpec): Partial<Script> => {
   const [life = "", ...words] = (spec.command ?? []).slice(1)
   const [first = 0, second = 0, third = 0] = words.map(Number)
   switch (life) {
@@ -112,6 +137,8 @@ export const lifeOf = (spec: ContainerSpec): Partial<Script> => {
       return { run: crashes(first, { after: 500, then: exits(second, third) }) }
     case "ignoring":
       return { run: forever, onTerm: "ignored" }
+    case "talking":
+      return { run: talks(first, printed) }
     case "forever":
       return { run: forever }
     default:

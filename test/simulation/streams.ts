@@ -1,0 +1,158 @@
+/** Logs that are followed through the kubelet backend while everything else happens: each line once and in order, and an answer in the end. */
+import { type Context, Effect, Exit, Fiber, FiberSet, Stream } from "effect"
+import { KubeletBackend } from "../../core/kubelet/KubeletBackend.ts"
+import type { PodLogQuery } from "../../core/pod/PodRuntime.ts"
+import type { Count } from "./coverage.ts"
+import type { Dice } from "./faults.ts"
+import type { Known } from "./invariants.ts"
+import { isRunning } from "./invariants.ts"
+import type { Program } from "./World.ts"
+
+type Backend = Context.Service.Shape<typeof KubeletBackend>
+
+/** Who asks for a whole log is answered within this, or told why not: a session lives no longer than that without its device. */
+const answeredWithin = "10 minutes"
+/** Lines that may be on their way to a follower. */
+const underWay = 3
+
+/** Where an operator's kubelet API would be: who reads there is cut off when the operator dies. */
+export interface Door {
+  readonly beside: Effect.Effect<void, never, KubeletBackend>
+  readonly guard: (operator: Program) => Program
+  readonly open: () => { readonly backend: Backend; readonly readers: Set<Fiber.Fiber<void>> } | undefined
+}
+
+export const makeDoor = (): Door => {
+  let open: { readonly backend: Backend; readonly readers: Set<Fiber.Fiber<void>> } | undefined
+  const shut = Effect.suspend(() => {
+    const readers = open?.readers ?? []
+    open = undefined
+    return Effect.forEach(readers, Fiber.interrupt, { discard: true })
+  })
+  return {
+    beside: Effect.map(KubeletBackend, (backend) => {
+      open = { backend, readers: new Set() }
+    }),
+    guard: (operator) => ({ ...operator, kill: Effect.andThen(shut, operator.kill) }),
+    open: () => open
+  }
+}
+
+interface Reading {
+  readonly known: Known
+  readonly query: PodLogQuery
+  readonly words: string
+  /** The newest line that came. */
+  last: { readonly attempt: number; readonly line: number } | undefined
+  lines: number
+}
+
+/** Follows logs, and judges what comes. `printed` counts the lines of each process by its id, `uid#attempt`. */
+export const makeReaders = Effect.fnUntraced(function*(
+  doors: ReadonlyArray<Door>,
+  printed: ReadonlyMap<string, number>,
+  { count, note, violated }: {
+    readonly count: Count
+    readonly note: (what: string) => Effect.Effect<void>
+    readonly violated: (what: string) => void
+  }
+) {
+  const fibers = yield* FiberSet.make<void>()
+  const staying = new Set<Reading>()
+  let numbers = 0
+
+  const printedBy = ({ known, last }: Reading) => printed.get(`${known.uid}#${last?.attempt ?? 0}`) ?? 0
+
+  const take = (reading: Reading) => {
+    const text = new TextDecoder()
+    let partial = ""
+    return (bytes: Uint8Array) => {
+      const lines = (partial + text.decode(bytes, { stream: true })).split("\n")
+      partial = lines.pop() ?? ""
+      for (const each of lines) {
+        const [attempt = -1, line = -1] = each.split(" ").map(Number)
+        const { last } = reading
+        const due = last === undefined
+          ? reading.query.tailLines === undefined ? line === 0 : line >= 0
+          : attempt === last.attempt && line === last.line + 1
+        if (!due) {
+          violated(`${reading.words} reads line ${JSON.stringify(each)} after ${JSON.stringify(last ?? "nothing")}`)
+        }
+        reading.last = { attempt, line }
+        reading.lines += 1
+      }
+    }
+  }
+
+  const ended = (reading: Reading, exit: Exit.Exit<unknown, { readonly message: string }>) => {
+    staying.delete(reading)
+    if (reading.lines > 2) count("rule: lines come once and in order")
+    if (!Exit.isSuccess(exit)) return "with an error"
+    count("rule: a stream that ends in order is complete")
+    if (reading.last !== undefined && reading.query.follow && reading.last.line + 1 < printedBy(reading)) {
+      violated(
+        `${reading.words} ends in order after line ${reading.last.line}, and ${printedBy(reading)} were printed`
+      )
+    }
+    return "in order"
+  }
+
+  const read = Effect.fnUntraced(function*(known: Known, dice: Dice) {
+    const door = dice.pick(doors).open()
+    if (door === undefined) {
+      count("stream: nobody to ask")
+      return
+    }
+    const follow = dice.chance() < 0.8
+    const stays = follow && dice.chance() < 0.4
+    const query: PodLogQuery = {
+      container: "main",
+      follow,
+      previous: false,
+      timestamps: false,
+      ...(dice.chance() < 0.3 ? { tailLines: dice.between(1, 6) } : {})
+    }
+    const words = `reader ${++numbers} of ${known.name}`
+    const reading: Reading = { known, query, words, last: undefined, lines: 0 }
+    if (stays) staying.add(reading)
+    yield* note(`${words} ${follow ? stays ? "stays" : "follows" : "looks"}`)
+    const stream = door.backend.logs({ node: known.device.name, uid: known.uid }, query).pipe(
+      Stream.runForEach((bytes) => Effect.sync(() => chunk(bytes))),
+      Effect.exit,
+      Effect.map((exit) => ended(reading, exit))
+    )
+    const chunk = take(reading)
+    const left = follow
+      ? Effect.as(stays ? Effect.never : Effect.sleep(dice.between(5_000, 120_000)), "by the reader")
+      : Effect.sleep(answeredWithin).pipe(Effect.map(() => {
+        violated(`${words} is not answered within ${answeredWithin}`)
+        return "not"
+      }))
+    const fiber = yield* FiberSet.run(
+      fibers,
+      Effect.raceFirst(stream, left).pipe(
+        Effect.onInterrupt(() => Effect.sync(() => void staying.delete(reading))),
+        Effect.flatMap((how) => {
+          count(`stream: ended ${how}`)
+          return note(`${words} ends ${how} after ${reading.lines} lines`)
+        })
+      )
+    )
+    door.readers.add(fiber)
+    fiber.addObserver(() => door.readers.delete(fiber))
+  })
+
+  /** Once all is well: whoever still reads is up to date with a process that goes on. */
+  const judge = (): void => {
+    for (const reading of staying) {
+      const { known, last, words } = reading
+      count("rule: a stream goes on or ends")
+      if (last === undefined ? !isRunning(known) : !isRunning(known, last.attempt)) {
+        violated(`${words} has no end, and its container has`)
+      } else if (printedBy(reading) - ((last?.line ?? -1) + 1) > underWay) {
+        violated(`${words} neither ends nor goes on: ${printedBy(reading)} lines were printed, it got ${last?.line}`)
+      }
+    }
+  }
+  return { read, judge }
+})
