@@ -15,10 +15,13 @@ export const commands = Effect.gen(function*() {
   const runtime = yield* PodRuntime
   const outbox = yield* Outbox
   const retirement = yield* retire
+  let retiring = false
 
   const obey = Effect.fnUntraced(function*(command: Command): Effect.fn.Return<Reply> {
     switch (command._tag) {
       case "AssignPod":
+        // One that was under way when the end began: it would outlive the wipe.
+        if (retiring) return { _tag: "Failure", code: "Unavailable", detail: "the device is being wiped" }
         return (yield* runtime.ensure(command.assignment)) ? done : notHeld(command.assignment.uid)
       case "RemovePod":
         return (yield* runtime.remove(command.uid, command.graceSeconds)) ? done : notHeld(command.uid)
@@ -35,7 +38,13 @@ export const commands = Effect.gen(function*() {
       case "Configure":
         return { _tag: "Failure", code: "Unsupported", detail: "this agent takes no settings from its operator" }
       case "Wipe":
-        yield* retirement
+        retiring = true
+        yield* Effect.ensuring(
+          retirement,
+          Effect.sync(() => {
+            retiring = false
+          })
+        )
         return done
       case "Tokens":
         yield* runtime.rotate(command.uid, command.volume, command.files)

@@ -23,4 +23,6 @@ export interface DeviceContext {
   readonly owned: SubscriptionRef.SubscriptionRef<boolean | undefined>
   /** Add to a time by the device's clock to have ours, milliseconds. */
   readonly clockOffset: () => number
+  /** The EdgeDevice is being deleted. */
+  readonly leaving: () => boolean
 }

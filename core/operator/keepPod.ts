@@ -235,6 +235,8 @@ export const keepPod = Effect.fnUntraced(function*(
       return false
     }
     if (isTerminal(pod) && !held) return false
+    // Its last pods are ending, or have: nothing begins on a device that is about to be wiped.
+    if (context.leaving()) return false
     if (session === undefined || !holdings.known()) return false
     // What a device has decides how some fields resolve: its report comes at the beginning of each session.
     if ((yield* SubscriptionRef.get(context.nodeReport)) === undefined) return false

@@ -83,8 +83,9 @@ export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: 
   let annotationsSeen: Readonly<Record<string, string>> = {}
   let deleting = false
 
+  const key = `${first.namespace}/${first.name}`
   const context: DeviceContext = {
-    key: `${first.namespace}/${first.name}`,
+    key,
     namespace: first.namespace,
     name: first.name,
     uid: first.uid,
@@ -92,7 +93,8 @@ export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: 
     session,
     nodeReport,
     owned,
-    clockOffset: () => clockOffset
+    clockOffset: () => clockOffset,
+    leaving: () => deleting || registry.get(key)?.metadata.deletionTimestamp !== undefined
   }
 
   const resolveSettings = (): ResolveSettings => {

@@ -100,7 +100,7 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
       owned,
       mayGo: owned && absent.has(device.name),
       deleted: false,
-      forced: false
+      forced: absent.has(device.name) && !world.calm
     })
     world.named(uid, place)
   }

@@ -36,7 +36,7 @@ const inWorld = <E>(
     readonly deleted: Effect.Effect<number>
     readonly revoked: Effect.Effect<boolean>
     readonly connectedCondition: Effect.Effect<string | undefined>
-  }) => Effect.Effect<void, E>
+  }) => Effect.Effect<void, E, KubeApi>
 ) =>
   simulate(seed, () =>
     Effect.gen(function*() {
@@ -123,5 +123,21 @@ describe("deleting an EdgeDevice", () => {
         assert.isBelow(yield* deleted, 60)
         assert.strictEqual(yield* running(device), 0)
         assert.isFalse(yield* revoked)
+      })))
+
+  it.live("begins no pod that is bound to the device while it is being wiped", () =>
+    inWorld(5, ({ deleted, device }) =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        yield* Effect.gen(function*() {
+          // Its last pod takes ten seconds to end.
+          yield* Effect.sleep("5 seconds")
+          assert.strictEqual(yield* running(device), 1)
+          yield* api.create(Pods, { ...pod, metadata: { namespace: "edge", name: "late" } })
+        }).pipe(Effect.forkChild)
+        yield* deleted
+        assert.lengthOf(yield* device.runtime.runs, 1)
+        assert.strictEqual(yield* running(device), 0)
+        assert.deepStrictEqual(yield* device.rows("assignments"), [])
       })))
 })

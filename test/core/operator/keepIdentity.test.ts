@@ -47,7 +47,8 @@ const stage = Effect.fnUntraced(function*(named: string | undefined) {
     session: yield* SubscriptionRef.make<Session | undefined>(undefined),
     nodeReport: yield* SubscriptionRef.make<NodeReport | undefined>(undefined),
     owned: yield* SubscriptionRef.make<boolean | undefined>(true),
-    clockOffset: () => 0
+    clockOffset: () => 0,
+    leaving: () => false
   }
   let seen: ReadonlyArray<TlsIdentity> = []
   const identities = yield* NamedIdentities
