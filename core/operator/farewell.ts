@@ -62,16 +62,23 @@ export const farewell = Effect.fnUntraced(function*(
 
   /** The device is asked to end everything and to wipe; one that is away or does not manage is told when it comes back. */
   const tellDevice = Effect.gen(function*() {
-    const session = yield* SubscriptionRef.get(context.session)
-    const told = session !== undefined && (yield* wipe(session).pipe(
-      Effect.as(true),
-      Effect.catch((error) =>
-        Effect.as(
-          Effect.logWarning(`EdgeDevice ${context.key}: the device did not confirm its wipe: ${error.message}`),
-          false
+    let told = false
+    let asked: Session | undefined
+    let session = yield* SubscriptionRef.get(context.session)
+    // One that began a new session meanwhile, as after a reboot, is asked in that one.
+    while (!told && session !== undefined && session !== asked) {
+      asked = session
+      told = yield* wipe(session).pipe(
+        Effect.as(true),
+        Effect.catch((error) =>
+          Effect.as(
+            Effect.logWarning(`EdgeDevice ${context.key}: the device did not confirm its wipe: ${error.message}`),
+            false
+          )
         )
       )
-    ))
+      session = yield* SubscriptionRef.get(context.session)
+    }
     const publicKey = link()?.publicKey
     const key = publicKey === undefined ? undefined : Base64.decode(publicKey)
     if (!told && key?._tag === "Success") yield* revocations.revoke(context.key, key.success)

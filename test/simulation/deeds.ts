@@ -250,10 +250,11 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
       yield* note(`deletes EdgeDevice ${device.name}`)
       absent.add(device.name)
       for (const each of known.values()) {
-        if (each.device !== device || each.deleted) continue
-        each.mayGo = true
+        if (each.device !== device) continue
+        // One that is away cannot be waited for.
         each.forced ||= !world.calm
-        if (!each.owned) each.deleted = true
+        each.mayGo = true
+        each.deleted ||= !each.owned
       }
       yield* api.delete(EdgeDevices, { ...at, name: device.name })
       yield* FiberSet.run(owners, Effect.orDie(remake(device, dice.between(0, 30_000))))

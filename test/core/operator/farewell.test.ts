@@ -125,6 +125,29 @@ describe("deleting an EdgeDevice", () => {
         assert.isFalse(yield* revoked)
       })))
 
+  it.live("tells a device that comes back from a reboot meanwhile, and leaves it no session that nobody keeps", () =>
+    inWorld(6, ({ deleted, device }) =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        // It dies without a word, and is back while the operator still waits for an answer of the life before.
+        yield* device.transport.weather({ blackHole: true })
+        yield* device.agent.kill
+        yield* device.transport.weather({ blackHole: false })
+        yield* Effect.forkChild(Effect.delay(device.agent.start, "2 seconds"))
+        yield* deleted
+        yield* api.create(EdgeDevices, device.object())
+        yield* Effect.flatMap(
+          api.get(Nodes, { name: "edge-1" }),
+          ({ status }) =>
+            status?.conditions?.some(({ status, type }) => type === "DeviceConnected" && status === "True") === true
+              ? Effect.void
+              : Effect.fail("not yet")
+        ).pipe(Effect.retry(every(300)))
+        yield* Effect.flatMap(running(device), (left) => left === 0 ? Effect.void : Effect.fail("not yet")).pipe(
+          Effect.retry(every(120))
+        )
+      }).pipe(Effect.orDie)))
+
   it.live("begins no pod that is bound to the device while it is being wiped", () =>
     inWorld(5, ({ deleted, device }) =>
       Effect.gen(function*() {
