@@ -251,8 +251,10 @@ export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: 
   const life = yield* FiberHandle.make()
   // A session of which nobody takes care any more must not outlive the farewell: the device would never begin another.
   yield* Effect.addFinalizer(() =>
-    Effect.flatMap(SubscriptionRef.get(session), (left) =>
-      deleting && left !== undefined ? left.close("the EdgeDevice was deleted") : Effect.void)
+    Effect.flatMap(
+      SubscriptionRef.get(session),
+      (left) => deleting && left !== undefined ? left.close("the EdgeDevice was deleted") : Effect.void
+    )
   )
   const attach = Effect.fnUntraced(function*(linked: Session, hello: DeviceHello) {
     method = hello.method

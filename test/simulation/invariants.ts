@@ -109,7 +109,7 @@ export const watchApi = (
       if (!forced && ranEver(pod0)) count("rule: a pod is gone only after its containers and files")
       if (!forced && running.length > 0) violated(`${name} is gone from the API while ${words(running)} still run`)
       // What has ended leaves the API at once, whatever its device still has to clear away.
-      if (!forced && !isOver(pod) && hasFiles(pod0)) {
+      if (!forced && !isOver(pod) && !forgetful.has(pod0.device.name) && hasFiles(pod0)) {
         violated(`${name} is gone from the API and its files are still on ${pod0.device.name}`)
       }
       return
