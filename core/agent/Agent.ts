@@ -66,9 +66,14 @@ export const agent = Effect.fnUntraced(function*(keys: AgentKeys) {
     psk: keys.enrolment,
     agentVersion: settings.version,
     capabilities: [],
-    onSession: Effect.fnUntraced(function*(session) {
+    onSession: Effect.fnUntraced(function*(session, { epoch }) {
       yield* Effect.forkScoped(report(session))
-      return { onRequest, onOpen }
+      // What an operator did here is told apart from what another one did.
+      const fenced = Effect.annotateLogs("epoch", epoch)
+      return {
+        onRequest: (message) => fenced(onRequest(message)),
+        onOpen: (message, channel) => fenced(onOpen(message, channel))
+      }
     })
   })
 

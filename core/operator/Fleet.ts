@@ -60,7 +60,7 @@ export class Fleet extends Context.Service<Fleet, {
         const device = yield* serveDevice(decoded.success, gone).pipe(Scope.provide(scope))
         served.set(key, { uid: decoded.success.uid, device, scope })
         yield* device.update(object)
-        yield* Deferred.await(gone).pipe(Effect.andThen(stop(key)), Effect.forkIn(parent))
+        yield* Deferred.await(gone).pipe(Effect.andThen(Effect.forkIn(stop(key), parent)), Effect.forkIn(scope))
       })
 
       /** Brings what is served in line with the object as it is now. */

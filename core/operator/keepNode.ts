@@ -19,6 +19,12 @@ const heartbeatMillis = 5 * 60_000
 
 /** A device that is there links within a moment of its EdgeDevice: its Node is then made whole, in one write. */
 const firstLink = "2 seconds"
+/** Between two looks at the Lease of a device that another process holds. */
+const standByMillis = 20_000
+/** A Lease that says the same for so long is nobody's: more than the controllers' patience, many renewals. */
+const takeOverMillis = 60_000
+
+const monotonicMillis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos / 1_000_000n))
 
 const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")]).pipe(Schedule.jittered)
 
@@ -46,6 +52,10 @@ export const keepNode = Effect.fnUntraced(function*(
   context: DeviceContext,
   options: {
     readonly connected: () => boolean
+    /** Whether this process speaks for the device; while it does not, nothing of the device is written. */
+    readonly holds: () => boolean
+    /** Takes the device from a process that died. */
+    readonly claim: Effect.Effect<void>
     /** Tells whether a Node of this name belongs to somebody else. */
     readonly conflict: (sentence: string | undefined) => Effect.Effect<void>
   }
@@ -60,7 +70,7 @@ export const keepNode = Effect.fnUntraced(function*(
   const at = { name: context.name }
   const leaseAt = { name: context.name, namespace: leaseNamespace }
 
-  let writtenAt = 0
+  /** By the monotonic clock; 0 until a status was written. */
   let nextHeartbeat = 0
   let ours: Node | undefined
   /** A Node of this name was there when ours was to be made. */
@@ -90,20 +100,28 @@ export const keepNode = Effect.fnUntraced(function*(
     )
   })
 
-  const writeStatus = Effect.fnUntraced(function*(node: Node, status: NodeStatus, now: number) {
-    const written = yield* api.patch(Nodes, { ...at, subresource: "status" }, {
+  const written = Effect.gen(function*() {
+    nextHeartbeat = (yield* monotonicMillis) + heartbeatMillis * (0.5 + (yield* Random.next))
+  })
+
+  const writeStatus = Effect.fnUntraced(function*(node: Node, status: NodeStatus) {
+    ours = yield* api.patch(Nodes, { ...at, subresource: "status" }, {
       type: "strategic",
       body: statusPatch(status)
     })
-    index.learn(written)
-    ours = written
-    writtenAt = now
-    nextHeartbeat = now + heartbeatMillis * (0.5 + (yield* Random.next))
+    index.learn(ours)
+    yield* written
     return node
   })
 
   /** One look at the Node as it is; each write only where something differs. */
   const step = Effect.gen(function*(): Effect.fn.Return<void, KubeApiError> {
+    if (!options.holds()) {
+      ours = undefined
+      if ((yield* SubscriptionRef.get(context.owned)) !== undefined) yield* SubscriptionRef.set(context.owned, undefined)
+      yield* owned.close
+      return
+    }
     const device = yield* SubscriptionRef.get(context.device)
     const now = yield* Clock.currentTimeMillis
     const found = yield* find
@@ -127,8 +145,7 @@ export const keepNode = Effect.fnUntraced(function*(
       taken = false
       newborn = true
       index.learn(ours)
-      writtenAt = now
-      nextHeartbeat = now + heartbeatMillis * (0.5 + (yield* Random.next))
+      yield* written
       yield* options.conflict(undefined)
       yield* SubscriptionRef.set(context.owned, true)
       yield* owned.open
@@ -152,7 +169,7 @@ export const keepNode = Effect.fnUntraced(function*(
       index.learn(ours)
     }
     const status = nodeStatus(device, seen, ours.status, now)
-    if (differs(ours, status) || now >= nextHeartbeat || writtenAt === 0) yield* writeStatus(ours, status, now)
+    if (differs(ours, status) || (yield* monotonicMillis) >= nextHeartbeat) yield* writeStatus(ours, status)
   })
 
   const patiently = <A>(work: Effect.Effect<A, KubeApiError>) =>
@@ -165,8 +182,32 @@ export const keepNode = Effect.fnUntraced(function*(
       Effect.retry({ schedule: again })
     )
 
+  let renewalSeen: { readonly text: string; readonly at: number } | undefined
+  /** Looks whether the process that holds the device still renews its Lease; time by this process's own clock alone. */
+  const standBy = Effect.gen(function*(): Effect.fn.Return<void, KubeApiError> {
+    const known = index.get(context.name)
+    if (
+      options.holds() ||
+      known !== undefined && !owns(known, yield* SubscriptionRef.get(context.device), identity.installation)
+    ) {
+      renewalSeen = undefined
+      return
+    }
+    const text = yield* api.get(Leases, leaseAt).pipe(
+      Effect.map(({ spec }) => spec?.renewTime ?? ""),
+      Effect.catch((error) => error.reason === "NotFound" ? Effect.succeed("") : Effect.fail(error))
+    )
+    const now = yield* monotonicMillis
+    if (renewalSeen?.text !== text) renewalSeen = { text, at: now }
+    else if (now - renewalSeen.at > takeOverMillis) {
+      renewalSeen = undefined
+      yield* Effect.logWarning(`the operator that held ${context.key} renews its Lease no more: taking the device over`)
+      yield* options.claim
+    }
+  })
+
   const renew = Effect.gen(function*(): Effect.fn.Return<void, KubeApiError> {
-    if (ours === undefined) return
+    if (ours === undefined || !options.holds()) return
     const now = yield* Clock.currentTimeMillis
     const uid = ours.metadata.uid ?? ""
     const make = api.create(Leases, nodeLease({ name: context.name, uid }, now))
@@ -190,14 +231,21 @@ export const keepNode = Effect.fnUntraced(function*(
   const introduced = Effect.suspend(() => index.get(context.name) === undefined ? Effect.asVoid(reported) : Effect.void)
   yield* Effect.forever(Effect.gen(function*() {
     yield* Effect.orDie(patiently(step))
-    const now = yield* Clock.currentTimeMillis
-    yield* Effect.timeoutOption(Queue.take(bell), Duration.millis(Math.max(1000, nextHeartbeat - now)))
+    const left = options.holds() ? Math.max(1000, nextHeartbeat - (yield* monotonicMillis)) : heartbeatMillis
+    yield* Effect.timeoutOption(Queue.take(bell), Duration.millis(left))
   })).pipe((looking) => Effect.andThen(introduced, looking), Effect.forkScoped)
   yield* Effect.forever(Effect.gen(function*() {
     yield* owned.await
     yield* Effect.orDie(patiently(renew))
     yield* Effect.sleep(renewMillis * (1 - renewJitter * (yield* Random.next)))
   })).pipe(Effect.forkScoped)
+
+  yield* Effect.forever(
+    Effect.sleep(standByMillis).pipe(
+      Effect.andThen(standBy),
+      Effect.catch((error) => Effect.logDebug(`Lease of ${context.name}: ${error.message}`))
+    )
+  ).pipe(Effect.forkScoped)
 
   return { look, node: () => ours } satisfies NodeKeeper
 })

@@ -84,6 +84,8 @@ export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: 
   let deleting = false
 
   const key = `${first.namespace}/${first.name}`
+  const life = yield* Effect.scope
+
   const context: DeviceContext = {
     key,
     namespace: first.namespace,
@@ -116,6 +118,11 @@ export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: 
   }
 
   const statusBell = yield* Queue.sliding<void>(1)
+  /** Whether this process is the one that speaks for the device: whoever took it last does, all others say nothing. */
+  const holds = () => registry.get(context.key)?.status?.link?.holder === identity.holder
+  const holding = yield* SubscriptionRef.make(false)
+  /** A process that starts takes what it serves. */
+  let claiming = true
   /** Whether a connection carries the session now; a session outlives connections for a while. */
   const connected = () => {
     const linked = SubscriptionRef.getUnsafe(session)
@@ -123,9 +130,14 @@ export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: 
   }
 
   yield* keepIdentity(context)
-  const keeping = yield* Scope.fork(yield* Effect.scope)
+  const keeping = yield* Scope.fork(life)
   const node = yield* keepNode(context, {
     connected,
+    holds,
+    claim: Effect.suspend(() => {
+      claiming = true
+      return Effect.asVoid(Queue.offer(statusBell, undefined))
+    }),
     conflict: (sentence) =>
       Effect.suspend(() => {
         if (nameConflict === sentence) return Effect.void
@@ -138,6 +150,16 @@ export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: 
     mayReleaseOrphans: () => annotationsSeen[releaseOrphansAnnotation] !== undefined
   })
   const away = yield* disconnectedPods(context, { connected, reassert: pods.reassert })
+
+  /** Another process has taken the device, or this one has: who lost it lets the device go, so that it finds the other. */
+  const settleHold: Effect.Effect<void> = Effect.gen(function*() {
+    const held = holds()
+    const linked = SubscriptionRef.getUnsafe(session)
+    if (!held && linked !== undefined) yield* linked.close("another operator has taken this device")
+    if (SubscriptionRef.getUnsafe(holding) === held) return
+    yield* SubscriptionRef.set(holding, held)
+    node.look()
+  })
 
   const writeStatus = Effect.gen(function*() {
     const { generation, status: { link } } = yield* SubscriptionRef.get(device)
@@ -160,9 +182,12 @@ export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: 
       ])
     ]
     yield* registry.swapStatus({ key: context.key, uid: context.uid }, (before) => {
+      const held = before.link?.holder === identity.holder
+      if (!held && !claiming) return undefined
       const { connectivity: _, ...rest } = before
       const after = {
         ...rest,
+        link: held ? before.link : { ...before.link, holder: identity.holder, epoch: (before.link?.epoch ?? 0) + 1 },
         observedGeneration: generation,
         conditions: withConditions(before.conditions ?? [], drafts, { now, generation }),
         ...(identity.hostNode === "" ? {} : { hostNode: identity.hostNode }),
@@ -172,6 +197,8 @@ export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: 
       }
       return saysTheSame(before, after) ? undefined : after
     })
+    claiming = false
+    yield* settleHold
   })
   yield* Effect.forever(Effect.gen(function*() {
     yield* writeStatus.pipe(
@@ -248,7 +275,7 @@ export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: 
     onOpen: (_, channel) => channel.fail("the operator serves no streams")
   }
 
-  const life = yield* FiberHandle.make()
+  const sessionLife = yield* FiberHandle.make()
   // A session of which nobody takes care any more must not outlive the farewell: the device would never begin another.
   yield* Effect.addFinalizer(() =>
     Effect.flatMap(
@@ -260,9 +287,10 @@ export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: 
     method = hello.method
     agentVersion = hello.agentVersion
     yield* FiberHandle.run(
-      life,
+      sessionLife,
       Effect.gen(function*() {
         yield* SubscriptionRef.set(session, linked)
+        yield* settleHold
         yield* Effect.logInfo(`device ${context.key} is connected by ${hello.method}`)
         yield* SubscriptionRef.changes(linked.connected).pipe(
           Stream.runForEach((carried) => Effect.andThen(lookAgain, carried ? away.back : away.left)),
@@ -290,14 +318,20 @@ export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: 
   })
 
   const update = Effect.fnUntraced(function*(object: EdgeDeviceObject) {
+    yield* settleHold
     if (object.metadata.deletionTimestamp !== undefined) {
       if (deleting) return
       deleting = true
-      yield* Effect.forkDetach(
-        farewell(context, Scope.close(keeping, Exit.void)).pipe(
-          Effect.ensuring(Deferred.succeed(gone, undefined)),
-          Effect.provideContext(services)
-        )
+      const leave = farewell(context, Scope.close(keeping, Exit.void)).pipe(
+        Effect.ensuring(Deferred.succeed(gone, undefined)),
+        Effect.provideContext(services)
+      )
+      // Who holds the device takes leave of it; to the others the object is gone some day.
+      yield* SubscriptionRef.changes(holding).pipe(
+        Stream.filter((held) => held),
+        Stream.runHead,
+        Effect.andThen(Effect.forkDetach(leave)),
+        Effect.forkIn(life)
       )
       return
     }

@@ -96,9 +96,9 @@ export class MemoryTransport
     const recorded: { [direction in Direction]: Array<Uint8Array> } = { toOperator: [], toDevice: [] }
     const entries: Array<string> = []
     const wires = new Set<Wire>()
-    const accepting = yield* Queue.bounded<Wire>(1024)
+    /** Of everybody who listens; a device that dials comes to one of them. */
+    const doors: Array<Queue.Queue<Wire>> = []
     let refusal: TransportError["reason"] | undefined
-    let acceptors = 0
     let numbers = 0
 
     const note = (what: string) =>
@@ -194,7 +194,9 @@ export class MemoryTransport
     )
 
     const connect = Effect.gen(function*() {
-      if (refusal !== undefined || acceptors === 0) {
+      const chosen = doors.length < 2 ? 0 : Math.floor((yield* Random.next) * doors.length)
+      const door = doors[chosen]
+      if (refusal !== undefined || door === undefined) {
         yield* note("refused")
         return yield* new TransportError({ reason: refusal ?? "Refused", detail: "nobody listens" })
       }
@@ -208,7 +210,7 @@ export class MemoryTransport
       }
       wires.add(wire)
       yield* Effect.addFinalizer(() => hangUp(wire, "the device hung up", () => true))
-      yield* Queue.offer(accepting, wire)
+      yield* Queue.offer(door, wire)
       return connectionOf(wire, "toOperator")
     })
 
@@ -217,11 +219,15 @@ export class MemoryTransport
       run: (serve) =>
         Effect.gen(function*() {
           const listening = yield* Effect.scope
-          yield* Effect.acquireRelease(
-            Effect.sync(() => void (acceptors += 1)),
-            () => Effect.sync(() => void (acceptors -= 1))
+          const door = yield* Effect.acquireRelease(
+            Effect.tap(Queue.bounded<Wire>(1024), (door) => Effect.sync(() => doors.push(door))),
+            (door) =>
+              Effect.gen(function*() {
+                doors.splice(doors.indexOf(door), 1)
+                for (const wire of yield* Queue.clear(door)) yield* hangUp(wire, "nobody listens any more", () => true)
+              })
           )
-          return yield* Queue.take(accepting).pipe(
+          return yield* Queue.take(door).pipe(
             Effect.flatMap((wire) =>
               serve(connectionOf(wire, "toDevice")).pipe(
                 Effect.ensuring(hangUp(wire, "the operator hung up", () => true)),

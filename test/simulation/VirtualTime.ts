@@ -27,6 +27,9 @@ export class TooLong extends Error {
   override readonly name = "TooLong"
 }
 
+/** Of fibers at one instant: a world that turns for ever without time going on never ends by itself. */
+const mostAtOnce = 1_000_000
+
 /** How a host's clock differs from the world's: added milliseconds, and a rate (1.0001 gains 8.6 s a day). */
 export interface Skew {
   readonly offsetMillis: number
@@ -42,6 +45,7 @@ export class VirtualTime {
   #order = 0
   readonly #next: () => number
   #untilYield = 1
+  #atOnce = 0
 
   constructor(seed: number, start = Date.UTC(2026, 0, 1)) {
     this.start = start
@@ -120,6 +124,7 @@ export class VirtualTime {
       const last = this.#tasks.pop()!
       const task = index === this.#tasks.length ? last : this.#tasks[index]!
       if (task !== last) this.#tasks[index] = last
+      if (++this.#atOnce > mostAtOnce) throw new TooLong(`${mostAtOnce} steps, and time does not go on`)
       task.run()
     }
   }
@@ -153,7 +158,10 @@ export class VirtualTime {
         throw new Deadlock(`nothing can ever happen again, ${(this.now - this.start) / 1000} s in`)
       }
       if (sleeper.at - this.start > untilMillis) throw new TooLong(`still running after ${untilMillis / 1000} s`)
-      this.now = Math.max(this.now, sleeper.at)
+      if (sleeper.at > this.now) {
+        this.now = sleeper.at
+        this.#atOnce = 0
+      }
       sleeper.wake()
     }
     return done

@@ -2,7 +2,7 @@
  * A whole system in one process under virtual time: the in-memory control plane with its controllers, the operator over the
  * shipped Kubernetes client, and devices, each with link, journal, files and runtime of its own. The programs are the shipped ones.
  */
-import { Cause, Context, Effect, Exit, Layer, Schema, Scope } from "effect"
+import { Cause, Context, Effect, Exit, Layer, References, Schema, Scope } from "effect"
 import { Base64 } from "effect/encoding"
 import { NodeCryptography } from "../../adapters/crypto/NodeCryptography.ts"
 import { KubeClient } from "../../adapters/kube/client/KubeClient.ts"
@@ -31,6 +31,7 @@ import { OperatorIdentity } from "../../core/operator/OperatorIdentity.ts"
 import { ContainerRuntime } from "../../core/pod/ContainerRuntime.ts"
 import { PodMachine } from "../../core/pod/machine/PodMachine.ts"
 import { type FilesError, PodFiles } from "../../core/pod/PodFiles.ts"
+import { PodRuntime } from "../../core/pod/PodRuntime.ts"
 import { MemoryFiles } from "../fakes/MemoryFiles.ts"
 import { MemoryHost } from "../fakes/MemoryHost.ts"
 import { MemoryJournal } from "../fakes/MemoryJournal.ts"
@@ -133,6 +134,32 @@ interface Row {
   readonly value: Uint8Array
 }
 
+export interface Obeyed {
+  readonly epoch: number
+  readonly what: string
+}
+
+/** Writes down under which epoch each command came to the pods: the agent says it with each of its log lines. */
+const witnessed = (obeyed: Array<Obeyed>) =>
+  Layer.effect(
+    PodRuntime,
+    Effect.map(PodRuntime, (runtime) => {
+      const under = <A>(what: string, command: Effect.Effect<A>): Effect.Effect<A> =>
+        Effect.withFiber((fiber) => {
+          const epoch = fiber.getRef(References.CurrentLogAnnotations)["epoch"]
+          if (typeof epoch === "number") obeyed.push({ epoch, what })
+          return command
+        })
+      return PodRuntime.of({
+        ...runtime,
+        ensure: (assignment) => under(`assign ${assignment.uid}`, runtime.ensure(assignment)),
+        rotate: (uid, volume, files) => under(`rotate ${uid}`, runtime.rotate(uid, volume, files)),
+        remove: (uid, grace) => under(`remove ${uid}`, runtime.remove(uid, grace)),
+        forget: (uid) => under(`forget ${uid}`, runtime.forget(uid))
+      })
+    })
+  )
+
 export interface SimulatedDevice {
   readonly name: string
   readonly agent: Program
@@ -144,6 +171,8 @@ export interface SimulatedDevice {
   readonly engine: ContainerRuntime["Service"]
   readonly volumes: PodFiles["Service"]
   readonly publicKey: string
+  /** Commands of operators that had an effect on its pods, in order. */
+  readonly obeyed: Effect.Effect<ReadonlyArray<Obeyed>>
   /** What its disk remembers, for worlds in which a device lies. */
   readonly rows: (table: Table) => Effect.Effect<ReadonlyArray<Row>>
   readonly putRows: (table: Table, rows: ReadonlyArray<Row>) => Effect.Effect<void>
@@ -176,8 +205,10 @@ export const makeDevice = Effect.fnUntraced(function*(
   const privateKey = new Uint8Array(32).fill(100 + number)
   const publicKey = crypto.x25519Public(privateKey)
 
+  const obeyed: Array<Obeyed> = []
   const software = Layer.fresh(deviceMemory).pipe(
     Layer.provideMerge(Layer.fresh(mailLayer)),
+    Layer.provideMerge(witnessed(obeyed)),
     Layer.provideMerge(Layer.fresh(PodMachine.layer)),
     Layer.provideMerge(Layer.mergeAll(
       Layer.succeed(Dialers, [transport.dialer]),
@@ -213,6 +244,7 @@ export const makeDevice = Effect.fnUntraced(function*(
     engine: Context.get(hardware, ContainerRuntime),
     volumes: Context.get(hardware, PodFiles),
     publicKey: Base64.encode(publicKey),
+    obeyed: Effect.sync(() => [...obeyed]),
     rows: (table) => Effect.orDie(Context.get(hardware, Journal).rows(table)),
     putRows: (table, rows) =>
       Effect.orDie(
@@ -232,12 +264,14 @@ export const makeDevice = Effect.fnUntraced(function*(
   return device
 })
 
-/** An operator process that accepts all these devices' connections. */
+/** An operator process that accepts all these devices' connections; where there are several, a device comes to any of them. */
 export const makeOperator = Effect.fnUntraced(function*(
   devices: ReadonlyArray<SimulatedDevice>,
   died: (why: string) => Effect.Effect<void> = silently,
   /** What else the process does once it is built, such as serving the kubelet API. */
-  beside: Effect.Effect<void, never, KubeletBackend> = Effect.void
+  beside: Effect.Effect<void, never, KubeletBackend> = Effect.void,
+  /** Of the host; each start of the process is a holder of its own. */
+  name = "operator"
 ) {
   const api = yield* KubeApi
   const crypto = yield* Cryptography
@@ -252,7 +286,7 @@ export const makeOperator = Effect.fnUntraced(function*(
             Layer.succeed(Acceptors, devices.map(({ transport }) => transport.acceptor)),
             NamedIdentities.layer,
             Layer.succeed(OperatorIdentity, {
-              holder: `operator-${++starts}`,
+              holder: `${name}-${++starts}`,
               installation: "aranya",
               version: "0.1.0",
               namespace: "aranya",

@@ -28,7 +28,7 @@ export const diceFrom = (chance: () => number): Dice => {
 export interface Victims {
   readonly dice: Dice
   readonly devices: ReadonlyArray<SimulatedDevice>
-  readonly operator: Program
+  readonly operators: ReadonlyArray<Program>
   readonly api: ApiWeather
   readonly note: (what: string) => Effect.Effect<void>
   /** Devices whose containers vanished with the power: what ran there may have to run again. */
@@ -447,12 +447,14 @@ const plagues = {
     disturbed.add(name)
     return yield* runtime.breakSandbox(dice.pick(running.value).uid)
   }),
-  operatorDies: Effect.fnUntraced(function*({ dice, operator }) {
+  operatorDies: Effect.fnUntraced(function*({ dice, operators }) {
+    const operator = dice.pick(operators)
     yield* operator.kill
     yield* lasting(dice, 0, 90_000)
     yield* operator.start
   }),
-  operatorDiesAtRequest: Effect.fnUntraced(function*({ api, dice, operator }) {
+  operatorDiesAtRequest: Effect.fnUntraced(function*({ api, dice, operators }) {
+    const operator = dice.pick(operators)
     const reached = Deferred.makeUnsafe<void>()
     api.trap = { left: dice.between(1, 30), spring: () => Deferred.doneUnsafe(reached, Effect.void) }
     if (!(yield* sprung(reached))) {
@@ -509,7 +511,7 @@ export const kinds: Partial<Readonly<Record<FaultName, ReadonlyArray<string>>>> 
 }
 
 /** Everything as on a good day: what is still broken is mended, and both programs are up. */
-export const healEverything = Effect.fnUntraced(function*({ api, devices, forgetful, operator, readmit }: Victims) {
+export const healEverything = Effect.fnUntraced(function*({ api, devices, forgetful, operators, readmit }: Victims) {
   api.chance = 0
   api.trap = undefined
   for (const device of devices) {
@@ -524,5 +526,5 @@ export const healEverything = Effect.fnUntraced(function*({ api, devices, forget
     yield* device.agent.up
     if (forgetful.has(device.name)) yield* readmit(device)
   }
-  yield* operator.up
+  for (const operator of operators) yield* operator.up
 })

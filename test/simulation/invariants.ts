@@ -189,6 +189,17 @@ export const judgeRuns = (
   return found
 }
 
+/** Looks at every command that had an effect on a device: one of a lower epoch never has any. */
+export const judgeEpochs = (devices: ReadonlyArray<SimulatedDevice>): ReadonlyArray<string> =>
+  devices.flatMap((device) => {
+    let highest = 0
+    return Effect.runSync(device.obeyed).flatMap(({ epoch, what }) => {
+      const lower = epoch < highest
+      highest = Math.max(highest, epoch)
+      return lower ? [`${device.name} obeys ${what} of epoch ${epoch} after one of epoch ${highest}`] : []
+    })
+  })
+
 /** What of each pod stays as it is for as long as nobody does anything: its version in the API, and its processes. */
 export const stillness = (plane: ControlPlaneService, pods: ReadonlyArray<Known>): ReadonlyArray<string> =>
   pods.map((known) => {

@@ -13,7 +13,7 @@ import { releaseOrphansAnnotation } from "../../core/operator/devicePods.ts"
 import { type Counts, makeCounts } from "./coverage.ts"
 import { makeDeeds, settings } from "./deeds.ts"
 import { diceFrom, diceOf, episodes, healEverything, makeApiWeather, type Victims } from "./faults.ts"
-import { judgeRuns, type Known, stillness, unsettled, Violation, watchApi } from "./invariants.ts"
+import { judgeEpochs, judgeRuns, type Known, stillness, unsettled, Violation, watchApi } from "./invariants.ts"
 import { withLivesTold } from "./lives.ts"
 import { type Plan, planOf, type PlanOptions } from "./plan.ts"
 import { profileOf } from "./profiles.ts"
@@ -103,8 +103,8 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime) =>
     const known = new Map<string, Known>()
     const printed = new Map<string, number>()
     const { count } = diary.coverage
-    const door = makeDoor()
-    const readers = yield* makeReaders([door], printed, { count, note, violated })
+    const hosts = ["operator", "second"].slice(0, plan.operators).map((name) => ({ name, door: makeDoor() }))
+    const readers = yield* makeReaders(hosts.map(({ door }) => door), printed, { count, note, violated })
     const { deeds, unheard } = yield* makeDeeds({
       plane,
       devices,
@@ -130,18 +130,22 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime) =>
       })
     }
     const weather = makeApiWeather(dice, diary.coverage.count)
-    const operatorApi = yield* Layer.build(clientWithFaults(weather.draw))
-    const operator = door.guard(
-      yield* makeOperator(
-        devices,
-        (why) => Effect.sync(() => violated(`the operator died: ${why}`)),
-        door.beside
-      ).pipe(Effect.provideContext(operatorApi))
-    )
+    const operators = yield* Effect.forEach(hosts, ({ door, name }) =>
+      Effect.gen(function*() {
+        const operatorApi = yield* Layer.build(Layer.fresh(clientWithFaults(weather.draw)))
+        return door.guard(
+          yield* makeOperator(
+            devices,
+            (why) => Effect.sync(() => violated(`the operator ${name} died: ${why}`)),
+            door.beside,
+            name
+          ).pipe(Effect.provideContext(operatorApi))
+        )
+      }))
     const victims: Victims = {
       dice,
       devices,
-      operator,
+      operators,
       api: weather,
       note,
       emptied: new Set(),
@@ -167,7 +171,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime) =>
     })
     if (plan.settings) yield* api.create(ConfigMaps, settings("red"))
 
-    yield* operator.start
+    for (const operator of operators) yield* operator.start
     for (const device of devices) yield* api.create(EdgeDevices, device.object())
     const under = yield* FiberSet.make()
     for (const [number, device] of numbered) {
@@ -252,6 +256,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime) =>
     if (wrong.length === 0) yield* quietly(Math.max(60_000, plan.life - (time.now - time.start)))
     diary.now = (time.now - time.start) / 1000
     for (const what of judgeRuns(known.values(), victims, count)) violated(what)
+    for (const what of judgeEpochs(devices)) violated(what)
   }).pipe(Effect.scoped, Effect.provide(worldLayerWith(plan.ciphers)), Effect.orDie)
 
 const statusWords = (object: unknown): unknown =>

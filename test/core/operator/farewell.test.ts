@@ -115,7 +115,7 @@ describe("deleting an EdgeDevice", () => {
       })))
 
   it.live("gives a device whose connection has just broken the moment it needs to be back", () =>
-    inWorld(4, ({ deleted, device, revoked }) =>
+    inWorld(5, ({ deleted, device, revoked }) =>
       Effect.gen(function*() {
         yield* device.transport.refuse("Refused")
         yield* device.transport.cut()
