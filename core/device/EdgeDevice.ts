@@ -152,6 +152,11 @@ export const DeviceLink = Schema.Struct({
   publicKey: opt(text("The enrolled X25519 public key, base64.", 64)),
   lineageHash: opt(text("SHA-256 of the lineage token last issued, hex.", 64)),
   previousLineageHash: opt(text("SHA-256 of the one before, valid until the next is used, hex.", 64)),
+  issuedLineageHashes: opt(
+    Schema.Array(text("Hex.", 64)).check(Schema.isMaxLength(8)).annotate({
+      description: "Those issued after the one before, of which the device showed none yet, without the last one."
+    })
+  ),
   journalId: opt(text("Identity of the device's journal.", 128))
 }).annotate({ description: "The lasting conversation with the device; written by the operator alone." })
 export type DeviceLink = typeof DeviceLink.Type

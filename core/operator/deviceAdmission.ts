@@ -148,16 +148,10 @@ export const deviceAdmission = Layer.effect(
 
       const lineage = yield* random.bytes(lineageBytes)
       const readmit = metadata.annotations?.[readmitAnnotation] !== undefined
-      const told = object.status?.link
       let epoch = 0
       let refused = false
-      let overtaken = false
       let enrolled = false
       yield* registry.swapStatus({ key, uid: metadata.uid ?? "" }, (status) => {
-        // Another operator let it in since it said hello here: a token issued on the strength of that old hello would make the
-        // one that it holds by now a copy's.
-        overtaken = status.link?.holder !== identity.holder && status.link?.lineageHash !== told?.lineageHash
-        if (overtaken) return undefined
         const verdict = continueLineage(status.link ?? {}, hello, {
           shown: hello.lineage.length === 0 ? "" : Hex.encode(cryptography.sha256(hello.lineage)),
           issued: Hex.encode(cryptography.sha256(lineage)),
@@ -171,9 +165,6 @@ export const deviceAdmission = Layer.effect(
         epoch = verdict.link.epoch ?? 1
         return { ...status, link: verdict.link }
       }).pipe(Effect.mapError(unavailable))
-      if (overtaken) {
-        return yield* new Refused({ code: "Unavailable", detail: "try again: another operator lets this device in" })
-      }
       if (refused) {
         return yield* duplicate(
           "the device shows an old lineage: it is a copy, or was restored or installed anew. If it is the right one, run: "

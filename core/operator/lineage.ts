@@ -1,9 +1,13 @@
 /**
- * One device, one life: each session issues the next lineage token. A device that shows the newest token, or the one before
- * (the newest never reached its disk), goes on; anything older is a copy.
+ * One device, one life: each session issues the next lineage token. A device that shows the token it showed last, or any that was
+ * issued since, goes on; anything older is a copy. Several are issued where an answer was lost, or where an operator that was
+ * slow lets in a device that has turned to another operator meanwhile: which of them is on its disk only the device knows.
  */
 import type { DeviceLink } from "../device/EdgeDevice.ts"
 import type { DeviceHello } from "../link/Hello.ts"
+
+/** More tokens than these are not issued without the device showing one of them: the oldest no longer counts. */
+const mostIssued = 8
 
 export type Verdict = { readonly _tag: "Continue"; readonly link: DeviceLink } | { readonly _tag: "Duplicate" }
 
@@ -28,11 +32,16 @@ export const continueLineage = (
   const before = link.previousLineageHash === now.shown && now.shown !== ""
   // A token was issued that the device never saw: it still shows none, with the journal it had.
   const neverSeen = now.shown === "" && link.previousLineageHash === undefined && link.journalId === hello.journalId
-  if (!first && !newest && !before && !neverSeen && !now.readmit) return { _tag: "Duplicate" }
+  const issued = link.issuedLineageHashes ?? []
+  const between = issued.includes(now.shown)
+  if (!first && !newest && !before && !between && !neverSeen && !now.readmit) return { _tag: "Duplicate" }
 
   const held = link.holder === now.holder ? link.epoch ?? 1 : (link.epoch ?? 0) + 1
-  const previous = newest ? link.lineageHash : before ? link.previousLineageHash : undefined
-  const { previousLineageHash: _, ...kept } = link
+  const previous = newest || before || between ? now.shown : undefined
+  const { issuedLineageHashes: _, previousLineageHash: __, ...kept } = link
+  const open = (before || neverSeen) && link.lineageHash !== undefined
+    ? [...issued, link.lineageHash].slice(-mostIssued)
+    : []
   return {
     _tag: "Continue",
     link: {
@@ -43,7 +52,8 @@ export const continueLineage = (
       publicKey: now.publicKey,
       lineageHash: now.issued,
       journalId: hello.journalId,
-      ...(previous === undefined ? {} : { previousLineageHash: previous })
+      ...(previous === undefined ? {} : { previousLineageHash: previous }),
+      ...(open.length === 0 ? {} : { issuedLineageHashes: open })
     }
   }
 }

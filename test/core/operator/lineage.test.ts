@@ -37,6 +37,21 @@ describe("the lineage of a device", () => {
     assert.deepInclude(linkOf(verdict("before")), { lineageHash: "next", previousLineageHash: "before" })
   })
 
+  it("goes on with any token that was issued since the device showed one, until it shows it", () => {
+    // Slow operator: it answers an old hello after another operator has let the device in.
+    const late = linkOf(verdict("before", { holder: "other" }))!
+    assert.deepInclude(late, { lineageHash: "next", previousLineageHash: "before", issuedLineageHashes: ["newest"] })
+    const held = linkOf(continueLineage(late, hello, { ...now, issued: "third", shown: "newest" }))!
+    assert.deepInclude(held, { lineageHash: "third", previousLineageHash: "newest" })
+    assert.notProperty(held, "issuedLineageHashes")
+    assert.strictEqual(continueLineage(held, hello, { ...now, shown: "before" })._tag, "Duplicate")
+    const unanswered = Array.from({ length: 20 }).reduce<typeof late>(
+      (link, _, i) => linkOf(continueLineage(link, hello, { ...now, issued: `token-${i}`, shown: "before" }))!,
+      late
+    )
+    assert.lengthOf(unanswered.issuedLineageHashes ?? [], 8)
+  })
+
   it("refuses anything older, and a device that shows nothing: they are copies", () => {
     assert.strictEqual(verdict("ancient")._tag, "Duplicate")
     assert.strictEqual(verdict("")._tag, "Duplicate")
