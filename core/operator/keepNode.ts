@@ -118,7 +118,9 @@ export const keepNode = Effect.fnUntraced(function*(
   const step = Effect.gen(function*(): Effect.fn.Return<void, KubeApiError> {
     if (!options.holds()) {
       ours = undefined
-      if ((yield* SubscriptionRef.get(context.owned)) !== undefined) yield* SubscriptionRef.set(context.owned, undefined)
+      if ((yield* SubscriptionRef.get(context.owned)) !== undefined) {
+        yield* SubscriptionRef.set(context.owned, undefined)
+      }
       yield* owned.close
       return
     }
