@@ -174,19 +174,33 @@ export const mutations: ReadonlyArray<Mutation> = [
     to: ""
   },
   {
-    name: "gives-up-on-full-disk",
-    mistake: "a full journal ends the agent",
-    file: "core/pod/machine/PodMachine.ts",
-    from: "      Effect.retry(again),\n      Effect.orDie\n    )",
-    to: "      Effect.orDie\n    )",
-    profile: "device"
-  },
-  {
     name: "stays-with-old-list",
     mistake: "a watch that has expired is not begun anew",
     file: "adapters/kube/client/observe.ts",
     from: "const LIST_AGAIN = new Set<KubeApiError[\"reason\"]>([\"Expired\", \"BadRequest\", \"NotFound\"])",
     to: "const LIST_AGAIN = new Set<KubeApiError[\"reason\"]>([])",
     profile: "cloud"
+  },
+  {
+    name: "acknowledges-early",
+    mistake: "a report is confirmed before it is written, and not written where the API does not answer",
+    file: "core/operator/serveDevice.ts",
+    from: "return yield* pods.take(event.report).pipe(",
+    to: "return yield* pods.take(event.report).pipe(Effect.ignore,",
+    profile: "cloud"
+  },
+  {
+    name: "keeps-the-epoch",
+    mistake: "an operator that takes a device over does not raise its epoch",
+    file: "core/operator/lineage.ts",
+    from: "(link.epoch ?? 0) + 1",
+    to: "link.epoch ?? 1"
+  },
+  {
+    name: "obeys-lower-epochs",
+    mistake: "a device obeys an operator that another one has taken it from",
+    file: "core/link/LinkClient.ts",
+    from: "if (hello.epoch < known.epoch) {",
+    to: "if (false) {"
   }
 ]

@@ -1,0 +1,83 @@
+/** npm run mutations: makes each mistake of the table in the product, one at a time, and says how many storms it took to notice. */
+import { Effect } from "effect"
+import { parseArgs } from "node:util"
+import { makeWorker } from "../workers.ts"
+import { type Mutation, mutations } from "./mutations.ts"
+
+const help =
+  `Mistakes made in the product on purpose, each in worker processes of its own: storms have to notice every one of them.
+
+  npm run mutations -- [--only NAME]... [--seeds N] [--seed S] [--workers W] [--json]
+
+  --only NAME    this one; may be given several times
+  --seeds N      storms that a mistake may go unnoticed, 1000 unless told
+  --seed S       begin with this seed, 1 unless told
+  --workers W    mistakes looked for at the same time, 2 unless told
+  --json         the last line: {"passed":[names],"failed":[names],"skipped":{},"found":{name:{"seeds":N,"seed":S,"violation":"..."}}}
+  --list         only name them
+
+Example
+  npm run mutations -- --only never-resends
+
+Exit code: 0 when all were found, 1 when one was not, 2 when asked for what does not exist.`
+
+const { values } = parseArgs({
+  options: {
+    only: { type: "string", multiple: true },
+    seeds: { type: "string", default: "1000" },
+    seed: { type: "string", default: "1" },
+    workers: { type: "string", default: "2" },
+    json: { type: "boolean", default: false },
+    list: { type: "boolean", default: false },
+    help: { type: "boolean", default: false }
+  }
+})
+if (values.help) {
+  console.log(help)
+  process.exit(0)
+}
+const unknown = (values.only ?? []).filter((name) => !mutations.some((each) => each.name === name))
+if (unknown.length > 0) {
+  console.error(`there is no mutation ${unknown.join(", ")}: --list names them`)
+  process.exit(2)
+}
+if (values.list) {
+  for (const { mistake, name } of mutations) console.log(`${name.padEnd(24)} ${mistake}`)
+  process.exit(0)
+}
+
+interface Found {
+  readonly seeds: number
+  readonly seed: number
+  readonly violation: string
+}
+
+const first = Number(values.seed)
+const most = Number(values.seeds)
+const found = new Map<string, Found>()
+const missed: Array<string> = []
+
+const hunt = Effect.fnUntraced(function*({ name, profile }: Mutation) {
+  const worker = yield* makeWorker({ mutation: name, limit: "1 minute" })
+  for (let seeds = 1; seeds <= most; seeds++) {
+    const seed = first + seeds - 1
+    const { failure } = yield* worker({ seed, told: false, ...(profile === undefined ? {} : { profile }) })
+    if (failure === null) continue
+    const violation = failure.split("\n")[0] ?? ""
+    found.set(name, { seeds, seed, violation })
+    return console.log(`${name.padEnd(24)} ${String(seeds).padStart(4)}  ${violation}`)
+  }
+  missed.push(name)
+  console.log(`${name.padEnd(24)}    -  unnoticed by ${most} storms`)
+}, Effect.scoped)
+
+await Effect.runPromise(Effect.forEach(
+  mutations.filter(({ name }) => values.only?.includes(name) ?? true),
+  hunt,
+  { concurrency: Number(values.workers), discard: true }
+))
+if (values.json) {
+  const noticed = Object.fromEntries(found)
+  console.log(JSON.stringify({ passed: [...found.keys()], failed: missed, skipped: {}, found: noticed }))
+}
+process.exit(missed.length === 0 ? 0 : 1)
