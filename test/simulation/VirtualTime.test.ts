@@ -1,5 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Clock, Effect, Exit, Fiber, Queue, Random, Ref } from "effect"
+import { randomBytes } from "node:crypto"
+import { readFile } from "node:fs"
+import { deflate } from "node:zlib"
+import { Trapped } from "./traps.ts"
 import { Deadlock, simulate } from "./VirtualTime.ts"
 
 /** Five fibers that sleep, hand each other numbers and write a diary. */
@@ -43,6 +47,39 @@ describe("virtual time", () => {
       const exit = yield* Effect.exit(simulate(1, () => Effect.never))
       assert.isTrue(Exit.isFailure(exit) && Cause.squash(exit.cause) instanceof Deadlock)
     }))
+
+  const forbidden: Readonly<Record<string, () => unknown>> = {
+    "Math.random": () => Math.random(),
+    "Date.now": () => Date.now(),
+    "new Date()": () => new Date(),
+    "performance.now": () => performance.now(),
+    Timeout: () => setTimeout(() => {}, 1),
+    Immediate: () => setImmediate(() => {}),
+    FSREQCALLBACK: () => readFile(import.meta.filename, () => {}),
+    ZLIB: () => deflate("text", () => {}),
+    RANDOMBYTESREQUEST: () => randomBytes(8, () => {})
+  }
+  for (const [name, act] of Object.entries(forbidden)) {
+    it.live(`fails a world that comes to ${name}, with the stack that did`, () =>
+      Effect.gen(function*() {
+        const exit = yield* Effect.exit(simulate(1, () => Effect.andThen(Effect.sleep(1), Effect.sync(act))))
+        const failure = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+        assert.instanceOf(failure, Trapped)
+        assert.include((failure as Trapped).message, name)
+        assert.include((failure as Trapped).stack, "VirtualTime.test.ts")
+        // And the process is as it was.
+        assert.isAbove(Date.now(), 0)
+        assert.notInclude(String(Math.random), "spring")
+      }))
+  }
+
+  it.live("lets a world make dates of what its own clock says", () =>
+    simulate(1, () =>
+      Effect.sync(() => {
+        assert.strictEqual(new Date(0).toISOString(), "1970-01-01T00:00:00.000Z")
+        assert.isTrue(new Date("2026-01-01") instanceof Date)
+        assert.strictEqual(Date.UTC(1970, 0, 1), 0)
+      })))
 
   it.live("ends a fiber that is interrupted before its first step", () =>
     simulate(1, () =>

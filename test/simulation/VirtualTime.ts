@@ -4,6 +4,7 @@
  */
 import { Cause, Clock, Context, Duration, Effect, Exit, Fiber, Random, References, Scheduler } from "effect"
 import { HttpClient } from "effect/http"
+import { arm, disarm, lay } from "./traps.ts"
 import { uniform } from "./uniform.ts"
 
 interface Task {
@@ -129,8 +130,17 @@ export class VirtualTime {
     }
   }
 
-  /** Drives the world until the fiber ends. `untilMillis` bounds virtual time. */
+  /** Drives the world until the fiber ends. `untilMillis` bounds virtual time; `Trapped` is what the world may not do. */
   async drive<A, E>(fiber: Fiber.Fiber<A, E>, untilMillis: number): Promise<Exit.Exit<A, E>> {
+    const lift = lay()
+    try {
+      return await this.#drive(fiber, untilMillis)
+    } finally {
+      lift()
+    }
+  }
+
+  async #drive<A, E>(fiber: Fiber.Fiber<A, E>, untilMillis: number): Promise<Exit.Exit<A, E>> {
     let done: Exit.Exit<A, E> | undefined
     fiber.addObserver((exit) => {
       done = exit
@@ -142,7 +152,9 @@ export class VirtualTime {
     }
     let turned = false
     while (done === undefined) {
+      arm()
       this.#runReady()
+      disarm()
       if (done !== undefined) break
       await settle()
       if (this.#tasks.length > 0) continue
@@ -162,7 +174,9 @@ export class VirtualTime {
         this.now = sleeper.at
         this.#atOnce = 0
       }
+      arm()
       sleeper.wake()
+      disarm()
     }
     return done
   }

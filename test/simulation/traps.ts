@@ -1,0 +1,78 @@
+/**
+ * While a world runs, everything that happens must come from its seed: whoever asks this process for the time or for chance, or
+ * leaves work with its event loop or its threads, is found out with the stack that did it.
+ */
+import { createHook } from "node:async_hooks"
+
+/** Something in a world asked the real one. */
+export class Trapped extends Error {
+  override readonly name = "Trapped"
+}
+
+/** What needs neither a timer nor a thread: continuations of promises, what is only queued, a key agreement that is waited for on the spot. */
+const harmless = new Set(["PROMISE", "Microtask", "TickObject", "effect/Fiber", "DERIVEBITSREQUEST"])
+
+/** Compression that is waited for begins like the one that is not; who called it tells them apart. */
+const onTheSpot = (type: string) =>
+  type === "ZLIB" && /\b(zlibBufferSync|syncBufferWrapper)\b/.test(new Error().stack ?? "")
+
+let caught: Trapped | undefined
+let armed = false
+
+const spring = (what: string): void => {
+  if (!armed || caught !== undefined) return
+  caught = new Trapped(`${what} in a simulated world, where only its seed and its own clock may decide`)
+}
+
+/** Timers, immediates and what threads do, by whatever name they were asked for. */
+const hook = createHook({
+  init: (_, type) => {
+    if (armed && !harmless.has(type) && !onTheSpot(type)) spring(`${type} is left to the event loop`)
+  },
+  // Nobody looks at promises, and to follow each of them would be dear.
+  ...{ trackPromises: false }
+})
+
+const real = { random: Math.random, now: Date.now, Date, performanceNow: performance.now }
+
+class TrappedDate extends Date {
+  constructor(...given: [] | [number | string | Date]) {
+    if (given.length === 0) {
+      spring("new Date() was called")
+      super()
+    } else super(...(given as [number]))
+  }
+}
+Object.defineProperty(TrappedDate, "now", { value: () => (spring("Date.now was called"), real.now()) })
+
+let users = 0
+
+/** For as long as a simulation goes on; several may. */
+export const lay = (): () => void => {
+  if (users++ === 0) {
+    hook.enable()
+    Math.random = () => (spring("Math.random was called"), real.random())
+    performance.now = () => (spring("performance.now was called"), real.performanceNow.call(performance))
+    globalThis.Date = TrappedDate as unknown as DateConstructor
+  }
+  return () => {
+    if (--users > 0) return
+    hook.disable()
+    Math.random = real.random
+    performance.now = real.performanceNow
+    globalThis.Date = real.Date
+  }
+}
+
+/** From here on it is the world that runs. */
+export const arm = (): void => {
+  armed = true
+}
+
+/** The world stands still; fails with what it did meanwhile. */
+export const disarm = (): void => {
+  armed = false
+  const found = caught
+  caught = undefined
+  if (found !== undefined) throw found
+}
