@@ -57,7 +57,7 @@ export class Fleet extends Context.Service<Fleet, {
         if (decoded._tag === "Failure") return yield* rejectSpec(object, decoded.failure.message)
         const scope = yield* Scope.fork(parent)
         const gone = yield* Deferred.make<void>()
-        const device = yield* serveDevice(decoded.success, gone).pipe(Scope.provide(scope))
+        const device = yield* serveDevice(decoded.success, gone, parent).pipe(Scope.provide(scope))
         served.set(key, { uid: decoded.success.uid, device, scope })
         yield* device.update(object)
         yield* Deferred.await(gone).pipe(Effect.andThen(Effect.forkIn(stop(key), parent)), Effect.forkIn(scope))

@@ -58,7 +58,12 @@ const gathering = "100 millis"
 const ownershipWait = "10 seconds"
 
 /** The device is served until the scope closes; completes `gone` once a deleted EdgeDevice has been taken leave of. */
-export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: Deferred.Deferred<void>) {
+export const serveDevice = Effect.fnUntraced(function*(
+  first: EdgeDevice,
+  gone: Deferred.Deferred<void>,
+  /** Outlives the serving of this device, and no more than the operator: a farewell goes on in it. */
+  operating: Scope.Scope
+) {
   const registry = yield* DeviceRegistry
   const identity = yield* OperatorIdentity
   const settings = yield* OperatorSettings
@@ -330,7 +335,8 @@ export const serveDevice = Effect.fnUntraced(function*(first: EdgeDevice, gone: 
       yield* SubscriptionRef.changes(holding).pipe(
         Stream.filter((held) => held),
         Stream.runHead,
-        Effect.andThen(Effect.forkDetach(leave)),
+        // Cut short by the operator's end, it is due again: its finalizer is still there.
+        Effect.andThen(Effect.forkIn(leave, operating)),
         Effect.forkIn(life)
       )
       return

@@ -235,7 +235,7 @@ export const makeDevice = Effect.fnUntraced(function*(
   )
   const device: SimulatedDevice = {
     name,
-    agent: yield* program(run, died),
+    agent: yield* program(Effect.annotateLogs(run, "program", name), died),
     transport,
     runtime: Context.get(hardware, MemoryRuntime),
     journal: Context.get(hardware, MemoryJournal),
@@ -300,7 +300,7 @@ export const makeOperator = Effect.fnUntraced(function*(
       )
     )
   )
-  return yield* program(run, died)
+  return yield* program(Effect.annotateLogs(run, "program", "operator"), died)
 })
 
 export const worldLayerWith = (kind: Ciphers) => Layer.mergeAll(cluster, ciphers[kind])

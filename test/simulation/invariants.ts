@@ -315,5 +315,6 @@ export const rules = [
   "what is deleted leaves nothing",
   "secrets go with their pod",
   "what the API says is what the device does",
-  "an edited image runs"
+  "an edited image runs",
+  "no errors are logged"
 ] as const

@@ -17,6 +17,7 @@ import { judgeEpochs, judgeRuns, type Known, stillness, unsettled, Violation, wa
 import { withLivesTold } from "./lives.ts"
 import { type Plan, planOf, type PlanOptions } from "./plan.ts"
 import { profileOf } from "./profiles.ts"
+import { listening } from "./programLogs.ts"
 import { type SizeName, sizeOf } from "./sizes.ts"
 import { makeDoor, makeReaders } from "./streams.ts"
 import { inOrder, lineOf, type TraceEvent } from "./trace.ts"
@@ -69,7 +70,7 @@ interface Diary {
   now: number
 }
 
-const program = (plan: Plan, diary: Diary, time: VirtualTime) =>
+const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
   Effect.gen(function*() {
     const plane = yield* ControlPlane
     const api = yield* KubeApi
@@ -257,7 +258,24 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime) =>
     diary.now = (time.now - time.start) / 1000
     for (const what of judgeRuns(known.values(), victims, count)) violated(what)
     for (const what of judgeEpochs(devices)) violated(what)
-  }).pipe(Effect.scoped, Effect.provide(worldLayerWith(plan.ciphers)), Effect.orDie)
+  }).pipe(
+    Effect.scoped,
+    Effect.provide(worldLayerWith(plan.ciphers)),
+    Effect.orDie,
+    listening({
+      tell: (actor, text) => {
+        diary.events.push({ at: (time.now - time.start) / 1000, actor, kind: "note", text })
+      },
+      violated: (what) => {
+        const at = (time.now - time.start) / 1000
+        diary.events.push({ at, actor: "VIOLATION", kind: "violation", text: what })
+        diary.violations.push(what)
+      },
+      count: diary.coverage.count,
+      deeds: new Set(plan.deeds.map(({ what }) => what)),
+      shown
+    })
+  )
 
 const statusWords = (object: unknown): unknown =>
   ((object as { status?: { containerStatuses?: ReadonlyArray<Record<string, unknown>> } }).status?.containerStatuses ??
@@ -310,7 +328,10 @@ export const storm = (options: StormOptions): Effect.Effect<StormResult> =>
       now: 0
     }
     const exit = yield* Effect.exit(
-      simulate(plan.seed, (time) => program(plan, diary, time), { limit: "3 hours", logs: options.logs ?? false })
+      simulate(plan.seed, (time) => program(plan, diary, time, options.logs ?? false), {
+        limit: "3 hours",
+        logs: options.logs ?? false
+      })
     )
     if (Exit.isFailure(exit)) diary.violations.unshift(Cause.pretty(exit.cause))
     const events = inOrder([...diary.events, ...devicesTold(diary)])

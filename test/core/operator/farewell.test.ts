@@ -8,7 +8,14 @@ import { type Pod, Pods } from "../../../core/kube/Pod.ts"
 import { finalizer } from "../../../core/operator/farewell.ts"
 import { forever } from "../../fakes/runtime/Program.ts"
 import { simulate } from "../../simulation/VirtualTime.ts"
-import { createNamespaces, makeDevice, makeOperator, type SimulatedDevice, worldLayer } from "../../simulation/World.ts"
+import {
+  createNamespaces,
+  makeDevice,
+  makeOperator,
+  type Program,
+  type SimulatedDevice,
+  worldLayer
+} from "../../simulation/World.ts"
 
 const seconds = Effect.map(Clock.currentTimeMillis, (now) => now / 1000)
 
@@ -33,6 +40,7 @@ const inWorld = <E>(
   seed: number,
   story: (given: {
     readonly device: SimulatedDevice
+    readonly operator: Program
     readonly deleted: Effect.Effect<number>
     readonly revoked: Effect.Effect<boolean>
     readonly connectedCondition: Effect.Effect<string | undefined>
@@ -72,7 +80,7 @@ const inWorld = <E>(
         Effect.orDie(api.get(Nodes, { name: "edge-1" })),
         ({ status }) => status?.conditions?.find(({ type }) => type === "DeviceConnected")?.status
       )
-      yield* story({ device, deleted, revoked, connectedCondition })
+      yield* story({ device, operator, deleted, revoked, connectedCondition })
     }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie))
 
 const running = (device: SimulatedDevice) =>
@@ -146,6 +154,23 @@ describe("deleting an EdgeDevice", () => {
         yield* Effect.flatMap(running(device), (left) => left === 0 ? Effect.void : Effect.fail("not yet")).pipe(
           Effect.retry(every(120))
         )
+      }).pipe(Effect.orDie)))
+
+  it.live("is begun anew by the operator's next life where the one before was ended in the middle of it", () =>
+    inWorld(7, ({ device, operator }) =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        yield* device.transport.weather({ blackHole: true })
+        yield* api.delete(EdgeDevices, here)
+        yield* Effect.sleep("2 seconds")
+        yield* operator.kill
+        yield* Effect.sleep("1 minute")
+        assert.deepStrictEqual((yield* api.get(EdgeDevices, here)).metadata.finalizers, [finalizer])
+        assert.strictEqual((yield* api.get(Nodes, { name: "edge-1" })).metadata.name, "edge-1")
+        yield* operator.start
+        yield* Effect.flip(api.get(EdgeDevices, here)).pipe(Effect.retry(every(60)))
+        const left = yield* api.list(Pods)
+        assert.deepStrictEqual(left.map(({ metadata }) => metadata.name), [], "its pods went with it")
       }).pipe(Effect.orDie)))
 
   it.live("begins no pod that is bound to the device while it is being wiped", () =>
