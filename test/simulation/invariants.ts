@@ -190,9 +190,17 @@ export const judgeRuns = (
 }
 
 /** Looks at every command that had an effect on a device: one of a lower epoch never has any. */
-export const judgeEpochs = (devices: ReadonlyArray<SimulatedDevice>): ReadonlyArray<string> =>
-  devices.flatMap((device) => {
+export const judgeEpochs = (
+  devices: ReadonlyArray<SimulatedDevice>,
+  /** Whose epochs may have begun anew: it was wiped, or its disk forgot them. */
+  renewed: (name: string) => boolean,
+  count: Count
+): ReadonlyArray<string> =>
+  devices.filter(({ name }) => !renewed(name)).flatMap((device) => {
     let highest = 0
+    if (new Set(Effect.runSync(device.obeyed).map(({ epoch }) => epoch)).size > 1) {
+      count("rule: no lower epoch has an effect")
+    }
     return Effect.runSync(device.obeyed).flatMap(({ epoch, what }) => {
       const lower = epoch < highest
       highest = Math.max(highest, epoch)
@@ -316,5 +324,6 @@ export const rules = [
   "secrets go with their pod",
   "what the API says is what the device does",
   "an edited image runs",
-  "no errors are logged"
+  "no errors are logged",
+  "no lower epoch has an effect"
 ] as const

@@ -86,6 +86,8 @@ const readers = ["lines come once and in order", "a stream that ends in order is
 export const promised = (profile: string): ReadonlyArray<string> => {
   const { deeds = {}, faults = [] } = profiles[profile] ?? {}
   const met = [...rules, ...deeds["follow"] === undefined ? [] : readers]
+    // Epochs change with operators; whose turn it is changes only where one dies or two contend.
+    .filter((rule) => rule !== "no lower epoch has an effect" || faults.includes("operatorDies"))
     .filter((rule) => rule !== "an edited image runs" || deeds["editImage"] !== undefined)
   return [
     ...faults.flatMap((fault) => [`fault: ${fault}`, ...kinds[fault] ?? []]),

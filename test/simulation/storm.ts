@@ -106,7 +106,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
     const { count } = diary.coverage
     const hosts = ["operator", "second"].slice(0, plan.operators).map((name) => ({ name, door: makeDoor() }))
     const readers = yield* makeReaders(hosts.map(({ door }) => door), printed, { count, note, violated })
-    const { deeds, unheard } = yield* makeDeeds({
+    const { deeds, remade, unheard } = yield* makeDeeds({
       plane,
       devices,
       known,
@@ -257,7 +257,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
     if (wrong.length === 0) yield* quietly(Math.max(60_000, plan.life - (time.now - time.start)))
     diary.now = (time.now - time.start) / 1000
     for (const what of judgeRuns(known.values(), victims, count)) violated(what)
-    for (const what of judgeEpochs(devices)) violated(what)
+    for (const what of judgeEpochs(devices, (name) => remade.has(name) || forgetful.has(name), count)) violated(what)
   }).pipe(
     Effect.scoped,
     Effect.provide(worldLayerWith(plan.ciphers)),
