@@ -2,7 +2,7 @@
  * A whole system in one process under virtual time: the in-memory control plane with its controllers, the operator over the
  * shipped Kubernetes client, and devices, each with link, journal, files and runtime of its own. The programs are the shipped ones.
  */
-import { Cause, Context, Effect, Exit, Layer, References, Schema, Scope } from "effect"
+import { Cause, Clock, Context, Effect, Exit, Layer, References, Schema, Scope } from "effect"
 import { Base64 } from "effect/encoding"
 import { NodeCryptography } from "../../adapters/crypto/NodeCryptography.ts"
 import { KubeClient } from "../../adapters/kube/client/KubeClient.ts"
@@ -271,7 +271,9 @@ export const makeOperator = Effect.fnUntraced(function*(
   /** What else the process does once it is built, such as serving the kubelet API. */
   beside: Effect.Effect<void, never, KubeletBackend> = Effect.void,
   /** Of the host; each start of the process is a holder of its own. */
-  name = "operator"
+  name = "operator",
+  /** The host's own, of which the cluster and the devices know nothing. */
+  clock?: Clock.Clock
 ) {
   const api = yield* KubeApi
   const crypto = yield* Cryptography
@@ -300,7 +302,8 @@ export const makeOperator = Effect.fnUntraced(function*(
       )
     )
   )
-  return yield* program(Effect.annotateLogs(run, "program", "operator"), died)
+  const named = Effect.annotateLogs(run, "program", "operator")
+  return yield* program(clock === undefined ? named : Effect.provideService(named, Clock.Clock, clock), died)
 })
 
 export const worldLayerWith = (kind: Ciphers) => Layer.mergeAll(cluster, ciphers[kind])

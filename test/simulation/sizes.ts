@@ -3,6 +3,7 @@
  * storms are short; a fleet stays the same size in all of them.
  */
 import { uniform } from "./uniform.ts"
+import type { Skew } from "./VirtualTime.ts"
 
 export interface Size {
   readonly devices: number
@@ -50,3 +51,10 @@ export const ciphersOf = (seed: number): "real" | "quick" => uniform(seed ^ 0xc1
 
 /** Half of the worlds have two operators, each believing that it serves every device. */
 export const operatorsOf = (seed: number): 1 | 2 => uniform(seed ^ 0x20b5)() < 0.5 ? 1 : 2
+
+/** A host's clock is right, or off by minutes to years in either direction; it gains or loses up to 300 parts in a million. */
+export const skewOf = (seed: number, host: number): Skew => {
+  const chance = uniform(seed ^ 0xc10c ^ (host << 16))
+  const most = [0, 5 * minutes, 24 * 60 * minutes, 3 * 365 * 24 * 60 * minutes][Math.floor(chance() * 4)] ?? 0
+  return { offsetMillis: Math.round((chance() * 2 - 1) * most), rate: 1 + (chance() * 2 - 1) * 3e-4 }
+}

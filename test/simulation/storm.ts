@@ -18,7 +18,7 @@ import { withLivesTold } from "./lives.ts"
 import { type Plan, planOf, type PlanOptions } from "./plan.ts"
 import { profileOf } from "./profiles.ts"
 import { listening } from "./programLogs.ts"
-import { type SizeName, sizeOf } from "./sizes.ts"
+import { type SizeName, sizeOf, skewOf } from "./sizes.ts"
 import { makeDoor, makeReaders } from "./streams.ts"
 import { inOrder, lineOf, type TraceEvent } from "./trace.ts"
 import { uniform } from "./uniform.ts"
@@ -131,7 +131,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
       })
     }
     const weather = makeApiWeather(dice, diary.coverage.count)
-    const operators = yield* Effect.forEach(hosts, ({ door, name }) =>
+    const operators = yield* Effect.forEach(hosts, ({ door, name }, host) =>
       Effect.gen(function*() {
         const operatorApi = yield* Layer.build(Layer.fresh(clientWithFaults(weather.draw)))
         return door.guard(
@@ -139,7 +139,8 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
             devices,
             (why) => Effect.sync(() => violated(`the operator ${name} died: ${why}`)),
             door.beside,
-            name
+            name,
+            time.clock({ current: skewOf(plan.seed, host) })
           ).pipe(Effect.provideContext(operatorApi))
         )
       }))
