@@ -38,6 +38,7 @@ export class Coverage {
   summary(): { readonly lines: ReadonlyArray<string>; readonly gaps: ReadonlyArray<string> } {
     const lines: Array<string> = []
     const gaps: Array<string> = []
+    const met = new Map<string, number>()
     for (const [profile, { counts, seeds }] of [...this.#profiles].toSorted(([a], [b]) => a < b ? -1 : 1)) {
       const expected = promised(profile)
       const names = [...new Set([...expected, ...Object.keys(counts)])].toSorted()
@@ -46,9 +47,14 @@ export class Coverage {
         const words = members.map((name) => `${name.slice(group.length + 2)} ${counts[name] ?? 0}`)
         lines.push(`${profile} (${seeds} seeds), ${group}: ${words.join(", ")}`)
       }
-      if (this.#seeds < enough) continue
-      for (const name of expected) if ((counts[name] ?? 0) === 0) gaps.push(`${name} in profile ${profile}`)
+      for (const name of expected) {
+        const times = counts[name] ?? 0
+        met.set(name, (met.get(name) ?? 0) + times)
+        if (seeds >= enough && times === 0) gaps.push(`${name} in profile ${profile}`)
+      }
     }
+    // What is rare in each of several profiles is not in all of them together.
+    if (this.#seeds >= enough) { for (const [name, times] of met) if (times === 0) gaps.push(`${name} in any profile`) }
     return { lines, gaps }
   }
 }
