@@ -11,9 +11,9 @@ const publicHeader = Buffer.from("302a300506032b656e032100", "hex")
 const tagLength = 16
 
 /** Preparing a key costs more than most of what is done with it; keys are made once and never altered. */
-const preparing = (prepare: (raw: Uint8Array) => crypto.KeyObject) => {
-  const prepared = new WeakMap<Uint8Array, crypto.KeyObject>()
-  return (raw: Uint8Array): crypto.KeyObject => {
+const preparing = <Key extends object = crypto.KeyObject>(prepare: (raw: Uint8Array) => Key) => {
+  const prepared = new WeakMap<Uint8Array, Key>()
+  return (raw: Uint8Array): Key => {
     let key = prepared.get(raw)
     if (key === undefined) {
       key = prepare(raw)
@@ -30,6 +30,11 @@ const privateKey = preparing((raw) =>
 const publicKey = preparing((raw) =>
   crypto.createPublicKey({ key: Buffer.concat([publicHeader, raw]), format: "der", type: "spki" })
 )
+
+const publicHalf = preparing((raw) => {
+  const spki = crypto.createPublicKey(privateKey(raw)).export({ format: "der", type: "spki" })
+  return new Uint8Array(spki.subarray(publicHeader.length))
+})
 
 const secretKey = preparing((raw) => crypto.createSecretKey(raw))
 
@@ -64,10 +69,7 @@ const make = Cryptography.of({
     const short = key.length > blockLength ? hashed(key) : key
     return hashed(padded(short, 0x5c, [hashed(padded(short, 0x36, data))]))
   },
-  x25519Public: (raw) => {
-    const spki = crypto.createPublicKey(privateKey(raw)).export({ format: "der", type: "spki" })
-    return new Uint8Array(spki.subarray(publicHeader.length))
-  },
+  x25519Public: publicHalf,
   x25519: (own, peer) => {
     const ours = privateKey(own)
     try {

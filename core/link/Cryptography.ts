@@ -1,6 +1,7 @@
 /**
  * The primitives below handshake, sealing and digests, as synchronous functions: a native callback would break the
- * determinism of the simulation. All inputs are bytes of exact length; a caller that errs has a bug.
+ * determinism of the simulation. All inputs are bytes of exact length; a caller that errs has a bug. Keys, given or returned, must
+ * never be altered: an implementation may keep what it prepared from them.
  */
 import { Context } from "effect"
 
@@ -11,10 +12,7 @@ export class Cryptography extends Context.Service<Cryptography, {
   readonly x25519Public: (privateKey: Uint8Array) => Uint8Array
   /** The shared secret, or undefined where the peer's key is of low order. */
   readonly x25519: (privateKey: Uint8Array, publicKey: Uint8Array) => Uint8Array | undefined
-  /**
-   * ChaCha20-Poly1305 with a 32 byte key and 12 byte nonce; the 16 byte tag follows the ciphertext. Key bytes must never be
-   * altered: an implementation may keep what it prepared from them.
-   */
+  /** ChaCha20-Poly1305 with a 32 byte key and 12 byte nonce; the 16 byte tag follows the ciphertext. */
   readonly seal: (key: Uint8Array, nonce: Uint8Array, associated: Uint8Array, plain: Uint8Array) => Uint8Array
   /** Undefined when the tag does not fit. */
   readonly open: (

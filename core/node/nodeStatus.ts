@@ -91,17 +91,19 @@ const conditions = (
   state: DeviceState,
   before: ReadonlyArray<NodeCondition>,
   now: number
-): ReadonlyArray<NodeCondition> =>
-  drafts(state).map((draft) => {
+): ReadonlyArray<NodeCondition> => {
+  const time = timestamp(now)
+  return drafts(state).map((draft) => {
     const old = before.find(({ type }) => type === draft.type)
     return {
       ...draft,
-      lastHeartbeatTime: timestamp(now),
+      lastHeartbeatTime: time,
       lastTransitionTime: old?.status === draft.status && typeof old.lastTransitionTime === "string"
         ? old.lastTransitionTime
-        : timestamp(now)
+        : time
     }
   })
+}
 
 /** `v1.36.0-aranya.0.1.0`: schedulers, kubectl and skew checks read it as a version. */
 export const kubeletVersion = (version: string) => `v1.36.0-aranya.${version}`

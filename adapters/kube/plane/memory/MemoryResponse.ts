@@ -20,6 +20,14 @@ export const makeResponse = (
   answer: ApiResponse
 ): HttpClientResponse.HttpClientResponse => new MemoryResponse(request, url, answer)
 
+/** As a server says it whose answer is not a stream. */
+const withLength = ({ body, headers }: ApiResponse) =>
+  typeof body === "string"
+    ? { ...headers, "content-length": String(encoder.encode(body).length) }
+    : body instanceof Uint8Array
+    ? { ...headers, "content-length": String(body.length) }
+    : headers
+
 class MemoryResponse extends Inspectable.Class {
   readonly [HttpIncomingMessage.TypeId]: typeof HttpIncomingMessage.TypeId = HttpIncomingMessage.TypeId
   readonly [HttpClientResponse.TypeId]: typeof HttpClientResponse.TypeId = HttpClientResponse.TypeId
@@ -36,7 +44,7 @@ class MemoryResponse extends Inspectable.Class {
     this.request = request
     this.url = url
     this.status = answer.status
-    this.headers = Headers.fromInput(answer.headers)
+    this.headers = Headers.fromInput(withLength(answer))
     this.#body = answer.body
   }
 
