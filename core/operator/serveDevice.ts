@@ -214,7 +214,11 @@ export const serveDevice = Effect.fnUntraced(function*(
     )
     yield* Effect.timeoutOption(Queue.take(statusBell), Duration.millis(contactMillis))
     yield* Effect.sleep(gathering)
-  })).pipe(Effect.delay(firstStatus), Effect.forkIn(keeping))
+  })).pipe(
+    // What had a holder before is claimed at once: its Lease is to be renewed.
+    Effect.delay(first.status.link?.holder === undefined ? firstStatus : 0),
+    Effect.forkIn(keeping)
+  )
 
   const lookAgain = Effect.suspend(() => {
     node.look()
