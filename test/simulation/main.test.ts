@@ -39,7 +39,7 @@ describe("npm run simulate", () => {
       assert.notStrictEqual(refused.stderr, "")
       assert.strictEqual(refused.stdout, "")
     }
-  })
+  }, 60_000)
 
   it("plays a plan and writes what happened; what fails is made small, told, and can be played again", async () => {
     const folder = mkdtempSync(join(tmpdir(), "simulate-"))

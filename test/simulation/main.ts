@@ -187,8 +187,10 @@ let shown = only ?? wrong[0]
 let shrunk = false
 let shownPlan = planFor(shown?.seed ?? first)
 for (const [i, report] of (args.shrink === "never" ? [] : wrong).entries()) {
-  // What killed its worker has no story to compare.
-  if (report.size === null) continue
+  if (report.size === null) {
+    say(`seed ${report.seed} is not made smaller: it cost its worker, which left no story to compare`)
+    continue
+  }
   const found = await Effect.runPromise(shrunken(report))
   if (i > 0 || args.shrink !== "always") continue
   shrunk = true

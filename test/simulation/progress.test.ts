@@ -32,5 +32,9 @@ describe("the progress of storms", () => {
     assert.strictEqual(written.length, 3)
     assert.match(written[0] ?? "", /^\r\u001b\[2K\[/)
     assert.deepStrictEqual(written.slice(1), ["\r\u001b[2K", "something\n"])
+
+    written.length = 0
+    makeProgress({ write, isTTY: true, columns: 0 }, () => now).show(half)
+    assert.include(written[0], "100/200")
   })
 })

@@ -40,6 +40,7 @@ export const barOf = (count: Count, columns: number): string => {
 
 export interface Screen {
   readonly isTTY?: boolean
+  /** Zero where it is not known. */
   readonly columns?: number
   readonly write: (text: string) => unknown
 }
@@ -64,7 +65,7 @@ export const makeProgress = (screen: Screen, seconds: () => number) => {
       if (seconds() - spoke < pause) return
       spoke = seconds()
       if (!terminal) return void screen.write(`${lineOf(count)}\n`)
-      screen.write(`\r\u001b[2K${barOf(count, screen.columns ?? 80)}`)
+      screen.write(`\r\u001b[2K${barOf(count, screen.columns || 80)}`)
       drawn = true
     },
     end: (count: Count) => {
