@@ -79,7 +79,9 @@ describe("shrinking", () => {
         const worker: Worker = yield* makeWorker({ mutation: "keeps-secrets" })
         let seed = 1
         let outcome = yield* worker({ seed, size: "small", told: false })
-        while (outcome.failure === null) outcome = yield* worker({ seed: ++seed, size: "small", told: false })
+        while (!(outcome.failure?.split("\n")[0] ?? "").includes("files are still")) {
+          outcome = yield* worker({ seed: ++seed, size: "small", told: false })
+        }
         const plan = planOf({ seed, size: "small" })
         const play = (each: Plan) => worker({ seed, plan: each, told: false })
         const shrunk = yield* shrink({ plan, outcome, play, time: "40 seconds" })
