@@ -93,6 +93,8 @@ export const watchApi = (
   count: Count,
   violated: (what: string) => void
 ): void => {
+  /** What had ended when it was deleted leaves the API at once, whatever its device still has to clear away. */
+  const overBefore = new Set<string>()
   plane.world.store.listen("pods", "all", ({ previous, revision, type }: Change) => {
     const pod = revision.object as unknown as Pod
     const before = previous?.object as unknown as Pod | undefined
@@ -104,12 +106,16 @@ export const watchApi = (
       else if (type === "DELETED") violated(`${name} is gone from the API, and nobody asked`)
       else violated(`${name} is deleted, and nobody asked`)
     }
+    if (
+      pod.metadata.deletionTimestamp !== undefined && before?.metadata.deletionTimestamp === undefined && isOver(pod)
+    ) {
+      overBefore.add(pod0.uid)
+    }
     if (type === "DELETED") {
       const running = runningOf(pod0)
       if (!forced && ranEver(pod0)) count("rule: a pod is gone only after its containers and files")
       if (!forced && running.length > 0) violated(`${name} is gone from the API while ${words(running)} still run`)
-      // What has ended leaves the API at once, whatever its device still has to clear away.
-      if (!forced && !isOver(pod) && !forgetful.has(pod0.device.name) && hasFiles(pod0)) {
+      if (!forced && !overBefore.has(pod0.uid) && !forgetful.has(pod0.device.name) && hasFiles(pod0)) {
         violated(`${name} is gone from the API and its files are still on ${pod0.device.name}`)
       }
       return
