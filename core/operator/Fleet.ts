@@ -1,5 +1,5 @@
 /** All EdgeDevices this operator serves: one `serveDevice` each, from the first sight of a valid object to its farewell. */
-import { Context, Deferred, Effect, Exit, Layer, Scope, Stream, SubscriptionRef } from "effect"
+import { Cause, Context, Deferred, Effect, Exit, Layer, Scope, Stream, SubscriptionRef } from "effect"
 import { decodeEdgeDevice } from "../device/decodeEdgeDevice.ts"
 import type { EdgeDeviceObject } from "../device/EdgeDevice.ts"
 import { type DeviceHello, Refused } from "../link/Hello.ts"
@@ -82,7 +82,12 @@ export class Fleet extends Context.Service<Fleet, {
         starting.set(key, mine)
         yield* (before === undefined ? Effect.void : Deferred.await(before)).pipe(
           Effect.andThen(settle(key)),
-          Effect.catchCause((cause) => Effect.logError(`EdgeDevice ${key} could not be served`, cause)),
+          Effect.catchCause((cause) =>
+            // The operator is going down, and with it whoever waits for its turn.
+            Cause.hasInterruptsOnly(cause)
+              ? Effect.void
+              : Effect.logError(`EdgeDevice ${key} could not be served`, cause)
+          ),
           Effect.ensuring(Effect.suspend(() => {
             if (starting.get(key) === mine) starting.delete(key)
             return Deferred.succeed(mine, undefined)

@@ -32,7 +32,8 @@ export const runScenario = Effect.fnUntraced(function*({ does, name }: Scenario)
   const exit = yield* simulate(
     1,
     () => does.pipe(Effect.andThen(nothingDied), Effect.provide(Layer.fresh(clusterLayer))),
-    { limit, logs: process.env["LOGS"] === "1" }
+    // Volumes are on the real disk.
+    { limit, real: true, logs: process.env["LOGS"] === "1" }
   ).pipe(Effect.timeout(patience), Effect.exit)
   return Exit.isSuccess(exit)
     ? { name, state: "passed", reason: "" }

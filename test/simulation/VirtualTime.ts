@@ -48,6 +48,9 @@ export class VirtualTime {
   #untilYield = 1
   #atOnce = 0
 
+  /** Whether the world is held to ask nobody else for time and chance. */
+  trapped = true
+
   constructor(seed: number, start = Date.UTC(2026, 0, 1)) {
     this.start = start
     this.now = start
@@ -152,7 +155,7 @@ export class VirtualTime {
     }
     let turned = false
     while (done === undefined) {
-      arm()
+      if (this.trapped) arm()
       this.#runReady()
       disarm()
       if (done !== undefined) break
@@ -174,7 +177,7 @@ export class VirtualTime {
         this.now = sleeper.at
         this.#atOnce = 0
       }
-      arm()
+      if (this.trapped) arm()
       sleeper.wake()
       disarm()
     }
@@ -189,10 +192,16 @@ export class VirtualTime {
 export const simulate = <A, E>(
   seed: number,
   program: (time: VirtualTime) => Effect.Effect<A, E>,
-  options: { readonly limit?: Duration.Input; readonly logs?: boolean } = {}
+  options: {
+    readonly limit?: Duration.Input
+    readonly logs?: boolean
+    /** Real parts that ask the machine for time or chance, such as a disk's names for its files: they cannot be trapped then. */
+    readonly real?: boolean
+  } = {}
 ): Effect.Effect<A, E> =>
   Effect.callback<A, E>((resume) => {
     const time = new VirtualTime(seed)
+    time.trapped = options.real !== true
     const context = Context.make(Scheduler.Scheduler, time.scheduler).pipe(
       Context.add(Clock.Clock, time.clock()),
       Context.add(References.MinimumLogLevel, options.logs === true ? "Debug" : "None"),
