@@ -18,6 +18,9 @@ import { statusFor } from "./statusFor.ts"
 /** Set by an owner on an EdgeDevice to let more than half of its pods be removed at once. */
 export const releaseOrphansAnnotation = "aranya.arhat.dev/release-orphans"
 
+/** More than a device has at once: some have just gone. */
+const mostKnown = 1024
+
 /** Fewer than this are removed without a second thought. */
 const fewOrphans = 4
 
@@ -48,6 +51,8 @@ export const devicePods = Effect.fnUntraced(function*(
   let learned: Session | undefined
   /** Where each pod lives, or lived, in the API. */
   const places = new Map<string, PodPlace>()
+  /** Pods of this device as the API knew them, the last ones; their last events may come after they are gone. */
+  const known = new Map<string, { readonly namespace: string; readonly name: string }>()
   /** The newest report of each pod whose status the API has. */
   const reported = new Map<string, PodReport>()
   /** Number of the newest that came, written or not; the device counts anew only after it was wiped, which its list of what it holds tells. */
@@ -83,6 +88,12 @@ export const devicePods = Effect.fnUntraced(function*(
     if (pod !== undefined) {
       const { name = "", namespace = "" } = pod.metadata
       places.set(uid, { namespace, name, graceSeconds: pod.spec.terminationGracePeriodSeconds ?? 30 })
+      if (pod.spec.nodeName === context.name) {
+        known.delete(uid)
+        known.set(uid, { namespace, name })
+        const [oldest] = known.keys()
+        if (known.size > mostKnown && oldest !== undefined) known.delete(oldest)
+      }
     }
     const bell = bells.get(uid)
     if (bell !== undefined) return void Queue.offerUnsafe(bell, undefined)
@@ -190,15 +201,14 @@ export const devicePods = Effect.fnUntraced(function*(
   const takeEvents = Effect.fnUntraced(function*(batch: ReadonlyArray<PodEvent>) {
     const offset = context.clockOffset()
     for (const event of batch) {
-      // Of its own pods only, by the name and namespace the API knows; a pod that is gone has no use for events.
-      const pod = index.byUid(event.uid)
-      if (pod === undefined || pod.spec.nodeName !== context.name) continue
+      // Of its own pods only, by the name and namespace the API knows.
+      const pod = known.get(event.uid)
+      if (pod === undefined) continue
       yield* events.record({
         about: {
           apiVersion: "v1",
           kind: "Pod",
-          namespace: pod.metadata.namespace ?? "",
-          name: pod.metadata.name ?? "",
+          ...pod,
           uid: event.uid,
           ...(event.fieldPath === "" ? {} : { fieldPath: event.fieldPath })
         },

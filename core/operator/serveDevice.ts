@@ -205,6 +205,12 @@ export const serveDevice = Effect.fnUntraced(function*(
     claiming = false
     yield* settleHold
   })
+  /** A device that has linked has a Node, one way or the other; nothing more is waited for. */
+  const introduced = SubscriptionRef.changes(owned).pipe(
+    Stream.filter((mine) => mine !== undefined),
+    Stream.runHead,
+    Effect.timeoutOption(firstStatus)
+  )
   yield* Effect.forever(Effect.gen(function*() {
     yield* writeStatus.pipe(
       Effect.tapError((error) => Effect.logDebug(`status of EdgeDevice ${context.key}: ${error.message}`)),
@@ -216,7 +222,7 @@ export const serveDevice = Effect.fnUntraced(function*(
     yield* Effect.sleep(gathering)
   })).pipe(
     // What had a holder before is claimed at once: its Lease is to be renewed.
-    Effect.delay(first.status.link?.holder === undefined ? firstStatus : 0),
+    (saying) => first.status.link?.holder === undefined ? Effect.andThen(introduced, saying) : saying,
     Effect.forkIn(keeping)
   )
 

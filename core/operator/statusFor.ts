@@ -8,6 +8,16 @@ import type { DeviceContext } from "./DeviceContext.ts"
 /** Clocks that agree this well are left alone: the offset is measured over a link and is not exact. */
 const tolerableMillis = 2000
 
+interface Address {
+  readonly ip: string
+}
+
+/** The API takes the first address and one of the other family, and no more: a device may have many. */
+const onePerFamily = (first: string, all: ReadonlyArray<Address> = []): ReadonlyArray<Address> => {
+  const other = all.find(({ ip }) => ip.includes(":") !== first.includes(":"))
+  return [{ ip: first }, ...other === undefined ? [] : [other]]
+}
+
 export const statusFor = (context: DeviceContext, pod: Pod, report: PodReport): PodStatus => {
   const offset = context.clockOffset()
   const time = <T extends string | null | undefined>(text: T): T | string => {
@@ -31,8 +41,8 @@ export const statusFor = (context: DeviceContext, pod: Pod, report: PodReport): 
   return {
     ...status,
     // Where the pod runs, as every kubelet says; nothing routes by it.
-    ...(publishIP !== "never" && hostIP !== undefined ? { hostIP, hostIPs: hostIPs ?? [{ ip: hostIP }] } : {}),
-    ...(reachable && podIP !== undefined ? { podIP, podIPs: podIPs ?? [{ ip: podIP }] } : {}),
+    ...(publishIP !== "never" && hostIP !== undefined ? { hostIP, hostIPs: onePerFamily(hostIP, hostIPs) } : {}),
+    ...(reachable && podIP !== undefined ? { podIP, podIPs: onePerFamily(podIP, podIPs) } : {}),
     ...(status.startTime === undefined ? {} : { startTime: time(status.startTime) }),
     ...(status.conditions === undefined
       ? {}

@@ -13,7 +13,7 @@ const shown = Effect.fnUntraced(function*(publishIP: string, hostNetwork: boolea
   const status = {
     phase: "Running" as const,
     hostIP: "192.168.7.9",
-    hostIPs: [{ ip: "192.168.7.9" }],
+    hostIPs: [{ ip: "192.168.7.9" }, { ip: "10.88.0.254" }, { ip: "fd00::9" }, { ip: "fd01::9" }],
     podIP: "10.88.0.1",
     podIPs: [{ ip: "10.88.0.1" }]
   }
@@ -25,7 +25,8 @@ const shown = Effect.fnUntraced(function*(publishIP: string, hostNetwork: boolea
   return { hostIP, hostIPs, podIP }
 })
 
-const hostIPs = [{ ip: "192.168.7.9" }]
+/** One of each family, the first of them hostIP: the API takes no more. */
+const hostIPs = [{ ip: "192.168.7.9" }, { ip: "fd00::9" }]
 
 describe("the addresses in a pod's status", () => {
   it.effect("tell where the pod runs, and its own address only where the owner says that it can be reached", () =>
