@@ -1,9 +1,19 @@
 /** The line against a real etcd, kube-apiserver, controller-manager and scheduler, with containers in a real docker. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
+import { writeFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
 import { ControlPlane } from "../control-plane/ControlPlane.ts"
 import { startDocker, whyNoDocker } from "./dockerd.ts"
-import { apply, edgeDevice, eventually, grpcAuthority, prepareAgent, prepareOperator } from "./Line.ts"
+import {
+  apply,
+  type ClusterAccess,
+  edgeDevice,
+  eventually,
+  grpcAuthority,
+  prepareAgent,
+  prepareOperator
+} from "./Line.ts"
 import { scratch } from "./scratch.ts"
 
 const deployment = {
@@ -38,6 +48,23 @@ const deployment = {
   }
 }
 
+/** A kubeconfig with the rights of deploy/rbac.yaml and no more. */
+const asServiceAccount = Effect.fnUntraced(function*(cluster: ClusterAccess, folder: string) {
+  const must = (...args: ReadonlyArray<string>) =>
+    Effect.tap(
+      cluster.kubectl(args),
+      ({ exitCode, stderr }) => Effect.sync(() => assert.strictEqual(exitCode, 0, stderr))
+    )
+  yield* must("apply", "-f", fileURLToPath(new URL("../../deploy/rbac.yaml", import.meta.url)))
+  const token = (yield* must("create", "token", "aranya", "-n", "aranya", "--duration=1h")).stdout.trim()
+  const config = JSON.parse((yield* must("config", "view", "--raw", "--flatten", "-o", "json")).stdout)
+  const path = `${folder}/aranya.kubeconfig`
+  writeFileSync(path, JSON.stringify({ ...config, users: [{ name: config.users[0].name, user: { token } }] }), {
+    mode: 0o600
+  })
+  return path
+})
+
 describe("a real control plane and a real docker", () => {
   it.live("schedules a Deployment onto a device, shows its logs, and lets it go", () =>
     Effect.gen(function*() {
@@ -60,7 +87,11 @@ describe("a real control plane and a real docker", () => {
         roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "system:kubelet-api-admin" },
         subjects: [{ apiGroup: "rbac.authorization.k8s.io", kind: "User", name: "kube-apiserver-kubelet-client" }]
       })
-      const operator = yield* prepareOperator(cluster, `${folder}/operator`, { clientCaFile: cluster.clientCaFile })
+      const operator = yield* prepareOperator(
+        { kubectl, kubeconfigPath: yield* asServiceAccount(cluster, folder) },
+        `${folder}/operator`,
+        { clientCaFile: cluster.clientCaFile }
+      )
       yield* operator.start
       const agent = yield* prepareAgent(`${folder}/edge-1`, {
         device: "edge-1",
