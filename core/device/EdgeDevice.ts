@@ -3,6 +3,7 @@ import { Effect, Schema } from "effect"
 import type { KubeResource } from "../kube/KubeResource.ts"
 import { ObjectMeta } from "../kube/ObjectMeta.ts"
 import { goDuration } from "./goDuration.ts"
+import { MqttConnectivity } from "./MqttConnectivity.ts"
 
 const opt = Schema.optionalKey
 const text = (description: string, most = 253) =>
@@ -68,7 +69,11 @@ const PodsSpec = Schema.Struct({
 }).annotate({ description: "What pods on the device get." })
 
 const Connectivity = Schema.Struct({
-  method: Schema.Literals(["grpc"]).annotate({ description: "How the device reaches the operator." }),
+  method: Schema.Literals(["grpc", "mqtt"]).annotate({
+    description:
+      "How the device reaches the operator first. mqtt needs the section mqtt; the operator's gRPC listener is "
+      + "there for every device."
+  }),
   timers: Schema.Struct({
     unarySessionTimeout: goDuration({
       description: "How long one request to the device may take, as a Go duration of at least 1ms.",
@@ -88,7 +93,8 @@ const Connectivity = Schema.Struct({
           })
       )
     }).annotate({ description: "Settings of the gRPC method." })
-  )
+  ),
+  mqtt: opt(MqttConnectivity)
 }).annotate({ description: "How the device and the operator find each other." })
 
 const Identity = Schema.Struct({
@@ -136,7 +142,7 @@ export const EdgeDeviceSpec = Schema.Struct({
 export type EdgeDeviceSpec = typeof EdgeDeviceSpec.Type
 
 export const EdgeDeviceCondition = Schema.Struct({
-  type: text("Invalid, NameConflict, Enrolled, Connected or Ready.", 316),
+  type: text("Invalid, NameConflict, Enrolled, Connected, BrokerConnected or Ready.", 316),
   status: Schema.Literals(["True", "False", "Unknown"]),
   reason: opt(text("One word for programs.", 1024)),
   message: opt(text("A sentence for people.", 32_768)),

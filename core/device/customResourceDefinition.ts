@@ -1,7 +1,15 @@
 /** The CustomResourceDefinition of EdgeDevice, generated from its Schema: structural, with sentences for what a schema cannot say. */
 import { Schema } from "effect"
 import { EdgeDevices, EdgeDeviceSpec, EdgeDeviceStatus } from "./EdgeDevice.ts"
-import { type NotActedOn, notActedOn, sentenceFor } from "./notActedOn.ts"
+import {
+  needless,
+  type NotActedOn,
+  notActedOn,
+  type RefusedValue,
+  refusedValues,
+  sentenceFor,
+  valueSentence
+} from "./notActedOn.ts"
 import { olderSpellings } from "./olderSpellings.ts"
 
 type Json = { readonly [key: string]: unknown }
@@ -66,6 +74,8 @@ const shapeOf = (kind: NotActedOn["kind"]): Node => {
   }
 }
 
+const inSpec = (path: string) => path.split(".").slice(1).join(".")
+
 /** `has(self.a) && has(self.a.b)`: CEL fails on what is absent. */
 const present = (path: string): string => {
   const parts = path.split(".").slice(1)
@@ -73,7 +83,7 @@ const present = (path: string): string => {
 }
 
 const rule = (field: NotActedOn): string => {
-  const at = `self.${field.path.split(".").slice(1).join(".")}`
+  const at = `self.${inSpec(field.path)}`
   const asked = {
     section: "true",
     list: `size(${at}) > 0`,
@@ -82,6 +92,8 @@ const rule = (field: NotActedOn): string => {
   }
   return `!(${present(field.path)} && ${asked[field.kind]})`
 }
+
+const valueRule = ({ path, value }: RefusedValue): string => `!(${present(path)} && self.${inSpec(path)} == '${value}')`
 
 const spec = (): Node => {
   const node = documentOf(EdgeDeviceSpec)
@@ -94,21 +106,60 @@ const spec = (): Node => {
       ;(properties[name] as Node)["description"] = "Not acted on by this version."
     }
   }
-  for (const { now, old } of olderSpellings) {
-    if (old.startsWith("spec.connectivity.mqtt.")) continue
-    const { name, properties } = holder(node, old)
-    const isText = /Interval$|CIDR$/u.test(old)
+  for (const { path, type } of needless) {
+    const { name, properties } = holder(node, path)
     properties[name] = {
-      ...(isText
-        ? { type: "string", maxLength: 64 }
-        : old === "spec.devices"
+      type,
+      ...(type === "string" ? { maxLength: 4096 } : {}),
+      description: "Has no effect: what it was for is met without it."
+    }
+  }
+  /** What is required may come in its older spelling. */
+  const moved: Array<{ readonly rule: string; readonly message: string }> = []
+  for (const { now, old, seconds } of olderSpellings) {
+    const today = holder(node, now)
+    const field = today.properties[today.name] as Node | undefined
+    const typeNow = field?.["type"]
+    // The API server would fill it in beside the older spelling, and the two would differ.
+    delete field?.["default"]
+    const { name, properties } = holder(node, old)
+    properties[name] = {
+      ...(seconds === true
+        ? { "x-kubernetes-int-or-string": true }
+        : typeNow === "string"
+        ? { type: "string", maxLength: 253 }
+        : typeNow === "array"
         ? shapeOf("list")
         : { ...anything }),
       description: `Deprecated: the older spelling of ${now}.`
     }
+    const outer = now.split(".").slice(0, -1).join(".")
+    if (outer === "spec" || old.split(".").slice(0, -1).join(".") !== outer) continue
+    const around = holder(node, outer)
+    const section = around.properties[around.name] as Node
+    const required = section["required"]
+    if (!Array.isArray(required) || !required.includes(today.name)) continue
+    section["required"] = required.filter((each) => each !== today.name)
+    if (section["required"].length === 0) delete section["required"]
+    moved.push({
+      rule: `!(${present(outer)}) || has(self.${inSpec(now)}) || has(self.${inSpec(old)})`,
+      message: `${now} is required.`
+    })
   }
-  // Sections that hold only what is not acted on, or older spellings.
-  node["x-kubernetes-validations"] = notActedOn.map((field) => ({ rule: rule(field), message: sentenceFor(field) }))
+  for (const { path, value } of refusedValues) {
+    const { name, properties } = holder(node, path)
+    const field = properties[name] as Node
+    field["enum"] = [...(field["enum"] as ReadonlyArray<string>), value]
+  }
+  node["x-kubernetes-validations"] = [
+    ...notActedOn.map((field) => ({ rule: rule(field), message: sentenceFor(field) })),
+    ...refusedValues.map((refused) => ({ rule: valueRule(refused), message: valueSentence(refused) })),
+    ...moved,
+    {
+      rule: "self.connectivity.method != 'mqtt' || has(self.connectivity.mqtt) || has(self.connectivity.mqttConfig)",
+      message: "spec.connectivity.mqtt is required where spec.connectivity.method is mqtt."
+    }
+  ]
   return node
 }
 

@@ -2,7 +2,8 @@
 import { Duration, Effect, Schema, SchemaIssue } from "effect"
 import type { ObjectMeta } from "../kube/ObjectMeta.ts"
 import { type EdgeDevice, EdgeDeviceSpec, type EdgeDeviceStatus } from "./EdgeDevice.ts"
-import { asks, needless, notActedOn, sentenceFor } from "./notActedOn.ts"
+import { mqttProblems } from "./MqttConnectivity.ts"
+import { asks, needless, notActedOn, refusedValues, sentenceFor, valueSentence } from "./notActedOn.ts"
 import { normaliseSpellings } from "./olderSpellings.ts"
 import { isJsonObject, type Json, valueAt, withValueAt } from "./path.ts"
 import { isLabelValue, isQualifiedName, isReservedLabel, isReservedTaint, reservedNames } from "./reservedNames.ts"
@@ -23,8 +24,14 @@ interface Problem {
   readonly sentence: string
 }
 
+/** Sections of older generations: what was in them has moved, or asks for nothing. */
+const emptied = ["spec.node.timers", "spec.pod.timers", "spec.connectivity.mqtt.connectPacket"]
+
 /** The device's name becomes the name of a Node and the value of two labels; those hold 63 characters. */
 export const longestName = 63
+
+/** In place of a value that was refused already, so that the rest can be judged; undefined is the default. */
+const usable: { readonly [path: string]: string | undefined } = { "spec.connectivity.method": "grpc" }
 
 const decodeSpec = Schema.decodeUnknownEffect(EdgeDeviceSpec, { errors: "all", onExcessProperty: "error" })
 
@@ -64,6 +71,10 @@ const furtherProblems = (meta: ObjectMeta, spec: EdgeDeviceSpec): ReadonlyArray<
   if (Duration.isLessThan(spec.connectivity.timers.unarySessionTimeout, Duration.millis(1))) {
     wrong("spec.connectivity.timers.unarySessionTimeout", "is too short: give it at least 1ms.")
   }
+  const { method, mqtt } = spec.connectivity
+  if (mqtt !== undefined) {
+    for (const { field, sentence } of mqttProblems(mqtt)) wrong(`spec.connectivity.mqtt.${field}`, sentence)
+  } else if (method === "mqtt") wrong("spec.connectivity.mqtt", "is required where spec.connectivity.method is mqtt.")
   for (const [key, value] of Object.entries(spec.node.labels)) {
     const path = `spec.node.labels[${key}]`
     if (isReservedLabel(key)) wrong(path, `is set by aranya itself (${reservedNames}): choose another key.`)
@@ -115,7 +126,7 @@ export const decodeEdgeDevice = Effect.fnUntraced(function*(raw: {
   if (!isJsonObject(raw.spec)) {
     return yield* refuse([{
       path: "spec",
-      sentence: "spec is required: it needs at least spec.connectivity.method, set to grpc."
+      sentence: "spec is required: it needs at least spec.connectivity.method, set to grpc or mqtt."
     }])
   }
   const { conflicts, object, warnings } = normaliseSpellings({ spec: raw.spec })
@@ -135,17 +146,14 @@ export const decodeEdgeDevice = Effect.fnUntraced(function*(raw: {
     told.push(`${path} has no effect: ${reason}.`)
     rest = withValueAt(rest, path, undefined)
   }
-  for (const path of ["spec.node.timers", "spec.pod.timers"]) {
+  for (const path of emptied) {
     const value = valueAt(rest, path)
     if (isJsonObject(value) && Object.keys(value).length === 0) rest = withValueAt(rest, path, undefined)
   }
-  const method = valueAt(rest, "spec.connectivity.method")
-  if (typeof method === "string" && method !== "grpc") {
-    problems.push({
-      path: "spec.connectivity.method",
-      sentence: `spec.connectivity.method ${JSON.stringify(method)} is not supported by this version: set it to grpc.`
-    })
-    rest = withValueAt(rest, "spec.connectivity.method", "grpc")
+  for (const refused of refusedValues) {
+    if (valueAt(rest, refused.path) !== refused.value) continue
+    problems.push({ path: refused.path, sentence: valueSentence(refused) })
+    rest = withValueAt(rest, refused.path, usable[refused.path])
   }
 
   const decoded = yield* Effect.result(decodeSpec(rest["spec"]))

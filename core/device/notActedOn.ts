@@ -12,19 +12,30 @@ export interface NotActedOn {
   readonly remedy: string
 }
 
-const grpcOnly = "devices connect by gRPC, so remove it and set spec.connectivity.method to grpc"
+const otherMethod = "devices connect by gRPC or MQTT, so remove it and set spec.connectivity.method to grpc or mqtt"
+const inBasicAuth =
+  "put username and password into a Secret of type kubernetes.io/basic-auth and name it in spec.connectivity.mqtt.userPassRef"
 const devicesOwn = "the device runs pods with what its own configuration allows, so remove it"
 
 export const notActedOn: ReadonlyArray<NotActedOn> = [
-  { path: "spec.connectivity.mqtt", kind: "section", remedy: grpcOnly },
-  { path: "spec.connectivity.amqp", kind: "section", remedy: grpcOnly },
-  { path: "spec.connectivity.azureIoTHub", kind: "section", remedy: grpcOnly },
-  { path: "spec.connectivity.gcpIoTCore", kind: "section", remedy: grpcOnly },
+  { path: "spec.connectivity.amqp", kind: "section", remedy: otherMethod },
+  { path: "spec.connectivity.azureIoTHub", kind: "section", remedy: otherMethod },
+  { path: "spec.connectivity.gcpIoTCore", kind: "section", remedy: otherMethod },
   {
     path: "spec.connectivity.backoff",
     kind: "section",
     remedy:
       "the device dials, so set connectivity.initialBackoff, maxBackoff and backoffFactor in arhat's configuration"
+  },
+  {
+    path: "spec.connectivity.mqtt.connectPacket.username",
+    kind: "text",
+    remedy: inBasicAuth
+  },
+  {
+    path: "spec.connectivity.mqtt.connectPacket.password",
+    kind: "section",
+    remedy: inBasicAuth
   },
   {
     path: "spec.node.metrics",
@@ -88,16 +99,63 @@ export const notActedOn: ReadonlyArray<NotActedOn> = [
   }
 ]
 
+/** Values that fields have had or may have some day: known, so that their refusal says what to write. */
+export interface RefusedValue {
+  readonly path: string
+  readonly value: string
+  /** What to do instead, an imperative without a full stop. */
+  readonly remedy: string
+}
+
+const anyMethod = "set it to grpc or mqtt"
+
+export const refusedValues: ReadonlyArray<RefusedValue> = [
+  { path: "spec.connectivity.method", value: "amqp", remedy: anyMethod },
+  { path: "spec.connectivity.method", value: "azure-iot-hub", remedy: anyMethod },
+  { path: "spec.connectivity.method", value: "gcp-iot-core", remedy: anyMethod },
+  {
+    path: "spec.connectivity.mqtt.variant",
+    value: "azure-iot-hub",
+    remedy: "it is not spoken at both ends yet: use a broker of variant standard or aws-iot-core"
+  },
+  {
+    path: "spec.connectivity.mqtt.variant",
+    value: "gcp-iot-core",
+    remedy: "its service has ended: use a broker of variant standard or aws-iot-core"
+  }
+]
+
+export const valueSentence = ({ path, remedy, value }: RefusedValue): string =>
+  `${path} ${JSON.stringify(value)} is not supported by this version: ${remedy}.`
+
+const will = "the link notices by itself when the device or the operator is gone"
+
 /** Fields whose purpose is met without them: accepted with a warning. */
-export const needless: ReadonlyArray<{ readonly path: string; readonly reason: string }> = [
+export const needless: ReadonlyArray<{
+  readonly path: string
+  readonly type: "string" | "boolean" | "integer"
+  readonly reason: string
+}> = [
   {
     path: "spec.node.timers.forceSyncInterval",
+    type: "string",
     reason: "the device tells each change of itself and everything at each new session"
   },
   {
     path: "spec.pod.timers.forceSyncInterval",
+    type: "string",
     reason: "device and operator compare what they hold at each new session, and the device tells each change"
-  }
+  },
+  {
+    path: "spec.connectivity.mqtt.connectPacket.cleanSession",
+    type: "boolean",
+    reason: "the link keeps sessions of its own, and those with the broker are always clean"
+  },
+  { path: "spec.connectivity.mqtt.connectPacket.will", type: "boolean", reason: will },
+  { path: "spec.connectivity.mqtt.connectPacket.willQos", type: "integer", reason: will },
+  { path: "spec.connectivity.mqtt.connectPacket.willRetain", type: "boolean", reason: will },
+  { path: "spec.connectivity.mqtt.connectPacket.willTopic", type: "string", reason: will },
+  { path: "spec.connectivity.mqtt.connectPacket.willMessage", type: "string", reason: will }
 ]
 
 export const asks = (field: Pick<NotActedOn, "kind">, value: unknown): boolean => {

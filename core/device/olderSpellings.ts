@@ -1,5 +1,5 @@
 /** The spellings of 2019 and 2020, brought to those of today: three generations of manifests load. */
-import { isJsonObject, type Json, sameJson, valueAt, withValueAt } from "./path.ts"
+import { type Json, sameJson, valueAt, withValueAt } from "./path.ts"
 
 export interface OlderSpelling {
   readonly old: string
@@ -64,11 +64,6 @@ export const normaliseSpellings = (object: Json): Normalised => {
     }
     now = withValueAt(now, spelling.now, value)
     warnings.push(`${spelling.old} is an older spelling: write ${spelling.now}.`)
-  }
-  // What a rename left empty asks for nothing.
-  const packet = valueAt(now, "spec.connectivity.mqtt.connectPacket")
-  if (isJsonObject(packet) && Object.keys(packet).length === 0) {
-    now = withValueAt(now, "spec.connectivity.mqtt.connectPacket", undefined)
   }
   return { object: now, warnings, conflicts }
 }

@@ -8,6 +8,13 @@ const object = (spec: unknown, name = "lamp") => ({
 })
 const minimal = { connectivity: { method: "grpc" } }
 
+const mqtt = (changes: object) => ({
+  connectivity: {
+    method: "mqtt",
+    mqtt: { broker: "broker.example.com:1883", topicNamespace: "sites/1/lamp", ...changes }
+  }
+})
+
 const refusal = (spec: unknown, name?: string) =>
   Effect.map(Effect.flip(decodeEdgeDevice(object(spec, name))), (error) => error.message)
 
@@ -32,18 +39,82 @@ describe("an EdgeDevice", () => {
     }))
 
   const refused: ReadonlyArray<readonly [what: string, spec: unknown, sentence: string]> = [
-    ["no spec", undefined, "spec is required: it needs at least spec.connectivity.method, set to grpc."],
+    ["no spec", undefined, "spec is required: it needs at least spec.connectivity.method, set to grpc or mqtt."],
     ["no connectivity", {}, "spec.connectivity is required."],
     ["no method", { connectivity: {} }, "spec.connectivity.method is required."],
     [
-      "another method",
-      { connectivity: { method: "mqtt" } },
-      "spec.connectivity.method \"mqtt\" is not supported by this version: set it to grpc."
+      "a method nobody knows",
+      { connectivity: { method: "pigeon" } },
+      "spec.connectivity.method is wrong: expected \"grpc\" | \"mqtt\"."
+    ],
+    [
+      "a method of former days",
+      { connectivity: { method: "azure-iot-hub" } },
+      "spec.connectivity.method \"azure-iot-hub\" is not supported by this version: set it to grpc or mqtt."
     ],
     [
       "a section of another method",
-      { connectivity: { method: "grpc", mqtt: { broker: "b:1883" } } },
-      "spec.connectivity.mqtt is not supported by this version: devices connect by gRPC, so remove it and set spec.connectivity.method to grpc."
+      { connectivity: { method: "grpc", amqp: {} } },
+      "spec.connectivity.amqp is not supported by this version: devices connect by gRPC or MQTT, so remove it and set spec.connectivity.method to grpc or mqtt."
+    ],
+    [
+      "method mqtt and no broker",
+      { connectivity: { method: "mqtt" } },
+      "spec.connectivity.mqtt is required where spec.connectivity.method is mqtt."
+    ],
+    [
+      "an empty mqtt section",
+      { connectivity: { method: "mqtt", mqtt: {} } },
+      "spec.connectivity.mqtt.broker is required. spec.connectivity.mqtt.topicNamespace is required."
+    ],
+    [
+      "a broker without a port",
+      mqtt({ broker: "mqtt://broker" }),
+      "spec.connectivity.mqtt.broker is no host:port: write it like broker.example.com:1883."
+    ],
+    [
+      "a broker at a port there is not",
+      mqtt({ broker: "broker:65536" }),
+      "spec.connectivity.mqtt.broker is no host:port: write it like broker.example.com:1883."
+    ],
+    [
+      "wildcards in its topics",
+      mqtt({ topicNamespace: "sites/+" }),
+      "spec.connectivity.mqtt.topicNamespace holds a + or a #, which are wildcards: leave them out."
+    ],
+    [
+      "a keepalive that MQTT cannot say",
+      mqtt({ keepaliveInterval: "24h" }),
+      "spec.connectivity.mqtt.keepaliveInterval must be from 1s to 65535s."
+    ],
+    [
+      "a variant without both ends",
+      mqtt({ variant: "azure-iot-hub" }),
+      "spec.connectivity.mqtt.variant \"azure-iot-hub\" is not supported by this version: it is not spoken at both ends yet: use a broker of variant standard or aws-iot-core."
+    ],
+    [
+      "a variant whose service has ended",
+      mqtt({ variant: "gcp-iot-core" }),
+      "spec.connectivity.mqtt.variant \"gcp-iot-core\" is not supported by this version: its service has ended: use a broker of variant standard or aws-iot-core."
+    ],
+    [
+      "AWS IoT Core and what that does not take",
+      mqtt({ variant: "aws-iot-core", userPassRef: { name: "x" }, maxPayloadSize: 131_073, keepaliveInterval: "20s" }),
+      "spec.connectivity.mqtt.tlsSecretRef.name is required with variant aws-iot-core: name the Secret with tls.crt and tls.key. "
+      + "spec.connectivity.mqtt.clientID is required with variant aws-iot-core: it is the name of the operator's own Thing. "
+      + "spec.connectivity.mqtt.userPassRef has no place with variant aws-iot-core, which knows its clients by certificates: remove it. "
+      + "spec.connectivity.mqtt.maxPayloadSize is more than aws-iot-core takes: at most 131072. "
+      + "spec.connectivity.mqtt.keepaliveInterval must be from 30s to 1200s with variant aws-iot-core."
+    ],
+    [
+      "a password in the open",
+      {
+        connectivity: {
+          method: "mqtt",
+          mqttConfig: { server: "b:1883", messageNamespace: "a", connectPacket: { username: "me" } }
+        }
+      },
+      "spec.connectivity.mqtt.connectPacket.username is not supported by this version: put username and password into a Secret of type kubernetes.io/basic-auth and name it in spec.connectivity.mqtt.userPassRef."
     ],
     [
       "peripherals",
@@ -138,6 +209,73 @@ describe("an EdgeDevice", () => {
         "spec.connectivity.method",
         "spec.pod.allocatable"
       ])
+    }))
+
+  it.effect("that names a broker has defaults for the rest of it", () =>
+    Effect.gen(function*() {
+      const { spec } = yield* decodeEdgeDevice(object(mqtt({})))
+      const { keepaliveInterval, ...rest } = spec.connectivity.mqtt ?? assert.fail("no mqtt")
+      assert.strictEqual(Duration.toSeconds(keepaliveInterval), 60)
+      assert.deepStrictEqual(rest, {
+        variant: "standard",
+        broker: "broker.example.com:1883",
+        version: "3.1.1",
+        transport: "tcp",
+        topicNamespace: "sites/1/lamp",
+        maxPayloadSize: 131_072
+      })
+    }))
+
+  it.effect("of 2019 works as it is and is told today's fields", () =>
+    Effect.gen(function*() {
+      const { spec, warnings } = yield* decodeEdgeDevice(object({
+        certInfo: { country: "CN" },
+        connectivity: {
+          method: "mqtt",
+          timers: { unarySessionTimeout: "1m", forceNodeStatusSyncInterval: "10m", forcePodStatusSyncInterval: "10m" },
+          mqttConfig: {
+            messageNamespace: "/aranya.arhat.dev",
+            server: "broker.example.com:8883",
+            version: "3.1.1",
+            transport: "tcp",
+            tlsSecretRef: {},
+            connectPacket: {
+              cleanSession: true,
+              will: true,
+              willQos: 2,
+              willRetain: false,
+              willTopic: "/will/go-away",
+              willMessage: "gone",
+              username: "",
+              clientID: "aranya",
+              keepalive: 30
+            }
+          },
+          grpcConfig: { tlsSecretRef: {} }
+        }
+      }))
+      const { keepaliveInterval, ...rest } = spec.connectivity.mqtt ?? assert.fail("no mqtt")
+      assert.strictEqual(Duration.toSeconds(keepaliveInterval), 30)
+      assert.deepStrictEqual(rest, {
+        variant: "standard",
+        broker: "broker.example.com:8883",
+        version: "3.1.1",
+        transport: "tcp",
+        topicNamespace: "/aranya.arhat.dev",
+        clientID: "aranya",
+        maxPayloadSize: 131_072,
+        tlsSecretRef: {}
+      })
+      assert.strictEqual(spec.node.cert?.country, "CN")
+      for (
+        const sentence of [
+          "spec.connectivity.mqttConfig is an older spelling: write spec.connectivity.mqtt.",
+          "spec.connectivity.grpcConfig is an older spelling: write spec.connectivity.grpc.",
+          "spec.connectivity.mqtt.messageNamespace is an older spelling: write spec.connectivity.mqtt.topicNamespace.",
+          "spec.connectivity.mqtt.server is an older spelling: write spec.connectivity.mqtt.broker.",
+          "spec.connectivity.mqtt.connectPacket.willTopic has no effect: the link notices by itself when the device or the operator is gone."
+        ]
+      ) assert.include(warnings, sentence)
     }))
 
   it.effect("may not have a name too long for a label", () =>
