@@ -22,6 +22,9 @@ export const MqttConnectivity = Schema.Struct({
     description: "What carries MQTT; with tlsSecretRef either is inside TLS.",
     default: "tcp"
   }).pipe(Schema.withDecodingDefaultKey(Effect.succeed("tcp" as const))),
+  websocketPath: text("Path of the websocket; without effect with transport tcp.").check(
+    Schema.isPattern(/^\/[!-~]*$/u, { expected: "a path such as /mqtt" })
+  ).annotate({ default: "/mqtt" }).pipe(Schema.withDecodingDefaultKey(Effect.succeed("/mqtt"))),
   topicNamespace: text(
     "What the topics of this device begin with, the same text as in the agent's configuration and no other device's.",
     200
@@ -31,9 +34,9 @@ export const MqttConnectivity = Schema.Struct({
   ),
   keepaliveInterval: goDuration({
     description: "How long the operator's connection to the broker may be silent before it is asked, 1s to 65535s.",
-    default: "60s"
-  }).pipe(Schema.withDecodingDefaultKey(Effect.succeed("60s"))),
-  maxPayloadSize: Schema.Int.check(Schema.isBetween({ minimum: 1024, maximum: 262_144 })).annotate({
+    default: "2m"
+  }).pipe(Schema.withDecodingDefaultKey(Effect.succeed("2m"))),
+  maxPayloadSize: Schema.Int.check(Schema.isBetween({ minimum: 8192, maximum: 262_144 })).annotate({
     description: "Bytes that one message may have; longer ones are cut into pieces.",
     default: 131_072
   }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(131_072))),
@@ -93,6 +96,7 @@ export const mqttProblems = (
     if ((mqtt.tlsSecretRef?.name ?? "") === "") {
       wrong("tlsSecretRef.name", "is required with variant aws-iot-core: name the Secret with tls.crt and tls.key.")
     }
+    if (mqtt.transport !== "tcp") wrong("transport", "must be tcp with variant aws-iot-core.")
     if ((mqtt.clientID ?? "") === "") {
       wrong("clientID", "is required with variant aws-iot-core: it is the name of the operator's own Thing.")
     }

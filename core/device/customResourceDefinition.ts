@@ -139,8 +139,9 @@ const spec = (): Node => {
     const section = around.properties[around.name] as Node
     const required = section["required"]
     if (!Array.isArray(required) || !required.includes(today.name)) continue
-    section["required"] = required.filter((each) => each !== today.name)
-    if (section["required"].length === 0) delete section["required"]
+    const still = required.filter((each) => each !== today.name)
+    if (still.length > 0) section["required"] = still
+    else delete section["required"]
     moved.push({
       rule: `!(${present(outer)}) || has(self.${inSpec(now)}) || has(self.${inSpec(old)})`,
       message: `${now} is required.`

@@ -215,12 +215,13 @@ describe("an EdgeDevice", () => {
     Effect.gen(function*() {
       const { spec } = yield* decodeEdgeDevice(object(mqtt({})))
       const { keepaliveInterval, ...rest } = spec.connectivity.mqtt ?? assert.fail("no mqtt")
-      assert.strictEqual(Duration.toSeconds(keepaliveInterval), 60)
+      assert.strictEqual(Duration.toSeconds(keepaliveInterval), 120)
       assert.deepStrictEqual(rest, {
         variant: "standard",
         broker: "broker.example.com:1883",
         version: "3.1.1",
         transport: "tcp",
+        websocketPath: "/mqtt",
         topicNamespace: "sites/1/lamp",
         maxPayloadSize: 131_072
       })
@@ -261,6 +262,7 @@ describe("an EdgeDevice", () => {
         broker: "broker.example.com:8883",
         version: "3.1.1",
         transport: "tcp",
+        websocketPath: "/mqtt",
         topicNamespace: "/aranya.arhat.dev",
         clientID: "aranya",
         maxPayloadSize: 131_072,
