@@ -12,7 +12,7 @@ import { Duration, Effect, Exit, Scope } from "effect"
 import { type Dialer, TransportError } from "../../core/link/Transport.ts"
 import { type CallConnection, callConnection } from "./callConnection.ts"
 import { linkMethod, messageOverhead } from "./linkMethod.ts"
-import { trackedCredentials } from "./trackedCredentials.ts"
+import { ownedSockets } from "./ownedSockets.ts"
 import { cause, isAboutCertificates, remedyFor } from "./trouble.ts"
 
 export interface DialerTls {
@@ -98,13 +98,13 @@ export const makeGrpcDialer = (options: GrpcDialerOptions): Dialer => {
   const dial = Effect.gen(function*() {
     const { client } = yield* Effect.acquireRelease(
       Effect.sync(() => {
-        const tracked = trackedCredentials(channelCredentials(options.tls))
-        return { tracked, client: new Client(target, tracked.credentials, channelOptions(options)) }
+        const sockets = ownedSockets(channelCredentials(options.tls))
+        return { sockets, client: new Client(target, sockets.credentials, channelOptions(options)) }
       }),
-      ({ client, tracked }) =>
+      ({ client, sockets }) =>
         Effect.sync(() => {
           client.close()
-          tracked.destroySockets()
+          sockets.close()
         })
     )
     let opened = false
