@@ -79,6 +79,10 @@ export const AranyaConfig = Schema.Struct({
       selfApprove: Schema.Boolean.pipe(Schema.withDecodingDefaultKey(or(true)))
     }).pipe(Schema.withDecodingDefaultKey(or({})))
   }).pipe(Schema.withDecodingDefaultKey(or({}))),
+  metrics: Schema.Struct({
+    /** Where Prometheus reads the operator's own metrics, by plain HTTP and without a login; not served when empty. */
+    listen: text("")
+  }).pipe(Schema.withDecodingDefaultKey(or({}))),
   pod: Schema.Struct({
     clusterDomain: text("cluster.local"),
     /** Name servers of the cluster that devices can reach. */

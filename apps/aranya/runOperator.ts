@@ -5,6 +5,7 @@ import { NodeCryptography } from "../../adapters/crypto/NodeCryptography.ts"
 import { makeGrpcAcceptor } from "../../adapters/grpc/GrpcAcceptor.ts"
 import { layerKubeConfig } from "../../adapters/kube/client/layerKubeConfig.ts"
 import * as LogSink from "../../adapters/logging/LogSink.ts"
+import { serveMetrics } from "../../adapters/metrics/MetricsServer.ts"
 import { InvalidConfig } from "../../core/config/decodeConfig.ts"
 import { Cryptography } from "../../core/link/Cryptography.ts"
 import { defaultTimings, LinkTimings } from "../../core/link/LinkTimings.ts"
@@ -14,6 +15,7 @@ import { NamedIdentities } from "../../core/operator/NamedIdentities.ts"
 import { operator, operatorLayer } from "../../core/operator/Operator.ts"
 import { OperatorIdentity } from "../../core/operator/OperatorIdentity.ts"
 import { operatorKey } from "../../core/operator/operatorKey.ts"
+import { operatorMetrics } from "../../core/operator/operatorMetrics.ts"
 import { OperatorSettings } from "../../core/operator/OperatorSettings.ts"
 import { version } from "../shared/version.ts"
 import type { AranyaConfig } from "./AranyaConfig.ts"
@@ -25,13 +27,13 @@ const environment = (given: string, variable: string, fallback: string) =>
 
 export const ownNamespace = (config: AranyaConfig) => environment(config.aranya.namespace, "POD_NAMESPACE", "default")
 
-const hostAndPort = (listen: string) => {
+const hostAndPort = (source: string, listen: string) => {
   const match = /^(.*):(\d{1,5})$/u.exec(listen)
   const port = Number(match?.[2])
   return match === null || port > 65535
     ? Effect.fail(
       new InvalidConfig({
-        source: "connectivity.grpc.listen",
+        source,
         problems: [`${listen} must be host:port, such as 0.0.0.0:8443`]
       })
     )
@@ -64,7 +66,7 @@ const acceptors = (config: AranyaConfig, namespace: string) =>
   Layer.effect(
     Acceptors,
     Effect.gen(function*() {
-      const { host, port } = yield* hostAndPort(config.connectivity.grpc.listen)
+      const { host, port } = yield* hostAndPort("connectivity.grpc.listen", config.connectivity.grpc.listen)
       return [makeGrpcAcceptor({
         host,
         port,
@@ -74,6 +76,13 @@ const acceptors = (config: AranyaConfig, namespace: string) =>
       })]
     })
   )
+
+const metricsDoor = ({ metrics: { listen } }: AranyaConfig) =>
+  listen === "" ? Layer.empty : Layer.effectDiscard(Effect.gen(function*() {
+    const { host, port } = yield* hostAndPort("metrics.listen", listen)
+    const taken = yield* serveMetrics({ host, port, families: yield* operatorMetrics })
+    yield* Effect.logInfo(`metrics are served at http://${host}:${taken}/metrics`)
+  }))
 
 /** The handshake tells devices both; on the wire they are whole milliseconds. */
 export const linkTimings = ({ connectivity }: AranyaConfig): LinkTimings => ({
@@ -96,7 +105,9 @@ export const runOperator = Effect.fnUntraced(function*(config: AranyaConfig) {
 
   yield* Effect.logInfo(`aranya ${version} serves EdgeDevices of all namespaces`)
   return yield* operator.pipe(
-    Effect.provide(doors.pipe(Layer.provideMerge(operatorLayer), Layer.provideMerge(outside))),
+    Effect.provide(
+      Layer.mergeAll(doors, metricsDoor(config)).pipe(Layer.provideMerge(operatorLayer), Layer.provideMerge(outside))
+    ),
     Effect.provideService(OperatorSettings, {
       excludedNamespaces: config.aranya.excludedNamespaces,
       clusterDomain: config.pod.clusterDomain,

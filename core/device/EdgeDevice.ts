@@ -2,6 +2,7 @@
 import { Effect, Schema } from "effect"
 import type { KubeResource } from "../kube/KubeResource.ts"
 import { ObjectMeta } from "../kube/ObjectMeta.ts"
+import { byteQuantity } from "./byteQuantity.ts"
 import { goDuration } from "./goDuration.ts"
 import { MqttConnectivity } from "./MqttConnectivity.ts"
 
@@ -68,6 +69,25 @@ const PodsSpec = Schema.Struct({
   }).pipe(Schema.withDecodingDefaultKey(Effect.succeed("auto" as const)))
 }).annotate({ description: "What pods on the device get." })
 
+const Budget = Schema.Struct({
+  control: opt(byteQuantity({
+    description:
+      "What keeps device and pods going: assignments, statuses, beats. Beyond it an event warns, and nothing is "
+      + "held up."
+  })),
+  streams: opt(byteQuantity({
+    description:
+      "logs, exec, attach, port-forward. Beyond it running ones end and new ones are refused until the next day."
+  })),
+  metrics: opt(byteQuantity({
+    description: "Scrapes of the device's metrics. Beyond it the device is not asked until the next day."
+  }))
+}).annotate({
+  description:
+    "Bytes that the link may carry in a day (UTC), both directions together, as sealed frames without what the "
+    + "transport adds. Absent is without limit."
+})
+
 const Connectivity = Schema.Struct({
   method: Schema.Literals(["grpc", "mqtt"]).annotate({
     description:
@@ -82,6 +102,7 @@ const Connectivity = Schema.Struct({
   }).annotate({ description: "Time limits of the conversation." }).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed({}))
   ),
+  budget: Budget.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
   grpc: opt(
     Schema.Struct({
       tlsSecretRef: opt(
@@ -167,6 +188,27 @@ export const DeviceLink = Schema.Struct({
 }).annotate({ description: "The lasting conversation with the device; written by the operator alone." })
 export type DeviceLink = typeof DeviceLink.Type
 
+const directions = (description: string) =>
+  opt(
+    Schema.Struct({
+      sent: Schema.Int.annotate({ description: "To the device." }),
+      received: Schema.Int.annotate({ description: "From the device." })
+    }).annotate({ description })
+  )
+
+/** Bytes of one day. */
+export const DeviceTraffic = Schema.Struct({
+  day: text("The day that is counted, in UTC, as 2026-11-21.", 10),
+  control: directions("What keeps device and pods going."),
+  streams: directions("logs, exec, attach, port-forward."),
+  metrics: directions("Scrapes.")
+}).annotate({
+  description:
+    "What the link has carried in a day. Written with other changes, and by itself no more often than every five "
+    + "minutes."
+})
+export type DeviceTraffic = typeof DeviceTraffic.Type
+
 export const EdgeDeviceStatus = Schema.Struct({
   observedGeneration: opt(Schema.Int.annotate({ description: "Generation of the spec last acted upon." })),
   conditions: opt(
@@ -180,6 +222,7 @@ export const EdgeDeviceStatus = Schema.Struct({
   ),
   lastContact: opt(text("When the device was last heard, RFC 3339.", 64)),
   agentVersion: opt(text("Version of arhat on the device.", 128)),
+  traffic: opt(DeviceTraffic),
   link: opt(DeviceLink)
 }).annotate({ description: "What the operator found; written by the operator alone." })
 export type EdgeDeviceStatus = typeof EdgeDeviceStatus.Type

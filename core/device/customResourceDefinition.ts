@@ -17,6 +17,11 @@ type Node = { [key: string]: unknown }
 
 const isObject = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value)
 
+/** What a schema of its own checks in the operator: Kubernetes' structural schemas know the pair, and nothing of its halves. */
+const isIntOrString = (value: unknown): boolean =>
+  Array.isArray(value) && value.length === 2 &&
+  ["integer", "string"].every((type) => value.some((part) => isObject(part) && part["type"] === type))
+
 /** JSON Schema as Effect writes it, brought to what Kubernetes calls structural. */
 const structural = (schema: unknown, definitions: Json): Node => {
   if (!isObject(schema)) return {}
@@ -24,7 +29,8 @@ const structural = (schema: unknown, definitions: Json): Node => {
   if (typeof reference === "string") return structural(definitions[reference.split("/").at(-1) ?? ""], definitions)
   const node: Node = {}
   for (const [key, value] of Object.entries(schema)) {
-    if (key === "anyOf" && Array.isArray(value) && value.length === 1) {
+    if (key === "anyOf" && isIntOrString(value)) node["x-kubernetes-int-or-string"] = true
+    else if (key === "anyOf" && Array.isArray(value) && value.length === 1) {
       Object.assign(node, structural(value[0], definitions))
     } else if (key === "allOf" && Array.isArray(value)) {
       for (const part of value) Object.assign(node, structural(part, definitions))

@@ -11,6 +11,7 @@ import { SecureRandom } from "./SecureRandom.ts"
 import type { Handlers, Session } from "./Session.ts"
 import { carry } from "./session/carry.ts"
 import { type LinkSession, makeLinkSession, takeUp } from "./session/LinkSession.ts"
+import { countedConnection } from "./Traffic.ts"
 import { Acceptors, type Connection, TransportError } from "./Transport.ts"
 
 export interface LiveSession {
@@ -163,8 +164,12 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
 
   const serve = (parent: Scope.Scope) => (connection: Connection) =>
     Effect.gen(function*() {
-      const { entry, first, peerReceived, sealing } = yield* introduce(parent, connection)
+      const { connection: counted, count } = countedConnection(connection)
+      const { entry, first, peerReceived, sealing } = yield* introduce(parent, counted)
       const { link } = entry
+      // Only what a device did that has proven its key: nobody else shall use up what is granted to it.
+      link.meter.frame("sent", count.sent)
+      link.meter.frame("received", count.received)
       if (!entry.begun && first.closed === undefined) {
         entry.begun = true
         // In the session's scope, not in this connection's.

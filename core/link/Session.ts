@@ -3,14 +3,16 @@
  * timeout); when it ends, what was under way ends with `SessionLost` and the next session starts from the digest exchange.
  */
 import { type Effect, Schema, type Scope, type Stream, type SubscriptionRef } from "effect"
+import type { TrafficClass, TrafficCount } from "./Traffic.ts"
 
 /**
  * `SessionLost`: the session ended; whether the peer acted is unknown unless a reply had come.
  * `Timeout`: no reply within the limit. `Refused`: the peer answered with an error.
  * `Overloaded`: memory pools or queues are full; try again later. `Closed`: we ended it ourselves.
+ * `OverBudget`: what the owner grants this kind of traffic for a day is used up; the detail is a sentence that says until when.
  */
 export class LinkError extends Schema.TaggedError<LinkError>()("LinkError", {
-  reason: Schema.Literals(["SessionLost", "Timeout", "Refused", "Overloaded", "Closed", "TooLarge"]),
+  reason: Schema.Literals(["SessionLost", "Timeout", "Refused", "Overloaded", "Closed", "TooLarge", "OverBudget"]),
   detail: Schema.String
 }) {
   override get message() {
@@ -39,16 +41,18 @@ export interface Session {
   readonly id: string
   /** Whether a connection carries the session at this moment. */
   readonly connected: SubscriptionRef.SubscriptionRef<boolean>
-  /** One message there, one reply back. At most once: never resent into another session. */
+  /** One message there, one reply back. At most once: never resent into another session. Counts as control unless told. */
   readonly request: (
     message: Uint8Array,
-    options?: { readonly priority?: Priority; readonly timeoutMillis?: number }
+    options?: { readonly priority?: Priority; readonly timeoutMillis?: number; readonly traffic?: TrafficClass }
   ) => Effect.Effect<Uint8Array, LinkError>
-  /** Opens a channel; `message` says what for. Closing the scope ends it on both sides. */
+  /** Opens a channel; `message` says what for. Closing the scope ends it on both sides. Counts as streams unless told. */
   readonly open: (
     message: Uint8Array,
-    options?: { readonly priority?: Priority }
+    options?: { readonly priority?: Priority; readonly traffic?: TrafficClass }
   ) => Effect.Effect<Channel, LinkError, Scope.Scope>
+  /** Bytes on its connections so far, handshakes included. */
+  readonly traffic: () => TrafficCount
   /** Completes when the session is over, with the reason for logs. */
   readonly closed: Effect.Effect<string>
   /** Ends it now: the peer learns if a connection is up. */

@@ -4,7 +4,9 @@ import { decodeEdgeDevice } from "../device/decodeEdgeDevice.ts"
 import type { EdgeDeviceObject } from "../device/EdgeDevice.ts"
 import { type DeviceHello, Refused } from "../link/Hello.ts"
 import type { Handlers, Session } from "../link/Session.ts"
+import type { TrafficClass } from "../link/Traffic.ts"
 import { deviceKey, DeviceRegistry } from "./DeviceRegistry.ts"
+import type { DeviceTraffic } from "./deviceTraffic.ts"
 import { finalizer } from "./farewell.ts"
 import { PodIndex } from "./PodIndex.ts"
 import { rejectSpec, type ServedDevice, serveDevice } from "./serveDevice.ts"
@@ -24,6 +26,13 @@ export class Fleet extends Context.Service<Fleet, {
   readonly sessionOf: (node: string) => Session | undefined
   /** Whether a Node of this name is one of ours. */
   readonly serves: (node: string) => boolean
+  /** What the links of those devices have carried that this process speaks for. */
+  readonly traffic: () => ReadonlyArray<{
+    readonly namespace: string
+    readonly name: string
+    readonly budget: Readonly<Partial<Record<TrafficClass, number | undefined>>>
+    readonly traffic: DeviceTraffic
+  }>
   /** Nodes served now. */
   readonly nodes: () => ReadonlyArray<string>
 }>()("aranya/operator/Fleet") {
@@ -124,6 +133,13 @@ export class Fleet extends Context.Service<Fleet, {
           return device === undefined ? undefined : SubscriptionRef.getUnsafe(device.context.session)
         },
         serves: (node) => byNode(node) !== undefined,
+        traffic: () =>
+          [...served.values()].filter(({ device }) => device.holds()).map(({ device: { context, traffic } }) => ({
+            namespace: context.namespace,
+            name: context.name,
+            budget: SubscriptionRef.getUnsafe(context.device).spec.connectivity.budget,
+            traffic
+          })),
         nodes: () =>
           [...served.values()].flatMap(({ device: { context } }) =>
             SubscriptionRef.getUnsafe(context.owned) === true ? [context.name] : []

@@ -31,10 +31,10 @@ export const withConditions = (
   ].sort((a, b) => a.type < b.type ? -1 : 1)
 }
 
-/** Whether a write would change anything but times. */
+/** Whether a write would change anything but times and counters. */
 export const saysTheSame = (a: EdgeDeviceStatus, b: EdgeDeviceStatus): boolean => plain(a) === plain(b)
 
-const plain = ({ lastContact: _, ...status }: EdgeDeviceStatus) =>
+const plain = ({ lastContact: _, traffic: __, ...status }: EdgeDeviceStatus) =>
   JSON.stringify(status, (_key, value: unknown) =>
     typeof value === "object" && value !== null && !Array.isArray(value)
       ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1))

@@ -29,6 +29,8 @@ const streamError = (node: string) => (error: LinkError): PodStreamError => {
       return failed(`the link to device ${node} was lost (${error.detail}): ask again`)
     case "Overloaded":
       return failed(`the link to device ${node} has as many streams as it can hold: end one, or try again later`)
+    case "OverBudget":
+      return new PodStreamError({ reason: "Refused", detail: error.detail })
     case "Timeout":
     case "Closed":
     case "TooLarge":

@@ -26,6 +26,7 @@ import type { DeviceContext } from "./DeviceContext.ts"
 import { devicePods, releaseOrphansAnnotation } from "./devicePods.ts"
 import { DeviceRegistry } from "./DeviceRegistry.ts"
 import { type ConditionDraft, saysTheSame, withConditions } from "./deviceStatus.ts"
+import { type DeviceTraffic, deviceTraffic } from "./deviceTraffic.ts"
 import { disconnectedPods } from "./disconnectedPods.ts"
 import { EventRecorder } from "./EventRecorder.ts"
 import { farewell, finalizer } from "./farewell.ts"
@@ -39,6 +40,9 @@ import { Revocations } from "./Revocations.ts"
 
 export interface ServedDevice {
   readonly context: DeviceContext
+  readonly traffic: DeviceTraffic
+  /** Whether this process speaks for it. */
+  readonly holds: () => boolean
   /** The object changed. */
   readonly update: (object: EdgeDeviceObject) => Effect.Effect<void>
   /** The device linked: what is to be done with what it says. */
@@ -54,6 +58,9 @@ const contactMillis = 5 * 60_000
 const firstStatus = "2 seconds"
 /** What happens in one go is written in one go. */
 const gathering = "100 millis"
+
+/** What an operator that stops may spend on its last counters. */
+const lastWrite = "2 seconds"
 
 const ownershipWait = "10 seconds"
 
@@ -123,6 +130,15 @@ export const serveDevice = Effect.fnUntraced(function*(
   }
 
   const statusBell = yield* Queue.sliding<void>(1)
+  /** Budgets that were used up since the status was written last. */
+  const spent: Array<string> = []
+  const traffic = yield* deviceTraffic(context, {
+    stored: first.status.traffic,
+    onExhausted: (_, sentence) => {
+      spent.push(sentence)
+      Queue.offerUnsafe(statusBell, undefined)
+    }
+  })
   /** Whether this process is the one that speaks for the device: whoever took it last does, all others say nothing. */
   const holds = () => registry.get(context.key)?.status?.link?.holder === identity.holder
   const holding = yield* SubscriptionRef.make(false)
@@ -133,6 +149,17 @@ export const serveDevice = Effect.fnUntraced(function*(
     const linked = SubscriptionRef.getUnsafe(session)
     return linked !== undefined && SubscriptionRef.getUnsafe(linked.connected)
   }
+
+  // The next process goes on counting where this one ends.
+  yield* Effect.addFinalizer(() =>
+    Effect.suspend(() => {
+      if (!holds() || !traffic.due(true)) return Effect.void
+      return registry.swapStatus({ key, uid: context.uid }, (before) => {
+        const counted = before.link?.holder === identity.holder ? traffic.next(before.traffic) : undefined
+        return counted && { ...before, traffic: counted }
+      }).pipe(Effect.timeoutOption(lastWrite), Effect.ignore)
+    })
+  )
 
   yield* keepIdentity(context)
   const keeping = yield* Scope.fork(life)
@@ -170,6 +197,7 @@ export const serveDevice = Effect.fnUntraced(function*(
     const { generation, status: { link } } = yield* SubscriptionRef.get(device)
     const now = yield* Clock.currentTimeMillis
     const linked = connected()
+    let wrote = false
     const ready = linked && nameConflict === undefined
     const drafts: ReadonlyArray<ConditionDraft> = [
       { type: "Invalid", status: "False", reason: "Understood", message: "" },
@@ -190,8 +218,10 @@ export const serveDevice = Effect.fnUntraced(function*(
       const held = before.link?.holder === identity.holder
       if (!held && !claiming) return undefined
       const { connectivity: _, ...rest } = before
+      const counted = traffic.next(before.traffic)
       const after = {
         ...rest,
+        ...(counted === undefined ? {} : { traffic: counted }),
         link: held ? before.link : { ...before.link, holder: identity.holder, epoch: (before.link?.epoch ?? 0) + 1 },
         observedGeneration: generation,
         conditions: withConditions(before.conditions ?? [], drafts, { now, generation }),
@@ -200,9 +230,18 @@ export const serveDevice = Effect.fnUntraced(function*(
         ...(linked || before.lastContact === undefined ? (linked ? { lastContact: timestamp(now) } : {}) : {}),
         ...(agentVersion === undefined ? {} : { agentVersion })
       }
-      return saysTheSame(before, after) ? undefined : after
+      wrote = !saysTheSame(before, after) || traffic.due() || spent.length > 0
+      return wrote ? after : undefined
     })
+    if (wrote) traffic.written()
     claiming = false
+    if (!holds()) spent.length = 0
+    for (const message of spent.splice(0)) {
+      const about = registry.get(key)
+      if (about !== undefined) {
+        yield* events.record({ about: reference(about), type: "Warning", reason: "TrafficBudgetExhausted", message })
+      }
+    }
     yield* settleHold
   })
   /** A device that has linked has a Node, one way or the other; nothing more is waited for. */
@@ -298,7 +337,8 @@ export const serveDevice = Effect.fnUntraced(function*(
       (left) => deleting && left !== undefined ? left.close("the EdgeDevice was deleted") : Effect.void
     )
   )
-  const attach = Effect.fnUntraced(function*(linked: Session, hello: DeviceHello) {
+  const attach = Effect.fnUntraced(function*(unguarded: Session, hello: DeviceHello) {
+    const linked = traffic.guard(unguarded)
     method = hello.method
     agentVersion = hello.agentVersion
     yield* FiberHandle.run(
@@ -334,6 +374,7 @@ export const serveDevice = Effect.fnUntraced(function*(
 
   const update = Effect.fnUntraced(function*(object: EdgeDeviceObject) {
     yield* settleHold
+    if (!holds()) traffic.learn(object.status?.traffic)
     if (object.metadata.deletionTimestamp !== undefined) {
       if (deleting) return
       deleting = true
@@ -377,7 +418,7 @@ export const serveDevice = Effect.fnUntraced(function*(
     pods.lookAtAll()
   })
 
-  return { context, update, attach } satisfies ServedDevice
+  return { context, traffic, holds, update, attach } satisfies ServedDevice
 })
 
 const reference = (object: EdgeDeviceObject) => ({

@@ -5,6 +5,7 @@ import { Cryptography } from "../Cryptography.ts"
 import { LinkLimits } from "../LinkLimits.ts"
 import type { LinkTimings } from "../LinkTimings.ts"
 import { type Channel, type Handlers, LinkError, type Priority, type Session } from "../Session.ts"
+import { type TrafficClass, TrafficMeter } from "../Traffic.ts"
 import { channelOf } from "./channelOf.ts"
 import { Conversation, type Side } from "./Conversation.ts"
 import type { LinkStream } from "./LinkStream.ts"
@@ -26,6 +27,8 @@ export interface LinkSession {
   readonly session: Session
   readonly idBytes: Uint8Array
   readonly conversation: Conversation
+  /** Told of every frame. */
+  readonly meter: TrafficMeter
   /** Owns handlers and timers; closed when the session is over. */
   readonly scope: Scope.Scope
   readonly now: () => number
@@ -77,6 +80,7 @@ export const makeLinkSession = Effect.fnUntraced(function*(options: {
   const conversation = new Conversation(options.side, timings, limits)
   const streams = new Streams(conversation, cryptography, now, fork)
   const serving = new Serving(streams, fork)
+  const meter = new TrafficMeter((stream) => streams.table.trafficOf(stream))
   streams.server = serving
   conversation.listener = {
     segment: (segment) => streams.segment(segment),
@@ -116,8 +120,8 @@ export const makeLinkSession = Effect.fnUntraced(function*(options: {
     return SubscriptionRef.set(connected, true)
   })
 
-  const start = (kind: "channel" | "request", message: Uint8Array, priority: Priority) =>
-    Effect.suspend(() => conversation.step(() => streams.start(kind, message, priorities[priority])))
+  const start = (kind: "channel" | "request", message: Uint8Array, priority: Priority, traffic?: TrafficClass) =>
+    Effect.suspend(() => conversation.step(() => streams.start(kind, message, priorities[priority], traffic)))
 
   const close = Effect.fnUntraced(function*(why: string) {
     if (conversation.over !== undefined) return
@@ -131,7 +135,7 @@ export const makeLinkSession = Effect.fnUntraced(function*(options: {
 
   const request: Session["request"] = (message, request) =>
     Effect.acquireUseRelease(
-      start("request", message, request?.priority ?? "command"),
+      start("request", message, request?.priority ?? "command", request?.traffic),
       (stream) => {
         const millis = request?.timeoutMillis ?? timings.requestTimeoutMillis
         return Effect.callback<Uint8Array, LinkError>((resume) => {
@@ -158,7 +162,10 @@ export const makeLinkSession = Effect.fnUntraced(function*(options: {
     )
 
   const open: Session["open"] = (message, request) =>
-    Effect.acquireRelease(start("channel", message, request?.priority ?? "interactive"), endChannel).pipe(
+    Effect.acquireRelease(
+      start("channel", message, request?.priority ?? "interactive", request?.traffic),
+      endChannel
+    ).pipe(
       Effect.map((stream): Channel => channelOf(streams, stream))
     )
 
@@ -168,11 +175,13 @@ export const makeLinkSession = Effect.fnUntraced(function*(options: {
       connected,
       request,
       open,
+      traffic: () => meter.count,
       closed: Deferred.await(closed),
       close
     },
     idBytes,
     conversation,
+    meter,
     scope,
     now,
     handle: (handlers) => serving.begin(handlers),

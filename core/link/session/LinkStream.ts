@@ -3,6 +3,7 @@ import { create } from "@bufbuild/protobuf"
 import type { Exit, Fiber } from "effect"
 import { ErrorCode, Kind, type Priority, type Segment, SegmentSchema } from "../../gen/aranya/link/v1/link_pb.ts"
 import type { LinkError } from "../Session.ts"
+import type { TrafficClass } from "../Traffic.ts"
 import { Signal } from "./Signal.ts"
 
 /** Each message costs this much credit beyond its bytes, so that small ones cannot fill a memory either. */
@@ -34,6 +35,7 @@ export class LinkStream {
   /** Whether this side opened it. */
   readonly ours: boolean
   readonly priority: Priority
+  readonly traffic: TrafficClass
   /** 0 until the first segment leaves. */
   id = 0
 
@@ -93,10 +95,19 @@ export class LinkStream {
   ended = false
   endLeft = false
 
-  constructor(kind: "channel" | "request", ours: boolean, priority: Priority, window: number) {
+  constructor(options: {
+    readonly kind: "channel" | "request"
+    readonly ours: boolean
+    readonly priority: Priority
+    /** As its opener knows it; the other side takes requests for control and channels for streams. */
+    readonly traffic?: TrafficClass | undefined
+    readonly window: number
+  }) {
+    const { kind, window } = options
     this.kind = kind
-    this.ours = ours
-    this.priority = priority
+    this.ours = options.ours
+    this.priority = options.priority
+    this.traffic = options.traffic ?? (kind === "request" ? "control" : "streams")
     this.window = window
     this.reserved = window
     this.credit = window
@@ -174,7 +185,8 @@ export const codes: { readonly [reason in LinkError["reason"]]: ErrorCode } = {
   TooLarge: ErrorCode.TOO_LARGE,
   Timeout: ErrorCode.TIMEOUT,
   SessionLost: ErrorCode.REFUSED,
-  Closed: ErrorCode.CANCELLED
+  Closed: ErrorCode.CANCELLED,
+  OverBudget: ErrorCode.REFUSED
 }
 
 export const reasons: { readonly [code in ErrorCode]: LinkError["reason"] } = {

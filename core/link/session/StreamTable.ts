@@ -1,5 +1,6 @@
 /** All streams of a session, by number, and the memory they hold. */
 import { ErrorCode, Kind, Priority, type Segment } from "../../gen/aranya/link/v1/link_pb.ts"
+import type { TrafficClass } from "../Traffic.ts"
 import type { Conversation } from "./Conversation.ts"
 import { creditSegment, failSegment, LinkStream } from "./LinkStream.ts"
 import { ReceivePool } from "./ReceivePool.ts"
@@ -7,6 +8,8 @@ import { ReceivePool } from "./ReceivePool.ts"
 /** A stream drained within this time after its last credit may have more; one that took longer than `slowMillis` less. */
 const quickMillis = 1_000
 const slowMillis = 2_000
+/** Streams that were forgotten and of which frames may still pass: what they were for is known for so many. */
+const rememberedStreams = 1024
 
 export class StreamTable {
   readonly pool: ReceivePool
@@ -15,6 +18,8 @@ export class StreamTable {
   private readonly conversation: Conversation
   private readonly now: () => number
   private readonly byId = new Map<number, LinkStream>()
+  /** Those that are not control. */
+  private readonly trafficById = new Map<number, TrafficClass>()
   private nextId: number
   private lastPeerId = 0
 
@@ -36,10 +41,10 @@ export class StreamTable {
   }
 
   /** A stream of this side; undefined where there is no memory for it. It is numbered when its first segment leaves. */
-  open(kind: "channel" | "request", priority: Priority): LinkStream | undefined {
+  open(kind: "channel" | "request", priority: Priority, traffic?: TrafficClass): LinkStream | undefined {
     const { window } = this.conversation.limits
     if (!this.pool.tryReserve(window)) return undefined
-    const stream = new LinkStream(kind, true, priority, window)
+    const stream = new LinkStream({ kind, ours: true, priority, traffic, window })
     this.live.add(stream)
     return stream
   }
@@ -48,7 +53,22 @@ export class StreamTable {
     if (stream.id !== 0) return
     stream.id = this.nextId
     this.nextId += 2
+    this.know(stream)
+  }
+
+  private know(stream: LinkStream): void {
     this.byId.set(stream.id, stream)
+    if (stream.traffic === "control") return
+    this.trafficById.set(stream.id, stream.traffic)
+    for (const oldest of this.trafficById.keys()) {
+      if (this.trafficById.size <= rememberedStreams) return
+      this.trafficById.delete(oldest)
+    }
+  }
+
+  /** What a stream is, or was, for. */
+  trafficOf(id: number): TrafficClass {
+    return this.byId.get(id)?.traffic ?? this.trafficById.get(id) ?? "control"
   }
 
   /** The stream that a segment opens; undefined where there is no memory for it; a sentence where it cannot be. */
@@ -66,9 +86,10 @@ export class StreamTable {
     }
     const known = segment.priority >= Priority.COMMAND && segment.priority <= Priority.BULK
     const kind = segment.kind === Kind.REQUEST ? "request" : "channel"
-    const stream = new LinkStream(kind, false, known ? segment.priority : Priority.INTERACTIVE, window)
+    const priority = known ? segment.priority : Priority.INTERACTIVE
+    const stream = new LinkStream({ kind, ours: false, priority, window })
     stream.id = segment.stream
-    this.byId.set(stream.id, stream)
+    this.know(stream)
     this.live.add(stream)
     return stream
   }

@@ -4,6 +4,7 @@ import { ErrorCode, Kind, type Priority, type Segment } from "../../gen/aranya/l
 import type { Cryptography } from "../Cryptography.ts"
 import { toNumber } from "../frames.ts"
 import { LinkError } from "../Session.ts"
+import type { TrafficClass } from "../Traffic.ts"
 import type { Conversation } from "./Conversation.ts"
 import {
   creditSegment,
@@ -58,14 +59,19 @@ export class Streams {
 
   // What this side does
 
-  start(kind: "channel" | "request", data: Uint8Array, priority: Priority): Exit.Exit<LinkStream, LinkError> {
+  start(
+    kind: "channel" | "request",
+    data: Uint8Array,
+    priority: Priority,
+    traffic?: TrafficClass
+  ): Exit.Exit<LinkStream, LinkError> {
     const { lost } = this
     if (lost !== undefined) return Exit.fail(lost)
     const { requestQueue } = this.conversation.limits
     let queued = data.length
     for (const other of this.table.live) queued += other.queuedBytes
     if (queued > requestQueue) return overloaded("too much waits to be sent")
-    const stream = this.table.open(kind, priority)
+    const stream = this.table.open(kind, priority, traffic)
     if (stream === undefined) return overloaded("as many streams are open as this link has memory for")
     stream.push(kind === "request" ? Kind.REQUEST : Kind.OPEN, this.pack(stream, data))
     this.conversation.outbox.list(stream)

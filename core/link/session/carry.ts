@@ -20,7 +20,7 @@ export const carry = (
     readonly moved?: () => boolean
   }
 ): Effect.Effect<string> => {
-  const { conversation, now } = link
+  const { conversation, meter, now } = link
   const plain = Math.min(conversation.limits.packet, connection.maxFrame - frameOverhead)
   const over = Deferred.makeUnsafe<string>()
   const leave = (why: string) => void Deferred.doneUnsafe(over, Effect.succeed(why))
@@ -37,9 +37,12 @@ export const carry = (
     const reader = Effect.gen(function*() {
       if (options.first !== undefined) receive(options.first)
       while (useful()) {
-        const frame = decodeFrame(yield* connection.receive)
+        const bytes = yield* connection.receive
+        const frame = decodeFrame(bytes)
         const packet = frame === undefined || frame.sealed.length === 0 ? undefined : sealing.open(frame)
+        // Once what it opens is known; what a frame of nobody costs counts too.
         if (packet !== undefined) receive(packet)
+        meter.frame("received", bytes.length, packet)
       }
     }).pipe(Effect.catch(lost))
 
@@ -53,7 +56,9 @@ export const carry = (
           const wait = Math.max(1, conversation.deadline - now())
           yield* Effect.timeoutOption(conversation.stirred.until(stirred), wait)
         } else {
-          yield* connection.send(sealing.seal(packet))
+          const frame = sealing.seal(packet)
+          yield* connection.send(frame)
+          meter.frame("sent", frame.length, packet)
           conversation.quietly(() => conversation.sent())
         }
       }

@@ -38,6 +38,13 @@ describe("an EdgeDevice", () => {
       assert.deepStrictEqual(device.warnings, [])
     }))
 
+  it.effect("grants bytes as a quantity or a number", () =>
+    Effect.gen(function*() {
+      const budget = { control: "1.5Gi", streams: 12, metrics: "2k" }
+      const device = yield* decodeEdgeDevice(object({ connectivity: { method: "grpc", budget } }))
+      assert.deepStrictEqual(device.spec.connectivity.budget, { control: 1_610_612_736, streams: 12, metrics: 2000 })
+    }))
+
   const refused: ReadonlyArray<readonly [what: string, spec: unknown, sentence: string]> = [
     ["no spec", undefined, "spec is required: it needs at least spec.connectivity.method, set to grpc or mqtt."],
     ["no connectivity", {}, "spec.connectivity is required."],
@@ -51,6 +58,16 @@ describe("an EdgeDevice", () => {
       "a method of former days",
       { connectivity: { method: "azure-iot-hub" } },
       "spec.connectivity.method \"azure-iot-hub\" is not supported by this version: set it to grpc or mqtt."
+    ],
+    [
+      "a budget that is no number of bytes",
+      { connectivity: { method: "grpc", budget: { streams: "50 MB" } } },
+      "spec.connectivity.budget.streams is wrong: expected bytes such as 50Mi or 1G."
+    ],
+    [
+      "a budget of a kind that there is not",
+      { connectivity: { method: "grpc", budget: { exec: "50Mi" } } },
+      "spec.connectivity.budget.exec is not a field of an EdgeDevice: remove it, or mend its spelling."
     ],
     [
       "a section of another method",

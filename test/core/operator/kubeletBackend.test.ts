@@ -3,6 +3,7 @@ import { Effect, Fiber, Layer, Stream, SubscriptionRef } from "effect"
 import { TestClock } from "effect/testing"
 import { KubeletBackend } from "../../../core/kubelet/KubeletBackend.ts"
 import { LinkError, type Session } from "../../../core/link/Session.ts"
+import { noTraffic } from "../../../core/link/Traffic.ts"
 import { Fleet } from "../../../core/operator/Fleet.ts"
 import { kubeletBackend } from "../../../core/operator/kubeletBackend.ts"
 import { PodIndex } from "../../../core/operator/PodIndex.ts"
@@ -20,6 +21,7 @@ const asking = (
     connected,
     request: () => Effect.never,
     open: () => Effect.succeed({ send: () => Effect.void, end: Effect.void, fail: () => Effect.void, messages }),
+    traffic: () => noTraffic,
     closed: Effect.never,
     close: () => Effect.void
   }
@@ -28,7 +30,7 @@ const asking = (
     Effect.catch((error) => Effect.succeed(`failed: ${error.message}`)),
     Effect.provide(kubeletBackend.pipe(
       Layer.provide([
-        Layer.mock(Fleet, { sessionOf: () => session, serves: () => true, nodes: () => ["edge-1"] }),
+        Layer.mock(Fleet, { sessionOf: () => session, serves: () => true, nodes: () => ["edge-1"], traffic: () => [] }),
         Layer.mock(PodIndex, {
           byUid: () => undefined,
           byName: () => undefined,
