@@ -3,6 +3,7 @@ import type { SubscriptionRef } from "effect"
 import type { EdgeDevice } from "../device/EdgeDevice.ts"
 import type { Session } from "../link/Session.ts"
 import type { NodeReport } from "../wire/Event.ts"
+import type { DeviceHold } from "./DeviceHold.ts"
 
 export interface DeviceContext {
   /** `namespace/name` of the EdgeDevice. */
@@ -21,6 +22,8 @@ export interface DeviceContext {
    * another namespace's device, has pods that are none of this device's business.
    */
   readonly owned: SubscriptionRef.SubscriptionRef<boolean | undefined>
+  /** Whether this process speaks for the device. */
+  readonly hold: DeviceHold
   /** Add to a time by the device's clock to have ours, milliseconds. */
   readonly clockOffset: () => number
   /** The EdgeDevice is being deleted. */

@@ -55,7 +55,7 @@ export const devicePods = Effect.fnUntraced(function*(
   const known = new Map<string, { readonly namespace: string; readonly name: string }>()
   /** The newest report of each pod whose status the API has. */
   const reported = new Map<string, PodReport>()
-  /** Number of the newest that came, written or not; the device counts anew only after it was wiped, which its list of what it holds tells. */
+  /** Number of the newest that came, written or not; the device counts anew after it was wiped or its disk forgot something, which its list of what it holds tells. */
   const taken = new Map<string, number>()
   /** What is said of one pod is written one after the other. */
   const turns = new Map<string, Semaphore.Semaphore>()
@@ -156,7 +156,7 @@ export const devicePods = Effect.fnUntraced(function*(
         if (!places.has(uid)) places.set(uid, { namespace, name, graceSeconds: 30 })
         const gone = pod === undefined
           ? !(yield* exists(namespace, name, uid))
-          : yield* writeStatus(pod, statusFor(context, pod, report)).pipe(
+          : yield* writeStatus(context.hold, pod, statusFor(context, pod, report)).pipe(
             Effect.as(false),
             Effect.catch((error) =>
               isGone(error)
@@ -194,7 +194,7 @@ export const devicePods = Effect.fnUntraced(function*(
         if (!(yield* SubscriptionRef.get(session.connected))) return
         const status = statusFor(context, current, report)
         if (status.phase === current.status?.phase && readiness(status) === readiness(current.status)) return
-        yield* writeStatus(current, status)
+        yield* writeStatus(context.hold, current, status)
       })
     )
 
@@ -223,12 +223,29 @@ export const devicePods = Effect.fnUntraced(function*(
     }
   })
 
+  /** What the device says of the number of a pod's newest report holds: it may count anew after its disk forgot something. */
+  const recount = (uid: string, number: number) => {
+    if (number < (taken.get(uid) ?? 0)) taken.set(uid, number)
+    if (number < (reported.get(uid)?.number ?? 0)) reported.delete(uid)
+  }
+
+  let epoch: number | undefined
+  /** What the device said to another operator, which had it in between, is not known here: what it said before is no longer true. */
+  const heldUnder = (now: number | undefined) => {
+    if (now === epoch && now !== undefined) return
+    epoch = now
+    held = undefined
+    learned = undefined
+    reported.clear()
+  }
+
   /** A session began: learn what the device holds, unless its digest says that we know. */
   const attach = Effect.fnUntraced(function*(session: Session, digest: Uint8Array) {
     if (held !== undefined) {
       const known = [...held].map(([uid, hash]) => ({ uid, hash, reportNumber: reported.get(uid)?.number ?? 0 }))
       const ours = yield* holdingsDigest(known).pipe(Effect.provideService(Cryptography, cryptography))
       if (sameBytes(ours, digest)) {
+        for (const { reportNumber, uid } of known) recount(uid, reportNumber)
         learned = session
         return lookAtAll()
       }
@@ -236,9 +253,8 @@ export const devicePods = Effect.fnUntraced(function*(
     const reply = yield* askDevice(session, { _tag: "ListHeld" })
     held = new Map(reply._tag === "Held" ? reply.pods.map(({ hash, uid }) => [uid, hash]) : [])
     learned = session
-    for (const { reportNumber, uid } of reply._tag === "Held" ? reply.pods : []) {
-      if (reportNumber < (taken.get(uid) ?? 0)) taken.set(uid, reportNumber)
-    }
+    const numbers = new Map(reply._tag === "Held" ? reply.pods.map((pod) => [pod.uid, pod.reportNumber]) : [])
+    for (const uid of new Set([...taken.keys(), ...reported.keys()])) recount(uid, numbers.get(uid) ?? 0)
     const orphans = [...held.keys()].filter((uid) => index.byUid(uid) === undefined)
     heldBack = new Set()
     if (orphans.length >= fewOrphans && orphans.length * 2 > held.size && !options.mayReleaseOrphans()) {
@@ -266,6 +282,7 @@ export const devicePods = Effect.fnUntraced(function*(
 
   return {
     attach,
+    heldUnder,
     take,
     takeEvents,
     lookAtAll,

@@ -27,7 +27,7 @@ export const disconnectedPods = Effect.fnUntraced(function*(
 ) {
   const settings = yield* OperatorSettings
   const index = yield* PodIndex
-  const { writeStatus } = yield* podWrites
+  const { writeStatusOnce } = yield* podWrites
   const waiting = yield* FiberHandle.make()
 
   const quietly = <A, E extends { readonly message: string }>(work: Effect.Effect<A, E>) =>
@@ -53,7 +53,7 @@ export const disconnectedPods = Effect.fnUntraced(function*(
       }
       yield* quietly(
         // Of this very version: the pod may have ended meanwhile, and a terminal phase is never left.
-        writeStatus(pod, { phase: "Running", conditions: [condition] }, pod.metadata.resourceVersion)
+        writeStatusOnce(pod, { phase: "Running", conditions: [condition] })
       )
     }
   })

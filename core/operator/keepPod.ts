@@ -115,7 +115,7 @@ export const keepPod = Effect.fnUntraced(function*(
     const text = JSON.stringify(status)
     if (text === written) return
     const now = timestamp(yield* Clock.currentTimeMillis)
-    yield* writeStatus(pod, { ...status, startTime: pod.status?.startTime ?? now })
+    yield* writeStatus(context.hold, pod, { ...status, startTime: pod.status?.startTime ?? now })
     written = text
   })
 

@@ -3,10 +3,14 @@ import { Effect } from "effect"
 import { KubeApi, KubeApiError } from "../kube/KubeApi.ts"
 import { type Pod, Pods, type PodStatus } from "../kube/Pod.ts"
 import { keepTolerations } from "../node/keepTolerations.ts"
+import type { DeviceHold } from "./DeviceHold.ts"
 import { PodIndex } from "./PodIndex.ts"
 
 /** Whether a write met no such pod: absent, or perhaps another one of that name, or a version that was changed meanwhile. */
 export const isGone = (error: KubeApiError) => error.reason === "NotFound" || error.reason === "Conflict"
+
+/** Tries of a status that meets others' writes. */
+const tries = 5
 
 const terminal = (status: PodStatus | undefined) => status?.phase === "Succeeded" || status?.phase === "Failed"
 
@@ -14,8 +18,9 @@ const terminal = (status: PodStatus | undefined) => status?.phase === "Succeeded
  * The body of a status PATCH. Lists that the API merges by key are replaced where an entry may vanish; conditions of others
  * (the scheduler's, readiness gates) stay, as strategic merge keeps what is not named.
  */
-export const statusPatch = (uid: string, status: PodStatus, resourceVersion?: string): unknown => ({
-  metadata: { uid, ...(resourceVersion === undefined ? {} : { resourceVersion }) },
+export const statusPatch = ({ metadata: { resourceVersion, uid } }: Pod, status: PodStatus): unknown => ({
+  // Of this very version: what was written since, by whoever speaks for the device now, is not written over.
+  metadata: { uid, resourceVersion },
   status: {
     ...status,
     // A merge keeps what is not named: a reason that no longer holds has to be taken away.
@@ -33,22 +38,46 @@ export const podWrites = Effect.gen(function*() {
 
   const place = (pod: Pod) => ({ namespace: pod.metadata.namespace, name: pod.metadata.name ?? "" })
 
-  /** Fails with NotFound or Conflict once the pod is another one. A terminal phase is never left, not even for the other: the API would let us. */
-  const writeStatus = Effect.fnUntraced(function*(pod: Pod, status: PodStatus, resourceVersion?: string) {
-    const current = index.byUid(pod.metadata.uid ?? "") ?? pod
-    if (terminal(current.status) && status.phase !== current.status?.phase) return
+  const conflict = (detail: string) => new KubeApiError({ reason: "Conflict", status: 409, detail })
+
+  /**
+   * Of this version of the pod, and no other: fails with NotFound or Conflict once there is a newer one. A terminal phase is
+   * never left, not even for the other: the API would let us.
+   */
+  const writeStatusOnce = Effect.fnUntraced(function*(pod: Pod, status: PodStatus) {
+    if (terminal(pod.status) && status.phase !== pod.status?.phase) return
     const written = yield* api.patch(Pods, { ...place(pod), subresource: "status" }, {
       type: "strategic",
-      body: statusPatch(pod.metadata.uid ?? "", status, resourceVersion)
+      body: statusPatch(pod, status)
     }).pipe(
       Effect.mapError((error) =>
         // Another uid under the same name: the API calls the uid in the patch an invalid change of an immutable field.
-        error.reason === "Invalid" && error.detail.includes("uid")
-          ? new KubeApiError({ reason: "Conflict", status: error.status, detail: error.detail })
-          : error
+        error.reason === "Invalid" && error.detail.includes("uid") ? conflict(error.detail) : error
       )
     )
     index.learn(written)
+  })
+
+  /**
+   * Whatever others wrote meanwhile, as long as this process speaks for the device: one from which it was taken has nothing to
+   * say any more, also where its request was under way. Fails with NotFound or Conflict then, or once the pod is another one.
+   */
+  const writeStatus = Effect.fnUntraced(function*(hold: DeviceHold, pod: Pod, status: PodStatus) {
+    const { uid = "" } = pod.metadata
+    const epoch = hold.epoch()
+    if (epoch === undefined) return yield* conflict("another operator has taken the device")
+    let current = index.byUid(uid) ?? pod
+    for (let left = tries; left > 1; left--) {
+      const written = yield* Effect.result(writeStatusOnce(current, status))
+      if (written._tag === "Success") return
+      if (written.failure.reason !== "Conflict") return yield* written.failure
+      current = yield* api.get(Pods, place(pod))
+      if (current.metadata.uid !== uid) return yield* conflict(`pod ${uid} is gone`)
+      index.learn(current)
+      // After the pod was read: whoever takes the device from now on writes a version that this one is not.
+      if (!(yield* hold.stands(epoch))) return yield* conflict("another operator has taken the device")
+    }
+    yield* writeStatusOnce(current, status)
   })
 
   /** Pods bound to a device are not to be evicted while the device, or aranya, is away. */
@@ -71,5 +100,5 @@ export const podWrites = Effect.gen(function*() {
       Effect.catch((error) => error.reason === "NotFound" ? Effect.succeed(false) : Effect.fail(error))
     )
 
-  return { writeStatus, tolerate, finalise, exists }
+  return { writeStatus, writeStatusOnce, tolerate, finalise, exists }
 })

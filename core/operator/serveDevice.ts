@@ -23,6 +23,7 @@ import type { ResolveSettings } from "../pod/resolve/Resolution.ts"
 import { decodeEvent, type Event, type NodeReport } from "../wire/Event.ts"
 import { encodeReply, failureOf, type Reply } from "../wire/Reply.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
+import { deviceHold } from "./DeviceHold.ts"
 import { devicePods, releaseOrphansAnnotation } from "./devicePods.ts"
 import { DeviceRegistry } from "./DeviceRegistry.ts"
 import { type ConditionDraft, saysTheSame, withConditions } from "./deviceStatus.ts"
@@ -97,6 +98,7 @@ export const serveDevice = Effect.fnUntraced(function*(
 
   const key = `${first.namespace}/${first.name}`
   const life = yield* Effect.scope
+  const hold = yield* deviceHold(first)
 
   const context: DeviceContext = {
     key,
@@ -107,6 +109,7 @@ export const serveDevice = Effect.fnUntraced(function*(
     session,
     nodeReport,
     owned,
+    hold,
     clockOffset: () => clockOffset,
     leaving: () => deleting || registry.get(key)?.metadata.deletionTimestamp !== undefined
   }
@@ -140,7 +143,7 @@ export const serveDevice = Effect.fnUntraced(function*(
     }
   })
   /** Whether this process is the one that speaks for the device: whoever took it last does, all others say nothing. */
-  const holds = () => registry.get(context.key)?.status?.link?.holder === identity.holder
+  const holds = () => hold.epoch() !== undefined
   const holding = yield* SubscriptionRef.make(false)
   /** A process that starts takes what it serves. */
   let claiming = true
@@ -344,6 +347,7 @@ export const serveDevice = Effect.fnUntraced(function*(
     yield* FiberHandle.run(
       sessionLife,
       Effect.gen(function*() {
+        pods.heldUnder(hold.epoch())
         yield* SubscriptionRef.set(session, linked)
         yield* settleHold
         yield* Effect.logInfo(`device ${context.key} is connected by ${hello.method}`)

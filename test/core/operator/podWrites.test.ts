@@ -1,36 +1,80 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { KubeApi } from "../../../core/kube/KubeApi.ts"
-import { Pods } from "../../../core/kube/Pod.ts"
+import { type Pod, Pods } from "../../../core/kube/Pod.ts"
+import type { DeviceHold } from "../../../core/operator/DeviceHold.ts"
 import { PodIndex } from "../../../core/operator/PodIndex.ts"
 import { podWrites } from "../../../core/operator/podWrites.ts"
 import { simulate } from "../../simulation/VirtualTime.ts"
 import { createNamespaces, worldLayer } from "../../simulation/World.ts"
 
-describe("the status of a pod", () => {
-  it.live("leaves no terminal phase, not even for the other one", () =>
-    simulate(1, () =>
-      Effect.gen(function*() {
-        const api = yield* KubeApi
-        const { writeStatus } = yield* podWrites
-        yield* createNamespaces
-        // The namespace gets its service account.
-        yield* Effect.sleep("1 second")
-        const pod = yield* api.create(Pods, {
+const holding: DeviceHold = { epoch: () => 3, stands: (epoch) => Effect.succeed(epoch === 3) }
+
+const inWorld = <E>(story: (pod: Pod) => Effect.Effect<void, E, KubeApi | PodIndex>) =>
+  simulate(1, () =>
+    Effect.gen(function*() {
+      const api = yield* KubeApi
+      yield* createNamespaces
+      // The namespace gets its service account.
+      yield* Effect.sleep("1 second")
+      yield* story(
+        yield* api.create(Pods, {
           apiVersion: "v1",
           kind: "Pod",
           metadata: { namespace: "edge", name: "job" },
           spec: { nodeName: "edge-1", containers: [{ name: "main", image: "busybox:1.36" }] }
         })
-        const phase = Effect.map(api.get(Pods, { namespace: "edge", name: "job" }), ({ status }) => status?.phase)
-        yield* writeStatus(pod, { phase: "Running" })
-        yield* writeStatus(yield* api.get(Pods, { namespace: "edge", name: "job" }), { phase: "Succeeded" })
-        const over = yield* api.get(Pods, { namespace: "edge", name: "job" })
+      )
+    }).pipe(Effect.scoped, Effect.provide(PodIndex.layer.pipe(Layer.provideMerge(worldLayer))), Effect.orDie))
+
+const phaseNow = Effect.flatMap(
+  KubeApi,
+  (api) => Effect.map(api.get(Pods, { namespace: "edge", name: "job" }), ({ status }) => status?.phase)
+)
+
+describe("the status of a pod", () => {
+  it.live("is not written over by an operator from which the device was taken while its request was under way", () =>
+    inWorld((pod) =>
+      Effect.gen(function*() {
+        const { writeStatus } = yield* podWrites
+        yield* writeStatus(holding, pod, { phase: "Running" })
+        // It knows the pod as it was, and has not heard yet that it lost the device.
+        const deposed: DeviceHold = { epoch: () => 2, stands: () => Effect.succeed(false) }
+        const refused = yield* Effect.flip(writeStatus(deposed, pod, { phase: "Pending" }))
+        assert.strictEqual(refused.reason, "Conflict")
+        assert.strictEqual(yield* phaseNow, "Running")
+        // Once it has heard, it does not even ask.
+        const silent: DeviceHold = { epoch: () => undefined, stands: () => Effect.die("asks") }
+        assert.strictEqual((yield* Effect.flip(writeStatus(silent, pod, { phase: "Pending" }))).reason, "Conflict")
+      })
+    ))
+
+  it.live("is written by whoever holds the device, whatever others wrote meanwhile", () =>
+    inWorld((pod) =>
+      Effect.gen(function*() {
+        const { writeStatus, writeStatusOnce } = yield* podWrites
+        yield* writeStatus(holding, pod, { phase: "Running" })
+        assert.strictEqual((yield* Effect.flip(writeStatusOnce(pod, { phase: "Failed" }))).reason, "Conflict")
+        yield* writeStatus(holding, pod, { phase: "Failed" })
+        assert.strictEqual(yield* phaseNow, "Failed")
+      })
+    ))
+
+  it.live("leaves no terminal phase, not even for the other one", () =>
+    inWorld((pod) =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        const { writeStatus } = yield* podWrites
+        const now = api.get(Pods, { namespace: "edge", name: "job" })
+        yield* writeStatus(holding, pod, { phase: "Running" })
+        yield* writeStatus(holding, yield* now, { phase: "Succeeded" })
+        const over = yield* now
         for (const other of ["Running", "Failed"] as const) {
-          yield* writeStatus(over, { phase: other })
-          assert.strictEqual(yield* phase, "Succeeded")
+          yield* writeStatus(holding, over, { phase: other })
+          assert.strictEqual(yield* phaseNow, "Succeeded")
         }
-        yield* writeStatus(over, { phase: "Succeeded", reason: "Completed" })
-        assert.strictEqual((yield* api.get(Pods, { namespace: "edge", name: "job" })).status?.reason, "Completed")
-      }).pipe(Effect.scoped, Effect.provide(PodIndex.layer.pipe(Layer.provideMerge(worldLayer))), Effect.orDie)))
+        yield* writeStatus(holding, over, { phase: "Succeeded", reason: "Completed" })
+        assert.strictEqual((yield* now).status?.reason, "Completed")
+      })
+    ))
 })
