@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { readPlan } from "./plan.ts"
 import { storm, type StormOptions } from "./storm.ts"
 
 /** Each once broke something that docs/simulation.md names; they are part of every run. */
@@ -10,6 +11,19 @@ const rememberedElsewhere: ReadonlyArray<StormOptions> = [
   { seed: 5010, profile: "everything" },
   { seed: 5014, profile: "disk" },
   { seed: 7137, profile: "fleet", size: "small" }
+]
+/** What is left of one that was lost. */
+const rememberedPlans = [
+  {
+    lost: "seed 11114 (disk, small)",
+    plan:
+      `{"seed":11114,"ciphers":"quick","devices":[1],"late":[],"pods":2,"settings":true,"calm":1000,"lasts":81842,"operators":1,"life":0,"deeds":[[0,"create",1,240230624],[9119,"reboot",1,473820020],[23356,"lostWrites",1,65031840],[29230,"replace",1,1302734429],[39650,"badFiles",1,395345086]]}`
+  },
+  {
+    lost: "seed 20032 (link, two operators)",
+    plan:
+      `{"seed":20032,"ciphers":"quick","devices":[2],"late":[],"pods":6,"settings":true,"calm":12153,"lasts":81215,"operators":2,"life":0,"deeds":[[0,"create",2,348164332],[0,"create",2,1687061687],[0,"create",2,158721511],[0,"create",2,1217145292],[0,"create",2,1183088187],[28189,"blackHole",2,344940857],[32964,"halfOpen",2,798967589],[53827,"replace",2,1717571194],[58229,"create",2,1110256746],[62670,"everybodyFlaps",2,1732792174],[63407,"refused",2,219508835]]}`
+  }
 ]
 const fresh = Array.from({ length: 6 }, (_, i) => 2001 + i)
 
@@ -29,6 +43,10 @@ describe("a storm", () => {
   }
   for (const options of rememberedElsewhere) {
     it.live(`of seed ${options.seed} (${options.profile}), which was lost once, is weathered`, () => weathered(options))
+  }
+  for (const { lost, plan } of rememberedPlans) {
+    it.live(`of what is left of ${lost} is weathered`, () =>
+      Effect.flatMap(readPlan(plan), (read) => weathered({ seed: read.seed, plan: read })))
   }
   for (const seed of fresh) it.live(`of seed ${seed} is weathered`, () => weathered({ seed }))
   it.live("that never comes leaves everything as it should be", () => weathered({ seed: 1, profile: "calm" }))
