@@ -31,6 +31,13 @@ export interface Connection {
   readonly maxFrame: number
   /** Waits while the transport below is full (its own back-pressure). */
   readonly send: (frame: Uint8Array) => Effect.Effect<void, TransportError>
+  /**
+   * Where it was met, for transports on which each device has a place of its own: the topic namespace of MQTT. It proves
+   * nothing; the handshake does.
+   */
+  readonly place?: string
+  /** Whether a device that names itself so may come this way; asked before it is answered. Absent: any may. */
+  readonly admits?: (device: { readonly namespace: string; readonly device: string }) => Effect.Effect<boolean>
   /** Takes the next frame that arrived; fails with `Lost` once the connection is gone. Frames over `maxFrame` never surface. */
   readonly receive: Effect.Effect<Uint8Array, TransportError>
 }

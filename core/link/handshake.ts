@@ -48,9 +48,10 @@ export const refusalKey = (cryptography: Cryptography["Service"]) =>
 /**
  * `NoAnswer`: nothing sensible came in time. `WrongOperator`: the answer is not the operator's, or the enrolment key differs.
  * `LowerEpoch`: this operator was replaced by another that the device has already obeyed. `Malformed`: not our protocol.
+ * `WrongPlace`: the device came where only another may.
  */
 export class HandshakeFailed extends Schema.TaggedError<HandshakeFailed>()("HandshakeFailed", {
-  reason: Schema.Literals(["NoAnswer", "WrongOperator", "LowerEpoch", "Malformed"]),
+  reason: Schema.Literals(["NoAnswer", "WrongOperator", "LowerEpoch", "Malformed", "WrongPlace"]),
   detail: Schema.String
 }) {
   override get message() {
@@ -261,6 +262,13 @@ export const answer = Effect.fnUntraced(function*(
       return yield* new HandshakeFailed({ reason: "Malformed", detail: "the first message names no device" })
     }
     const { device, namespace } = introduction
+    // Not a word to it: whoever owns this place could else speak to another's device in our name.
+    if (connection.admits !== undefined && !(yield* connection.admits({ namespace, device }))) {
+      return yield* new HandshakeFailed({
+        reason: "WrongPlace",
+        detail: `${namespace}/${device} came by ${connection.description}, which is another device's`
+      })
+    }
     const { psk } = yield* challenge({ namespace, device, publicKey }).pipe(
       Effect.tapError((refused) => {
         const written = write(refusalKey(cryptography), encodeRefusal(refused))

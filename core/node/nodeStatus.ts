@@ -5,13 +5,15 @@ import { timestamp } from "../kube/time.ts"
 import type { NodeReport } from "../wire/Event.ts"
 
 /** Why a device is away, where it can be told. */
-export type DisconnectReason = "LinkDown" | "NeverConnected"
+export type DisconnectReason = "LinkDown" | "BrokerDown" | "NeverConnected"
 
 export interface DeviceState {
   /** As the device said last; undefined before its first session. */
   readonly report: NodeReport | undefined
   readonly connected: boolean
   readonly disconnectReason: DisconnectReason
+  /** What is known of it besides the reason, as the rest of a sentence. */
+  readonly disconnectDetail?: string | undefined
   readonly version: string
   readonly kubelet: { readonly address: string; readonly port: number } | undefined
 }
@@ -40,6 +42,8 @@ const drafts = (state: DeviceState): ReadonlyArray<Draft> => {
       reason: state.disconnectReason,
       message: state.disconnectReason === "NeverConnected"
         ? "the device has not connected yet"
+        : state.disconnectReason === "BrokerDown"
+        ? `the way to the device is down (${state.disconnectDetail}); what it runs goes on`
         : "the link to the device is down; what it runs goes on"
     }
   if (report === undefined) {

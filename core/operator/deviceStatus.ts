@@ -3,19 +3,24 @@ import type { EdgeDeviceCondition, EdgeDeviceStatus } from "../device/EdgeDevice
 import { timestamp } from "../kube/time.ts"
 
 export interface ConditionDraft {
-  readonly type: "Invalid" | "NameConflict" | "Enrolled" | "Connected" | "Ready"
+  readonly type: "Invalid" | "NameConflict" | "Enrolled" | "Connected" | "BrokerConnected" | "Ready"
   readonly status: "True" | "False"
   readonly reason: string
   readonly message: string
 }
 
-/** The conditions with these ones set; a transition is where the status flips. */
+/** The conditions with these ones set, and those withdrawn left out; a transition is where the status flips. */
 export const withConditions = (
   before: ReadonlyArray<EdgeDeviceCondition>,
   drafts: ReadonlyArray<ConditionDraft>,
-  options: { readonly now: number; readonly generation: number }
+  options: {
+    readonly now: number
+    readonly generation: number
+    readonly withdrawn?: ReadonlyArray<ConditionDraft["type"]>
+  }
 ): ReadonlyArray<EdgeDeviceCondition> => {
-  const kept = before.filter(({ type }) => !drafts.some((draft) => draft.type === type))
+  const gone: ReadonlyArray<string> = options.withdrawn ?? []
+  const kept = before.filter(({ type }) => !drafts.some((draft) => draft.type === type) && !gone.includes(type))
   return [
     ...kept,
     ...drafts.map((draft) => {

@@ -52,6 +52,8 @@ export const keepNode = Effect.fnUntraced(function*(
   context: DeviceContext,
   options: {
     readonly connected: () => boolean
+    /** What is wrong with the broker, where that is why the device is away. */
+    readonly brokerDown: () => string | undefined
     /** Whether this process speaks for the device; while it does not, nothing of the device is written. */
     readonly holds: () => boolean
     /** Takes the device from a process that died. */
@@ -81,10 +83,13 @@ export const keepNode = Effect.fnUntraced(function*(
   const owned = yield* Latch.make()
 
   const state = Effect.gen(function*(): Effect.fn.Return<DeviceState> {
+    const report = yield* SubscriptionRef.get(context.nodeReport)
+    const brokerDown = options.brokerDown()
     return {
-      report: yield* SubscriptionRef.get(context.nodeReport),
+      report,
       connected: options.connected(),
-      disconnectReason: (yield* SubscriptionRef.get(context.nodeReport)) === undefined ? "NeverConnected" : "LinkDown",
+      disconnectReason: brokerDown !== undefined ? "BrokerDown" : report === undefined ? "NeverConnected" : "LinkDown",
+      disconnectDetail: brokerDown,
       version: identity.version,
       kubelet: doors.endpointOf(context.name)
     }

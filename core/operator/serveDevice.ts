@@ -31,6 +31,7 @@ import { type DeviceTraffic, deviceTraffic } from "./deviceTraffic.ts"
 import { disconnectedPods } from "./disconnectedPods.ts"
 import { EventRecorder } from "./EventRecorder.ts"
 import { farewell, finalizer } from "./farewell.ts"
+import { keepBroker } from "./keepBroker.ts"
 import { keepIdentity } from "./keepIdentity.ts"
 import { keepNode } from "./keepNode.ts"
 import type { NodeIndex } from "./NodeIndex.ts"
@@ -166,8 +167,22 @@ export const serveDevice = Effect.fnUntraced(function*(
 
   yield* keepIdentity(context)
   const keeping = yield* Scope.fork(life)
+  let lookAtNode = () => {}
+  const broker = yield* keepBroker(context, {
+    holding,
+    changed: () => {
+      lookAtNode()
+      Queue.offerUnsafe(statusBell, undefined)
+    }
+  })
+  /** Why a device that is away is away, where its broker is the reason: it is the way it came last, or is to come first. */
+  const brokerDown = () => {
+    const { spec } = SubscriptionRef.getUnsafe(device)
+    return (method ?? spec.connectivity.method) === "mqtt" ? broker.down() : undefined
+  }
   const node = yield* keepNode(context, {
     connected,
+    brokerDown,
     holds,
     claim: Effect.suspend(() => {
       claiming = true
@@ -180,6 +195,7 @@ export const serveDevice = Effect.fnUntraced(function*(
         return Effect.asVoid(Queue.offer(statusBell, undefined))
       })
   }).pipe(Scope.provide(keeping))
+  lookAtNode = node.look
   const pods = yield* devicePods(context, {
     resolveSettings,
     mayReleaseOrphans: () => annotationsSeen[releaseOrphansAnnotation] !== undefined
@@ -197,22 +213,33 @@ export const serveDevice = Effect.fnUntraced(function*(
   })
 
   const writeStatus = Effect.gen(function*() {
-    const { generation, status: { link } } = yield* SubscriptionRef.get(device)
+    const { generation, status: { link }, warnings } = yield* SubscriptionRef.get(device)
     const now = yield* Clock.currentTimeMillis
     const linked = connected()
     let wrote = false
     const ready = linked && nameConflict === undefined
+    const unreachable = brokerDown()
+    const away = unreachable === undefined ? "LinkDown" : "BrokerDown"
+    const brokerSays = broker.condition()
     const drafts: ReadonlyArray<ConditionDraft> = [
-      { type: "Invalid", status: "False", reason: "Understood", message: "" },
+      warnings.length === 0
+        ? { type: "Invalid", status: "False", reason: "Understood", message: "" }
+        : { type: "Invalid", status: "False", reason: "UnderstoodWithWarnings", message: warnings.join(" ") },
       nameConflict === undefined
         ? { type: "NameConflict", status: "False", reason: "NoConflict", message: "" }
         : { type: "NameConflict", status: "True", reason: "NodeOfAnother", message: nameConflict },
       linked
         ? { type: "Connected", status: "True", reason: "Connected", message: "the device is connected" }
-        : { type: "Connected", status: "False", reason: "LinkDown", message: "the device is not connected" },
+        : {
+          type: "Connected",
+          status: "False",
+          reason: away,
+          message: unreachable === undefined ? "the device is not connected" : `the device is not connected: ${unreachable}`
+        },
+      ...(brokerSays === undefined ? [] : [brokerSays]),
       ready
         ? { type: "Ready", status: "True", reason: "Ready", message: "" }
-        : { type: "Ready", status: "False", reason: linked ? "NameConflict" : "LinkDown", message: nameConflict ?? "" },
+        : { type: "Ready", status: "False", reason: linked ? "NameConflict" : away, message: nameConflict ?? "" },
       ...(link?.publicKey === undefined && !linked ? [] : [
         { type: "Enrolled", status: "True", reason: "Enrolled", message: "the device's key is known" } as const
       ])
@@ -227,7 +254,11 @@ export const serveDevice = Effect.fnUntraced(function*(
         ...(counted === undefined ? {} : { traffic: counted }),
         link: held ? before.link : { ...before.link, holder: identity.holder, epoch: (before.link?.epoch ?? 0) + 1 },
         observedGeneration: generation,
-        conditions: withConditions(before.conditions ?? [], drafts, { now, generation }),
+        conditions: withConditions(before.conditions ?? [], drafts, {
+          now,
+          generation,
+          withdrawn: brokerSays === undefined ? ["BrokerConnected"] : []
+        }),
         ...(identity.hostNode === "" ? {} : { hostNode: identity.hostNode }),
         ...(linked && method !== undefined ? { connectivity: { method } } : {}),
         ...(linked || before.lastContact === undefined ? (linked ? { lastContact: timestamp(now) } : {}) : {}),
@@ -376,6 +407,15 @@ export const serveDevice = Effect.fnUntraced(function*(
     return handlers
   })
 
+  /** What works and should be mended all the same. */
+  const warn = Effect.fnUntraced(function*(object: EdgeDeviceObject, { warnings }: EdgeDevice) {
+    for (const warning of warnings) {
+      yield* Effect.logWarning(`EdgeDevice ${context.key}: ${warning}`)
+      yield* events.record({ about: reference(object), type: "Warning", reason: "OlderSpelling", message: warning })
+    }
+  })
+  let warned = false
+
   const update = Effect.fnUntraced(function*(object: EdgeDeviceObject) {
     yield* settleHold
     if (!holds()) traffic.learn(object.status?.traffic)
@@ -400,6 +440,10 @@ export const serveDevice = Effect.fnUntraced(function*(
     annotationsSeen = object.metadata.annotations ?? {}
     if (released && annotationsSeen[releaseOrphansAnnotation] !== undefined) yield* pods.releaseOrphans
     const before = yield* SubscriptionRef.get(device)
+    if (!warned) {
+      warned = true
+      yield* warn(object, before)
+    }
     // Most of what changes is the status that we write: the spec is the same as long as its generation is.
     if (before.generation !== 0 && before.generation === object.metadata.generation) {
       return yield* SubscriptionRef.set(device, { ...before, status: object.status ?? {} })
@@ -410,14 +454,7 @@ export const serveDevice = Effect.fnUntraced(function*(
     }
     yield* SubscriptionRef.set(device, decoded.success)
     if (before.generation === decoded.success.generation) return
-    for (const warning of decoded.success.warnings) {
-      yield* events.record({
-        about: reference(object),
-        type: "Warning",
-        reason: "OlderSpelling",
-        message: warning
-      })
-    }
+    yield* warn(object, decoded.success)
     yield* lookAgain
     pods.lookAtAll()
   })

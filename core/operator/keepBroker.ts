@@ -1,0 +1,163 @@
+/** Keeps an EdgeDevice's place at its broker: reads the Secrets it names, follows every change, says what is wrong with them. */
+import { Clock, Effect, Queue, Stream, SubscriptionRef } from "effect"
+import type { MqttConnectivity } from "../device/MqttConnectivity.ts"
+import type { Secret } from "../kube/kinds.ts"
+import { brokerAccess } from "./brokerAccess.ts"
+import { Brokers, type Standing } from "./Brokers.ts"
+import type { DeviceContext } from "./DeviceContext.ts"
+import { DeviceRegistry } from "./DeviceRegistry.ts"
+import type { ConditionDraft } from "./deviceStatus.ts"
+import { EventRecorder } from "./EventRecorder.ts"
+import { ReferencedObjects } from "./ReferencedObjects.ts"
+
+export interface BrokerKeeper {
+  /** What the EdgeDevice's status says of its broker; undefined where it has none. */
+  readonly condition: () => ConditionDraft | undefined
+  /** Why its broker cannot be used, where that is so. */
+  readonly down: () => string | undefined
+}
+
+/** The owner hears of others on the device's topics once in so long. */
+const strayedMillis = 10 * 60_000
+
+/** The place is taken while this process speaks for the device: two operators at one broker would both answer it. */
+export const keepBroker = Effect.fnUntraced(function*(
+  context: DeviceContext,
+  options: {
+    readonly holding: SubscriptionRef.SubscriptionRef<boolean>
+    /** What the condition says may have changed. */
+    readonly changed: () => void
+  }
+) {
+  const brokers = yield* Brokers
+  const events = yield* EventRecorder
+  const objects = yield* ReferencedObjects
+  const registry = yield* DeviceRegistry
+  let unusable: string | undefined
+  let named: MqttConnectivity | undefined
+  let strayedTold: number | undefined
+
+  const warn = (reason: string, message: string) =>
+    events.record({
+      about: {
+        apiVersion: "aranya.arhat.dev/v1alpha1",
+        kind: "EdgeDevice",
+        namespace: context.namespace,
+        name: context.name,
+        uid: context.uid,
+        fieldPath: "spec.connectivity.mqtt"
+      },
+      type: "Warning",
+      reason,
+      message
+    })
+
+  const strayed = Effect.fnUntraced(function*(device: string) {
+    const now = yield* Clock.currentTimeMillis
+    if (strayedTold !== undefined && now - strayedTold < strayedMillis) return
+    strayedTold = now
+    yield* warn(
+      "WrongTopics",
+      `${device.slice(0, 320)} speaks on the topics of this EdgeDevice and was not answered: mend topicNamespaceFrom in its `
+        + "configuration, or spec.connectivity.mqtt.topicNamespace here"
+    )
+  })
+
+  const take = Effect.fnUntraced(function*(
+    mqtt: MqttConnectivity,
+    tlsSecret: Secret | undefined,
+    loginSecret: Secret | undefined
+  ) {
+    const reading = brokerAccess(mqtt, tlsSecret, loginSecret)
+    const before = unusable
+    unusable = "wrong" in reading ? reading.wrong : undefined
+    yield* brokers.wish(
+      context.key,
+      "wrong" in reading ? undefined : {
+        access: reading.found,
+        topicNamespace: mqtt.topicNamespace,
+        since: registry.get(context.key)?.metadata.creationTimestamp ?? "",
+        strayed
+      }
+    )
+    options.changed()
+    if (unusable !== undefined && unusable !== before) yield* warn("BrokerUnusable", unusable)
+  })
+
+  const none = Effect.suspend(() => {
+    unusable = undefined
+    return Effect.tap(brokers.wish(context.key, undefined), () => Effect.sync(options.changed))
+  })
+
+  const keep = (mqtt: MqttConnectivity) =>
+    Stream.scoped(Stream.unwrap(Effect.gen(function*() {
+      const bell = yield* Queue.sliding<void>(1)
+      const secretOf = (name: string | undefined) =>
+        (name ?? "") === "" ? Effect.succeed(() => undefined) : objects.follow(
+          "Secret",
+          context.namespace,
+          name ?? "",
+          () => void Queue.offerUnsafe(bell, undefined)
+        )
+      const tls = yield* secretOf(mqtt.tlsSecretRef?.name)
+      const login = yield* secretOf(mqtt.userPassRef?.name)
+      yield* Queue.offer(bell, undefined)
+      return Stream.fromQueue(bell).pipe(
+        Stream.map(() => [tls(), login()] as const),
+        Stream.changesWith(([a, b], [c, d]) => a === c && b === d),
+        Stream.mapEffect(([tlsSecret, loginSecret]) => take(mqtt, tlsSecret, loginSecret))
+      )
+    })))
+
+  yield* brokers.follow(context.key, options.changed)
+  yield* Stream.zipLatest(SubscriptionRef.changes(context.device), SubscriptionRef.changes(options.holding)).pipe(
+    Stream.map(([{ spec }, holding]) => {
+      named = spec.connectivity.mqtt
+      return holding ? named : undefined
+    }),
+    // Each status that is written makes the device anew; its spec is the same object as long as its generation is.
+    Stream.changes,
+    Stream.switchMap((mqtt) => mqtt === undefined ? Stream.fromEffect(none) : keep(mqtt)),
+    Stream.runDrain,
+    Effect.forkScoped
+  )
+
+  const standing = (): Standing | { readonly _tag: "Unusable"; readonly why: string } =>
+    unusable === undefined ? brokers.standingOf(context.key) : { _tag: "Unusable", why: unusable }
+
+  const broken = (): readonly [reason: string, message: string] | undefined => {
+    const at = standing()
+    const broker = named?.broker ?? ""
+    switch (at._tag) {
+      case "Unusable":
+        return ["BrokerUnusable", at.why]
+      case "Down":
+        return ["BrokerDown", `broker ${broker}: ${at.why}`]
+      case "TopicTaken":
+        return [
+          "TopicTaken",
+          `spec.connectivity.mqtt.topicNamespace ${named?.topicNamespace} is that of another EdgeDevice at broker ${broker}: `
+          + "give each device a text of its own"
+        ]
+      case "TopicRefused":
+        return ["TopicRefused", `broker ${broker} does not let the operator hear the device: ${at.why}`]
+      default:
+        return undefined
+    }
+  }
+
+  const keeper: BrokerKeeper = {
+    down: () => broken()?.[1],
+    condition: () => {
+      if (named === undefined) return undefined
+      const trouble = broken()
+      if (trouble !== undefined) {
+        return { type: "BrokerConnected", status: "False", reason: trouble[0], message: trouble[1] }
+      }
+      return standing()._tag === "Up"
+        ? { type: "BrokerConnected", status: "True", reason: "Connected", message: `connected to ${named.broker}` }
+        : { type: "BrokerConnected", status: "False", reason: "Connecting", message: `connecting to ${named.broker}` }
+    }
+  }
+  return keeper
+})
