@@ -1,4 +1,4 @@
-/** Puts the operator together from a configuration: cluster, key, gRPC door, kubelet API; and runs it until it is told to stop. */
+/** Puts the operator together from a configuration: cluster, key, doors for devices, kubelet API; and runs it until it is told to stop. */
 import { Duration, Effect, Layer } from "effect"
 import { Base64, Hex } from "effect/encoding"
 import { NodeCryptography } from "../../adapters/crypto/NodeCryptography.ts"
@@ -11,6 +11,7 @@ import { Cryptography } from "../../core/link/Cryptography.ts"
 import { defaultTimings, LinkTimings } from "../../core/link/LinkTimings.ts"
 import { SecureRandom } from "../../core/link/SecureRandom.ts"
 import { Acceptors } from "../../core/link/Transport.ts"
+import { Brokers } from "../../core/operator/Brokers.ts"
 import { NamedIdentities } from "../../core/operator/NamedIdentities.ts"
 import { operator, operatorLayer } from "../../core/operator/Operator.ts"
 import { OperatorIdentity } from "../../core/operator/OperatorIdentity.ts"
@@ -21,6 +22,7 @@ import { version } from "../shared/version.ts"
 import type { AranyaConfig } from "./AranyaConfig.ts"
 import { grpcIdentity } from "./grpcIdentity.ts"
 import { kubeletDoor } from "./kubeletDoor.ts"
+import { openBroker } from "./openBroker.ts"
 
 const environment = (given: string, variable: string, fallback: string) =>
   given === "" ? process.env[variable] ?? fallback : given
@@ -67,13 +69,14 @@ const acceptors = (config: AranyaConfig, namespace: string) =>
     Acceptors,
     Effect.gen(function*() {
       const { host, port } = yield* hostAndPort("connectivity.grpc.listen", config.connectivity.grpc.listen)
-      return [makeGrpcAcceptor({
+      const grpc = makeGrpcAcceptor({
         host,
         port,
         tls: yield* grpcIdentity(config, namespace),
         named: (yield* NamedIdentities).changes,
         onListening: (taken) => Effect.logInfo(`devices connect by gRPC to ${host}:${taken}`)
-      })]
+      })
+      return [grpc, (yield* Brokers).acceptor(yield* openBroker)]
     })
   )
 
@@ -95,7 +98,7 @@ export const runOperator = Effect.fnUntraced(function*(config: AranyaConfig) {
   const namespace = ownNamespace(config)
   const address = environment(config.kubelet.address, "POD_IP", "")
   const outside = Layer.mergeAll(identity(config, namespace), acceptors(config, namespace)).pipe(
-    Layer.provideMerge(NamedIdentities.layer),
+    Layer.provideMerge(Layer.mergeAll(NamedIdentities.layer, Brokers.layer)),
     Layer.provideMerge(layerKubeConfig({ kubeconfigPath: config.aranya.kubeClient.kubeconfig })),
     Layer.provideMerge(NodeCryptography.layer)
   )

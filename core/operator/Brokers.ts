@@ -84,8 +84,12 @@ const again = Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("1
 const closing = "5 seconds"
 
 /** Holds what is secret: never to be shown. */
-const identityOf = (access: BrokerAccess): string =>
-  JSON.stringify(access, (_, value: unknown) => Redacted.isRedacted(value) ? Redacted.value(value) : value)
+const identityOf = ({ login, tls, ...rest }: BrokerAccess): string =>
+  JSON.stringify([
+    Object.entries(rest).sort(([a], [b]) => a < b ? -1 : 1),
+    tls && [tls.ca, tls.serverName, tls.identity && [tls.identity.cert, Redacted.value(tls.identity.key)]],
+    login && [login.username, Redacted.value(login.password)]
+  ])
 
 const addressOf = ({ host, port }: BrokerAccess) => `${host.includes(":") ? `[${host}]` : host}:${port}`
 
@@ -205,7 +209,7 @@ export class Brokers extends Context.Service<Brokers, {
         let told = ""
         const onState = Effect.fnUntraced(function*(state: BrokerState) {
           group.state = state
-          if (state._tag !== "Up") for (const owner of owners.values()) refusals.delete(owner)
+          if (state._tag !== "Up") { for (const owner of owners.values()) refusals.delete(owner) }
           tell(owners.values())
           const text = state._tag === "Down" ? state.why : state._tag
           if (text === told) return

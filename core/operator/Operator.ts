@@ -27,7 +27,10 @@ const watches = Layer.mergeAll(
   EventRecorder.layer
 )
 
-/** Everything of the operator but its doors: needs KubeApi, OperatorIdentity, NamedIdentities, Cryptography and SecureRandom. */
+/**
+ * Everything of the operator but its doors: needs KubeApi, OperatorIdentity, NamedIdentities, Brokers, Cryptography
+ * and SecureRandom.
+ */
 export const operatorLayer = Layer.mergeAll(deviceAdmission, kubeletBackend).pipe(
   Layer.provideMerge(Fleet.layer),
   Layer.provideMerge(watches)

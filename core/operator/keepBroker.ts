@@ -58,7 +58,9 @@ export const keepBroker = Effect.fnUntraced(function*(
     strayedTold = now
     yield* warn(
       "WrongTopics",
-      `${device.slice(0, 320)} speaks on the topics of this EdgeDevice and was not answered: mend topicNamespaceFrom in its `
+      `${
+        device.slice(0, 320)
+      } speaks on the topics of this EdgeDevice and was not answered: mend topicNamespaceFrom in its `
         + "configuration, or spec.connectivity.mqtt.topicNamespace here"
     )
   })

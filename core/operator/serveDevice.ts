@@ -234,7 +234,9 @@ export const serveDevice = Effect.fnUntraced(function*(
           type: "Connected",
           status: "False",
           reason: away,
-          message: unreachable === undefined ? "the device is not connected" : `the device is not connected: ${unreachable}`
+          message: unreachable === undefined
+            ? "the device is not connected"
+            : `the device is not connected: ${unreachable}`
         },
       ...(brokerSays === undefined ? [] : [brokerSays]),
       ready

@@ -25,6 +25,7 @@ import type { KubeletBackend } from "../../core/kubelet/KubeletBackend.ts"
 import { Cryptography } from "../../core/link/Cryptography.ts"
 import { SecureRandom } from "../../core/link/SecureRandom.ts"
 import { Acceptors, Dialers } from "../../core/link/Transport.ts"
+import { Brokers } from "../../core/operator/Brokers.ts"
 import { NamedIdentities } from "../../core/operator/NamedIdentities.ts"
 import { operator, operatorLayer } from "../../core/operator/Operator.ts"
 import { OperatorIdentity } from "../../core/operator/OperatorIdentity.ts"
@@ -287,6 +288,7 @@ export const makeOperator = Effect.fnUntraced(function*(
             Layer.succeed(KubeApi, api),
             Layer.succeed(Acceptors, devices.map(({ transport }) => transport.acceptor)),
             NamedIdentities.layer,
+            Brokers.layer,
             Layer.succeed(OperatorIdentity, {
               holder: `${name}-${++starts}`,
               installation: "aranya",

@@ -1,0 +1,251 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Redacted, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { type Connection, TransportError } from "../../../core/link/Transport.ts"
+import {
+  type BrokerAccess,
+  Brokers,
+  type BrokerTask,
+  type BrokerWish,
+  type OpenBroker
+} from "../../../core/operator/Brokers.ts"
+
+const access = (changes: Partial<BrokerAccess> = {}): BrokerAccess => ({
+  host: "broker",
+  port: 1883,
+  transport: "tcp",
+  websocketPath: "/mqtt",
+  version: "3.1.1",
+  variant: "standard",
+  tls: undefined,
+  login: { username: "aranya", password: Redacted.make("old") },
+  clientId: undefined,
+  keepaliveMillis: 120_000,
+  maxPayload: 131_072,
+  ...changes
+})
+
+const noConnection: Connection = {
+  description: "mqtt broker:1883",
+  maxFrame: 65_536,
+  send: () => Effect.void,
+  receive: Effect.never
+}
+
+/** Brokers that let everybody in, with a diary; devices that come by them are handed on by `meet`. */
+const doors = (fails: () => TransportError | undefined = () => undefined) => {
+  const diary: Array<string> = []
+  const tasks = new Map<string, BrokerTask>()
+  let serves: (connection: Connection) => Effect.Effect<void> = () => Effect.void
+  const open: OpenBroker = (to, task) => ({
+    method: "mqtt",
+    run: Effect.fnUntraced(function*(serve) {
+      const name = `${to.host} as ${to.login === undefined ? "nobody" : Redacted.value(to.login.password)}`
+      diary.push(`${name} opens`)
+      const failure = fails()
+      if (failure !== undefined) return yield* failure
+      tasks.set(name, task)
+      yield* Effect.addFinalizer(() => Effect.sync(() => diary.push(`${name} closes`)))
+      const context = yield* Effect.context<never>()
+      serves = (connection) =>
+        Effect.scoped(serve(connection)).pipe(Effect.provideContext(context)) as Effect.Effect<void>
+      yield* task.topicNamespaces.pipe(
+        Stream.runForEach((all) => Effect.sync(() => diary.push(`${name} hears ${[...all].sort().join(" ")}`))),
+        Effect.forkScoped
+      )
+      return yield* Effect.never
+    }, Effect.scoped)
+  })
+  return { diary, open, tasks, meet: (connection: Connection) => serves(connection) }
+}
+
+/** Lets every fiber that is ready run, and those that it wakes. */
+const settle = Effect.repeat(TestClock.adjust("1 milli"), { times: 20 })
+
+const wishFor = (topicNamespace: string, more: Partial<BrokerWish> = {}): BrokerWish => ({
+  access: access(),
+  topicNamespace,
+  since: "2026-01-01T00:00:00Z",
+  strayed: () => Effect.void,
+  ...more
+})
+
+describe("brokers", () => {
+  it.effect("are connected to once for all EdgeDevices that say the same, and left with the last", () =>
+    Effect.gen(function*() {
+      const brokers = yield* Brokers
+      const { diary, open } = doors()
+      yield* Effect.forkScoped(Effect.scoped(brokers.acceptor(open).run(() => Effect.void)))
+      yield* brokers.wish("edge/a", wishFor("sites/a"))
+      yield* settle
+      yield* brokers.wish("edge/b", wishFor("sites/b"))
+      yield* settle
+      yield* brokers.wish("edge/a", undefined)
+      yield* settle
+      yield* brokers.wish("edge/b", wishFor("sites/c"))
+      yield* settle
+      yield* brokers.wish("edge/b", undefined)
+      yield* settle
+      assert.deepStrictEqual(diary, [
+        "broker as old opens",
+        "broker as old hears sites/a",
+        "broker as old hears sites/a sites/b",
+        "broker as old hears sites/b",
+        "broker as old hears sites/c",
+        "broker as old closes"
+      ])
+    }).pipe(Effect.scoped, Effect.provide(Brokers.layer)))
+
+  it.effect("are asked for before anybody listens, too", () =>
+    Effect.gen(function*() {
+      const brokers = yield* Brokers
+      const { diary, open } = doors()
+      yield* brokers.wish("edge/a", wishFor("sites/a"))
+      assert.strictEqual(brokers.standingOf("edge/a")._tag, "Connecting")
+      yield* Effect.forkScoped(Effect.scoped(brokers.acceptor(open).run(() => Effect.void)))
+      yield* settle
+      assert.include(diary, "broker as old hears sites/a")
+    }).pipe(Effect.scoped, Effect.provide(Brokers.layer)))
+
+  it.effect("are left before they are entered with another credential, and others stay as they are", () =>
+    Effect.gen(function*() {
+      const brokers = yield* Brokers
+      const { diary, open } = doors()
+      yield* Effect.forkScoped(Effect.scoped(brokers.acceptor(open).run(() => Effect.void)))
+      yield* brokers.wish("edge/a", wishFor("sites/a"))
+      yield* brokers.wish("edge/b", wishFor("sites/b", { access: access({ host: "other" }) }))
+      yield* settle
+      diary.length = 0
+      yield* brokers.wish(
+        "edge/a",
+        wishFor("sites/a", { access: access({ login: { username: "aranya", password: Redacted.make("new") } }) })
+      )
+      yield* settle
+      assert.deepStrictEqual(diary, ["broker as old closes", "broker as new opens", "broker as new hears sites/a"])
+    }).pipe(Effect.scoped, Effect.provide(Brokers.layer)))
+
+  it.effect("that cannot be opened, or break the program, are tried again and harm no other", () =>
+    Effect.gen(function*() {
+      const brokers = yield* Brokers
+      let tries = 0
+      const { open } = doors()
+      const sometimes: OpenBroker = (to, task) =>
+        to.host === "broker" ? open(to, task) : {
+          method: "mqtt",
+          run: () =>
+            Effect.suspend(() => {
+              tries += 1
+              return tries === 1
+                ? Effect.die(new Error("what nobody thought of"))
+                : Effect.fail(new TransportError({ reason: "Refused", detail: "no route to host" }))
+            })
+        }
+      let told = 0
+      yield* brokers.follow("edge/bad", () => told += 1)
+      yield* Effect.forkScoped(Effect.scoped(brokers.acceptor(sometimes).run(() => Effect.void)))
+      yield* brokers.wish("edge/bad", wishFor("sites/bad", { access: access({ host: "broken" }) }))
+      yield* brokers.wish("edge/good", wishFor("sites/good"))
+      yield* settle
+      assert.deepStrictEqual(brokers.standingOf("edge/bad"), {
+        _tag: "Down",
+        why: "an unexpected error, see the operator's log"
+      })
+      yield* TestClock.adjust("5 seconds")
+      assert.isAbove(tries, 1)
+      assert.deepStrictEqual(brokers.standingOf("edge/bad"), {
+        _tag: "Down",
+        why: "could not connect: no route to host"
+      })
+      assert.isAtLeast(told, 3)
+      assert.strictEqual(brokers.standingOf("edge/good")._tag, "Connecting")
+    }).pipe(Effect.scoped, Effect.provide(Brokers.layer)))
+
+  it.effect("tell each EdgeDevice how they are", () =>
+    Effect.gen(function*() {
+      const brokers = yield* Brokers
+      const { open, tasks } = doors()
+      yield* Effect.forkScoped(Effect.scoped(brokers.acceptor(open).run(() => Effect.void)))
+      yield* brokers.wish("edge/a", wishFor("sites/a"))
+      yield* brokers.wish("edge/b", wishFor("sites/b"))
+      yield* settle
+      const task = tasks.get("broker as old") ?? assert.fail("not opened")
+      yield* task.onState({ _tag: "Up" })
+      yield* task.onRefused("sites/b", "not authorised")
+      assert.deepStrictEqual(brokers.standingOf("edge/a"), { _tag: "Up" })
+      assert.deepStrictEqual(brokers.standingOf("edge/b"), { _tag: "TopicRefused", why: "not authorised" })
+      yield* task.onState({ _tag: "Down", why: "the connection was lost" })
+      assert.deepStrictEqual(brokers.standingOf("edge/b"), { _tag: "Down", why: "the connection was lost" })
+      yield* task.onState({ _tag: "Up" })
+      assert.deepStrictEqual(brokers.standingOf("edge/b"), { _tag: "Up" })
+      assert.deepStrictEqual(brokers.standingOf("edge/c"), { _tag: "None" })
+    }).pipe(Effect.scoped, Effect.provide(Brokers.layer)))
+
+  it.effect("give topics that two claim to the elder, whatever the credentials, and to the other once they are free", () =>
+    Effect.gen(function*() {
+      const brokers = yield* Brokers
+      const { diary, open } = doors()
+      yield* Effect.forkScoped(Effect.scoped(brokers.acceptor(open).run(() => Effect.void)))
+      const anonymous = access({ login: undefined })
+      yield* brokers.wish("edge/younger", wishFor("sites/a", { since: "2026-02-01T00:00:00Z", access: anonymous }))
+      yield* settle
+      yield* brokers.wish("edge/elder", wishFor("sites/a"))
+      yield* settle
+      assert.strictEqual(brokers.standingOf("edge/younger")._tag, "TopicTaken")
+      assert.strictEqual(brokers.standingOf("edge/elder")._tag, "Connecting")
+      yield* brokers.wish("edge/elder", undefined)
+      yield* settle
+      assert.strictEqual(brokers.standingOf("edge/younger")._tag, "Connecting")
+      assert.deepStrictEqual(diary, [
+        "broker as nobody opens",
+        "broker as nobody hears sites/a",
+        "broker as nobody closes",
+        "broker as old opens",
+        "broker as old hears sites/a",
+        "broker as old closes",
+        "broker as nobody opens",
+        "broker as nobody hears sites/a"
+      ])
+    }).pipe(Effect.scoped, Effect.provide(Brokers.layer)))
+
+  it.effect("let a device come by the topics of its own EdgeDevice only", () =>
+    Effect.gen(function*() {
+      const brokers = yield* Brokers
+      const { meet, open } = doors()
+      const strays: Array<string> = []
+      let met: Connection | undefined
+      yield* Effect.forkScoped(
+        Effect.scoped(brokers.acceptor(open).run((connection) => Effect.sync(() => void (met = connection))))
+      )
+      yield* brokers.wish(
+        "edge/a",
+        wishFor("sites/a", { strayed: (device) => Effect.sync(() => void strays.push(device)) })
+      )
+      yield* brokers.wish("edge/b", wishFor("sites/b"))
+      yield* settle
+      const admits = (place: string | undefined, device: string) =>
+        Effect.gen(function*() {
+          yield* meet({ ...noConnection, ...(place === undefined ? {} : { place }) })
+          return yield* met?.admits?.({ namespace: "edge", device }) ?? Effect.die("nobody was met")
+        })
+      assert.isTrue(yield* admits("sites/a", "a"))
+      assert.isFalse(yield* admits("sites/a", "b"))
+      assert.isFalse(yield* admits("sites/z", "a"))
+      assert.isFalse(yield* admits(undefined, "a"))
+      assert.deepStrictEqual(strays, ["edge/b"])
+    }).pipe(Effect.scoped, Effect.provide(Brokers.layer)))
+
+  it.effect("forget what an EdgeDevice asked for once it is no longer served", () =>
+    Effect.gen(function*() {
+      const brokers = yield* Brokers
+      const { diary, open } = doors()
+      yield* Effect.forkScoped(Effect.scoped(brokers.acceptor(open).run(() => Effect.void)))
+      yield* Effect.scoped(Effect.gen(function*() {
+        yield* brokers.follow("edge/a", () => {})
+        yield* brokers.wish("edge/a", wishFor("sites/a"))
+        yield* settle
+      }))
+      yield* settle
+      assert.strictEqual(diary.at(-1), "broker as old closes")
+      assert.strictEqual(brokers.standingOf("edge/a")._tag, "None")
+    }).pipe(Effect.scoped, Effect.provide(Brokers.layer)))
+})
