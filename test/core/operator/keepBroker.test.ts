@@ -54,6 +54,7 @@ const stage = Effect.fnUntraced(function*(mqtt: object | undefined) {
     session: yield* SubscriptionRef.make<Session | undefined>(undefined),
     nodeReport: yield* SubscriptionRef.make<NodeReport | undefined>(undefined),
     owned: yield* SubscriptionRef.make<boolean | undefined>(true),
+    hold: { epoch: () => 1, stands: () => Effect.succeed(true) },
     clockOffset: () => 0,
     leaving: () => false
   }
