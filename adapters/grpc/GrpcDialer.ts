@@ -9,6 +9,8 @@ import {
   status
 } from "@grpc/grpc-js"
 import { Duration, Effect, Exit, Scope } from "effect"
+import { createSecureContext } from "node:tls"
+import { cipherList } from "../../core/link/cipherSuites.ts"
 import { type Dialer, TransportError } from "../../core/link/Transport.ts"
 import { type CallConnection, callConnection } from "./callConnection.ts"
 import { linkMethod, messageOverhead } from "./linkMethod.ts"
@@ -22,6 +24,8 @@ export interface DialerTls {
   readonly identity?: { readonly key: Uint8Array; readonly cert: Uint8Array }
   /** The name the operator's certificate must bear, where it is not the host of the target. */
   readonly serverName?: string
+  /** IANA names; absent: Node's own choice. */
+  readonly cipherSuites?: ReadonlyArray<string>
 }
 
 export interface GrpcDialerOptions {
@@ -47,7 +51,13 @@ const receiveWindow = 512 * 1024
 const channelCredentials = (tls: GrpcDialerOptions["tls"]): ChannelCredentials => {
   if (tls === "insecure") return credentials.createInsecure()
   const pem = (bytes: Uint8Array | undefined) => bytes === undefined ? null : Buffer.from(bytes)
-  return credentials.createSsl(pem(tls.ca), pem(tls.identity?.key), pem(tls.identity?.cert))
+  const [ca, key, cert] = [pem(tls.ca), pem(tls.identity?.key), pem(tls.identity?.cert)]
+  if (tls.cipherSuites === undefined) return credentials.createSsl(ca, key, cert)
+  return credentials.createFromSecureContext(createSecureContext({
+    ...(ca === null ? {} : { ca }),
+    ...(key === null || cert === null ? {} : { key, cert }),
+    ciphers: cipherList(tls.cipherSuites)
+  }))
 }
 
 const channelOptions = (options: GrpcDialerOptions): ChannelOptions => {

@@ -2,29 +2,16 @@
 import { Effect, Schema } from "effect"
 import { LogSink } from "../../adapters/logging/LogSink.ts"
 import { goDuration } from "../../core/device/goDuration.ts"
+import { ClientTls } from "./ClientTls.ts"
+import { MqttMethod } from "./MqttMethod.ts"
 
 const opt = Schema.optionalKey
 const or = <A>(value: A) => Effect.succeed(value)
 const text = (fallback: string) => Schema.String.pipe(Schema.withDecodingDefaultKey(or(fallback)))
 const flag = (fallback: boolean) => Schema.Boolean.pipe(Schema.withDecodingDefaultKey(or(fallback)))
 
-/** Whom the device trusts and who it is, on a connection. There is no way to skip verification. */
-export const ClientTls = Schema.Struct({
-  enabled: flag(true),
-  /** File with the CA certificates that the operator's must be signed by; the system's own when absent. */
-  caCert: opt(Schema.String),
-  /** The same in base64, in place of a file. */
-  caCertData: opt(Schema.String),
-  cert: opt(Schema.String),
-  certData: opt(Schema.String),
-  key: opt(Schema.String),
-  keyData: opt(Schema.String),
-  /** The name the certificate must have, where it is not the endpoint's host. */
-  serverName: opt(Schema.String)
-})
-
 const GrpcMethod = Schema.Struct({
-  name: Schema.Literals(["grpc"]),
+  name: Schema.Literal("grpc"),
   /** Lowest first. */
   priority: Schema.Int.pipe(Schema.withDecodingDefaultKey(or(0))),
   config: Schema.Struct({
@@ -65,7 +52,9 @@ export const ArhatConfig = Schema.Struct({
     backoffFactor: Schema.Number.check(Schema.isBetween({ minimum: 1, maximum: 10 })).pipe(
       Schema.withDecodingDefaultKey(or(2))
     ),
-    methods: Schema.NonEmptyArray(GrpcMethod)
+    methods: Schema.NonEmptyArray(
+      Schema.Union([GrpcMethod, MqttMethod]).annotate({ expected: "a method with name grpc or mqtt" })
+    )
   }),
   runtime: Schema.Struct({
     docker: Schema.Struct({

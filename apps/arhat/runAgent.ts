@@ -17,7 +17,8 @@ import { PodMachine } from "../../core/pod/machine/PodMachine.ts"
 import { version } from "../shared/version.ts"
 import type { ArhatConfig } from "./ArhatConfig.ts"
 import { containerRuntime } from "./containerRuntime.ts"
-import { dialers, readBytes } from "./dialers.ts"
+import { dialers } from "./dialers.ts"
+import { readBytes } from "./readFile.ts"
 
 export class BadKey extends Schema.TaggedError<BadKey>()("BadKey", { detail: Schema.String }) {
   override get message() {

@@ -1,0 +1,159 @@
+/** What the agent's configuration file may say of the ways to its operator. */
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect } from "effect"
+import { stringify } from "yaml"
+import { ArhatConfig } from "../../../apps/arhat/ArhatConfig.ts"
+import { decodeConfig } from "../../../core/config/decodeConfig.ts"
+import { knownCipherSuites } from "../../../core/link/cipherSuites.ts"
+
+const decode = (...methods: ReadonlyArray<object>) =>
+  decodeConfig(ArhatConfig)(
+    "arhat.yaml",
+    stringify({
+      arhat: { device: "edge-1" },
+      connectivity: { operatorKey: `${"A".repeat(43)}=`, methods }
+    }),
+    (name) => name === "MQTT_PASSWORD" ? "from the environment" : undefined
+  )
+const problems = (...methods: ReadonlyArray<object>) =>
+  Effect.map(Effect.flip(decode(...methods)), (error) => error.problems)
+
+const mqtt = (config: object = {}) => ({
+  name: "mqtt",
+  config: { endpoint: "broker.example.com:8883", topicNamespaceFrom: { text: "sites/1" }, ...config }
+})
+const grpc = (config: object = {}) => ({ name: "grpc", config: { endpoint: "aranya.example.com:8443", ...config } })
+
+describe("the agent's ways to its operator", () => {
+  it.effect("may be several, each with its own settings and priority", () =>
+    Effect.gen(function*() {
+      const config = yield* decode(
+        { ...grpc({ maxPayloadSize: 4096 }), priority: 10 },
+        { ...mqtt({ username: "edge-1", password: "$MQTT_PASSWORD", tls: { caCert: "/ca" } }), priority: 1 }
+      )
+      const [second, first] = config.connectivity.methods
+      assert.deepInclude(second, { name: "grpc", priority: 10 })
+      assert.strictEqual(second?.config.maxPayloadSize, 4096)
+      assert.strictEqual(first?.name, "mqtt")
+      if (first?.name !== "mqtt") return
+      const { keepaliveInterval, ...rest } = first.config
+      assert.strictEqual(Duration.toSeconds(keepaliveInterval), 120)
+      assert.deepStrictEqual(rest, {
+        endpoint: "broker.example.com:8883",
+        variant: "standard",
+        version: "3.1.1",
+        transport: "tcp",
+        websocketPath: "/mqtt",
+        topicNamespaceFrom: { text: "sites/1" },
+        username: "edge-1",
+        password: "from the environment",
+        maxPayloadSize: 131_072,
+        tls: { enabled: true, caCert: "/ca" }
+      })
+    }))
+
+  const bad: ReadonlyArray<readonly [what: string, method: object, problem: string]> = [
+    [
+      "a method nobody serves",
+      { name: "coap", config: { endpoint: "a:1" } },
+      ": expected a method with name grpc or mqtt"
+    ],
+    [
+      "a broker without a port",
+      mqtt({ endpoint: "tcp://broker" }),
+      ".config.endpoint: write host:port, such as broker.example.com:8883"
+    ],
+    [
+      "no topic namespace",
+      mqtt({ topicNamespaceFrom: {} }),
+      ".config.topicNamespaceFrom: give one of text, file and exec: the same text as spec.connectivity.mqtt.topicNamespace "
+      + "of the EdgeDevice"
+    ],
+    [
+      "wildcards in its topics",
+      mqtt({ topicNamespaceFrom: { text: "#" } }),
+      ".config.topicNamespaceFrom: text holds a + or a #, which are wildcards: leave them out"
+    ],
+    [
+      "a variant without both ends",
+      mqtt({ variant: "azure-iot-hub" }),
+      ".config.variant: azure-iot-hub is not spoken at both ends yet: use a broker of variant standard or aws-iot-core, or "
+      + "method grpc"
+    ],
+    [
+      "a variant whose service has ended",
+      mqtt({ variant: "gcp-iot-core" }),
+      ".config.variant: the service of gcp-iot-core has ended: use a broker of variant standard or aws-iot-core, or method grpc"
+    ],
+    [
+      "AWS without a Thing",
+      mqtt({ variant: "aws-iot-core" }),
+      ".config: clientID is required with variant aws-iot-core: it is the name of the device's Thing"
+    ],
+    ["a password of nobody", mqtt({ passwordFile: "/p" }), ".config: a password needs its username"],
+    [
+      "two passwords",
+      mqtt({ username: "u", password: "p", passwordFile: "/p" }),
+      ".config: password and passwordFile: give one of them"
+    ]
+  ]
+  it.effect.each(bad)("cannot be %s: one sentence says so", ([, method, problem]) =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* problems(method), [`connectivity.methods[0]${problem}`])
+    }))
+
+  const tlsKeys: ReadonlyArray<readonly [key: string, asks: unknown, harmless: unknown, sentence: string]> = [
+    [
+      "insecureSkipVerify",
+      true,
+      false,
+      "verification cannot be switched off: put the authority that signed the certificate into caCert, and its name into serverName"
+    ],
+    [
+      "keyLogFile",
+      "/tmp/keys",
+      "",
+      "keys of connections are never written down: remove it, and look at what is said with log level debug"
+    ],
+    [
+      "allowInsecureHashes",
+      true,
+      false,
+      "certificates signed by way of MD5 or SHA-1 prove nothing: have them signed anew, and remove this"
+    ],
+    [
+      "preSharedKey",
+      { identityHint: "x" },
+      null,
+      "pre-shared keys of TLS are not supported: use certificates, the link proves the device's own key in any case"
+    ],
+    ["verifyClientCert", true, false, "it is a setting of servers, and this side is the client: remove it"]
+  ]
+  it.effect.each(tlsKeys)(
+    "have no TLS key %s, which is refused by name unless it asks for nothing",
+    ([key, asks, harmless, sentence]) =>
+      Effect.gen(function*() {
+        for (const method of [mqtt, grpc]) {
+          yield* decode(method({ tls: { [key]: harmless } }))
+          assert.deepStrictEqual(yield* problems(method({ tls: { [key]: asks } })), [
+            `connectivity.methods[0].config.tls.${key}: ${sentence}`
+          ])
+        }
+      })
+  )
+
+  it.effect("take cipher suites by their IANA names, and no others", () =>
+    Effect.gen(function*() {
+      for (const method of [mqtt, grpc]) {
+        const config = yield* decode(method({ tls: { cipherSuites: knownCipherSuites } }))
+        assert.deepStrictEqual(config.connectivity.methods[0]?.config.tls.cipherSuites, knownCipherSuites as never)
+        assert.deepStrictEqual(
+          yield* problems(method({ tls: { cipherSuites: ["TLS_AES_128_GCM_SHA256", "ECDHE-RSA-AES128-GCM-SHA256"] } })),
+          [
+            "connectivity.methods[0].config.tls.cipherSuites[1]: no cipher suite by this IANA name is offered; these are: "
+            + knownCipherSuites.join(", ")
+          ]
+        )
+      }
+    }))
+})
