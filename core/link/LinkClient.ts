@@ -1,17 +1,21 @@
-/** The device's end of its link: dials for ever, best method first, resumes its session or takes up a new one. */
-import { create } from "@bufbuild/protobuf"
-import { Clock, Effect, Exit, Option, Scope, SubscriptionRef } from "effect"
-import { PacketSchema } from "../gen/aranya/link/v1/link_pb.ts"
+/**
+ * The device's end of its link: dials for ever, best method first, resumes its session or takes up a new one. Each method has
+ * its own back-off, so that one that is down or turned away holds up nobody else.
+ */
+import { Clock, Effect, Exit, Fiber, Option, Scope, SubscriptionRef } from "effect"
 import { backOff } from "./backOff.ts"
-import { Cryptography } from "./Cryptography.ts"
-import { greet, HandshakeFailed, type Identity, protocolMax, protocolMin, type Welcomed } from "./handshake.ts"
-import { LinkMemory, NotRemembered, type OperatorHello, Refused } from "./Hello.ts"
+import { type Established, makeEstablish } from "./client/establish.ts"
+import { type Failure, hopeless } from "./client/Failure.ts"
+import { MethodHealth, methodToDial, methodToReturnTo } from "./client/MethodHealth.ts"
+import type { Cryptography } from "./Cryptography.ts"
+import type { Identity } from "./handshake.ts"
+import type { LinkMemory, OperatorHello } from "./Hello.ts"
 import { LinkTimings } from "./LinkTimings.ts"
-import { SecureRandom } from "./SecureRandom.ts"
+import type { SecureRandom } from "./SecureRandom.ts"
 import type { Handlers, Session } from "./Session.ts"
-import { carry } from "./session/carry.ts"
-import { type LinkSession, makeLinkSession, monotonic, takeUp } from "./session/LinkSession.ts"
-import { type Connection, type Dialer, Dialers, TransportError } from "./Transport.ts"
+import { carry, type Ending } from "./session/carry.ts"
+import { monotonic } from "./session/LinkSession.ts"
+import { Dialers, TransportError } from "./Transport.ts"
 
 /** For status and logs. */
 export type LinkState =
@@ -43,208 +47,134 @@ export interface LinkClientOptions<R> extends Identity {
   readonly onSession: (session: Session, hello: OperatorHello) => Effect.Effect<Handlers, never, R | Scope.Scope>
 }
 
-/** A connection with a session on it, not carried yet. */
-interface Established {
-  readonly rank: number
-  readonly method: string
-  readonly connection: Connection
-  readonly link: LinkSession
-  readonly welcomed: Welcomed
-  readonly scope: Scope.Closeable
-}
-
-type Failure = Refused | HandshakeFailed | TransportError | NotRemembered
-
-/** Whether trying again soon is pointless until somebody mends it. */
-const hopeless = (error: Failure): boolean => {
-  switch (error._tag) {
-    case "TransportError":
-      return error.reason === "Rejected"
-    case "Refused":
-      return error.code === "DuplicateIdentity" || error.code === "Deleted" || error.code === "WrongKey" ||
-        error.code === "ProtocolVersion"
-    case "HandshakeFailed":
-      return error.reason === "WrongOperator"
-    case "NotRemembered":
-      return false
-  }
+interface Using {
+  readonly method: MethodHealth
+  readonly established: Established
 }
 
 const make = Effect.fnUntraced(function*<R>(options: LinkClientOptions<R>) {
-  const context = yield* Effect.context<
-    Dialers | LinkMemory | Cryptography | SecureRandom | Exclude<R, Scope.Scope>
-  >()
+  yield* Effect.context<LinkMemory | Cryptography | SecureRandom | Exclude<R, Scope.Scope>>()
   const dialers = yield* Dialers
-  const memory = yield* LinkMemory
-  const random = yield* SecureRandom
   const timings = yield* LinkTimings
   const now = monotonic(yield* Clock.Clock)
   const current = yield* SubscriptionRef.make(Option.none<Session>())
   const state = yield* SubscriptionRef.make<LinkState>({ status: "Dialing", method: dialers[0]?.method ?? "none" })
-  const instance = [...(yield* random.bytes(12))].map((byte) => byte.toString(16).padStart(2, "0")).join("")
-  let live: LinkSession | undefined
+  const establish = yield* makeEstablish(options, current)
+  const methods = dialers.map((dialer, rank) => new MethodHealth(dialer, rank, timings))
+  const several = methods.length > 1
 
-  const connect = (dialer: Dialer) =>
-    Effect.timeoutOrElse(dialer.connect, {
-      duration: timings.connectTimeoutMillis,
-      orElse: () =>
-        Effect.fail(
-          new TransportError({
-            reason: "Refused",
-            detail: `no connection within ${timings.connectTimeoutMillis / 1000} s`
-          })
-        )
-    })
-
-  const begin = (parent: Scope.Scope, connection: Connection, welcomed: Welcomed) =>
-    Effect.gen(function*() {
-      const { hello } = welcomed
-      const known = yield* memory.load
-      if (hello.epoch < known.epoch) {
-        const detail = `its epoch ${hello.epoch} is lower than ${known.epoch}, which this device has obeyed`
-        yield* connection.send(welcomed.sealing.seal(create(PacketSchema, { closed: { why: detail } })))
-        return yield* new HandshakeFailed({ reason: "LowerEpoch", detail })
-      }
-      yield* memory.save({ epoch: hello.epoch, lineage: hello.lineage })
-      const former = live
-      former?.conversation.step(() => former.conversation.end("the operator began a new session", false))
-      const { beatMillis, sessionTimeoutMillis } = hello
-      const link: LinkSession = yield* makeLinkSession({
-        side: "device",
-        idBytes: welcomed.session,
-        timings: { ...timings, beatMillis, sessionTimeoutMillis },
-        parent,
-        onEnd: () => {
-          if (live === link) live = undefined
-        }
-      })
-      live = link
-      yield* SubscriptionRef.set(current, Option.some(link.session))
-      yield* link.session.closed.pipe(
-        Effect.andThen(SubscriptionRef.update(current, (session) =>
-          Option.isSome(session) && session.value === link.session ? Option.none() : session)),
-        Effect.forkIn(parent)
+  /** One word when only a person can help a method, and none until it fares otherwise: the state speaks of all of them. */
+  const failed = Effect.fnUntraced(function*(method: MethodHealth, error: Failure, awayMillis: number) {
+    const before = method.error
+    yield* method.failed(error, now(), awayMillis)
+    const { method: name } = method.dialer
+    if (several && method.setAside && before?.message !== error.message) {
+      const most = timings.refusedRetryMillis / 60_000
+      yield* Effect.logWarning(
+        `method ${name} is set aside, the others go on: ${error.message}; it is tried again every ${most / 2} to ${most} minutes`
       )
-      yield* Effect.forkIn(takeUp(link, options.onSession(link.session, hello)), link.scope)
-      return link
-    })
+    } else yield* Effect.logDebug(`No session by ${name}`, error.message)
+  })
 
-  const establish = (parent: Scope.Scope, dialer: Dialer, rank: number) =>
-    Effect.gen(function*() {
-      const connection = yield* connect(dialer)
-      const known = yield* memory.load
-      const resumable = live
-      const welcomed = yield* greet(connection, options, {
-        namespace: options.namespace,
-        device: options.device,
-        protocolMin,
-        protocolMax,
-        agentVersion: options.agentVersion,
-        journalId: known.journalId,
-        bootId: known.bootId,
-        instance,
-        epoch: known.epoch,
-        lineage: known.lineage,
-        method: dialer.method,
-        digest: yield* memory.digest,
-        capabilities: options.capabilities
-      }, resumable && { session: resumable.idBytes, received: resumable.conversation.received })
-      const link = welcomed.resumed && resumable !== undefined && resumable === live
-        ? resumable
-        : yield* begin(parent, connection, welcomed)
-      return { rank, method: dialer.method, connection, link, welcomed }
-    })
-
-  /** The connection's scope is the caller's to close once it was established. */
-  const owned = (parent: Scope.Scope, dialer: Dialer, rank: number): Effect.Effect<Established, Failure, never> =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.gen(function*() {
-        const scope = yield* Scope.fork(parent)
-        return yield* restore(establish(parent, dialer, rank).pipe(Scope.provide(scope))).pipe(
-          Effect.map((established) => ({ ...established, scope })),
-          Effect.onError(() => Scope.close(scope, Exit.void))
-        )
-      })
-    ).pipe(Effect.provideContext(context as never))
-
-  /** The first method that leads to a session, best first; the last failure if none does. */
-  const firstOf = (
-    parent: Scope.Scope,
-    candidates: ReadonlyArray<Dialer>,
-    quiet: boolean
-  ): Effect.Effect<Established, Failure> =>
-    Effect.gen(function*() {
-      let failure: Failure = new TransportError({ reason: "Refused", detail: "no connectivity method is configured" })
-      for (const [rank, dialer] of candidates.entries()) {
-        if (!quiet) yield* SubscriptionRef.set(state, { status: "Dialing", method: dialer.method })
-        const result = yield* Effect.result(owned(parent, dialer, rank))
-        if (result._tag === "Success") return result.success
-        // The operator's own word counts whatever the method; one method's trouble leaves hope for the others.
-        if (result.failure._tag === "Refused") return yield* Effect.fail(result.failure)
-        if (rank === 0 || !hopeless(result.failure)) failure = result.failure
-        yield* Effect.logDebug(`No session by ${dialer.method}`, failure.message)
+  /** While a lesser method carries, the better ones are tried from time to time, until one leads to a session. */
+  const better = Effect.fnUntraced(function*(parent: Scope.Scope, using: MethodHealth, found: (next: Using) => void) {
+    const candidates = methods.slice(0, using.rank)
+    while (true) {
+      const method = methodToReturnTo(candidates, now())
+      if (method === undefined) return yield* Effect.never
+      if (method.returnAt > now()) {
+        yield* Effect.sleep(Math.max(1, method.returnAt - now()))
+        continue
       }
-      return yield* Effect.fail(failure)
-    })
+      const result = yield* Effect.result(
+        establish(parent, method.dialer, (established) => found({ method, established }))
+      )
+      if (result._tag === "Success") return
+      yield* failed(method, result.failure, 0)
+    }
+  })
 
-  /** While a lesser method carries, the better ones are tried from time to time. */
-  const better = (parent: Scope.Scope, rank: number): Effect.Effect<Established> => {
-    const candidates = dialers.slice(0, rank)
-    if (candidates.length === 0) return Effect.never
-    const attempt: Effect.Effect<Established> = Effect.sleep(timings.returnToBestMillis).pipe(
-      Effect.andThen(firstOf(parent, candidates, true)),
-      Effect.catch(() => attempt)
+  const carried = ({ connection, link, scope, welcomed }: Established): Effect.Effect<Ending> =>
+    carry(link, connection, welcomed.sealing, { peerReceived: welcomed.resumed ? welcomed.received : 0 }).pipe(
+      Effect.ensuring(Scope.close(scope, Exit.void))
     )
-    return attempt
-  }
 
-  /** Lets it carry until it is lost; or until a better one is there, which is returned. */
-  const use = (parent: Scope.Scope, established: Established) =>
-    Effect.gen(function*() {
-      const { connection, link, method, rank, welcomed } = established
-      yield* SubscriptionRef.set(state, { status: "Connected", method, connection: connection.description })
-      yield* Effect.logDebug(`Connected by ${connection.description}`)
-      let moved = false
-      const carried = carry(link, connection, welcomed.sealing, {
-        peerReceived: welcomed.resumed ? welcomed.received : 0,
-        moved: () => moved
+  /**
+   * Lets a connection carry until it is lost. A better one takes the session over while the former still carries it: what
+   * runs does not notice, and the former goes only then.
+   */
+  const use = Effect.fnUntraced(function*(parent: Scope.Scope, first: Using) {
+    let using = first
+    while (true) {
+      const { established, method } = using
+      const began = now()
+      method.error = undefined
+      const carrying = yield* Effect.forkIn(carried(established), parent, { startImmediately: true })
+      yield* SubscriptionRef.set(state, {
+        status: "Connected",
+        method: method.dialer.method,
+        connection: established.connection.description
       })
-      return yield* Effect.raceFirst(
-        Effect.map(carried, (why) => ({ why, next: undefined })),
-        Effect.map(better(parent, rank), (next) => {
-          moved = true
-          return { why: `back to ${next.method}`, next }
+      let next: Using | undefined
+      const ending = yield* Effect.raceFirst(
+        Fiber.join(carrying),
+        better(parent, method, (found) => {
+          next = found
         })
       )
-    }).pipe(Effect.ensuring(Scope.close(established.scope, Exit.void)))
+      const pause = ending === undefined ? 0 : yield* method.lost(ending.why, now() - began, now())
+      if (next === undefined) return { pause, silent: ending?.silent === true ? method : undefined }
+      using = next
+    }
+  })
 
   const run = Effect.gen(function*() {
     const parent = yield* Effect.scope
-    let count = 0
+    let refusals = 0
+    let refusal: Failure | undefined
     let since = now()
+
+    const postponeAll = (until: number) => {
+      for (const method of methods) method.notBefore = Math.max(method.notBefore, until)
+    }
+
+    const wait = Effect.suspend(() => {
+      const retryMillis = Math.max(0, Math.min(...methods.map(({ notBefore }) => notBefore)) - now())
+      const telling = methods.find(({ error, setAside }) => error !== undefined && !setAside) ?? methods[0]
+      const error = refusal ?? telling?.error ??
+        new TransportError({ reason: "Refused", detail: "no connectivity method is configured" })
+      const failures = refusal === undefined ? telling?.failures ?? 0 : refusals
+      return SubscriptionRef.set(state, { status: "Waiting", error, failures, retryMillis }).pipe(
+        Effect.andThen(Effect.logDebug(`Dialing again in ${Math.round(retryMillis / 100) / 10} s`, error.message)),
+        Effect.andThen(Number.isFinite(retryMillis) ? Effect.sleep(Math.max(1, retryMillis)) : Effect.never)
+      )
+    })
+
     while (true) {
-      const attempt = yield* Effect.result(firstOf(parent, dialers, false))
-      let failure: Failure
-      if (attempt._tag === "Success") {
-        const began = now()
-        let why = ""
-        for (let next: Established | undefined = attempt.success; next !== undefined;) {
-          const used: { readonly why: string; readonly next: Established | undefined } = yield* use(parent, next)
-          why = used.why
-          next = used.next
-        }
-        // A connection that breaks at once again counts as a failure, so that it cannot be dialed in a tight loop.
-        count = now() - began >= timings.backoffMostMillis ? 1 : count + 1
-        since = now()
-        failure = new TransportError({ reason: "Lost", detail: why })
-      } else {
-        count += 1
-        failure = attempt.failure
+      const method = methodToDial(methods, now())
+      if (method === undefined) {
+        yield* wait
+        continue
       }
-      const wait = yield* backOff(timings, { count, awayMillis: now() - since, hopeless: hopeless(failure) })
-      yield* SubscriptionRef.set(state, { status: "Waiting", error: failure, failures: count, retryMillis: wait })
-      yield* Effect.logDebug(`Dialing again in ${Math.round(wait / 100) / 10} s`, failure.message)
-      yield* Effect.sleep(wait)
+      method.triedAt = now()
+      yield* SubscriptionRef.set(state, { status: "Dialing", method: method.dialer.method })
+      const attempt = yield* Effect.result(establish(parent, method.dialer))
+      refusal = undefined
+      if (attempt._tag === "Success") {
+        refusals = 0
+        const { pause, silent } = yield* use(parent, { method, established: attempt.success })
+        since = now()
+        postponeAll(now() + pause)
+        for (const each of methods) each.triedAt = -Infinity
+        // What went silent without a word may take a whole dial to show that it still is: the others come first.
+        if (silent !== undefined) silent.triedAt = now()
+      } else if (attempt.failure._tag === "Refused") {
+        // The operator's own word counts whatever the method; one method's trouble leaves hope for the others.
+        refusals += 1
+        refusal = attempt.failure
+        const failures = { count: refusals, awayMillis: now() - since, hopeless: hopeless(refusal) }
+        postponeAll(now() + (yield* backOff(timings, failures)))
+      } else yield* failed(method, attempt.failure, now() - since)
     }
   }).pipe(Effect.scoped, Effect.ensuring(SubscriptionRef.set(current, Option.none())))
 

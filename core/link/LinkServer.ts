@@ -176,7 +176,7 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
         yield* Effect.forkIn(takeUp(link, options.onSession(link.session, entry.hello)), link.scope)
       }
       yield* Effect.logDebug(`${keyOf(entry.hello)} is connected by ${connection.description}`)
-      const why = yield* carry(link, connection, sealing, { peerReceived, first })
+      const { why } = yield* carry(link, connection, sealing, { peerReceived, first })
       yield* Effect.logDebug(`${keyOf(entry.hello)} is no longer connected by ${connection.description}: ${why}`)
     }).pipe(
       Effect.catch((error: HandshakeFailed | Refused | TransportError) =>

@@ -7,6 +7,14 @@ export interface LinkTimings {
    * The operator's value counts on both sides. One exchange costs about 290 bytes with TLS, HTTP/2 and TCP: 3.2 B/s at 90 s.
    */
   readonly beatMillis: number
+  /**
+   * A side that has sent something and hears nothing at all for so long gives the connection up without waiting for the beat.
+   * Longer than mobile networks stall (handover and paging take seconds, a full buffer in a cell perhaps 20 s); longer still
+   * where answers took long before or the line carries little, and doubled while connections are given up in vain. Costs no bytes: the
+   * resends of what was sent are the question. A device with a stream or a request under way asks after so long a silence in
+   * place of the beat's, since who only receives has sent nothing: 10 B/s while a `logs -f` is open and says nothing.
+   */
+  readonly unansweredMillis: number
   /** A connection that returns within this resumes the session; after it the session is lost. The operator's value counts. */
   readonly sessionTimeoutMillis: number
   /** How long a request waits for its reply unless it says otherwise. */
@@ -15,7 +23,7 @@ export interface LinkTimings {
   readonly handshakeTimeoutMillis: number
   /** An unanswered handshake message is repeated, for transports that lose frames. */
   readonly handshakeResendMillis: number
-  /** How long a dialer may take to connect. */
+  /** How long a dialer may take to connect, unless it says otherwise. */
   readonly connectTimeoutMillis: number
   /** An acknowledgement waits so long for a packet to travel with. */
   readonly ackDelayMillis: number
@@ -24,7 +32,7 @@ export interface LinkTimings {
   readonly resendMostMillis: number
   /** What may queue below the session, as time at the measured rate: a command waits no longer than this behind bulk. */
   readonly queueMillis: number
-  /** Back-off of the device: first cap, times `factor` per failure up to `most`, and up to `patient` once away for `patientAfter`. */
+  /** Back-off of the device, for each method by itself: first cap, times `factor` per failure up to `most`, and up to `patient` once away for `patientAfter`. */
   readonly backoffFirstMillis: number
   readonly backoffFactor: number
   readonly backoffMostMillis: number
@@ -32,7 +40,9 @@ export interface LinkTimings {
   readonly backoffPatientMillis: number
   /** Where only a person can help (duplicate identity, deleted, wrong key, rejected credential). */
   readonly refusedRetryMillis: number
-  /** How often a device on a lesser method tries the better ones. */
+  /** A device on a lesser method tries each better one again after this, then after twice that, and so on up to `returnToBest`. */
+  readonly returnFirstMillis: number
+  /** Longest pause between those tries, before jitter; a method that carried for so long is trusted again. */
   readonly returnToBestMillis: number
   /** How long a side that ends a session waits for the farewell to leave. */
   readonly farewellMillis: number
@@ -40,6 +50,7 @@ export interface LinkTimings {
 
 export const defaultTimings: LinkTimings = {
   beatMillis: 90_000,
+  unansweredMillis: 30_000,
   sessionTimeoutMillis: 300_000,
   requestTimeoutMillis: 30_000,
   handshakeTimeoutMillis: 10_000,
@@ -55,6 +66,7 @@ export const defaultTimings: LinkTimings = {
   backoffPatientAfterMillis: 600_000,
   backoffPatientMillis: 300_000,
   refusedRetryMillis: 300_000,
+  returnFirstMillis: 60_000,
   returnToBestMillis: 600_000,
   farewellMillis: 1_000
 }

@@ -46,6 +46,8 @@ export interface Connection {
 export interface Dialer {
   /** The connectivity method, `grpc` or `mqtt`; named in status and logs. */
   readonly method: string
+  /** How long `connect` may take; absent: as LinkTimings say. */
+  readonly dialTimeoutMillis?: number
   readonly connect: Effect.Effect<Connection, TransportError, Scope.Scope>
 }
 

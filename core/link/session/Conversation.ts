@@ -19,6 +19,10 @@ export type Side = "device" | "operator"
 /** An acknowledgement leaves at once after so many bytes, so that the peer's window keeps moving. */
 const acknowledgeAfter = 8 * 1024
 const leastChunk = 4 * 1024
+/** A silence is suspicious only when it is so much longer than the longest that ended. */
+const longerThanEver = 3
+/** Bytes per millisecond that the slowest line carries: so long, too, may pass before what was sent can be answered. */
+const slowestRate = 0.5
 /** A gap younger than this may be mere reordering. */
 const reorderMillis = 30
 
@@ -27,6 +31,8 @@ export interface Listener {
   /** What the segment did wrong, if anything. */
   readonly segment: (segment: Segment) => string | undefined
   readonly leaving: (stream: LinkStream) => void
+  /** Whether something is under way that somebody waits for. */
+  readonly busy: () => boolean
   readonly ended: (why: string, ours: boolean) => void
 }
 
@@ -37,6 +43,8 @@ export class Conversation {
   readonly outbox = new Outbox()
   /** Notified when there may be something to send, or the connection shall go. */
   readonly stirred = new Signal()
+  /** Notified when something was sent that wants an answer, and nothing before it did. */
+  readonly asked = new Signal()
   /** Set by every step; the writer takes it back before it looks for something to send. */
   stirring = false
   listener: Listener | undefined
@@ -61,6 +69,12 @@ export class Conversation {
   private resends = 0
   private probe: { readonly sequence: number; readonly at: number } | undefined
   private heardAt = 0
+  /** When the first segment left since anything was heard, and what was under way with it. */
+  private unanswered: { readonly since: number; readonly bytes: number } | undefined
+  /** The longest wait for an answer that came, forgotten by and by. */
+  private slowestAnswer = 0
+  /** Connections in a row that were given up with nothing acknowledged: the line may be slow, not dead. */
+  private givenUp = 0
   private askedAt: number | undefined
   private ackAt: number | undefined
   private unackedBytes = 0
@@ -124,6 +138,7 @@ export class Conversation {
     this.carried = true
     this.rate = new AckRate(this.timings.queueMillis, this.limits.inFlight)
     this.heardAt = now
+    this.unanswered = undefined
     this.progressAt = now
     this.askedAt = undefined
     this.resends = 0
@@ -158,6 +173,10 @@ export class Conversation {
 
   packet(packet: Packet, now: number): void {
     this.heardAt = now
+    if (this.unanswered !== undefined) {
+      this.slowestAnswer = Math.max(now - this.unanswered.since, this.slowestAnswer * 63 / 64)
+      this.unanswered = undefined
+    }
     this.askedAt = undefined
     if (packet.beat || packet.welcome !== undefined) this.ackAt = now
     const ack = toNumber(packet.ack)
@@ -193,6 +212,7 @@ export class Conversation {
     this.acknowledged = upTo
     this.progressAt = now
     this.resends = 0
+    this.givenUp = 0
     let bytes = 0
     let newest: Sent | undefined
     for (const sent of this.unacknowledged.acknowledge(upTo)) {
@@ -230,6 +250,15 @@ export class Conversation {
     sent.times += 1
     if (sent.command) this.commandsUnderWay += sent.bytes
     else this.othersUnderWay += sent.bytes
+    this.awaitAnswer(now)
+  }
+
+  private awaitAnswer(now: number): void {
+    if (this.unanswered === undefined) this.wake(this.asked)
+    // The segments of one packet are answered together.
+    if (this.unanswered === undefined || this.unanswered.since === now) {
+      this.unanswered = { since: now, bytes: this.commandsUnderWay + this.othersUnderWay }
+    }
   }
 
   private land(sent: Sent): void {
@@ -255,6 +284,7 @@ export class Conversation {
     if (packet !== undefined) return this.stamp(packet)
     if (this.side === "device" && now >= this.askAt) {
       this.askedAt = now
+      if (this.busy) this.awaitAnswer(now)
       return this.stamp(create(PacketSchema, { beat: true }))
     }
     return this.ackAt !== undefined && now >= this.ackAt ? this.stamp(create(PacketSchema)) : undefined
@@ -313,10 +343,16 @@ export class Conversation {
     return create(PacketSchema, { sequence: BigInt(sequence), segments: filled.map(({ segment }) => segment) })
   }
 
+  private get busy(): boolean {
+    return this.listener?.busy() === true
+  }
+
   private get askAt(): number {
-    const { beatMillis } = this.timings
+    const { beatMillis, unansweredMillis } = this.timings
     // Repeated a few times before the limit, for transports that lose frames.
-    return this.askedAt === undefined ? this.heardAt + beatMillis : this.askedAt + beatMillis / 8
+    if (this.askedAt !== undefined) return this.askedAt + beatMillis / 8
+    // Whoever only receives has nothing unanswered by which a dead connection shows.
+    return this.heardAt + (this.busy ? Math.min(beatMillis, unansweredMillis) : beatMillis)
   }
 
   private resendAt(oldest: Sent): number {
@@ -326,13 +362,35 @@ export class Conversation {
       Math.min(resendMostMillis, patience * 2 ** Math.min(this.resends, 10))
   }
 
-  /** When the peer will have been silent for too long. */
-  get silentAt(): number {
+  /** When the peer will have been silent for too long although nothing was asked of it. */
+  private get silentAt(): number {
     return this.heardAt + 1.5 * this.timings.beatMillis
   }
 
-  silent(now: number): boolean {
-    return now >= this.silentAt
+  /**
+   * When what was sent will have stayed without any answer for too long. Told by time alone, not by how often it was sent
+   * again: a connection that takes nothing more lets no resend leave.
+   */
+  private get unansweredAt(): number {
+    if (this.unanswered === undefined) return Infinity
+    const { bytes, since } = this.unanswered
+    const travelling = bytes / Math.max(slowestRate, this.rate.rate / 8)
+    const patience = Math.max(this.timings.unansweredMillis, longerThanEver * this.slowestAnswer) + travelling
+    return since + patience * 2 ** Math.min(this.givenUp, 4)
+  }
+
+  /** When the connection will have to be given up if nothing is heard until then. */
+  get giveUpAt(): number {
+    return Math.min(this.silentAt, this.unansweredAt)
+  }
+
+  /** The reason to give the connection up, if there is one by now. */
+  giveUp(now: number): string | undefined {
+    if (now >= this.unansweredAt) {
+      this.givenUp += 1
+      return `nothing answered what was sent for ${Math.round((now - (this.unanswered?.since ?? now)) / 1000)} s`
+    }
+    return now >= this.silentAt ? "the peer was silent for too long" : undefined
   }
 
   /** When `next` may have something new to say although nothing happened. */

@@ -85,6 +85,7 @@ export const makeLinkSession = Effect.fnUntraced(function*(options: {
   conversation.listener = {
     segment: (segment) => streams.segment(segment),
     leaving: (stream) => streams.table.leaving(stream),
+    busy: () => streams.table.live.size > 0,
     ended: (why) => {
       streams.end()
       conversation.afterwards(() => {

@@ -6,6 +6,12 @@ import type { Sealing } from "../Sealing.ts"
 import type { Connection, TransportError } from "../Transport.ts"
 import type { LinkSession } from "./LinkSession.ts"
 
+export interface Ending {
+  readonly why: string
+  /** The connection seemed up and nothing came over it: dialing the same way again may lead to the same. */
+  readonly silent: boolean
+}
+
 /** Runs until the connection or the session is gone, or another connection took the session over; tells why. */
 export const carry = (
   link: LinkSession,
@@ -16,14 +22,12 @@ export const carry = (
     readonly peerReceived: number
     /** A packet that came with the handshake's end. */
     readonly first?: Packet
-    /** Whether an interruption leaves the session to another connection; otherwise it says farewell. */
-    readonly moved?: () => boolean
   }
-): Effect.Effect<string> => {
+): Effect.Effect<Ending> => {
   const { conversation, meter, now } = link
   const plain = Math.min(conversation.limits.packet, connection.maxFrame - frameOverhead)
-  const over = Deferred.makeUnsafe<string>()
-  const leave = (why: string) => void Deferred.doneUnsafe(over, Effect.succeed(why))
+  const over = Deferred.makeUnsafe<Ending>()
+  const leave = (why: string, silent = false) => void Deferred.doneUnsafe(over, Effect.succeed({ why, silent }))
   const lost = (error: TransportError) => Effect.sync(() => leave(error.message))
 
   const talk = (carrier: number) => {
@@ -66,8 +70,13 @@ export const carry = (
 
     // Apart from the writer, which may wait for a connection that takes nothing any more.
     const watch = Effect.gen(function*() {
-      while (!conversation.silent(now())) yield* Effect.sleep(Math.max(1, conversation.silentAt - now()))
-      leave("the peer was silent for too long")
+      while (true) {
+        const why = conversation.giveUp(now())
+        if (why !== undefined) return leave(why, true)
+        const at = conversation.giveUpAt
+        const sooner = conversation.asked.until(() => conversation.giveUpAt < at)
+        yield* Effect.timeoutOption(sooner, Math.max(1, at - now()))
+      }
     })
 
     return Effect.gen(function*() {
@@ -77,14 +86,15 @@ export const carry = (
       yield* Effect.forkScoped(writer)
       return yield* Deferred.await(over)
     }).pipe(
-      Effect.onInterrupt(() => options.moved?.() ? Effect.void : link.session.close("this side is stopping")),
+      Effect.onInterrupt(() => link.session.close("this side is stopping")),
       Effect.scoped
     )
   }
 
   return Effect.acquireUseRelease(
     Effect.sync(() => conversation.step(() => conversation.attach(now(), options.peerReceived, leave))),
-    talk,
+    // It may have ended while the connection was made; nobody would tell.
+    (carrier) => conversation.over === undefined ? talk(carrier) : Effect.succeed({ why: conversation.over.why, silent: false }),
     (carrier) =>
       Effect.suspend(() => {
         conversation.step(() => conversation.detach(carrier))

@@ -1,5 +1,5 @@
 /** An operator and a device with a memory transport between them, and what both remember. */
-import { Cause, Effect, Exit, Layer, Option, type Scope, Stream } from "effect"
+import { Cause, Effect, Exit, Layer, Logger, Option, References, type Scope, Stream } from "effect"
 import { NodeCryptography } from "../../../adapters/crypto/NodeCryptography.ts"
 import { Cryptography } from "../../../core/link/Cryptography.ts"
 import { Admission, type DeviceHello, LinkMemory, type OperatorHello } from "../../../core/link/Hello.ts"
@@ -9,7 +9,7 @@ import { LinkServer } from "../../../core/link/LinkServer.ts"
 import { defaultTimings, LinkTimings } from "../../../core/link/LinkTimings.ts"
 import type { SecureRandom } from "../../../core/link/SecureRandom.ts"
 import type { Handlers, LinkError, Session } from "../../../core/link/Session.ts"
-import { Acceptors, Dialers } from "../../../core/link/Transport.ts"
+import { Acceptors, type Dialer, Dialers } from "../../../core/link/Transport.ts"
 import {
   MemoryTransport,
   type MemoryTransportControls,
@@ -42,6 +42,10 @@ export interface WorldOptions {
   readonly transport?: MemoryTransportOptions
   /** A second method, `backup`, behind the first. */
   readonly backup?: boolean
+  /** Another choice of ways to the operator than the world's own, best first. */
+  readonly dialers?: (own: ReadonlyArray<Dialer>) => ReadonlyArray<Dialer>
+  /** Takes what the device warns of. */
+  readonly warnings?: Array<string>
   readonly memory?: { epoch: number; lineage: Uint8Array }
   readonly privateKey?: Uint8Array
   readonly operatorPublic?: Uint8Array
@@ -62,7 +66,7 @@ export const makeWorld = Effect.fnUntraced(function*(options: WorldOptions = {})
   const services = Layer.mergeAll(
     Layer.succeed(LinkTimings, { ...defaultTimings, ...options.timings }),
     Layer.succeed(LinkLimits, { ...defaultLimits, ...options.limits }),
-    Layer.succeed(Dialers, both.map(({ dialer }) => dialer)),
+    Layer.succeed(Dialers, (options.dialers ?? ((own) => own))(both.map(({ dialer }) => dialer))),
     Layer.succeed(Acceptors, both.map(({ acceptor }) => acceptor)),
     Layer.succeed(Admission, {
       challenge: options.challenge ?? (() => Effect.succeed({ psk: new Uint8Array(32) })),
@@ -116,7 +120,13 @@ export const makeWorld = Effect.fnUntraced(function*(options: WorldOptions = {})
   const serving = yield* Effect.forkScoped(server.run)
   // The listener must be there before the first dial.
   yield* Effect.sleep(1)
-  const dialing = yield* Effect.forkScoped(client.run)
+  const { warnings } = options
+  const dialing = yield* Effect.forkScoped(
+    warnings === undefined ? client.run : client.run.pipe(
+      Effect.provide(Logger.layer([Logger.make(({ message }) => void warnings.push(String(message)))])),
+      Effect.provideService(References.MinimumLogLevel, "Warn")
+    )
+  )
 
   const session = (side: "operator" | "device", number = 1): Effect.Effect<Session> =>
     Effect.gen(function*() {
