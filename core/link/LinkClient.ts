@@ -71,7 +71,9 @@ const make = Effect.fnUntraced(function*<R>(options: LinkClientOptions<R>) {
     if (several && method.setAside && before?.message !== error.message) {
       const most = timings.refusedRetryMillis / 60_000
       yield* Effect.logWarning(
-        `method ${name} is set aside, the others go on: ${error.message}; it is tried again every ${most / 2} to ${most} minutes`
+        `method ${name} is set aside, the others go on: ${error.message}; it is tried again every ${
+          most / 2
+        } to ${most} minutes`
       )
     } else yield* Effect.logDebug(`No session by ${name}`, error.message)
   })
@@ -146,7 +148,7 @@ const make = Effect.fnUntraced(function*<R>(options: LinkClientOptions<R>) {
       const failures = refusal === undefined ? telling?.failures ?? 0 : refusals
       return SubscriptionRef.set(state, { status: "Waiting", error, failures, retryMillis }).pipe(
         Effect.andThen(Effect.logDebug(`Dialing again in ${Math.round(retryMillis / 100) / 10} s`, error.message)),
-        Effect.andThen(Number.isFinite(retryMillis) ? Effect.sleep(Math.max(1, retryMillis)) : Effect.never)
+        Effect.andThen(Number.isFinite(retryMillis) ? Effect.sleep(Math.max(1, Math.ceil(retryMillis))) : Effect.never)
       )
     })
 

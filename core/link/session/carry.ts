@@ -94,7 +94,8 @@ export const carry = (
   return Effect.acquireUseRelease(
     Effect.sync(() => conversation.step(() => conversation.attach(now(), options.peerReceived, leave))),
     // It may have ended while the connection was made; nobody would tell.
-    (carrier) => conversation.over === undefined ? talk(carrier) : Effect.succeed({ why: conversation.over.why, silent: false }),
+    (carrier) =>
+      conversation.over === undefined ? talk(carrier) : Effect.succeed({ why: conversation.over.why, silent: false }),
     (carrier) =>
       Effect.suspend(() => {
         conversation.step(() => conversation.detach(carrier))

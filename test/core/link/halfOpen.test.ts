@@ -14,7 +14,12 @@ const secondsUntilGivenUp = (session: Session) =>
   })
 
 /** How long a side that has something under way takes to see that its connection is dead. */
-const noticed = (side: "device" | "operator", bytes: number, options: WorldOptions = {}, weather: Partial<Weather> = {}) =>
+const noticed = (
+  side: "device" | "operator",
+  bytes: number,
+  options: WorldOptions = {},
+  weather: Partial<Weather> = {}
+) =>
   inWorld(options, (world) =>
     Effect.gen(function*() {
       const session = yield* world.session(side)

@@ -203,15 +203,22 @@ describe("several methods", () => {
         yield* SubscriptionRef.changes(world.client.state).pipe(
           Stream.runForEach((state) =>
             Effect.map(Clock.currentTimeMillis, (now) =>
-              void seen.push(`${Math.round((now - began) / 1000)}s ${
-                state.status === "Waiting" ? state.error.message : `${state.status} ${state.method}`
-              }`))
+              void seen.push(
+                `${Math.round((now - began) / 1000)}s ${
+                  state.status === "Waiting" ? state.error.message : `${state.status} ${state.method}`
+                }`
+              ))
           ),
           Effect.forkScoped
         )
         yield* world.session("operator")
         yield* Effect.sleep("1 second")
-        assert.deepStrictEqual([...new Set(seen)], ["0s Dialing stuck", "3s Dialing memory", "10s Dialing backup", "10s Connected backup"])
+        assert.deepStrictEqual([...new Set(seen)], [
+          "0s Dialing stuck",
+          "3s Dialing memory",
+          "10s Dialing backup",
+          "10s Connected backup"
+        ])
       })))
 
   it.live("give way to the next at once where the best went silent, and go back when it speaks again", () =>
