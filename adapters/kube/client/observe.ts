@@ -1,5 +1,5 @@
 /** The reflector: a list, then watches that go on from where the last one stopped, and a new list where that is impossible. */
-import { Clock, Duration, Effect, Option, Random, Stream } from "effect"
+import { Array as Arr, Clock, Duration, Effect, Option, type Pull, Random, Stream } from "effect"
 import type { KubeApi, KubeApiError, Observation, Selection } from "../../../core/kube/KubeApi.ts"
 import type { KubeResource } from "../../../core/kube/KubeResource.ts"
 import type { KubeObject } from "../../../core/kube/ObjectMeta.ts"
@@ -45,27 +45,29 @@ const makeReflection = <A extends KubeObject>(
   }
 
   /** What an object that exists now means for the reader; `again` tells it even if it is not news. */
-  const set = (raw: KubeObject, again: boolean) =>
-    Effect.gen(function*() {
-      const key = keyOf(raw)
-      const before = known.get(key)
-      if (options.keep !== undefined && !options.keep(raw)) return forget(key)
-      if (
-        before !== undefined && !again && before.metadata.uid === raw.metadata.uid &&
-        before.metadata.resourceVersion === raw.metadata.resourceVersion
-      ) return []
-      const result = decode(resource, headed(resource, light(raw)))
-      if ("problem" in result) {
-        yield* Effect.logWarning(skipped(resource, raw, result.problem))
-        return []
-      }
-      known.set(key, result.object)
-      const now: Observation<A> = { _tag: "Set", object: result.object }
-      // Deleted and made anew under the same name while nobody looked: two lives, told apart.
-      return before !== undefined && before.metadata.uid !== raw.metadata.uid
-        ? [{ _tag: "Deleted", object: before } satisfies Observation<A>, now]
-        : [now]
-    })
+  const set = (raw: KubeObject, again: boolean, unreadable: Array<string>): ReadonlyArray<Observation<A>> => {
+    const key = keyOf(raw)
+    const before = known.get(key)
+    if (options.keep !== undefined && !options.keep(raw)) return forget(key)
+    if (
+      before !== undefined && !again && before.metadata.uid === raw.metadata.uid &&
+      before.metadata.resourceVersion === raw.metadata.resourceVersion
+    ) return []
+    const result = decode(resource, headed(resource, light(raw)))
+    if ("problem" in result) {
+      unreadable.push(skipped(resource, raw, result.problem))
+      return []
+    }
+    known.set(key, result.object)
+    const now: Observation<A> = { _tag: "Set", object: result.object }
+    // Deleted and made anew under the same name while nobody looked: two lives, told apart.
+    return before !== undefined && before.metadata.uid !== raw.metadata.uid
+      ? [{ _tag: "Deleted", object: before }, now]
+      : [now]
+  }
+
+  const complain = (unreadable: ReadonlyArray<string>) =>
+    Effect.forEach(unreadable, (what) => Effect.logWarning(what), { discard: true })
 
   const forget = (key: string, last?: A): ReadonlyArray<Observation<A>> => {
     const before = known.get(key)
@@ -82,11 +84,13 @@ const makeReflection = <A extends KubeObject>(
         Effect.fnUntraced(function*(after) {
           const page = yield* listing.page(resource, selection, { after, whole })
           const observations: Array<Observation<A>> = []
+          const unreadable: Array<string> = []
           for (const raw of page.items) {
             // An object that cannot be read exists all the same: what was known of it stays.
             if (known.has(keyOf(raw)) || (options.keep?.(raw) ?? true)) seen.add(keyOf(raw))
-            observations.push(...yield* set(raw, again))
+            observations.push(...set(raw, again, unreadable))
           }
+          yield* complain(unreadable)
           if (page.next !== undefined) return [observations, Option.some(page.next)] as const
           for (const key of known.keys()) if (!seen.has(key)) observations.push(...forget(key))
           observations.push({ _tag: "Synced" })
@@ -98,14 +102,14 @@ const makeReflection = <A extends KubeObject>(
       )
     })
 
-  const happened = Effect.fnUntraced(function*(events: ReadonlyArray<WatchEvent>) {
+  const happened = (events: ReadonlyArray<WatchEvent>, unreadable: Array<string>): Array<Observation<A>> => {
     const observations: Array<Observation<A>> = []
     for (const event of events) {
       version = event.version
       failures = 0
       if (event.type === "BOOKMARK") continue
       if (event.type !== "DELETED") {
-        observations.push(...yield* set(event.object, false))
+        observations.push(...set(event.object, false, unreadable))
         continue
       }
       const key = keyOf(event.object)
@@ -114,18 +118,23 @@ const makeReflection = <A extends KubeObject>(
       observations.push(...forget(key, "object" in result ? result.object : undefined))
     }
     return observations
-  })
+  }
 
   const follow = (from: string) =>
     Stream.unwrap(Effect.gen(function*() {
       watchedSince = yield* Clock.monotonicTimeNanos
       let said = false
-      return watch(requests, watchLimits, resource, selection, from).pipe(
-        Stream.mapEffect((events) => {
+      type Next = Pull.Pull<Arr.NonEmptyReadonlyArray<Observation<A>>, KubeApiError>
+      return Stream.transformPull(watch(requests, watchLimits, resource, selection, from), (pull) => {
+        const next: Next = Effect.flatMap(pull, (batches): Next => {
           said = true
-          return happened(events)
-        }),
-        Stream.flattenIterable,
+          const unreadable: Array<string> = []
+          const observations = batches.flatMap((events) => happened(events, unreadable))
+          const told: Next = Arr.isArrayNonEmpty(observations) ? Effect.succeed(observations) : next
+          return unreadable.length === 0 ? told : Effect.andThen(complain(unreadable), told)
+        })
+        return Effect.succeed(next)
+      }).pipe(
         Stream.concat(Stream.fromEffectDrain(Effect.gen(function*() {
           if (!said && Duration.isLessThan(yield* watched, SHORTEST_WATCH)) yield* pause(undefined)
           else failures = 0

@@ -1,5 +1,5 @@
 /** One watch connection: from a resourceVersion until the server, the network or the clock ends it. */
-import { Duration, Effect, Random, Result, Stream } from "effect"
+import { type Array as Arr, Duration, Effect, type Pull, Random, Result, Stream } from "effect"
 import { KubeApiError, type Selection } from "../../../core/kube/KubeApi.ts"
 import type { KubeResource } from "../../../core/kube/KubeResource.ts"
 import type { KubeObject } from "../../../core/kube/ObjectMeta.ts"
@@ -56,6 +56,28 @@ const readEvent = (line: string): Result.Result<WatchEvent, KubeApiError> => {
   return isObject(object) ? Result.succeed({ type, object, version }) : Result.fail(garbage("an object without a name"))
 }
 
+interface Read {
+  readonly events: ReadonlyArray<WatchEvent>
+  /** What came after the events and is none. */
+  readonly failure: KubeApiError | undefined
+}
+
+const readChunks = (lines: ReturnType<typeof makeLines>, chunks: ReadonlyArray<Uint8Array>): Read => {
+  const events: Array<WatchEvent> = []
+  try {
+    for (const chunk of chunks) {
+      for (const text of lines(chunk)) {
+        const event = readEvent(text)
+        if (Result.isFailure(event)) return { events, failure: event.failure }
+        events.push(event.success)
+      }
+    }
+  } catch (error) {
+    return { events, failure: error instanceof LineTooLong ? garbage(error.message) : broken(error) }
+  }
+  return { events, failure: undefined }
+}
+
 /**
  * Events in order, in the groups the network brought. Ends when the server ends it or stays silent for longer than it was
  * asked to; fails with `WatchLost` when a list is needed before the next watch, with any other error when it is not.
@@ -84,32 +106,22 @@ export const watch = <A extends KubeObject>(
     })
     const silence = Duration.sum(Duration.seconds(seconds), Duration.fromInputUnsafe(limits.watchGrace))
     const lines = makeLines(limits.lineLimit)
-    return response.stream.pipe(
-      Stream.mapError(broken),
-      Stream.timeoutOrElse({
+    let failure: KubeApiError | undefined
+    type Next = Pull.Pull<Arr.NonEmptyReadonlyArray<ReadonlyArray<WatchEvent>>, KubeApiError>
+    // Stream's own operators for a time limit and for one element per read cost as much as all else that an event costs.
+    return Stream.transformPull(Stream.mapError(response.stream, broken), (pull) => {
+      const patient = Effect.timeoutOrElse(pull, {
         duration: silence,
-        orElse: () => Stream.fail(unavailable(`the watch was silent for ${Duration.format(silence)}`))
-      }),
-      // One element per read: pieces of a batch must reach the consumer even if a later piece of it is broken.
-      Stream.flatMap((chunk) => {
-        let texts: ReadonlyArray<string>
-        try {
-          texts = lines(chunk)
-        } catch (error) {
-          return Stream.fail(error instanceof LineTooLong ? garbage(error.message) : broken(error))
-        }
-        const events: Array<WatchEvent> = []
-        for (const text of texts) {
-          const event = readEvent(text)
-          if (Result.isFailure(event)) {
-            return Stream.concat(
-              events.length === 0 ? Stream.empty : Stream.succeed(events),
-              Stream.fail(event.failure)
-            )
-          }
-          events.push(event.success)
-        }
-        return events.length === 0 ? Stream.empty : Stream.succeed(events)
+        orElse: () => Effect.fail(unavailable(`the watch was silent for ${Duration.format(silence)}`))
       })
-    )
+      // Pieces of a batch must reach the consumer even if a later piece of it is broken.
+      const next: Next = Effect.suspend(() =>
+        failure !== undefined ? Effect.fail(failure) : Effect.flatMap(patient, (chunks): Next => {
+          const read = readChunks(lines, chunks)
+          failure = read.failure
+          return read.events.length === 0 ? next : Effect.succeed([read.events])
+        })
+      )
+      return Effect.succeed(next)
+    })
   }))

@@ -1,5 +1,5 @@
 /** get, list and watch. */
-import { Cause, Clock, Duration, Effect, Queue, Random, Result, Stream } from "effect"
+import { Array as Arr, Cause, Clock, Duration, Effect, Queue, Random, Result, Stream } from "effect"
 import { type IncludeObject, table } from "../discovery/table.ts"
 import { type ApiFailure, badRequest, expired, notFound } from "../object/ApiFailure.ts"
 import type { JsonObject } from "../object/json.ts"
@@ -141,7 +141,8 @@ export const listObjects = Effect.fnUntraced(
   }
 )
 
-const bookmarkEvery = Duration.seconds(60)
+/** Milliseconds. */
+const bookmarkEvery = 60_000
 
 const bookmark = (type: ResourceType, shape: Shape, version: number, initialEnd: boolean): Uint8Array => {
   const metadata = {
@@ -205,34 +206,38 @@ export const watchObjects = Effect.fnUntraced(
 
     const body = Stream.unwrap(Effect.gen(function*() {
       const clock = yield* Clock.Clock
-      const watch = yield* openWatch(world.store, selection, since)
+      const opened = yield* Effect.result(openWatch(world.store, selection, since))
+      if (Result.isFailure(opened)) return Stream.succeed(watchLine("ERROR", JSON.stringify(opened.failure.status)))
+      const watch = opened.success
       const lines = (events: ReadonlyArray<Seen>) => events.map(line(clock.currentTimeMillisUnsafe()))
-      const initial = [...lines(watch.initial), ...announce ? [bookmark(type, shape, watch.version, true)] : []]
+      const passed = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+      const ends = passed() + Duration.toMillis(lifetime)
+      let first = [...lines(watch.initial), ...announce ? [bookmark(type, shape, watch.version, true)] : []]
       let reported = watch.version
+
+      /** Nothing changed for a while: where the store is, if it is not told yet. */
+      const silent = Effect.sync((): ReadonlyArray<Uint8Array> => {
+        if (passed() >= ends || Queue.sizeUnsafe(watch.changes) > 0 || world.store.version === reported) return []
+        reported = world.store.version
+        return [bookmark(type, shape, reported, false)]
+      })
       // Takes what waits in the queue and the store's version in one step, so that a bookmark never runs ahead of an event.
-      const pull = Queue.takeAll(watch.changes).pipe(
-        Effect.map((events) => lines(events)),
-        bookmarks
-          ? Effect.timeoutOrElse({
-            duration: bookmarkEvery,
-            orElse: () =>
-              Effect.suspend(() => {
-                if (Queue.sizeUnsafe(watch.changes) > 0 || world.store.version === reported) return Effect.succeed([])
-                reported = world.store.version
-                return Effect.succeed([bookmark(type, shape, reported, false)])
-              })
-          })
-          : (effect) => effect
-      )
-      const live = Stream.fromEffectRepeat(pull).pipe(
-        Stream.flatMap((batch) => Stream.fromIterable(batch)),
-        Stream.catchCause((cause) => Cause.hasInterruptsOnly(cause) ? Stream.failCause(cause) : Stream.empty)
-      )
-      return Stream.concat(Stream.fromIterable(initial), live)
-    })).pipe(
-      Stream.catchTag("ApiFailure", (error) => Stream.succeed(watchLine("ERROR", JSON.stringify(error.status)))),
-      Stream.interruptWhen(Effect.sleep(lifetime))
-    )
+      const changed = Effect.map(Queue.takeAll(watch.changes), lines)
+      const next: Effect.Effect<Arr.NonEmptyReadonlyArray<Uint8Array>, Cause.Done> = Effect.suspend(() => {
+        if (Arr.isArrayNonEmpty(first)) {
+          const told = first
+          first = []
+          return Effect.succeed(told)
+        }
+        const left = ends - passed()
+        if (left <= 0) return Cause.done()
+        return Effect.timeoutOrElse(changed, {
+          duration: bookmarks ? Math.min(left, bookmarkEvery) : left,
+          orElse: () => silent
+        }).pipe(Effect.flatMap((told) => Arr.isReadonlyArrayNonEmpty(told) ? Effect.succeed(told) : next))
+      })
+      return Stream.fromPull(Effect.succeed(next))
+    }))
     return {
       status: 200,
       headers: {

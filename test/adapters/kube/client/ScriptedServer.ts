@@ -91,17 +91,19 @@ export const layerServer: Layer.Layer<ScriptedServer | HttpClient.HttpClient> = 
           new Response(null, { status: answer.status ?? 200, headers: { ...answer.headers } })
         )
         const body = typeof answer.body === "string" ? Stream.succeed(bytes(answer.body)) : answer.body ?? Stream.empty
+        let over = false
+        const ends = Effect.sync(() => {
+          over = true
+        })
         const stream = body.pipe(
+          Stream.concat(Stream.fromEffectDrain(ends)),
+          Stream.tapError(() => ends),
           Stream.mapError((cause) =>
             new HttpClientError.HttpClientError({
               reason: new HttpClientError.DecodeError({ request, response, cause: new Error(String(cause)) })
             })
           ),
-          Stream.onExit((exit) =>
-            exit._tag === "Failure" && exit.cause.reasons.some((reason) => reason._tag === "Interrupt")
-              ? note(`hung up on ${url.pathname}`)
-              : Effect.void
-          )
+          Stream.onExit(() => over ? Effect.void : note(`hung up on ${url.pathname}`))
         )
         Object.defineProperty(response, "stream", { value: stream })
         return response
