@@ -229,7 +229,8 @@ export const watchObjects = Effect.fnUntraced(
           first = []
           return Effect.succeed(told)
         }
-        const left = ends - passed()
+        // Whole milliseconds: a timer that fires a fraction too early would turn on the spot.
+        const left = Math.ceil(ends - passed())
         if (left <= 0) return Cause.done()
         return Effect.timeoutOrElse(changed, {
           duration: bookmarks ? Math.min(left, bookmarkEvery) : left,
