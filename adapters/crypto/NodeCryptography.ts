@@ -102,16 +102,22 @@ const make = Cryptography.of({
     }
     return plain
   },
-  deflate: (plain) => zlib.deflateRawSync(plain),
-  inflate: (packed, limit) => {
+  deflate: (plain, dictionary) => zlib.deflateRawSync(plain, dictionary && { ...small, dictionary }),
+  inflate: (packed, limit, dictionary) => {
     try {
-      return zlib.inflateRawSync(packed, { maxOutputLength: Math.max(1, limit) })
+      return zlib.inflateRawSync(packed, {
+        maxOutputLength: Math.max(1, limit),
+        ...(dictionary === undefined ? {} : { dictionary })
+      })
     } catch {
       // Neither corrupt input nor one that grows beyond the limit says anything about this process.
       return undefined
     }
   }
 })
+
+/** A dictionary goes with messages of its size: the whole window would cost 256 KiB each time. */
+const small = { level: 9, windowBits: 13, memLevel: 5 }
 
 export const NodeCryptography = {
   layer: Layer.mergeAll(

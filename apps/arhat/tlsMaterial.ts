@@ -16,6 +16,7 @@ export const tlsMaterial = Effect.fnUntraced(function*(tls: ClientTls, at: strin
     ...(ca === undefined ? {} : { ca }),
     ...(cert === undefined || key === undefined ? {} : { identity: { cert, key } }),
     ...(tls.serverName === undefined ? {} : { serverName: tls.serverName }),
-    ...(tls.cipherSuites === undefined ? {} : { cipherSuites: tls.cipherSuites })
+    ...(tls.cipherSuites === undefined ? {} : { cipherSuites: tls.cipherSuites }),
+    hybridKeyExchange: tls.hybridKeyExchange
   }
 })

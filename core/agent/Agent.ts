@@ -3,6 +3,7 @@ import { Effect, Layer, Stream, SubscriptionRef } from "effect"
 import type { Refused } from "../link/Hello.ts"
 import { LinkClient, type LinkState } from "../link/LinkClient.ts"
 import { PodRuntime } from "../pod/PodRuntime.ts"
+import { reportDelta } from "../wire/ReportBases.ts"
 import { AgentSettings } from "./AgentSettings.ts"
 import { commands } from "./commands.ts"
 import { EventRing } from "./EventRing.ts"
@@ -65,9 +66,9 @@ export const agent = Effect.fnUntraced(function*(keys: AgentKeys) {
     operatorPublic: keys.operatorKey,
     psk: keys.enrolment,
     agentVersion: settings.version,
-    capabilities: [],
-    onSession: Effect.fnUntraced(function*(session, { epoch }) {
-      yield* Effect.forkScoped(report(session))
+    capabilities: [reportDelta],
+    onSession: Effect.fnUntraced(function*(session, { capabilities, epoch }) {
+      yield* Effect.forkScoped(report(session, capabilities))
       // What an operator did here is told apart from what another one did.
       const fenced = Effect.annotateLogs("epoch", epoch)
       return {

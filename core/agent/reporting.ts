@@ -1,9 +1,12 @@
 /** Tells the operator, while a session lasts, what changed: the host, pods' states, pods' events. */
 import { Clock, Duration, Effect, Equal, Schedule } from "effect"
+import { Cryptography } from "../link/Cryptography.ts"
 import { LinkError, type Session } from "../link/Session.ts"
 import { ContainerRuntime } from "../pod/ContainerRuntime.ts"
+import type { PodReport } from "../pod/PodReport.ts"
 import { encodeEvent, type Event, type NodeReport } from "../wire/Event.ts"
 import { decodeReply } from "../wire/Reply.ts"
+import { ReportBases, reportDelta } from "../wire/ReportBases.ts"
 import { AgentSettings } from "./AgentSettings.ts"
 import { EventRing } from "./EventRing.ts"
 import { HostFacts } from "./HostFacts.ts"
@@ -21,14 +24,16 @@ export const reporting = Effect.gen(function*() {
   const containers = yield* ContainerRuntime
   const outbox = yield* Outbox
   const ring = yield* EventRing
+  const cryptography = yield* Cryptography
   const timeoutMillis = Duration.toMillis(Duration.fromInputUnsafe(settings.reportTimeout))
 
   /** Completes when the operator has acted on it. `Refused` where it never will. */
-  const tell = Effect.fnUntraced(function*(session: Session, event: Event) {
-    const message = yield* Effect.mapError(
-      encodeEvent(event),
-      (error) => new LinkError({ reason: "Refused", detail: error.message })
-    )
+  const tell = (session: Session, event: Event) => Effect.flatMap(encoded(event), (message) => say(session, message))
+
+  const encoded = (event: Event) =>
+    Effect.mapError(encodeEvent(event), (error) => new LinkError({ reason: "Refused", detail: error.message }))
+
+  const say = Effect.fnUntraced(function*(session: Session, message: Uint8Array) {
     const answer = yield* session.request(message, { priority: "command", timeoutMillis })
     const reply = yield* Effect.mapError(
       decodeReply(answer),
@@ -71,10 +76,25 @@ export const reporting = Effect.gen(function*() {
     }
   })
 
-  const podReports = (session: Session) =>
+  /** As what differs from the one before where the operator can read that and still has it, else whole. */
+  const tellReport = Effect.fnUntraced(function*(session: Session, report: PodReport, bases: ReportBases | undefined) {
+    const message = yield* encoded({ _tag: "PodReport", report })
+    const delta = bases?.pack(report.uid, message)
+    const short = delta && (yield* encoded({ _tag: "ReportDelta", uid: report.uid, ...delta }))
+    if (short === undefined || short.length >= message.length) yield* say(session, message)
+    else {
+      yield* say(session, short).pipe(Effect.catchIf(
+        (error) => error.reason === "Refused",
+        () => Effect.suspend(() => (bases?.forget(report.uid), say(session, message)))
+      ))
+    }
+    bases?.agree(report, message)
+  })
+
+  const podReports = (session: Session, bases: ReportBases | undefined) =>
     Effect.gen(function*() {
       const report = yield* outbox.next
-      yield* tell(session, { _tag: "PodReport", report }).pipe(
+      yield* tellReport(session, report, bases).pipe(
         Effect.matchEffect({
           onSuccess: () => outbox.taken(report),
           onFailure: (error) =>
@@ -111,10 +131,11 @@ export const reporting = Effect.gen(function*() {
     )
 
   /** Runs until the session is over. */
-  return (session: Session): Effect.Effect<void> =>
-    Effect.all([
+  return (session: Session, capabilities: ReadonlyArray<string>): Effect.Effect<void> => {
+    const bases = capabilities.includes(reportDelta) ? new ReportBases(cryptography) : undefined
+    return Effect.all([
       patiently(hostReports(session)),
-      ...Array.from({ length: settings.reportsAtOnce }, () => Effect.forever(patiently(podReports(session)))),
+      ...Array.from({ length: settings.reportsAtOnce }, () => Effect.forever(patiently(podReports(session, bases)))),
       Effect.forever(patiently(podEvents(session)))
     ], { concurrency: "unbounded", discard: true }).pipe(
       Effect.raceFirst(session.closed),
@@ -122,4 +143,5 @@ export const reporting = Effect.gen(function*() {
       Effect.catch((error) => Effect.logDebug(`reporting stops: ${error.message}`)),
       Effect.asVoid
     )
+  }
 })

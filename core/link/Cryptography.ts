@@ -21,8 +21,8 @@ export class Cryptography extends Context.Service<Cryptography, {
     associated: Uint8Array,
     sealed: Uint8Array
   ) => Uint8Array | undefined
-  /** Raw deflate of a small message. */
-  readonly deflate: (plain: Uint8Array) => Uint8Array
+  /** Raw deflate of a small message; what the dictionary has need not be said again. */
+  readonly deflate: (plain: Uint8Array, dictionary?: Uint8Array) => Uint8Array
   /** Undefined when it is not deflate or would be longer than `limit` bytes; never allocates more than that. */
-  readonly inflate: (packed: Uint8Array, limit: number) => Uint8Array | undefined
+  readonly inflate: (packed: Uint8Array, limit: number, dictionary?: Uint8Array) => Uint8Array | undefined
 }>()("aranya/link/Cryptography") {}

@@ -22,6 +22,7 @@ export const DeviceHello = Schema.Struct({
   method: Schema.String,
   /** Over all that the device holds (assignments and their reports); equal to the operator's means nothing to exchange. */
   digest: Schema.Uint8Array,
+  /** What it can beyond its protocol version; an operator that does not know one never uses it. */
   capabilities: Schema.Array(Schema.String)
 })
 export type DeviceHello = typeof DeviceHello.Type
@@ -36,7 +37,9 @@ export const OperatorHello = Schema.Struct({
   beatMillis: Schema.Number,
   sessionTimeoutMillis: Schema.Number,
   /** Operator's wall clock, milliseconds since the epoch: the device measures its offset. */
-  now: Schema.Number
+  now: Schema.Number,
+  /** Those of the device's that the operator has too; empty where the session is resumed. */
+  capabilities: Schema.Array(Schema.String)
 })
 export type OperatorHello = typeof OperatorHello.Type
 

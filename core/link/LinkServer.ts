@@ -33,6 +33,8 @@ export interface LinkServerOptions<R> {
   /** X25519, 32 bytes; devices know its public half. */
   readonly privateKey: Uint8Array
   readonly operatorVersion: string
+  /** What it can beyond its protocol version. */
+  readonly capabilities?: ReadonlyArray<string>
   /**
    * Called once per session, when the device has taken it up. What the device asks before this returns waits for it; the
    * session can already be used. The scope is closed when the session is over.
@@ -157,7 +159,10 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
         operatorVersion: options.operatorVersion,
         beatMillis: timings.beatMillis,
         sessionTimeoutMillis: timings.sessionTimeoutMillis,
-        now: yield* Clock.currentTimeMillis
+        now: yield* Clock.currentTimeMillis,
+        capabilities: resumed
+          ? []
+          : (options.capabilities ?? []).filter((each) => greeted.hello.capabilities.includes(each))
       }, { id: entry.link.idBytes, resumed, received: entry.link.conversation.received })
       return { ...decided, sealing, first }
     })

@@ -25,7 +25,10 @@ export interface LinkTimings {
   readonly handshakeResendMillis: number
   /** How long a dialer may take to connect, unless it says otherwise. */
   readonly connectTimeoutMillis: number
-  /** An acknowledgement waits so long for a packet to travel with. */
+  /**
+   * An acknowledgement of little waits so long for a packet to travel with: alone it costs 22 bytes, and on the wire 160. Well below
+   * `resendFirstMillis`, or the peer would send again what has come.
+   */
   readonly ackDelayMillis: number
   /** Least and most time before the oldest unacknowledged segment is sent again. */
   readonly resendFirstMillis: number
@@ -56,7 +59,7 @@ export const defaultTimings: LinkTimings = {
   handshakeTimeoutMillis: 10_000,
   handshakeResendMillis: 2_000,
   connectTimeoutMillis: 20_000,
-  ackDelayMillis: 25,
+  ackDelayMillis: 500,
   resendFirstMillis: 2_000,
   resendMostMillis: 30_000,
   queueMillis: 250,

@@ -44,9 +44,18 @@ export interface Session {
   /** One message there, one reply back. At most once: never resent into another session. Counts as control unless told. */
   readonly request: (
     message: Uint8Array,
-    options?: { readonly priority?: Priority; readonly timeoutMillis?: number; readonly traffic?: TrafficClass }
+    options?: {
+      readonly priority?: Priority
+      readonly timeoutMillis?: number
+      readonly traffic?: TrafficClass
+      /** False for a message that holds secrets beside what others chose: its length must not tell how alike they are. */
+      readonly compress?: boolean
+    }
   ) => Effect.Effect<Uint8Array, LinkError>
-  /** Opens a channel; `message` says what for. Closing the scope ends it on both sides. Counts as streams unless told. */
+  /**
+   * Opens a channel; `message` says what for. Closing the scope ends it on both sides. Counts as streams unless told. Only those
+   * of priority bulk are compressed: what is typed or forwarded may hold secrets beside a stranger's words.
+   */
   readonly open: (
     message: Uint8Array,
     options?: { readonly priority?: Priority; readonly traffic?: TrafficClass }

@@ -355,6 +355,7 @@ const operatorHelloToWire = (
 ): WireOperatorHello =>
   create(OperatorHelloSchema, {
     ...hello,
+    capabilities: [...hello.capabilities],
     epoch: BigInt(hello.epoch),
     now: BigInt(hello.now),
     session: session.id,

@@ -3,6 +3,7 @@ import { Effect, Layer, Schedule } from "effect"
 import type { DeviceHello } from "../link/Hello.ts"
 import { LinkServer } from "../link/LinkServer.ts"
 import { type Handlers, LinkError, type Session } from "../link/Session.ts"
+import { reportDelta } from "../wire/ReportBases.ts"
 import { deviceAdmission } from "./deviceAdmission.ts"
 import { DeviceRegistry } from "./DeviceRegistry.ts"
 import { EventRecorder } from "./EventRecorder.ts"
@@ -58,6 +59,7 @@ export const operator = Effect.gen(function*() {
   const server = yield* LinkServer.make({
     privateKey: identity.privateKey,
     operatorVersion: identity.version,
+    capabilities: [reportDelta],
     onSession
   })
   return yield* server.run

@@ -9,6 +9,7 @@ import { timestamp } from "../kube/time.ts"
 import type { Cryptography } from "../link/Cryptography.ts"
 import type { LinkError, Priority, Session } from "../link/Session.ts"
 import type { VolumeFile } from "../pod/PodAssignment.ts"
+import { carriesSecrets } from "../pod/resolve/carriesSecrets.ts"
 import type { Notice, Resolution, ResolveSettings, Sources } from "../pod/resolve/Resolution.ts"
 import { resolvePod } from "../pod/resolve/resolvePod.ts"
 import type { Command } from "../wire/Command.ts"
@@ -78,11 +79,15 @@ export const keepPod = Effect.fnUntraced(function*(
   const { exists, finalise, tolerate, writeStatus } = yield* podWrites
   const sources = yield* podSources(() => void Queue.offerUnsafe(bell, undefined))
   /** One request to the device, for no longer than the EdgeDevice allows. */
-  const ask = (session: Session, command: Command, priority?: Priority) => {
+  const ask = (
+    session: Session,
+    command: Command,
+    more: { readonly priority?: Priority; readonly compress?: boolean } = {}
+  ) => {
     const { unarySessionTimeout } = SubscriptionRef.getUnsafe(context.device).spec.connectivity.timers
     return askDevice(session, command, {
       timeoutMillis: Duration.toMillis(unarySessionTimeout),
-      ...(priority === undefined ? {} : { priority })
+      ...more
     })
   }
 
@@ -168,14 +173,17 @@ export const keepPod = Effect.fnUntraced(function*(
         if (holdings.hashOf(uid) !== assignment.hash) {
           // Until it answers, and when it never does, the device may hold it: only the device's own word settles that.
           holdings.assigning(uid)
-          const answer = yield* ask(session, { _tag: "AssignPod", assignment }, "assignment")
+          const answer = yield* ask(session, { _tag: "AssignPod", assignment }, {
+            priority: "assignment",
+            compress: !carriesSecrets(pod, assignment)
+          })
           if (answer._tag === "NotHeld") return holdings.forgotten(uid)
           holdings.assigned(uid, assignment.hash)
         } else {
           // Rotated tokens are outside the hash and travel alone.
           for (const [volume, { files, text }] of tokens) {
             if (rotated.get(volume) === text || rotated.get(volume) === undefined) continue
-            yield* ask(session, { _tag: "Tokens", uid, volume, files })
+            yield* ask(session, { _tag: "Tokens", uid, volume, files }, { compress: false })
           }
         }
         for (const [volume, { text }] of tokens) rotated.set(volume, text)

@@ -17,11 +17,13 @@ import { decodeEdgeDevice } from "../device/decodeEdgeDevice.ts"
 import type { EdgeDevice, EdgeDeviceObject } from "../device/EdgeDevice.ts"
 import type { KubeApi } from "../kube/KubeApi.ts"
 import { timestamp } from "../kube/time.ts"
+import { Cryptography } from "../link/Cryptography.ts"
 import type { DeviceHello } from "../link/Hello.ts"
 import type { Handlers, Session } from "../link/Session.ts"
 import type { ResolveSettings } from "../pod/resolve/Resolution.ts"
 import { decodeEvent, type Event, type NodeReport } from "../wire/Event.ts"
 import { encodeReply, failureOf, type Reply } from "../wire/Reply.ts"
+import { ReportBases, reportDelta } from "../wire/ReportBases.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
 import { deviceHold } from "./DeviceHold.ts"
 import { devicePods, releaseOrphansAnnotation } from "./devicePods.ts"
@@ -77,6 +79,7 @@ export const serveDevice = Effect.fnUntraced(function*(
   const identity = yield* OperatorIdentity
   const settings = yield* OperatorSettings
   const events = yield* EventRecorder
+  const cryptography = yield* Cryptography
   const services = yield* Effect.context<
     KubeApi | DeviceRegistry | OperatorIdentity | Revocations | PodIndex | NodeIndex
   >()
@@ -320,6 +323,8 @@ export const serveDevice = Effect.fnUntraced(function*(
 
   const obey = Effect.fnUntraced(function*(event: Event): Effect.fn.Return<Reply> {
     switch (event._tag) {
+      case "ReportDelta":
+        return { _tag: "Failure", code: "Invalid", detail: "a delta within a delta" }
       case "NodeReport": {
         clockOffset = (yield* Clock.currentTimeMillis) - event.report.at
         agentVersion = event.report.agentVersion
@@ -353,16 +358,27 @@ export const serveDevice = Effect.fnUntraced(function*(
     }
   })
 
-  const handlers: Handlers = {
-    onRequest: Effect.fnUntraced(function*(message) {
-      const reply = yield* decodeEvent(message).pipe(
-        Effect.flatMap(obey),
-        Effect.catch((error) => Effect.succeed(failureOf(error)))
-      )
-      return yield* Effect.orDie(encodeReply(reply))
-    }),
-    // A device opens no streams of its own.
-    onOpen: (_, channel) => channel.fail("the operator serves no streams")
+  /** Of one session: what its deltas build on goes with it. */
+  const makeHandlers = (capabilities: ReadonlyArray<string>): Handlers => {
+    const bases = capabilities.includes(reportDelta) ? new ReportBases(cryptography) : undefined
+    const take = Effect.fnUntraced(function*(said: Uint8Array) {
+      const first = yield* decodeEvent(said)
+      const { event, message } = first._tag === "ReportDelta" && bases !== undefined
+        ? yield* bases.unpack(first)
+        : { event: first, message: said }
+      const reply = yield* obey(event)
+      if (reply._tag === "Done" && event._tag === "PodReport") bases?.agree(event.report, message)
+      return reply
+    })
+    return {
+      onRequest: (message) =>
+        take(message).pipe(
+          Effect.catch((error) => Effect.succeed(failureOf(error))),
+          Effect.flatMap((reply) => Effect.orDie(encodeReply(reply)))
+        ),
+      // A device opens no streams of its own.
+      onOpen: (_, channel) => channel.fail("the operator serves no streams")
+    }
   }
 
   const sessionLife = yield* FiberHandle.make()
@@ -406,7 +422,7 @@ export const serveDevice = Effect.fnUntraced(function*(
         }))
       )
     )
-    return handlers
+    return makeHandlers(hello.capabilities)
   })
 
   /** What works and should be mended all the same. */

@@ -4,6 +4,7 @@ import { Schema } from "effect"
 import { HostInfo, HostPressure } from "../agent/HostFacts.ts"
 import { type Event as Message, EventSchema, type NodeReport as NodeMessage } from "../gen/aranya/wire/v1/message_pb.ts"
 import { PodEvent, PodReport } from "../pod/PodReport.ts"
+import { uidFields, uidOf } from "./identity.ts"
 import { limits } from "./limits.ts"
 import { bounded, count, decoding, encoding, long, reject } from "./message.ts"
 import { eventsMessage, eventsValue } from "./podEvents.ts"
@@ -24,7 +25,14 @@ export type NodeReport = typeof NodeReport.Type
 export const Event = Schema.Union([
   Schema.TaggedStruct("NodeReport", { report: NodeReport }),
   Schema.TaggedStruct("PodReport", { report: PodReport }),
-  Schema.TaggedStruct("PodEvents", { events: Schema.Array(PodEvent) })
+  Schema.TaggedStruct("PodEvents", { events: Schema.Array(PodEvent) }),
+  /** A `PodReport` as what differs from an earlier one; `ReportBases` makes and reads it. `length` in bytes. */
+  Schema.TaggedStruct("ReportDelta", {
+    uid: Schema.String,
+    base: Schema.Number,
+    length: Schema.Number,
+    delta: Schema.Uint8Array
+  })
 ])
 export type Event = typeof Event.Type
 
@@ -89,6 +97,10 @@ const messageOf = (event: Event): Kind => {
       return { case: "podReport", value: reportMessage(event.report) }
     case "PodEvents":
       return { case: "podEvents", value: eventsMessage(event.events) }
+    case "ReportDelta": {
+      const { base, delta, length, uid } = event
+      return { case: "reportDelta", value: { ...uidFields(uid), base: long(base), length, delta } }
+    }
   }
 }
 
@@ -100,6 +112,10 @@ const valueOf = ({ kind }: Message): Event => {
       return { _tag: "PodReport", report: reportValue(kind.value) }
     case "podEvents":
       return { _tag: "PodEvents", events: eventsValue(kind.value) }
+    case "reportDelta": {
+      const { base, delta, length } = kind.value
+      return { _tag: "ReportDelta", uid: uidOf(kind.value), base: count(base), length, delta }
+    }
     case undefined:
       return reject("Unsupported", "an event that this version does not know")
   }

@@ -60,6 +60,12 @@ export const cryptographyContract = (name: string, layer: Layer.Layer<Cryptograp
         assert.deepStrictEqual(Uint8Array.from(inflate(deflate(plain), plain.length) ?? []), plain)
         assert.isUndefined(inflate(deflate(plain), plain.length - 1))
         assert.isUndefined(inflate(new Uint8Array(), 10))
+        const like = Uint8Array.from([...plain, 1, 2, 3])
+        const packed = deflate(like, plain)
+        assert.isBelow(packed.length, 12)
+        assert.deepStrictEqual(Uint8Array.from(inflate(packed, like.length, plain) ?? []), like)
+        assert.isUndefined(inflate(packed, like.length - 1, plain))
+        assert.notDeepEqual(inflate(packed, like.length, flipped(plain, 3)), like)
       }).pipe(Effect.provide(layer)))
   })
 }

@@ -104,6 +104,24 @@ const lengths = (associated: Uint8Array, sealed: Uint8Array) => Uint8Array.of(as
 const tagOf = (key: Uint8Array, nonce: Uint8Array, associated: Uint8Array, sealed: Uint8Array) =>
   new Digest(3).add(key).add(nonce).add(associated).add(sealed).add(lengths(associated, sealed)).bytes(tagLength)
 
+/** With a dictionary: its checksum, how much of its beginning is the same, and the rest. */
+const checksum = (bytes: Uint8Array) => bytes.reduce((sum, byte) => (sum * 31 + byte) & 0xff, bytes.length & 0xff)
+
+const afterPrefix = (plain: Uint8Array, dictionary: Uint8Array): Uint8Array => {
+  let same = 0
+  while (same < plain.length && same < 0xffff && plain[same] === dictionary[same]) same += 1
+  return Uint8Array.of(checksum(dictionary), same >> 8, same & 0xff, ...plain.subarray(same))
+}
+
+const beforeSuffix = (packed: Uint8Array, limit: number, dictionary: Uint8Array): Uint8Array | undefined => {
+  const [sum, high = 0, low = 0] = packed
+  const same = high * 256 + low
+  const rest = packed.subarray(3)
+  if (packed.length < 3 || sum !== checksum(dictionary) || same > dictionary.length) return undefined
+  if (same + rest.length > limit) return undefined
+  return Uint8Array.of(...dictionary.subarray(0, same), ...rest)
+}
+
 export const QuickCryptography = {
   layer: Layer.succeed(
     Cryptography,
@@ -132,12 +150,16 @@ export const QuickCryptography = {
         return plain
       },
       // Longer than the plain text, as what cannot be compressed is; so it travels as it is.
-      deflate: (plain) => {
+      deflate: (plain, dictionary) => {
+        if (dictionary !== undefined) return afterPrefix(plain, dictionary)
         const stored = new Uint8Array(plain.length + 1)
         stored.set(plain)
         return stored
       },
-      inflate: (packed, limit) => packed.length === 0 || packed.length - 1 > limit ? undefined : packed.slice(0, -1)
+      inflate: (packed, limit, dictionary) => {
+        if (dictionary !== undefined) return beforeSuffix(packed, limit, dictionary)
+        return packed.length === 0 || packed.length - 1 > limit ? undefined : packed.slice(0, -1)
+      }
     })
   )
 }

@@ -121,8 +121,12 @@ export const makeLinkSession = Effect.fnUntraced(function*(options: {
     return SubscriptionRef.set(connected, true)
   })
 
-  const start = (kind: "channel" | "request", message: Uint8Array, priority: Priority, traffic?: TrafficClass) =>
-    Effect.suspend(() => conversation.step(() => streams.start(kind, message, priorities[priority], traffic)))
+  const start = (
+    kind: "channel" | "request",
+    message: Uint8Array,
+    priority: Priority,
+    options?: { readonly traffic?: TrafficClass; readonly compress?: boolean }
+  ) => Effect.suspend(() => conversation.step(() => streams.start(kind, message, priorities[priority], options)))
 
   const close = Effect.fnUntraced(function*(why: string) {
     if (conversation.over !== undefined) return
@@ -136,7 +140,7 @@ export const makeLinkSession = Effect.fnUntraced(function*(options: {
 
   const request: Session["request"] = (message, request) =>
     Effect.acquireUseRelease(
-      start("request", message, request?.priority ?? "command", request?.traffic),
+      start("request", message, request?.priority ?? "command", request),
       (stream) => {
         const millis = request?.timeoutMillis ?? timings.requestTimeoutMillis
         return Effect.callback<Uint8Array, LinkError>((resume) => {
@@ -164,7 +168,7 @@ export const makeLinkSession = Effect.fnUntraced(function*(options: {
 
   const open: Session["open"] = (message, request) =>
     Effect.acquireRelease(
-      start("channel", message, request?.priority ?? "interactive", request?.traffic),
+      start("channel", message, request?.priority ?? "interactive", request),
       endChannel
     ).pipe(
       Effect.map((stream): Channel => channelOf(streams, stream))

@@ -63,7 +63,7 @@ export class Streams {
     kind: "channel" | "request",
     data: Uint8Array,
     priority: Priority,
-    traffic?: TrafficClass
+    options: { readonly traffic?: TrafficClass; readonly compress?: boolean } = {}
   ): Exit.Exit<LinkStream, LinkError> {
     const { lost } = this
     if (lost !== undefined) return Exit.fail(lost)
@@ -71,9 +71,10 @@ export class Streams {
     let queued = data.length
     for (const other of this.table.live) queued += other.queuedBytes
     if (queued > requestQueue) return overloaded("too much waits to be sent")
-    const stream = this.table.open(kind, priority, traffic)
+    const stream = this.table.open(kind, priority, options.traffic)
     if (stream === undefined) return overloaded("as many streams are open as this link has memory for")
-    stream.push(kind === "request" ? Kind.REQUEST : Kind.OPEN, this.pack(stream, data))
+    const packed = options.compress === false ? { data, inflated: 0 } : this.pack(stream, data)
+    stream.push(kind === "request" ? Kind.REQUEST : Kind.OPEN, packed)
     this.conversation.outbox.list(stream)
     return Exit.succeed(stream)
   }

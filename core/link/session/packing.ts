@@ -20,6 +20,8 @@ export const pack = (
   rate: number
 ): Message => {
   const plain = { data, inflated: 0 }
+  // What is typed, printed on a terminal or forwarded: whoever sees lengths and can put words beside a secret would learn it.
+  if (stream.kind === "channel" && stream.priority !== Priority.BULK) return plain
   if (data.length < least || data.length > most) return plain
   if (rate > fastEnough && stream.priority >= Priority.INTERACTIVE) return plain
   if (stream.skip > 0) {

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
+import type { LinkError } from "../../../core/link/Session.ts"
 import { noise } from "./noise.ts"
 import { echo, inWorld, text } from "./world.ts"
 
@@ -75,6 +76,31 @@ describe("what a session costs", () => {
           assert.isBelow(plain, 5150)
         })
     ))
+
+  it.live("what holds secrets, is typed or forwarded goes as it is, whatever it repeats", () =>
+    inWorld({}, (world) =>
+      Effect.gen(function*() {
+        const operator = yield* world.session("operator")
+        const repetitive = text("the same words over and over, ".repeat(200))
+        const cost = (effect: Effect.Effect<unknown, LinkError>) =>
+          Effect.gen(function*() {
+            const before = (yield* world.transport.traffic).toDevice.bytes
+            yield* effect
+            yield* Effect.sleep("1 second")
+            return (yield* world.transport.traffic).toDevice.bytes - before
+          })
+        const sent = (priority: "interactive" | "bulk") =>
+          cost(Effect.scoped(Effect.gen(function*() {
+            const channel = yield* operator.open(text("echo"), { priority })
+            yield* channel.send(repetitive)
+            yield* channel.end
+            yield* Stream.runDrain(channel.messages)
+          })))
+        assert.isBelow(yield* cost(operator.request(repetitive)), 500)
+        assert.isAbove(yield* cost(operator.request(repetitive, { compress: false })), 6000)
+        assert.isBelow(yield* sent("bulk"), 700)
+        assert.isAbove(yield* sent("interactive"), 6000)
+      })))
 
   it.live("a channel of incompressible messages is carried whole", () =>
     inWorld({}, (world) =>

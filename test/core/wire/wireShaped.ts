@@ -20,6 +20,7 @@ const numberFor = (key: string, value: number): number => {
     case "code":
     case "width":
     case "height":
+    case "length":
       return whole(value, 2 ** 31)
     default:
       return whole(value, 2 ** 50)

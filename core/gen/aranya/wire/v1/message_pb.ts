@@ -17,7 +17,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file aranya/wire/v1/message.proto.
  */
 export const file_aranya_wire_v1_message: GenFile = /*@__PURE__*/
-  fileDesc("ChxhcmFueWEvd2lyZS92MS9tZXNzYWdlLnByb3RvEg5hcmFueWEud2lyZS52MSLUAgoHQ29tbWFuZBIwCgphc3NpZ25fcG9kGAEgASgLMhouYXJhbnlhLndpcmUudjEuQXNzaWdubWVudEgAEi8KCnJlbW92ZV9wb2QYAiABKAsyGS5hcmFueWEud2lyZS52MS5SZW1vdmVQb2RIABIvCgpmb3JnZXRfcG9kGAMgASgLMhkuYXJhbnlhLndpcmUudjEuRm9yZ2V0UG9kSAASLQoJbGlzdF9oZWxkGAQgASgLMhguYXJhbnlhLndpcmUudjEuTGlzdEhlbGRIABIuCgljb25maWd1cmUYBSABKAsyGS5hcmFueWEud2lyZS52MS5Db25maWd1cmVIABIkCgR3aXBlGAYgASgLMhQuYXJhbnlhLndpcmUudjEuV2lwZUgAEigKBnRva2VucxgHIAEoCzIWLmFyYW55YS53aXJlLnYxLlRva2Vuc0gAQgYKBGtpbmQiQQoJUmVtb3ZlUG9kEgsKA3VpZBgBIAEoDBIQCgh1aWRfdGV4dBgCIAEoCRIVCg1ncmFjZV9zZWNvbmRzGAMgASgDIioKCUZvcmdldFBvZBILCgN1aWQYASABKAwSEAoIdWlkX3RleHQYAiABKAkiCgoITGlzdEhlbGQiSgoJQ29uZmlndXJlEhAKCGhvc3RfaXBzGAEgAygJEhMKC2NsdXN0ZXJfZG5zGAIgAygJEhYKDmNsdXN0ZXJfZG9tYWluGAMgASgJIhYKBFdpcGUSDgoGcmVhc29uGAEgASgJIlwKBlRva2VucxILCgN1aWQYASABKAwSEAoIdWlkX3RleHQYAiABKAkSDgoGdm9sdW1lGAMgASgJEiMKBWZpbGVzGAQgAygLMhQuYXJhbnlhLndpcmUudjEuRmlsZSKhAQoFRXZlbnQSMQoLbm9kZV9yZXBvcnQYASABKAsyGi5hcmFueWEud2lyZS52MS5Ob2RlUmVwb3J0SAASLAoKcG9kX3JlcG9ydBgCIAEoCzIWLmFyYW55YS53aXJlLnYxLlJlcG9ydEgAEi8KCnBvZF9ldmVudHMYAyABKAsyGS5hcmFueWEud2lyZS52MS5Qb2RFdmVudHNIAEIGCgRraW5kIswBCgpOb2RlUmVwb3J0EiYKBGhvc3QYASABKAsyGC5hcmFueWEud2lyZS52MS5Ib3N0SW5mbxIXCg9tZW1vcnlfcHJlc3N1cmUYAiABKAgSFQoNZGlza19wcmVzc3VyZRgDIAEoCBIUCgxwaWRfcHJlc3N1cmUYBCABKAgSFAoMcnVudGltZV9uYW1lGAUgASgJEhcKD3J1bnRpbWVfdmVyc2lvbhgGIAEoCRIVCg1hZ2VudF92ZXJzaW9uGAcgASgJEgoKAmF0GAggASgDIoQCCghIb3N0SW5mbxISCgptYWNoaW5lX2lkGAEgASgJEhMKC3N5c3RlbV91dWlkGAIgASgJEg8KB2Jvb3RfaWQYAyABKAkSFgoOa2VybmVsX3ZlcnNpb24YBCABKAkSEAoIb3NfaW1hZ2UYBSABKAkSGAoQb3BlcmF0aW5nX3N5c3RlbRgGIAEoCRIUCgxhcmNoaXRlY3R1cmUYByABKAkSEAoIaG9zdG5hbWUYCCABKAkSEgoKY3B1X21pbGxpcxgJIAEoAxIUCgxtZW1vcnlfYnl0ZXMYCiABKAMSFQoNc3RvcmFnZV9ieXRlcxgLIAEoAxIRCglhZGRyZXNzZXMYDCADKAkihwEKBVJlcGx5EiQKBGRvbmUYASABKAsyFC5hcmFueWEud2lyZS52MS5Eb25lSAASJAoEaGVsZBgCIAEoCzIULmFyYW55YS53aXJlLnYxLkhlbGRIABIqCgdmYWlsdXJlGAMgASgLMhcuYXJhbnlhLndpcmUudjEuRmFpbHVyZUgAQgYKBGtpbmQiBgoERG9uZSItCgRIZWxkEiUKBHBvZHMYASADKAsyFy5hcmFueWEud2lyZS52MS5IZWxkUG9kImAKB0hlbGRQb2QSCwoDdWlkGAEgASgMEhAKCHVpZF90ZXh0GAIgASgJEgwKBGhhc2gYAyABKAwSEQoJaGFzaF90ZXh0GAQgASgJEhUKDXJlcG9ydF9udW1iZXIYBSABKAMi3AEKB0ZhaWx1cmUSKgoEY29kZRgBIAEoDjIcLmFyYW55YS53aXJlLnYxLkZhaWx1cmUuQ29kZRIOCgZkZXRhaWwYAiABKAkilAEKBENvZGUSFAoQQ09ERV9VTlNQRUNJRklFRBAAEhQKEENPREVfVU5TVVBQT1JURUQQARIQCgxDT0RFX0lOVkFMSUQQAhISCg5DT0RFX05PVF9GT1VORBADEhAKDENPREVfUkVGVVNFRBAEEhIKDkNPREVfVE9PX0xBUkdFEAUSFAoQQ09ERV9VTkFWQUlMQUJMRRAGIrkBCg1TdHJlYW1PcGVuaW5nEiQKBGxvZ3MYASABKAsyFC5hcmFueWEud2lyZS52MS5Mb2dzSAASJAoEZXhlYxgCIAEoCzIULmFyYW55YS53aXJlLnYxLkV4ZWNIABIoCgZhdHRhY2gYAyABKAsyFi5hcmFueWEud2lyZS52MS5BdHRhY2hIABIqCgdmb3J3YXJkGAQgASgLMhcuYXJhbnlhLndpcmUudjEuRm9yd2FyZEgAQgYKBGtpbmQilgIKBExvZ3MSCwoDdWlkGAEgASgMEhAKCHVpZF90ZXh0GAIgASgJEhEKCWNvbnRhaW5lchgDIAEoCRIOCgZmb2xsb3cYBCABKAgSEAoIcHJldmlvdXMYBSABKAgSEgoKdGltZXN0YW1wcxgGIAEoCBIaCg1zaW5jZV9zZWNvbmRzGAcgASgDSACIAQESFwoKc2luY2VfdGltZRgIIAEoA0gBiAEBEhcKCnRhaWxfbGluZXMYCSABKANIAogBARIYCgtsaW1pdF9ieXRlcxgKIAEoA0gDiAEBQhAKDl9zaW5jZV9zZWNvbmRzQg0KC19zaW5jZV90aW1lQg0KC190YWlsX2xpbmVzQg4KDF9saW1pdF9ieXRlcyKFAQoERXhlYxILCgN1aWQYASABKAwSEAoIdWlkX3RleHQYAiABKAkSEQoJY29udGFpbmVyGAMgASgJEg8KB2NvbW1hbmQYBCADKAkSDQoFc3RkaW4YBSABKAgSDgoGc3Rkb3V0GAYgASgIEg4KBnN0ZGVychgHIAEoCBILCgN0dHkYCCABKAgidgoGQXR0YWNoEgsKA3VpZBgBIAEoDBIQCgh1aWRfdGV4dBgCIAEoCRIRCgljb250YWluZXIYAyABKAkSDQoFc3RkaW4YBCABKAgSDgoGc3Rkb3V0GAUgASgIEg4KBnN0ZGVychgGIAEoCBILCgN0dHkYByABKAgiNgoHRm9yd2FyZBILCgN1aWQYASABKAwSEAoIdWlkX3RleHQYAiABKAkSDAoEcG9ydBgDIAEoDSLtAwoOUHJvY2Vzc01lc3NhZ2USDwoFc3RkaW4YASABKAxIABIQCgZzdGRvdXQYAiABKAxIABIQCgZzdGRlcnIYAyABKAxIABI8CgllbmRfc3RkaW4YBCABKAsyJy5hcmFueWEud2lyZS52MS5Qcm9jZXNzTWVzc2FnZS5FbmRTdGRpbkgAEjcKBnJlc2l6ZRgFIAEoCzIlLmFyYW55YS53aXJlLnYxLlByb2Nlc3NNZXNzYWdlLlJlc2l6ZUgAEjkKB3N0YXJ0ZWQYBiABKAsyJi5hcmFueWEud2lyZS52MS5Qcm9jZXNzTWVzc2FnZS5TdGFydGVkSAASMwoEZXhpdBgHIAEoCzIjLmFyYW55YS53aXJlLnYxLlByb2Nlc3NNZXNzYWdlLkV4aXRIABI3CgZmYWlsZWQYCCABKAsyJS5hcmFueWEud2lyZS52MS5Qcm9jZXNzTWVzc2FnZS5GYWlsZWRIABoKCghFbmRTdGRpbhonCgZSZXNpemUSDQoFd2lkdGgYASABKA0SDgoGaGVpZ2h0GAIgASgNGgkKB1N0YXJ0ZWQaFAoERXhpdBIMCgRjb2RlGAEgASgFGigKBkZhaWxlZBIOCgZyZWFzb24YASABKAkSDgoGZGV0YWlsGAIgASgJQgYKBGtpbmRiBnByb3RvMw", [file_aranya_wire_v1_assignment, file_aranya_wire_v1_report]);
+  fileDesc("ChxhcmFueWEvd2lyZS92MS9tZXNzYWdlLnByb3RvEg5hcmFueWEud2lyZS52MSLUAgoHQ29tbWFuZBIwCgphc3NpZ25fcG9kGAEgASgLMhouYXJhbnlhLndpcmUudjEuQXNzaWdubWVudEgAEi8KCnJlbW92ZV9wb2QYAiABKAsyGS5hcmFueWEud2lyZS52MS5SZW1vdmVQb2RIABIvCgpmb3JnZXRfcG9kGAMgASgLMhkuYXJhbnlhLndpcmUudjEuRm9yZ2V0UG9kSAASLQoJbGlzdF9oZWxkGAQgASgLMhguYXJhbnlhLndpcmUudjEuTGlzdEhlbGRIABIuCgljb25maWd1cmUYBSABKAsyGS5hcmFueWEud2lyZS52MS5Db25maWd1cmVIABIkCgR3aXBlGAYgASgLMhQuYXJhbnlhLndpcmUudjEuV2lwZUgAEigKBnRva2VucxgHIAEoCzIWLmFyYW55YS53aXJlLnYxLlRva2Vuc0gAQgYKBGtpbmQiQQoJUmVtb3ZlUG9kEgsKA3VpZBgBIAEoDBIQCgh1aWRfdGV4dBgCIAEoCRIVCg1ncmFjZV9zZWNvbmRzGAMgASgDIioKCUZvcmdldFBvZBILCgN1aWQYASABKAwSEAoIdWlkX3RleHQYAiABKAkiCgoITGlzdEhlbGQiSgoJQ29uZmlndXJlEhAKCGhvc3RfaXBzGAEgAygJEhMKC2NsdXN0ZXJfZG5zGAIgAygJEhYKDmNsdXN0ZXJfZG9tYWluGAMgASgJIhYKBFdpcGUSDgoGcmVhc29uGAEgASgJIlwKBlRva2VucxILCgN1aWQYASABKAwSEAoIdWlkX3RleHQYAiABKAkSDgoGdm9sdW1lGAMgASgJEiMKBWZpbGVzGAQgAygLMhQuYXJhbnlhLndpcmUudjEuRmlsZSLWAQoFRXZlbnQSMQoLbm9kZV9yZXBvcnQYASABKAsyGi5hcmFueWEud2lyZS52MS5Ob2RlUmVwb3J0SAASLAoKcG9kX3JlcG9ydBgCIAEoCzIWLmFyYW55YS53aXJlLnYxLlJlcG9ydEgAEi8KCnBvZF9ldmVudHMYAyABKAsyGS5hcmFueWEud2lyZS52MS5Qb2RFdmVudHNIABIzCgxyZXBvcnRfZGVsdGEYBCABKAsyGy5hcmFueWEud2lyZS52MS5SZXBvcnREZWx0YUgAQgYKBGtpbmQiWQoLUmVwb3J0RGVsdGESCwoDdWlkGAEgASgMEhAKCHVpZF90ZXh0GAIgASgJEgwKBGJhc2UYAyABKAMSDgoGbGVuZ3RoGAQgASgNEg0KBWRlbHRhGAUgASgMIswBCgpOb2RlUmVwb3J0EiYKBGhvc3QYASABKAsyGC5hcmFueWEud2lyZS52MS5Ib3N0SW5mbxIXCg9tZW1vcnlfcHJlc3N1cmUYAiABKAgSFQoNZGlza19wcmVzc3VyZRgDIAEoCBIUCgxwaWRfcHJlc3N1cmUYBCABKAgSFAoMcnVudGltZV9uYW1lGAUgASgJEhcKD3J1bnRpbWVfdmVyc2lvbhgGIAEoCRIVCg1hZ2VudF92ZXJzaW9uGAcgASgJEgoKAmF0GAggASgDIoQCCghIb3N0SW5mbxISCgptYWNoaW5lX2lkGAEgASgJEhMKC3N5c3RlbV91dWlkGAIgASgJEg8KB2Jvb3RfaWQYAyABKAkSFgoOa2VybmVsX3ZlcnNpb24YBCABKAkSEAoIb3NfaW1hZ2UYBSABKAkSGAoQb3BlcmF0aW5nX3N5c3RlbRgGIAEoCRIUCgxhcmNoaXRlY3R1cmUYByABKAkSEAoIaG9zdG5hbWUYCCABKAkSEgoKY3B1X21pbGxpcxgJIAEoAxIUCgxtZW1vcnlfYnl0ZXMYCiABKAMSFQoNc3RvcmFnZV9ieXRlcxgLIAEoAxIRCglhZGRyZXNzZXMYDCADKAkihwEKBVJlcGx5EiQKBGRvbmUYASABKAsyFC5hcmFueWEud2lyZS52MS5Eb25lSAASJAoEaGVsZBgCIAEoCzIULmFyYW55YS53aXJlLnYxLkhlbGRIABIqCgdmYWlsdXJlGAMgASgLMhcuYXJhbnlhLndpcmUudjEuRmFpbHVyZUgAQgYKBGtpbmQiBgoERG9uZSItCgRIZWxkEiUKBHBvZHMYASADKAsyFy5hcmFueWEud2lyZS52MS5IZWxkUG9kImAKB0hlbGRQb2QSCwoDdWlkGAEgASgMEhAKCHVpZF90ZXh0GAIgASgJEgwKBGhhc2gYAyABKAwSEQoJaGFzaF90ZXh0GAQgASgJEhUKDXJlcG9ydF9udW1iZXIYBSABKAMi3AEKB0ZhaWx1cmUSKgoEY29kZRgBIAEoDjIcLmFyYW55YS53aXJlLnYxLkZhaWx1cmUuQ29kZRIOCgZkZXRhaWwYAiABKAkilAEKBENvZGUSFAoQQ09ERV9VTlNQRUNJRklFRBAAEhQKEENPREVfVU5TVVBQT1JURUQQARIQCgxDT0RFX0lOVkFMSUQQAhISCg5DT0RFX05PVF9GT1VORBADEhAKDENPREVfUkVGVVNFRBAEEhIKDkNPREVfVE9PX0xBUkdFEAUSFAoQQ09ERV9VTkFWQUlMQUJMRRAGIrkBCg1TdHJlYW1PcGVuaW5nEiQKBGxvZ3MYASABKAsyFC5hcmFueWEud2lyZS52MS5Mb2dzSAASJAoEZXhlYxgCIAEoCzIULmFyYW55YS53aXJlLnYxLkV4ZWNIABIoCgZhdHRhY2gYAyABKAsyFi5hcmFueWEud2lyZS52MS5BdHRhY2hIABIqCgdmb3J3YXJkGAQgASgLMhcuYXJhbnlhLndpcmUudjEuRm9yd2FyZEgAQgYKBGtpbmQilgIKBExvZ3MSCwoDdWlkGAEgASgMEhAKCHVpZF90ZXh0GAIgASgJEhEKCWNvbnRhaW5lchgDIAEoCRIOCgZmb2xsb3cYBCABKAgSEAoIcHJldmlvdXMYBSABKAgSEgoKdGltZXN0YW1wcxgGIAEoCBIaCg1zaW5jZV9zZWNvbmRzGAcgASgDSACIAQESFwoKc2luY2VfdGltZRgIIAEoA0gBiAEBEhcKCnRhaWxfbGluZXMYCSABKANIAogBARIYCgtsaW1pdF9ieXRlcxgKIAEoA0gDiAEBQhAKDl9zaW5jZV9zZWNvbmRzQg0KC19zaW5jZV90aW1lQg0KC190YWlsX2xpbmVzQg4KDF9saW1pdF9ieXRlcyKFAQoERXhlYxILCgN1aWQYASABKAwSEAoIdWlkX3RleHQYAiABKAkSEQoJY29udGFpbmVyGAMgASgJEg8KB2NvbW1hbmQYBCADKAkSDQoFc3RkaW4YBSABKAgSDgoGc3Rkb3V0GAYgASgIEg4KBnN0ZGVychgHIAEoCBILCgN0dHkYCCABKAgidgoGQXR0YWNoEgsKA3VpZBgBIAEoDBIQCgh1aWRfdGV4dBgCIAEoCRIRCgljb250YWluZXIYAyABKAkSDQoFc3RkaW4YBCABKAgSDgoGc3Rkb3V0GAUgASgIEg4KBnN0ZGVychgGIAEoCBILCgN0dHkYByABKAgiNgoHRm9yd2FyZBILCgN1aWQYASABKAwSEAoIdWlkX3RleHQYAiABKAkSDAoEcG9ydBgDIAEoDSLtAwoOUHJvY2Vzc01lc3NhZ2USDwoFc3RkaW4YASABKAxIABIQCgZzdGRvdXQYAiABKAxIABIQCgZzdGRlcnIYAyABKAxIABI8CgllbmRfc3RkaW4YBCABKAsyJy5hcmFueWEud2lyZS52MS5Qcm9jZXNzTWVzc2FnZS5FbmRTdGRpbkgAEjcKBnJlc2l6ZRgFIAEoCzIlLmFyYW55YS53aXJlLnYxLlByb2Nlc3NNZXNzYWdlLlJlc2l6ZUgAEjkKB3N0YXJ0ZWQYBiABKAsyJi5hcmFueWEud2lyZS52MS5Qcm9jZXNzTWVzc2FnZS5TdGFydGVkSAASMwoEZXhpdBgHIAEoCzIjLmFyYW55YS53aXJlLnYxLlByb2Nlc3NNZXNzYWdlLkV4aXRIABI3CgZmYWlsZWQYCCABKAsyJS5hcmFueWEud2lyZS52MS5Qcm9jZXNzTWVzc2FnZS5GYWlsZWRIABoKCghFbmRTdGRpbhonCgZSZXNpemUSDQoFd2lkdGgYASABKA0SDgoGaGVpZ2h0GAIgASgNGgkKB1N0YXJ0ZWQaFAoERXhpdBIMCgRjb2RlGAEgASgFGigKBkZhaWxlZBIOCgZyZWFzb24YASABKAkSDgoGZGV0YWlsGAIgASgJQgYKBGtpbmRiBnByb3RvMw", [file_aranya_wire_v1_assignment, file_aranya_wire_v1_report]);
 
 /**
  * Operator to device.
@@ -247,6 +247,14 @@ export type Event = Message<"aranya.wire.v1.Event"> & {
      */
     value: PodEvents;
     case: "podEvents";
+  } | {
+    /**
+     * Only to an operator that has told the capability report-delta.
+     *
+     * @generated from field: aranya.wire.v1.ReportDelta report_delta = 4;
+     */
+    value: ReportDelta;
+    case: "reportDelta";
   } | { case: undefined; value?: undefined };
 };
 
@@ -256,6 +264,51 @@ export type Event = Message<"aranya.wire.v1.Event"> & {
  */
 export const EventSchema: GenMessage<Event> = /*@__PURE__*/
   messageDesc(file_aranya_wire_v1_message, 7);
+
+/**
+ * An Event with a pod_report of this pod, deflated with what both sides know as the dictionary.
+ *
+ * @generated from message aranya.wire.v1.ReportDelta
+ */
+export type ReportDelta = Message<"aranya.wire.v1.ReportDelta"> & {
+  /**
+   * @generated from field: bytes uid = 1;
+   */
+  uid: Uint8Array;
+
+  /**
+   * @generated from field: string uid_text = 2;
+   */
+  uidText: string;
+
+  /**
+   * Number of the report of this pod, answered Done in this session, whose Event is the dictionary; 0 is the frozen one.
+   *
+   * @generated from field: int64 base = 3;
+   */
+  base: bigint;
+
+  /**
+   * Bytes of the Event.
+   *
+   * @generated from field: uint32 length = 4;
+   */
+  length: number;
+
+  /**
+   * Raw deflate.
+   *
+   * @generated from field: bytes delta = 5;
+   */
+  delta: Uint8Array;
+};
+
+/**
+ * Describes the message aranya.wire.v1.ReportDelta.
+ * Use `create(ReportDeltaSchema)` to create a new message.
+ */
+export const ReportDeltaSchema: GenMessage<ReportDelta> = /*@__PURE__*/
+  messageDesc(file_aranya_wire_v1_message, 8);
 
 /**
  * @generated from message aranya.wire.v1.NodeReport
@@ -309,7 +362,7 @@ export type NodeReport = Message<"aranya.wire.v1.NodeReport"> & {
  * Use `create(NodeReportSchema)` to create a new message.
  */
 export const NodeReportSchema: GenMessage<NodeReport> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 8);
+  messageDesc(file_aranya_wire_v1_message, 9);
 
 /**
  * @generated from message aranya.wire.v1.HostInfo
@@ -381,7 +434,7 @@ export type HostInfo = Message<"aranya.wire.v1.HostInfo"> & {
  * Use `create(HostInfoSchema)` to create a new message.
  */
 export const HostInfoSchema: GenMessage<HostInfo> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 9);
+  messageDesc(file_aranya_wire_v1_message, 10);
 
 /**
  * The answer to a command or an event. Given only after what it confirms is durable.
@@ -418,7 +471,7 @@ export type Reply = Message<"aranya.wire.v1.Reply"> & {
  * Use `create(ReplySchema)` to create a new message.
  */
 export const ReplySchema: GenMessage<Reply> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 10);
+  messageDesc(file_aranya_wire_v1_message, 11);
 
 /**
  * @generated from message aranya.wire.v1.Done
@@ -431,7 +484,7 @@ export type Done = Message<"aranya.wire.v1.Done"> & {
  * Use `create(DoneSchema)` to create a new message.
  */
 export const DoneSchema: GenMessage<Done> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 11);
+  messageDesc(file_aranya_wire_v1_message, 12);
 
 /**
  * Sorted by uid; also the bytes under the holdings digest.
@@ -450,7 +503,7 @@ export type Held = Message<"aranya.wire.v1.Held"> & {
  * Use `create(HeldSchema)` to create a new message.
  */
 export const HeldSchema: GenMessage<Held> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 12);
+  messageDesc(file_aranya_wire_v1_message, 13);
 
 /**
  * @generated from message aranya.wire.v1.HeldPod
@@ -487,7 +540,7 @@ export type HeldPod = Message<"aranya.wire.v1.HeldPod"> & {
  * Use `create(HeldPodSchema)` to create a new message.
  */
 export const HeldPodSchema: GenMessage<HeldPod> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 13);
+  messageDesc(file_aranya_wire_v1_message, 14);
 
 /**
  * @generated from message aranya.wire.v1.Failure
@@ -509,7 +562,7 @@ export type Failure = Message<"aranya.wire.v1.Failure"> & {
  * Use `create(FailureSchema)` to create a new message.
  */
 export const FailureSchema: GenMessage<Failure> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 14);
+  messageDesc(file_aranya_wire_v1_message, 15);
 
 /**
  * @generated from enum aranya.wire.v1.Failure.Code
@@ -560,7 +613,7 @@ export type Failure_Code = (typeof Failure_Code)[keyof typeof Failure_Code] | Un
  * Describes the enum aranya.wire.v1.Failure.Code.
  */
 export const Failure_CodeSchema: GenEnum<Failure_Code> = /*@__PURE__*/
-  enumDesc(file_aranya_wire_v1_message, 14, 0);
+  enumDesc(file_aranya_wire_v1_message, 15, 0);
 
 /**
  * The first message of a channel.
@@ -603,7 +656,7 @@ export type StreamOpening = Message<"aranya.wire.v1.StreamOpening"> & {
  * Use `create(StreamOpeningSchema)` to create a new message.
  */
 export const StreamOpeningSchema: GenMessage<StreamOpening> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 15);
+  messageDesc(file_aranya_wire_v1_message, 16);
 
 /**
  * The channel then carries raw bytes.
@@ -669,7 +722,7 @@ export type Logs = Message<"aranya.wire.v1.Logs"> & {
  * Use `create(LogsSchema)` to create a new message.
  */
 export const LogsSchema: GenMessage<Logs> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 16);
+  messageDesc(file_aranya_wire_v1_message, 17);
 
 /**
  * The channel then carries ProcessMessages.
@@ -723,7 +776,7 @@ export type Exec = Message<"aranya.wire.v1.Exec"> & {
  * Use `create(ExecSchema)` to create a new message.
  */
 export const ExecSchema: GenMessage<Exec> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 17);
+  messageDesc(file_aranya_wire_v1_message, 18);
 
 /**
  * The channel then carries ProcessMessages.
@@ -772,7 +825,7 @@ export type Attach = Message<"aranya.wire.v1.Attach"> & {
  * Use `create(AttachSchema)` to create a new message.
  */
 export const AttachSchema: GenMessage<Attach> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 18);
+  messageDesc(file_aranya_wire_v1_message, 19);
 
 /**
  * The channel then carries raw bytes, each direction ended by half-close.
@@ -801,7 +854,7 @@ export type Forward = Message<"aranya.wire.v1.Forward"> & {
  * Use `create(ForwardSchema)` to create a new message.
  */
 export const ForwardSchema: GenMessage<Forward> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 19);
+  messageDesc(file_aranya_wire_v1_message, 20);
 
 /**
  * Within exec and attach. The operator sends stdin, end_stdin and resize; the device the others: `started` first,
@@ -869,7 +922,7 @@ export type ProcessMessage = Message<"aranya.wire.v1.ProcessMessage"> & {
  * Use `create(ProcessMessageSchema)` to create a new message.
  */
 export const ProcessMessageSchema: GenMessage<ProcessMessage> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 20);
+  messageDesc(file_aranya_wire_v1_message, 21);
 
 /**
  * @generated from message aranya.wire.v1.ProcessMessage.EndStdin
@@ -882,7 +935,7 @@ export type ProcessMessage_EndStdin = Message<"aranya.wire.v1.ProcessMessage.End
  * Use `create(ProcessMessage_EndStdinSchema)` to create a new message.
  */
 export const ProcessMessage_EndStdinSchema: GenMessage<ProcessMessage_EndStdin> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 20, 0);
+  messageDesc(file_aranya_wire_v1_message, 21, 0);
 
 /**
  * @generated from message aranya.wire.v1.ProcessMessage.Resize
@@ -904,7 +957,7 @@ export type ProcessMessage_Resize = Message<"aranya.wire.v1.ProcessMessage.Resiz
  * Use `create(ProcessMessage_ResizeSchema)` to create a new message.
  */
 export const ProcessMessage_ResizeSchema: GenMessage<ProcessMessage_Resize> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 20, 1);
+  messageDesc(file_aranya_wire_v1_message, 21, 1);
 
 /**
  * @generated from message aranya.wire.v1.ProcessMessage.Started
@@ -917,7 +970,7 @@ export type ProcessMessage_Started = Message<"aranya.wire.v1.ProcessMessage.Star
  * Use `create(ProcessMessage_StartedSchema)` to create a new message.
  */
 export const ProcessMessage_StartedSchema: GenMessage<ProcessMessage_Started> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 20, 2);
+  messageDesc(file_aranya_wire_v1_message, 21, 2);
 
 /**
  * @generated from message aranya.wire.v1.ProcessMessage.Exit
@@ -934,7 +987,7 @@ export type ProcessMessage_Exit = Message<"aranya.wire.v1.ProcessMessage.Exit"> 
  * Use `create(ProcessMessage_ExitSchema)` to create a new message.
  */
 export const ProcessMessage_ExitSchema: GenMessage<ProcessMessage_Exit> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 20, 3);
+  messageDesc(file_aranya_wire_v1_message, 21, 3);
 
 /**
  * @generated from message aranya.wire.v1.ProcessMessage.Failed
@@ -958,5 +1011,5 @@ export type ProcessMessage_Failed = Message<"aranya.wire.v1.ProcessMessage.Faile
  * Use `create(ProcessMessage_FailedSchema)` to create a new message.
  */
 export const ProcessMessage_FailedSchema: GenMessage<ProcessMessage_Failed> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 20, 4);
+  messageDesc(file_aranya_wire_v1_message, 21, 4);
 
