@@ -36,7 +36,7 @@ export const ClientTls = Schema.Struct({
   /** IANA names; those of TLS 1.2 alone allow TLS 1.2 alone, and likewise 1.3. All that are offered when absent. */
   cipherSuites: opt(Schema.NonEmptyArray(CipherSuite)),
   /** Offers X25519MLKEM768 as well: 2.3 KB more in each handshake. */
-  hybridKeyExchange: Schema.Boolean.pipe(Schema.withDecodingDefaultKey(Effect.succeed(false))),
+  hybridKeyExchange: opt(Schema.Boolean),
   insecureSkipVerify: refused(
     "verification cannot be switched off: put the authority that signed the certificate into caCert, and its name into serverName"
   ),

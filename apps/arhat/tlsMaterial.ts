@@ -17,6 +17,6 @@ export const tlsMaterial = Effect.fnUntraced(function*(tls: ClientTls, at: strin
     ...(cert === undefined || key === undefined ? {} : { identity: { cert, key } }),
     ...(tls.serverName === undefined ? {} : { serverName: tls.serverName }),
     ...(tls.cipherSuites === undefined ? {} : { cipherSuites: tls.cipherSuites }),
-    hybridKeyExchange: tls.hybridKeyExchange
+    ...(tls.hybridKeyExchange === undefined ? {} : { hybridKeyExchange: tls.hybridKeyExchange })
   }
 })

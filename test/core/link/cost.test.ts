@@ -81,6 +81,8 @@ describe("what a session costs", () => {
     inWorld({}, (world) =>
       Effect.gen(function*() {
         const operator = yield* world.session("operator")
+        // A faster line is not worth the work.
+        yield* world.transport.weather({ bytesPerSecond: 100_000 })
         const repetitive = text("the same words over and over, ".repeat(200))
         const cost = (effect: Effect.Effect<unknown, LinkError>) =>
           Effect.gen(function*() {
