@@ -18,7 +18,7 @@ export interface BrokerTls {
 export type BrokerTransport = "tcp" | "tls" | "websocket" | "secure websocket"
 
 /**
- * `aws-iot-core`: nothing retained, at most 128 KiB, that service's rules of topics and client ids, and ALPN on port 443, where it
+ * `aws-iot-core`: nothing retained, at most 128 KiB, that service's rules of topics and client ids, and ALPN on every port but 8883: on 443 it
  * takes MQTT with client certificates by this name alone.
  */
 export type BrokerVariant = "standard" | "aws-iot-core"
@@ -52,3 +52,10 @@ export interface BrokerOptions {
 
 /** Bytes of an MQTT payload, if nothing is configured; also the most that AWS IoT Core takes. */
 export const defaultMaxPayload = 128 * 1024
+
+export const maxPayloadOf = ({ maxPayload = defaultMaxPayload, variant }: BrokerOptions): number =>
+  variant === "aws-iot-core" ? Math.min(maxPayload, defaultMaxPayload) : maxPayload
+
+/** For logs: no path, no user. */
+export const describeBroker = ({ host, port }: BrokerOptions): string =>
+  `${host.includes(":") ? `[${host}]` : host}:${port}`

@@ -215,7 +215,10 @@ export interface Greeted {
   readonly resume: Resume | undefined
 }
 
-/** Reads the frames of a connection that has proven nothing yet: few and small. */
+/**
+ * Reads the frames of a connection that has proven nothing yet: few and small. Where strangers can put frames into it, more are
+ * dropped instead, so that they cannot end what is not theirs; only initiations cost enough to be counted then.
+ */
 const carefully = (connection: Connection) =>
   Effect.gen(function*() {
     const { handshakeFrame, handshakeFrames } = yield* LinkLimits
@@ -223,6 +226,11 @@ const carefully = (connection: Connection) =>
     return Effect.gen(function*() {
       while (true) {
         const bytes = yield* connection.receive
+        if (connection.strangers !== undefined) {
+          const frame = bytes.length > handshakeFrame ? undefined : decodeFrame(bytes)
+          if (frame === undefined || (frame.initiation.length > 0 && left-- <= 0)) continue
+          return frame
+        }
         left -= 1
         if (bytes.length > handshakeFrame || left < 0) {
           return yield* new HandshakeFailed({ reason: "Malformed", detail: "too much was sent before the handshake" })
@@ -294,6 +302,7 @@ export const answer = Effect.fnUntraced(function*(
           detail: "the hello names another device than the first message"
         })
       }
+      if (connection.strangers !== undefined) yield* connection.strangers.proven
       return { ...read, sealing, publicKey } satisfies Greeted
     }
   })

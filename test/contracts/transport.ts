@@ -16,6 +16,8 @@ export interface TransportContract {
   readonly make: Effect.Effect<TransportUnderTest, TransportError, Scope.Scope>
   /** Frames may be lost, repeated or reordered: only what arrives is checked then. */
   readonly lossy?: boolean
+  /** Why megabytes would take minutes on it: they are not tried. */
+  readonly slow?: string
 }
 
 const frame = (length: number, seed: number) =>
@@ -61,7 +63,7 @@ const pair = (transport: TransportUnderTest) =>
     return { device, operator, release, hangUp: Scope.close(scope, Exit.void), ...listener }
   })
 
-export const transportContract = ({ lossy = false, make, name }: TransportContract) => {
+export const transportContract = ({ lossy = false, make, name, slow }: TransportContract) => {
   const check = (what: string, body: (transport: TransportUnderTest) => Effect.Effect<void, unknown, Scope.Scope>) =>
     it.live(what, () => Effect.scoped(Effect.flatMap(make, body)).pipe(Effect.timeout("50 seconds")))
 
@@ -107,6 +109,7 @@ export const transportContract = ({ lossy = false, make, name }: TransportContra
       (transport) =>
         Effect.gen(function*() {
           if (lossy) return
+          if (slow !== undefined) return console.warn(`SKIPPED on ${name}: a receiver that does not take: ${slow}`)
           const { device, operator } = yield* pair(transport)
           const size = Math.min(device.maxFrame, 64 * 1024)
           const count = Math.ceil(32 * 1024 * 1024 / size)

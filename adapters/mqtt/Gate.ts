@@ -1,0 +1,97 @@
+/** Lets publishes through to the broker, first come first served, while not too much of it is unacknowledged. */
+
+export interface GateLimits {
+  /** Publishes, and bytes of them, that the broker may not have acknowledged yet. */
+  readonly count: number
+  readonly bytes: number
+  /** Urgent ones that may wait; more are dropped. */
+  readonly urgent: number
+}
+
+interface Waiting {
+  readonly bytes: number
+  readonly go: () => void
+  /** It never will be let through. */
+  readonly stop?: () => void
+}
+
+export class Gate {
+  private readonly limits: GateLimits
+  private count = 0
+  private bytes = 0
+  private readonly urgent: Array<Waiting> = []
+  private readonly waiting = new Set<Waiting>()
+  private readonly idle = new Set<() => void>()
+  private closed = false
+
+  constructor(limits: GateLimits) {
+    this.limits = limits
+  }
+
+  /** Calls `go` once there is room, or `stop` once there never will be; who gives up calls what this returns. */
+  enter(bytes: number, go: () => void, stop: () => void): () => void {
+    const waiting = { bytes, go, stop }
+    if (this.closed) stop()
+    else this.waiting.add(waiting)
+    this.look()
+    return () => void this.waiting.delete(waiting)
+  }
+
+  /** For what is short and can be done without: before all others, or not at all. */
+  hurry(bytes: number, go: () => void): void {
+    if (this.urgent.length >= this.limits.urgent) return
+    this.urgent.push({ bytes, go })
+    this.look()
+  }
+
+  /** The broker has what was let through. */
+  leave(bytes: number): void {
+    this.count -= 1
+    this.bytes -= bytes
+    this.look()
+  }
+
+  /** Nobody gets through any more. */
+  close(): void {
+    this.closed = true
+    this.urgent.length = 0
+    const stopped = [...this.waiting]
+    this.waiting.clear()
+    for (const { stop } of stopped) stop?.()
+    for (const done of [...this.idle]) done()
+  }
+
+  /** Calls once everything is acknowledged, or never will be. */
+  whenIdle(done: () => void): () => void {
+    const once = () => {
+      this.idle.delete(once)
+      done()
+    }
+    if (this.closed || this.empty) once()
+    else this.idle.add(once)
+    return () => void this.idle.delete(once)
+  }
+
+  private get empty() {
+    return this.count === 0 && this.urgent.length === 0 && this.waiting.size === 0
+  }
+
+  private get room() {
+    return !this.closed && this.count < this.limits.count && this.bytes < this.limits.bytes
+  }
+
+  private look(): void {
+    while (this.room) {
+      let next: Waiting | undefined = this.urgent.shift()
+      if (next === undefined) {
+        ;[next] = this.waiting
+        if (next === undefined) break
+        this.waiting.delete(next)
+      }
+      this.count += 1
+      this.bytes += next.bytes
+      next.go()
+    }
+    if (this.empty) { for (const done of [...this.idle]) done() }
+  }
+}

@@ -1,0 +1,183 @@
+/**
+ * One end of a connection that a broker carries. The broker acknowledges before the peer has anything, and throws away what piles up
+ * for a slow client (mosquitto beyond 1000 messages); so the peer tells how much it took, and `send` waits for that. What it
+ * tells is a hint: it may be lost, and strangers may forge it; then frames are sent too fast and lost, and the session resends.
+ */
+import { type Clock, Effect } from "effect"
+import { type Connection, TransportError } from "../../core/link/Transport.ts"
+
+/** A frame counts for this many bytes more than it has: brokers limit the number of messages they hold as well. */
+const frameCost = 4096
+export const costOf = (frame: Uint8Array): number => frameCost + frame.length
+
+/** What may be on its way to the peer: 256 small frames, or 15 of 64 KiB. */
+const window = 1024 * 1024
+/** The peer tells what it took after each such part of the window. */
+const quantum = window / 4
+/** What was not taken after this was lost. */
+const lossMillis = 5000
+
+/** Memory that many connections use together. */
+export interface Pool {
+  used: number
+  readonly most: number
+}
+
+export interface BrokeredEndOptions {
+  readonly description: string
+  readonly maxFrame: number
+  readonly clock: Clock.Clock
+  readonly pool: Pool
+  /** Hands a frame to the broker. */
+  readonly transmit: (frame: Uint8Array) => Effect.Effect<void, TransportError>
+  /** Tells the peer how much was taken altogether. */
+  readonly tellTaken: (taken: number) => void
+  readonly proven: Effect.Effect<void>
+}
+
+export interface BrokeredEnd {
+  readonly connection: Connection
+  /** A frame that arrived; dropped where there is no room. */
+  readonly offer: (frame: Uint8Array) => void
+  /** The peer says how much it took. */
+  readonly taken: (total: number) => void
+  /** Frames that have arrived can still be taken. */
+  readonly lose: (error: TransportError) => void
+  readonly isLost: () => boolean
+  /** From now on the frames that wait count against another pool. */
+  readonly moveTo: (pool: Pool) => void
+  /** Forgets the frames that wait. */
+  readonly discard: () => void
+}
+
+export const makeBrokeredEnd = (options: BrokeredEndOptions): BrokeredEnd => {
+  const { clock, description, maxFrame, transmit } = options
+  let pool = options.pool
+  let lost: TransportError | undefined
+  const waiting = new Set<() => void>()
+  const wake = () => {
+    for (const look of [...waiting]) look()
+  }
+
+  /** Resumes with what `look` first finds. */
+  const when = <A, E>(look: () => Effect.Effect<A, E> | undefined): Effect.Effect<A, E> =>
+    Effect.callback((resume) => {
+      const attempt = () => {
+        const found = look()
+        if (found === undefined) return
+        waiting.delete(attempt)
+        resume(found)
+      }
+      waiting.add(attempt)
+      attempt()
+      return Effect.sync(() => waiting.delete(attempt))
+    })
+
+  // What arrives.
+  let inbox: Array<Uint8Array> = []
+  let next = 0
+  let held = 0
+  const capacity = 2 * Math.max(window, frameCost + maxFrame)
+  let takenHere = 0
+  let told = 0
+
+  const release = (frame: Uint8Array) => {
+    held -= costOf(frame)
+    pool.used -= costOf(frame)
+  }
+
+  const takeNext = (): Uint8Array | undefined => {
+    const frame = inbox[next]
+    if (frame === undefined) return undefined
+    next += 1
+    if (next === inbox.length || next > 256) {
+      inbox = inbox.slice(next)
+      next = 0
+    }
+    release(frame)
+    takenHere += costOf(frame)
+    if (takenHere - told >= quantum) {
+      told = takenHere
+      options.tellTaken(takenHere)
+    }
+    return frame
+  }
+
+  const offer = (frame: Uint8Array) => {
+    const cost = costOf(frame)
+    if (lost !== undefined || frame.length > maxFrame || held + cost > capacity || pool.used + cost > pool.most) return
+    held += cost
+    pool.used += cost
+    inbox.push(frame)
+    wake()
+  }
+
+  // What goes out.
+  let sent = 0
+  let takenThere = 0
+  let missing = 0
+  let mark = { at: clock.currentTimeMillisUnsafe(), sent: 0 }
+
+  const outstanding = () => Math.max(0, sent - missing - takenThere)
+
+  const writeOff = (now: number) => {
+    if (now - mark.at < lossMillis) return
+    missing += Math.max(0, mark.sent - missing - takenThere - quantum)
+    mark = { at: now, sent }
+  }
+
+  const room = (cost: number): Effect.Effect<void, TransportError> =>
+    Effect.suspend(() => {
+      if (lost !== undefined) return Effect.fail(lost)
+      const free = () => outstanding() === 0 || outstanding() + cost <= window
+      writeOff(clock.currentTimeMillisUnsafe())
+      if (free()) {
+        sent += cost
+        return Effect.void
+      }
+      return when(() => lost !== undefined || free() ? Effect.void : undefined).pipe(
+        Effect.timeoutOption(lossMillis),
+        Effect.andThen(room(cost))
+      )
+    })
+
+  return {
+    connection: {
+      description,
+      maxFrame,
+      strangers: { proven: options.proven },
+      send: (frame) =>
+        frame.length > maxFrame
+          ? Effect.die(new Error(`a frame of ${frame.length} bytes was sent, at most ${maxFrame} are allowed`))
+          : Effect.andThen(room(costOf(frame)), Effect.suspend(() => transmit(frame))),
+      receive: when(() => {
+        const frame = takeNext()
+        if (frame !== undefined) return Effect.succeed(frame)
+        return lost === undefined ? undefined : Effect.fail(lost)
+      })
+    },
+    offer,
+    taken: (total) => {
+      if (!Number.isSafeInteger(total) || total <= takenThere || total > sent) return
+      takenThere = total
+      missing = Math.min(missing, sent - takenThere)
+      wake()
+    },
+    lose: (error) => {
+      lost ??= error
+      wake()
+    },
+    isLost: () => lost !== undefined,
+    moveTo: (other) => {
+      pool.used -= held
+      pool = other
+      pool.used += held
+    },
+    discard: () => {
+      pool.used -= held
+      held = 0
+      inbox = []
+      next = 0
+    }
+  }
+}

@@ -1,0 +1,52 @@
+/** A broker within the test's own process, for MQTT 3.1.1 over sockets and websockets; gone with the scope. */
+import { Aedes, type AedesOptions } from "aedes"
+import { Effect, type Scope } from "effect"
+import { createServer, type Server } from "node:http"
+import { createServer as createTcpServer, type Server as NetServer, type Socket } from "node:net"
+import type { Duplex } from "node:stream"
+import { createWebSocketStream, WebSocketServer } from "ws"
+
+export interface AedesBroker {
+  readonly broker: Aedes
+  readonly port: number
+}
+
+const listening = (server: Server | NetServer) =>
+  Effect.gen(function*() {
+    const sockets = new Set<Socket>()
+    server.on("connection", (socket: Socket) => {
+      sockets.add(socket)
+      socket.once("close", () => sockets.delete(socket))
+    })
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        server.close()
+        for (const socket of sockets) socket.destroy()
+      })
+    )
+    return yield* Effect.callback<number>((resume) => {
+      server.listen(0, "127.0.0.1", () => {
+        const address = server.address()
+        resume(Effect.succeed(address === null || typeof address === "string" ? 0 : address.port))
+      })
+    })
+  })
+
+/** `serve` may listen otherwise; it hands each connection to the broker. */
+export const aedesBroker = Effect.fnUntraced(function*(
+  options: AedesOptions = {},
+  serve: (handle: (stream: Duplex) => void) => Server | NetServer = (handle) => createTcpServer(handle)
+): Effect.fn.Return<AedesBroker, never, Scope.Scope> {
+  const broker = yield* Effect.acquireRelease(
+    Effect.promise(() => Aedes.createBroker(options)),
+    (broker) => Effect.callback<void>((resume) => broker.close(() => resume(Effect.void)))
+  )
+  const port = yield* listening(serve((stream) => void broker.handle(stream)))
+  return { broker, port }
+})
+
+export const websocketServer = (handle: (stream: Duplex) => void): Server => {
+  const server = createServer()
+  new WebSocketServer({ server, path: "/mqtt" }).on("connection", (socket) => handle(createWebSocketStream(socket)))
+  return server
+}
