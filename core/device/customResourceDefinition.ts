@@ -153,14 +153,24 @@ const spec = (): Node => {
       message: `${now} is required.`
     })
   }
-  for (const { path, value } of refusedValues) {
+  // An enumeration would be judged first, and say less.
+  const enumerations = [...new Set(refusedValues.map(({ path }) => path))].map((path) => {
     const { name, properties } = holder(node, path)
-    const field = properties[name] as Node
-    field["enum"] = [...(field["enum"] as ReadonlyArray<string>), value]
-  }
+    const { enum: values, ...field } = properties[name] as Node
+    properties[name] = { ...field, maxLength: 63 }
+    const expected = (values as ReadonlyArray<string>).map((value) => `'${value}'`)
+    return {
+      rule: `!(${present(path)}) || self.${inSpec(path)} in [${
+        [...expected, ...refusedValues.filter((refused) => refused.path === path).map(({ value }) => `'${value}'`)]
+          .join(", ")
+      }]`,
+      message: `${path} is wrong: expected ${expected.join(" or ")}.`
+    }
+  })
   node["x-kubernetes-validations"] = [
     ...notActedOn.map((field) => ({ rule: rule(field), message: sentenceFor(field) })),
     ...refusedValues.map((refused) => ({ rule: valueRule(refused), message: valueSentence(refused) })),
+    ...enumerations,
     ...moved,
     {
       rule: "self.connectivity.method != 'mqtt' || has(self.connectivity.mqtt) || has(self.connectivity.mqttConfig)",

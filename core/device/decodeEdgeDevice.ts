@@ -30,9 +30,6 @@ const emptied = ["spec.node.timers", "spec.pod.timers", "spec.connectivity.mqtt.
 /** The device's name becomes the name of a Node and the value of two labels; those hold 63 characters. */
 export const longestName = 63
 
-/** In place of a value that was refused already, so that the rest can be judged; undefined is the default. */
-const usable: { readonly [path: string]: string | undefined } = { "spec.connectivity.method": "grpc" }
-
 const decodeSpec = Schema.decodeUnknownEffect(EdgeDeviceSpec, { errors: "all", onExcessProperty: "error" })
 
 const format = SchemaIssue.makeFormatterStandardSchemaV1()
@@ -153,7 +150,18 @@ export const decodeEdgeDevice = Effect.fnUntraced(function*(raw: {
   for (const refused of refusedValues) {
     if (valueAt(rest, refused.path) !== refused.value) continue
     problems.push({ path: refused.path, sentence: valueSentence(refused) })
-    rest = withValueAt(rest, refused.path, usable[refused.path])
+    // Its default stands in, so that the rest can be judged.
+    rest = withValueAt(rest, refused.path, undefined)
+  }
+  const method = valueAt(rest, "spec.connectivity.method")
+  if (typeof method === "string" && method !== "grpc" && method !== "mqtt") {
+    problems.push({
+      path: "spec.connectivity.method",
+      sentence: `spec.connectivity.method ${
+        JSON.stringify(method)
+      } is not supported by this version: set it to grpc or mqtt.`
+    })
+    rest = withValueAt(rest, "spec.connectivity.method", "grpc")
   }
 
   const decoded = yield* Effect.result(decodeSpec(rest["spec"]))

@@ -107,12 +107,7 @@ export interface RefusedValue {
   readonly remedy: string
 }
 
-const anyMethod = "set it to grpc or mqtt"
-
 export const refusedValues: ReadonlyArray<RefusedValue> = [
-  { path: "spec.connectivity.method", value: "amqp", remedy: anyMethod },
-  { path: "spec.connectivity.method", value: "azure-iot-hub", remedy: anyMethod },
-  { path: "spec.connectivity.method", value: "gcp-iot-core", remedy: anyMethod },
   {
     path: "spec.connectivity.mqtt.variant",
     value: "azure-iot-hub",

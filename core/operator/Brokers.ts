@@ -249,7 +249,7 @@ export class Brokers extends Context.Service<Brokers, {
                 Effect.andThen(onState({
                   _tag: "Down",
                   why: Option.match(Cause.findErrorOption(cause), {
-                    onNone: () => "an unexpected error, see the operator's log",
+                    onNone: () => `broker ${address}: an unexpected error, see the operator's log`,
                     onSome: ({ message }) => message
                   })
                 })),

@@ -134,7 +134,7 @@ export const keepBroker = Effect.fnUntraced(function*(
       case "Unusable":
         return ["BrokerUnusable", at.why]
       case "Down":
-        return ["BrokerDown", `broker ${broker}: ${at.why}`]
+        return ["BrokerDown", at.why]
       case "TopicTaken":
         return [
           "TopicTaken",
@@ -142,7 +142,7 @@ export const keepBroker = Effect.fnUntraced(function*(
           + "give each device a text of its own"
         ]
       case "TopicRefused":
-        return ["TopicRefused", `broker ${broker} does not let the operator hear the device: ${at.why}`]
+        return ["TopicRefused", at.why]
       default:
         return undefined
     }

@@ -132,6 +132,8 @@ export interface AgentOptions {
   readonly endpoint: string
   /** What its TLS has beside the authority. */
   readonly tls?: object
+  /** The ways to the operator, where they are not gRPC to the endpoint alone. */
+  readonly methods?: ReadonlyArray<object>
   readonly runtime: object
   /** The agent's file, where it is not the source. */
   readonly program?: string
@@ -150,7 +152,7 @@ export const prepareAgent = Effect.fnUntraced(function*(folder: string, options:
         operatorKey: options.operatorKey,
         initialBackoff: "200ms",
         maxBackoff: "2s",
-        methods: [{
+        methods: options.methods ?? [{
           name: "grpc",
           config: { endpoint: options.endpoint, tls: { caCertData: options.caData, ...options.tls } }
         }]
@@ -166,9 +168,9 @@ export const prepareAgent = Effect.fnUntraced(function*(folder: string, options:
   return { start, publicKey: identity.stdout.trim(), logFile, dataDir, configFile }
 })
 
-export const edgeDevice = (name: string, publicKey: string) => ({
+export const edgeDevice = (name: string, publicKey: string, connectivity: object = { method: "grpc" }) => ({
   apiVersion: "aranya.arhat.dev/v1alpha1",
   kind: "EdgeDevice",
   metadata: { namespace: "edge", name },
-  spec: { connectivity: { method: "grpc" }, identity: { publicKey } }
+  spec: { connectivity, identity: { publicKey } }
 })

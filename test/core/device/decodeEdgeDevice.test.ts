@@ -52,7 +52,7 @@ describe("an EdgeDevice", () => {
     [
       "a method nobody knows",
       { connectivity: { method: "pigeon" } },
-      "spec.connectivity.method is wrong: expected \"grpc\" | \"mqtt\"."
+      "spec.connectivity.method \"pigeon\" is not supported by this version: set it to grpc or mqtt."
     ],
     [
       "a method of former days",

@@ -148,7 +148,7 @@ describe("brokers", () => {
       yield* settle
       assert.deepStrictEqual(brokers.standingOf("edge/bad"), {
         _tag: "Down",
-        why: "an unexpected error, see the operator's log"
+        why: "broker broken:1883: an unexpected error, see the operator's log"
       })
       yield* TestClock.adjust("5 seconds")
       assert.isAbove(tries, 1)

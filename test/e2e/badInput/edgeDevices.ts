@@ -27,7 +27,7 @@ export const edgeDevices = (it: Vitest.MethodsNonLive<Site>) => {
           )
         says(
           yield* refused({ connectivity: { method: "carrier-pigeon" } }),
-          `The EdgeDevice "edge-2" is invalid: spec.connectivity.method: Unsupported value: "carrier-pigeon": supported values: "grpc"`
+          `The EdgeDevice "edge-2" is invalid: spec.connectivity.method: Unsupported value: "carrier-pigeon": supported values: "grpc", "mqtt"`
         )
         says(
           yield* refused({}),
