@@ -146,7 +146,7 @@ export class Switchboard {
     this.unproven.add(peer)
     namespace.unproven.add(peer)
     end.offer(body)
-    serve(end.connection, () => {
+    serve({ ...end.connection, place: topicNamespace }, () => {
       if (!end.isLost()) through.hint(namespace.command, encode(Kind.End, id))
       this.lose(peer, "the operator hung up")
       end.discard()

@@ -1,6 +1,6 @@
 /** What can be told to be wrong with a broker's configuration before it is dialed, in sentences for whoever wrote it. */
 import { Duration } from "effect"
-import { knownCipherSuites, unknownCipherSuites } from "./cipherSuites.ts"
+import { knownCipherSuites, unknownCipherSuites } from "../../core/link/cipherSuites.ts"
 import { type BrokerOptions, type BrokerVariant, defaultMaxPayload } from "./MqttBroker.ts"
 
 const utf8 = (text: string) => Buffer.byteLength(text)
@@ -21,7 +21,7 @@ export const namespaceProblem = (topicNamespace: string, variant: BrokerVariant 
   if (/[+#\0]/u.test(topicNamespace)) return `${quoted} has one of the characters + # and NUL, which topics cannot have`
   if (!topicNamespace.isWellFormed()) return `${quoted} is not well-formed Unicode`
   if (topicNamespace.startsWith("$")) return `${quoted} starts with $, which is the broker's own`
-  if (topicNamespace.startsWith("/") || topicNamespace.endsWith("/")) return `${quoted} starts or ends with a slash`
+  if (topicNamespace.endsWith("/")) return `${quoted} ends with a slash`
   if (topicNamespace.includes("//")) return `${quoted} has an empty level`
   if (variant === "aws-iot-core") {
     if (utf8(topicNamespace + longest) > awsTopicBytes) {

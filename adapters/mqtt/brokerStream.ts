@@ -3,7 +3,7 @@ import { connect as connectTcp, isIP } from "node:net"
 import { Duplex } from "node:stream"
 import { checkServerIdentity, connect as connectTls, type ConnectionOptions } from "node:tls"
 import { createWebSocketStream, WebSocket } from "ws"
-import { cipherList } from "./cipherSuites.ts"
+import { cipherList } from "../../core/link/cipherSuites.ts"
 import { type BrokerOptions, type BrokerTls, maxPayloadOf } from "./MqttBroker.ts"
 import { makePacketLimit } from "./packetLimit.ts"
 

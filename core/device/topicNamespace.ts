@@ -10,6 +10,7 @@ export const topicNamespaceProblem = (text: string): string | undefined => {
   if (/[+#]/u.test(text)) return "holds a + or a #, which are wildcards: leave them out"
   if (/\p{Cc}/u.test(text)) return "holds a control character: leave it out"
   if (text.startsWith("$")) return "begins with a $, which brokers keep for themselves: begin it otherwise"
+  if (text.includes("//")) return "has an empty level: write one slash at a time"
   if (text.endsWith("/")) return "ends with a slash: leave that out"
   return undefined
 }

@@ -48,10 +48,9 @@ export const refusalKey = (cryptography: Cryptography["Service"]) =>
 /**
  * `NoAnswer`: nothing sensible came in time. `WrongOperator`: the answer is not the operator's, or the enrolment key differs.
  * `LowerEpoch`: this operator was replaced by another that the device has already obeyed. `Malformed`: not our protocol.
- * `WrongPlace`: the device came where only another may.
  */
 export class HandshakeFailed extends Schema.TaggedError<HandshakeFailed>()("HandshakeFailed", {
-  reason: Schema.Literals(["NoAnswer", "WrongOperator", "LowerEpoch", "Malformed", "WrongPlace"]),
+  reason: Schema.Literals(["NoAnswer", "WrongOperator", "LowerEpoch", "Malformed"]),
   detail: Schema.String
 }) {
   override get message() {
@@ -255,28 +254,27 @@ export const answer = Effect.fnUntraced(function*(
   const receive = yield* carefully(connection)
 
   const greeted = Effect.gen(function*() {
-    let response: { readonly initiation: Uint8Array; readonly response: Response } | undefined
+    let response: {
+      readonly initiation: Uint8Array
+      readonly response: Response
+      readonly introduction: { readonly namespace: string; readonly device: string }
+    } | undefined
     while (response === undefined) {
       const { initiation } = yield* receive
       if (initiation.length === 0) continue
       const ephemeral = yield* random.bytes(keyLength)
       const read = respond(cryptography, { ephemeral, message: initiation, privateKey, prologue })
       // What does not fit our key is noise; the number of such frames is limited.
-      if (read !== undefined) response = { initiation, response: read }
+      if (read === undefined) continue
+      const introduction = decodeIntroduction(read.payload)
+      if (introduction === undefined) {
+        return yield* new HandshakeFailed({ reason: "Malformed", detail: "the first message names no device" })
+      }
+      // Not a word to it: a refusal would be the operator's, at a place that is another's.
+      if (connection.admits !== undefined && !(yield* connection.admits(introduction))) continue
+      response = { initiation, response: read, introduction }
     }
-    const { payload, publicKey, write } = response.response
-    const introduction = decodeIntroduction(payload)
-    if (introduction === undefined) {
-      return yield* new HandshakeFailed({ reason: "Malformed", detail: "the first message names no device" })
-    }
-    const { device, namespace } = introduction
-    // Not a word to it: whoever owns this place could else speak to another's device in our name.
-    if (connection.admits !== undefined && !(yield* connection.admits({ namespace, device }))) {
-      return yield* new HandshakeFailed({
-        reason: "WrongPlace",
-        detail: `${namespace}/${device} came by ${connection.description}, which is another device's`
-      })
-    }
+    const { introduction: { device, namespace }, response: { publicKey, write } } = response
     const { psk } = yield* challenge({ namespace, device, publicKey }).pipe(
       Effect.tapError((refused) => {
         const written = write(refusalKey(cryptography), encodeRefusal(refused))

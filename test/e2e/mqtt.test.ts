@@ -30,7 +30,11 @@ describe("a device at a broker", () => {
         yield* condition("edgedevice", "edge-1", "BrokerConnected", /^True Connected connected to 127\.0\.0\.1:\d+$/)
         yield* condition("node", "edge-1", "DeviceConnected", /^True /)
 
-        yield* apply(kubectl, pod("edge-1", "count", counting), pod("edge-1", "flood", `while :; do ${counting.replace("sleep 0.1", ":")}; sleep 1; done`))
+        yield* apply(
+          kubectl,
+          pod("edge-1", "count", counting),
+          pod("edge-1", "flood", `while :; do ${counting.replace("sleep 0.1", ":")}; sleep 1; done`)
+        )
         yield* running("count")
         yield* running("flood")
         const before = yield* identityOf("count")
