@@ -78,6 +78,8 @@ const make = Effect.fnUntraced(function*(options: MemoryRuntimeOptions) {
   let up = true
   let losing = false
   let power = Deferred.makeUnsafe<never, RuntimeError>()
+  /** Of each call that is not answered yet, what its caller is told when the engine goes away. */
+  const underWay = new Set<() => void>()
 
   const engine = new MemoryEngine(
     (spec) => {
@@ -98,12 +100,18 @@ const make = Effect.fnUntraced(function*(options: MemoryRuntimeOptions) {
     })
 
   /** The engine works on its own: a caller that leaves does not undo what it asked for. */
-  const dispatch = Effect.fnUntraced(function*<A>(body: Effect.Effect<A, RuntimeError>, delay: number) {
-    const answer = Deferred.makeUnsafe<A, RuntimeError>()
-    const delayed = delay > 0 ? Effect.andThen(Effect.sleep(delay), body) : body
-    yield* FiberSet.run(work, Deferred.into(delayed, answer))
-    return { answer: Effect.raceFirst(Deferred.await(answer), Deferred.await(power)) }
-  })
+  const dispatch = <A>(body: Effect.Effect<A, RuntimeError>, delay: number) =>
+    Effect.suspend(() => {
+      const answer = Deferred.makeUnsafe<A, RuntimeError>()
+      const lost = () => void Deferred.doneUnsafe(answer, Effect.fail(unavailable("the engine went away")))
+      underWay.add(lost)
+      const done = Effect.onExit(delay > 0 ? Effect.andThen(Effect.sleep(delay), body) : body, (exit) =>
+        Effect.sync(() => {
+          underWay.delete(lost)
+          Deferred.doneUnsafe(answer, exit)
+        }))
+      return Effect.as(FiberSet.run(work, done), { answer: Deferred.await(answer) })
+    })
 
   const call = Effect.fnUntraced(function*<A>(
     operation: Operation,
@@ -144,6 +152,8 @@ const make = Effect.fnUntraced(function*(options: MemoryRuntimeOptions) {
     up = false
     yield* note(why)
     Deferred.doneUnsafe(power, Effect.fail(unavailable("the engine went away")))
+    for (const lost of underWay) lost()
+    underWay.clear()
     yield* FiberSet.clear(work)
   })
 

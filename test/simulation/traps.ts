@@ -38,7 +38,8 @@ const real = { random: Math.random, now: Date.now, Date, performanceNow: perform
 
 class TrappedDate extends Date {
   constructor(...given: [] | [number | string | Date]) {
-    if (given.length === 0) {
+    if (given.length === 1) super(given[0])
+    else if (given.length === 0) {
       spring("new Date() was called")
       super()
     } else super(...(given as [number]))

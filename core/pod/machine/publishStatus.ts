@@ -1,6 +1,7 @@
 /** Tells the pod's status if it changed; the number of the report is in the journal before anybody sees it. */
-import { Effect, Equal } from "effect"
+import { Effect } from "effect"
 import type { JournalError } from "../../agent/Journal.ts"
+import { sameJson } from "../../kube/sameJson.ts"
 import type { Waiting } from "./planPod.ts"
 import { podStatus } from "./podStatus.ts"
 import { savePod, stateOf, wallMillis, type Workbench } from "./Workbench.ts"
@@ -22,7 +23,7 @@ export const publishStatus = Effect.fnUntraced(
       runtimeName: bench.runtimeName,
       now: yield* wallMillis
     })
-    if (pod.report !== undefined && pod.report.finished === finished && Equal.equals(pod.report.status, status)) return
+    if (pod.report !== undefined && pod.report.finished === finished && sameJson(pod.report.status, status)) return
     const { name, namespace, uid } = assignment
     const report = { uid, namespace, name, number: (pod.report?.number ?? 0) + 1, status, finished }
     // What is in the journal is told, whatever interrupts the work on the pod.

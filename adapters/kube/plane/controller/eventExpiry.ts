@@ -6,6 +6,7 @@ import { discard } from "./acting.ts"
 import { controller } from "./controller.ts"
 
 const lifetimeMillis = 3_600_000
+const leastMillis = 60_000
 
 export const eventExpiry = controller({
   name: "event-expiry",
@@ -13,10 +14,16 @@ export const eventExpiry = controller({
   tick: { every: "1 minute", key: "" },
   reconcile: Effect.fnUntraced(function*(world) {
     const { now } = yield* moment
+    let oldest = now
     for (const { object } of [...world.store.objects("events")]) {
-      const last = stringAt(object, "lastTimestamp") ?? stringAt(object, "eventTime") ??
-        stringAt(object, "metadata", "creationTimestamp")
-      if (now - (parseTimestamp(last) ?? now) > lifetimeMillis) yield* discard(world, "events", object)
+      const last = parseTimestamp(
+        stringAt(object, "lastTimestamp") ?? stringAt(object, "eventTime") ??
+          stringAt(object, "metadata", "creationTimestamp")
+      ) ?? now
+      if (now - last > lifetimeMillis) yield* discard(world, "events", object)
+      else oldest = Math.min(oldest, last)
     }
+    // What is written from now on lives longer than the oldest of now.
+    return { after: Math.max(leastMillis, oldest + lifetimeMillis - now) }
   })
 })

@@ -36,8 +36,10 @@ const conditionOf = (node: KubeObject, type: string): JsonObject | undefined =>
 
 export const readyStatus = (node: KubeObject): string => stringAt(conditionOf(node, "Ready"), "status") ?? "Unknown"
 
-const beat = (world: World, node: KubeObject): string => {
-  const lease = world.store.get("leases.coordination.k8s.io", "kube-node-lease", nameOf(node))?.object
+const leaseOf = (world: World, name: string): KubeObject | undefined =>
+  world.store.get("leases.coordination.k8s.io", "kube-node-lease", name)?.object
+
+const beat = (node: KubeObject, lease: KubeObject | undefined): string => {
   return `${stringAt(lease, "spec", "renewTime") ?? ""}|${
     stringAt(conditionOf(node, "Ready"), "lastHeartbeatTime") ?? ""
   }`
@@ -47,6 +49,9 @@ interface Heard {
   readonly beat: string
   /** By this controller's own clock: device clocks are not to be trusted. */
   readonly at: number
+  /** The Node, if it was as it should be, and its Lease: while neither is another, only time can change the verdict. */
+  readonly settled?: KubeObject
+  readonly lease?: KubeObject | undefined
 }
 
 const silence = (world: World, node: KubeObject, now: number) =>
@@ -134,8 +139,10 @@ export const nodeLifecycle = controller({
     }
     for (const node of concerned) {
       const name = nameOf(node)
-      const latest = beat(world, node)
+      const lease = leaseOf(world, name)
       const last = heard.get(name)
+      if (last?.settled === node && last.lease === lease && !isSilent(last, now, grace)) continue
+      const latest = beat(node, lease)
       if (last === undefined || last.beat !== latest) heard.set(name, { beat: latest, at: now })
       const created = parseTimestamp(stringAt(node, "metadata", "creationTimestamp")) ?? now
       const patience = conditionOf(node, "Ready") === undefined ? startup : grace
@@ -156,6 +163,8 @@ export const nodeLifecycle = controller({
       const taints = taintsOf(current, () => isDisrupted(world), now)
       if (!equal(taints, objectsAt(current, "spec", "taints"))) {
         yield* change(world, "nodes", current, "main", (each) => withAt(each, ["spec", "taints"], taints))
+      } else if (readyStatus(current) === "True") {
+        heard.set(name, { ...heard.get(name) ?? known, settled: current, lease })
       }
     }
   })

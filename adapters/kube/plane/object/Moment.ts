@@ -15,13 +15,7 @@ export const moment: Effect.Effect<Moment> = Effect.withFiber((fiber) =>
   })
 )
 
-const iso = (millis: number): string => DateTime.formatIso(DateTime.makeUnsafe(millis))
-
-/** metav1.Time: whole seconds. */
-export const timestamp = (millis: number): string => `${iso(millis).slice(0, 19)}Z`
-
-/** metav1.MicroTime. */
-export const microTimestamp = (millis: number): string => `${iso(millis).slice(0, 23)}000Z`
+export { microTimestamp, timestamp } from "../../../../core/kube/time.ts"
 
 /** Milliseconds of an RFC 3339 text, or undefined if it is none. */
 export const parseTimestamp = (text: string | undefined): number | undefined =>
