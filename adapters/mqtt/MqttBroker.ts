@@ -10,6 +10,8 @@ export interface BrokerTls {
   readonly serverName?: string
   /** IANA names; absent: Node's own choice. `unknownCipherSuites` tells those that cannot be had. */
   readonly cipherSuites?: ReadonlyArray<string>
+  /** Offers a key exchange that quantum computers are thought not to break, for 2.3 KB more in each handshake. */
+  readonly hybridKeyExchange?: boolean
   /** Default 1.2. */
   readonly minVersion?: "1.2" | "1.3"
 }

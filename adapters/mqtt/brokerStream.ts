@@ -4,6 +4,7 @@ import { Duplex } from "node:stream"
 import { checkServerIdentity, connect as connectTls, type ConnectionOptions } from "node:tls"
 import { createWebSocketStream, WebSocket } from "ws"
 import { cipherList } from "../../core/link/cipherSuites.ts"
+import { keyExchangeGroups } from "../../core/link/keyExchange.ts"
 import { type BrokerOptions, type BrokerTls, maxPayloadOf } from "./MqttBroker.ts"
 import { makePacketLimit } from "./packetLimit.ts"
 
@@ -20,10 +21,11 @@ const awsPlainPort = 8883
 const pem = (text: string | Uint8Array) => typeof text === "string" ? text : Buffer.from(text)
 
 const tlsOptions = ({ host, port, tls = {}, variant }: BrokerOptions): ConnectionOptions => {
-  const { ca, cipherSuites, identity, minVersion = "1.2", serverName }: BrokerTls = tls
+  const { ca, cipherSuites, hybridKeyExchange = false, identity, minVersion = "1.2", serverName }: BrokerTls = tls
   const name = serverName ?? host
   return {
     minVersion: `TLSv${minVersion}`,
+    ecdhCurve: keyExchangeGroups(hybridKeyExchange),
     rejectUnauthorized: true,
     checkServerIdentity: (_, certificate) => checkServerIdentity(name, certificate),
     ...(isIP(name) > 0 ? {} : { servername: name }),

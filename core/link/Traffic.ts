@@ -82,8 +82,7 @@ const sizeOf = ({ data, detail }: Segment): number => data.length + detail.lengt
 export const countedConnection = (connection: Connection) => {
   const count = { sent: 0, received: 0 }
   const counted: Connection = {
-    description: connection.description,
-    maxFrame: connection.maxFrame,
+    ...connection,
     send: (frame) =>
       Effect.suspend(() => {
         count.sent += frame.length
