@@ -1,8 +1,8 @@
 /** Tells the operator, while a session lasts, what changed: the host, pods' states, pods' events. */
-import { Clock, Duration, Effect, Equal, Schedule } from "effect"
+import { Duration, Effect, Schedule } from "effect"
 import { Cryptography } from "../link/Cryptography.ts"
 import { LinkError, type Session } from "../link/Session.ts"
-import { ContainerRuntime } from "../pod/ContainerRuntime.ts"
+import { ContainerRuntime, RuntimeError } from "../pod/ContainerRuntime.ts"
 import type { PodReport } from "../pod/PodReport.ts"
 import { encodeEvent, type Event, type NodeReport } from "../wire/Event.ts"
 import { decodeReply } from "../wire/Reply.ts"
@@ -10,10 +10,14 @@ import { ReportBases, reportDelta } from "../wire/ReportBases.ts"
 import { AgentSettings } from "./AgentSettings.ts"
 import { EventRing } from "./EventRing.ts"
 import { HostFacts } from "./HostFacts.ts"
+import { type HostTeller, makeHostTeller } from "./hostTeller.ts"
 import { Outbox } from "./Outbox.ts"
 
 /** Events per message. */
 const eventsAtOnce = 64
+
+/** The host is told of without its runtime if that does not answer by then: what pods do is told after it. */
+const runtimeWait = "10 seconds"
 
 /** Between tries of something the operator could not take just now. */
 const again = Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("30 seconds")]).pipe(Schedule.jittered)
@@ -48,8 +52,12 @@ export const reporting = Effect.gen(function*() {
 
   const sessionEnded = (error: LinkError) => error.reason === "SessionLost" || error.reason === "Closed"
 
-  const observe = Effect.gen(function*(): Effect.fn.Return<NodeReport> {
+  const observe = Effect.gen(function*(): Effect.fn.Return<Omit<NodeReport, "at">> {
     const runtime = yield* containers.info.pipe(
+      Effect.timeoutOrElse({
+        duration: runtimeWait,
+        orElse: () => Effect.fail(new RuntimeError({ reason: "Unavailable", detail: `no answer in ${runtimeWait}` }))
+      }),
       Effect.catch((error) =>
         Effect.as(Effect.logWarning(`the container runtime does not answer: ${error.message}`), undefined)
       )
@@ -58,23 +66,11 @@ export const reporting = Effect.gen(function*() {
       host: yield* host.info,
       pressure: yield* host.pressure,
       runtime: runtime ?? { name: "", version: "" },
-      agentVersion: settings.version,
-      at: yield* Clock.currentTimeMillis
+      agentVersion: settings.version
     }
   })
 
-  /** The host is told of at once and then only when something other than the time has changed. */
-  const hostReports = Effect.fnUntraced(function*(session: Session) {
-    let told: NodeReport | undefined
-    while (true) {
-      const report = yield* observe
-      if (told === undefined || !Equal.equals({ ...told, at: 0 }, { ...report, at: 0 })) {
-        yield* tell(session, { _tag: "NodeReport", report })
-        told = report
-      }
-      yield* Effect.sleep(settings.hostPoll)
-    }
-  })
+  const hostReports = (host: HostTeller) => Effect.forever(Effect.andThen(host.look, Effect.sleep(settings.hostPoll)))
 
   /** As what differs from the one before where the operator can read that and still has it, else whole. */
   const tellReport = Effect.fnUntraced(function*(session: Session, report: PodReport, bases: ReportBases | undefined) {
@@ -91,10 +87,10 @@ export const reporting = Effect.gen(function*() {
     bases?.agree(report, message)
   })
 
-  const podReports = (session: Session, bases: ReportBases | undefined) =>
+  const podReports = (session: Session, host: HostTeller, bases: ReportBases | undefined) =>
     Effect.gen(function*() {
       const report = yield* outbox.next
-      yield* tellReport(session, report, bases).pipe(
+      yield* Effect.andThen(host.timed, tellReport(session, report, bases)).pipe(
         Effect.matchEffect({
           onSuccess: () => outbox.taken(report),
           onFailure: (error) =>
@@ -112,8 +108,9 @@ export const reporting = Effect.gen(function*() {
       )
     })
 
-  const podEvents = Effect.fnUntraced(function*(session: Session) {
+  const podEvents = Effect.fnUntraced(function*(session: Session, host: HostTeller) {
     const events = yield* ring.oldest(eventsAtOnce)
+    yield* host.timed
     yield* tell(session, { _tag: "PodEvents", events }).pipe(
       Effect.catch((error) =>
         error.reason === "Refused"
@@ -133,10 +130,12 @@ export const reporting = Effect.gen(function*() {
   /** Runs until the session is over. */
   return (session: Session, capabilities: ReadonlyArray<string>): Effect.Effect<void> => {
     const bases = capabilities.includes(reportDelta) ? new ReportBases(cryptography) : undefined
+    const host = makeHostTeller(observe, (report) => tell(session, { _tag: "NodeReport", report }))
+    const pods = Effect.forever(patiently(podReports(session, host, bases)))
     return Effect.all([
-      patiently(hostReports(session)),
-      ...Array.from({ length: settings.reportsAtOnce }, () => Effect.forever(patiently(podReports(session, bases)))),
-      Effect.forever(patiently(podEvents(session)))
+      patiently(hostReports(host)),
+      ...Array.from({ length: settings.reportsAtOnce }, () => pods),
+      Effect.forever(patiently(podEvents(session, host)))
     ], { concurrency: "unbounded", discard: true }).pipe(
       Effect.raceFirst(session.closed),
       // The session ended: everything untaken waits for the next one.

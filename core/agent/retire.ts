@@ -19,7 +19,7 @@ export const retire = Effect.gen(function*() {
   })
 
   return Effect.gen(function*() {
-    const began = yield* Clock.currentTimeMillis
+    const began = yield* Clock.monotonicTimeNanos
     const held = yield* runtime.held
     yield* Effect.logWarning(`the cluster has deleted this device: ending ${held.length} pods and wiping`)
     const grace = Duration.toSeconds(Duration.fromInputUnsafe(settings.retireGrace))
@@ -39,6 +39,7 @@ export const retire = Effect.gen(function*() {
     yield* journal.wipe.pipe(
       Effect.catch((error) => Effect.logError(`the journal could not be wiped: ${error.message}`))
     )
-    yield* Effect.logWarning(`wiped in ${(yield* Clock.currentTimeMillis) - began} ms`)
+    const took = Duration.nanos((yield* Clock.monotonicTimeNanos) - began)
+    yield* Effect.logWarning(`wiped in ${Math.round(Duration.toMillis(took))} ms`)
   })
 })

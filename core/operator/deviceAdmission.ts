@@ -73,11 +73,12 @@ export const deviceAdmission = Layer.effect(
       return token.value
     })
 
+    /** Monotonic milliseconds by uid. */
     const wrongKeysTold = new Map<string, number>()
     /** Whoever knows a device's name can come here as often as he likes: the owner is told, but not each time. */
     const tellWrongKey = Effect.fnUntraced(function*({ metadata }: EdgeDeviceObject) {
       const uid = metadata.uid ?? ""
-      const now = yield* Clock.currentTimeMillis
+      const now = Number((yield* Clock.monotonicTimeNanos) / 1_000_000n)
       const before = wrongKeysTold.get(uid)
       if (before !== undefined && now - before < wrongKeyMillis) return
       wrongKeysTold.delete(uid)

@@ -189,6 +189,8 @@ export const devicePods = Effect.fnUntraced(function*(
         const current = index.byUid(pod.metadata.uid ?? "")
         const session = yield* SubscriptionRef.get(context.session)
         if (report === undefined || current === undefined || session === undefined) return
+        // What it said in an earlier session may be old by now: another operator may have heard more since.
+        if (!holdings.known()) return
         // A newer one is on its way in, or was written and its answer was lost: it will be told again.
         if (report.number < (taken.get(report.uid) ?? 0)) return
         if (!(yield* SubscriptionRef.get(session.connected))) return
@@ -252,6 +254,8 @@ export const devicePods = Effect.fnUntraced(function*(
     }
     const reply = yield* askDevice(session, { _tag: "ListHeld" })
     held = new Map(reply._tag === "Held" ? reply.pods.map(({ hash, uid }) => [uid, hash]) : [])
+    const newest = new Map(reply._tag === "Held" ? reply.pods.map(({ reportNumber, uid }) => [uid, reportNumber]) : [])
+    for (const [uid, { number }] of reported) if (newest.get(uid) !== number) reported.delete(uid)
     learned = session
     const numbers = new Map(reply._tag === "Held" ? reply.pods.map((pod) => [pod.uid, pod.reportNumber]) : [])
     for (const uid of new Set([...taken.keys(), ...reported.keys()])) recount(uid, numbers.get(uid) ?? 0)

@@ -4,6 +4,7 @@ import type { EdgeDevice } from "../device/EdgeDevice.ts"
 import { Leases } from "../kube/kinds.ts"
 import { KubeApi, type KubeApiError } from "../kube/KubeApi.ts"
 import { type Node, Nodes, type NodeStatus } from "../kube/Node.ts"
+import { parseTimestamp } from "../kube/time.ts"
 import { desiredNode, newNode, nodePatch, owns } from "../node/desiredNode.ts"
 import { lastKnown } from "../node/lastKnown.ts"
 import { leaseNamespace, nodeLease, renewal, renewJitter, renewMillis } from "../node/lease.ts"
@@ -213,9 +214,22 @@ export const keepNode = Effect.fnUntraced(function*(
     }
   })
 
+  /** The newest renewal there is, milliseconds since the epoch; undefined while nobody looked. */
+  let renewed: number | undefined
+  const lastRenewal = api.get(Leases, leaseAt).pipe(
+    Effect.map(({ spec }) => parseTimestamp(spec?.renewTime) ?? 0),
+    Effect.catch((error) => error.reason === "NotFound" ? Effect.succeed(0) : Effect.fail(error))
+  )
+
   const renew = Effect.gen(function*(): Effect.fn.Return<void, KubeApiError> {
-    if (ours === undefined || !options.holds()) return
-    const now = yield* Clock.currentTimeMillis
+    if (ours === undefined || !options.holds()) {
+      // Whoever holds it now renews by a clock of his own.
+      renewed = undefined
+      return
+    }
+    const before = renewed ?? (newborn ? 0 : yield* lastRenewal)
+    // The node lifecycle controller hears only of renewals that are later than the one before, whoever's clock was set back.
+    const now = Math.max(yield* Clock.currentTimeMillis, before + 1)
     const uid = ours.metadata.uid ?? ""
     const make = api.create(Leases, nodeLease({ name: context.name, uid }, now))
     const prolong = api.patch(Leases, leaseAt, { type: "merge", body: renewal(now) })
@@ -224,6 +238,7 @@ export const keepNode = Effect.fnUntraced(function*(
       : [prolong, "NotFound", make] as const
     yield* Effect.catch(likely, (error) => error.reason === unless ? other : Effect.fail(error))
     newborn = false
+    renewed = now
   })
 
   yield* index.synced

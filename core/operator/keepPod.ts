@@ -284,9 +284,8 @@ export const keepPod = Effect.fnUntraced(function*(
 
   while (true) {
     if (yield* patientStep) return
-    const due = sources.tokensDue()
-    const now = yield* Clock.currentTimeMillis
+    const due = yield* sources.tokensDue
     const ring = Queue.take(bell)
-    yield* due === undefined ? ring : Effect.timeoutOption(ring, Duration.millis(Math.max(1000, due - now)))
+    yield* due === undefined ? ring : Effect.timeoutOption(ring, Duration.millis(Math.max(1000, due)))
   }
 }, Effect.scoped)

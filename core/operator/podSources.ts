@@ -3,18 +3,36 @@ import { Clock, Effect, Exit, Scope } from "effect"
 import { type ConfigMap, type Secret, TokenRequests } from "../kube/kinds.ts"
 import { KubeApi } from "../kube/KubeApi.ts"
 import type { Pod } from "../kube/Pod.ts"
-import { parseTimestamp } from "../kube/time.ts"
 import { references } from "../pod/resolve/references.ts"
 import type { Sources, TokenAnswer, TokenNeed } from "../pod/resolve/Resolution.ts"
-import { refreshAt } from "../pod/resolve/tokens.ts"
+import { freshMillis } from "../pod/resolve/tokens.ts"
 import { ReferencedObjects } from "./ReferencedObjects.ts"
 import { ServiceIndex } from "./ServiceIndex.ts"
 
 interface Token {
   readonly answer: TokenAnswer
-  /** Milliseconds since the epoch; when it has to be asked for again. */
-  readonly due: number
+  /** When it was asked for. */
+  readonly asked: Moment
+  /** Milliseconds after which it is asked for again. */
+  readonly lasts: number
 }
+
+interface Moment {
+  readonly wall: number
+  readonly monotonic: number
+}
+
+const moment: Effect.Effect<Moment> = Effect.all({
+  wall: Clock.currentTimeMillis,
+  monotonic: Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos / 1_000_000n))
+})
+
+/**
+ * Milliseconds left of a token, from its lifetime as the API server gave it: our clock need not be right, and may be set. Time in which
+ * the machine slept is the wall clock's alone.
+ */
+const leftOf = ({ asked, lasts }: Token, now: Moment): number =>
+  lasts - Math.max(now.monotonic - asked.monotonic, now.wall - asked.wall)
 
 /** How soon a token that was refused is asked for again. */
 const tokenRetryMillis = 30_000
@@ -24,8 +42,8 @@ const needKey = (need: TokenNeed) => JSON.stringify([need.serviceAccount, need.a
 export interface PodSources {
   /** Follows what this version of the pod refers to (and nothing else any more), and gives it. */
   readonly gather: (pod: Pod, options: { readonly tokens: boolean }) => Effect.Effect<Sources>
-  /** When a token is due to be asked for again; undefined while there is none. */
-  readonly tokensDue: () => number | undefined
+  /** Milliseconds until a token is due to be asked for again; undefined while there is none. */
+  readonly tokensDue: Effect.Effect<number | undefined>
 }
 
 /** `changed` is called when something followed has changed. */
@@ -54,7 +72,8 @@ export const podSources = Effect.fnUntraced(function*(changed: () => void) {
   })
 
   const request = Effect.fnUntraced(function*(pod: Pod, need: TokenNeed) {
-    const now = yield* Clock.currentTimeMillis
+    const asked = yield* moment
+    const refused = (failed: string): Token => ({ answer: { failed }, asked, lasts: tokenRetryMillis })
     const { name = "", namespace = "", uid = "" } = pod.metadata
     const token = yield* api.create(TokenRequests, {
       apiVersion: "authentication.k8s.io/v1",
@@ -67,14 +86,17 @@ export const podSources = Effect.fnUntraced(function*(changed: () => void) {
         boundObjectRef: { apiVersion: "v1", kind: "Pod", name, uid }
       }
     }, { subresource: "token" }).pipe(
-      Effect.map(({ status }): Token => {
-        if (status === undefined) {
-          return { answer: { failed: "the answer holds no token" }, due: now + tokenRetryMillis }
-        }
-        const expires = parseTimestamp(status.expirationTimestamp) ?? now + need.expirationSeconds * 1000
-        return { answer: { token: status.token }, due: refreshAt(now, expires) }
-      }),
-      Effect.catch((error) => Effect.succeed<Token>({ answer: { failed: error.message }, due: now + tokenRetryMillis }))
+      Effect.map(({ spec, status }): Token =>
+        status === undefined
+          ? refused("the answer holds no token")
+          // The server may give it a shorter life than was asked for, and says so.
+          : {
+            answer: { token: status.token },
+            asked,
+            lasts: freshMillis((spec.expirationSeconds ?? need.expirationSeconds) * 1000)
+          }
+      ),
+      Effect.catch((error) => Effect.succeed(refused(error.message)))
     )
     tokens.set(needKey(need), token)
   })
@@ -95,11 +117,14 @@ export const podSources = Effect.fnUntraced(function*(changed: () => void) {
     yield* Effect.forEach(needed.configMaps, (name) => follow("ConfigMap", namespace, name), { concurrency: 8 })
     yield* Effect.forEach(needed.secrets, (name) => follow("Secret", namespace, name), { concurrency: 8 })
 
-    const now = yield* Clock.currentTimeMillis
+    const now = yield* moment
     const wanted = options.tokens ? needed.tokens : []
     const wantedKeys = new Set(wanted.map(needKey))
     for (const key of tokens.keys()) if (!wantedKeys.has(key)) tokens.delete(key)
-    for (const need of wanted) if ((tokens.get(needKey(need))?.due ?? 0) <= now) yield* request(pod, need)
+    for (const need of wanted) {
+      const token = tokens.get(needKey(need))
+      if (token === undefined || leftOf(token, now) <= 0) yield* request(pod, need)
+    }
 
     return {
       configMap: (name: string) => followed.get(`ConfigMap/${name}`)?.read() as ConfigMap | undefined,
@@ -111,6 +136,9 @@ export const podSources = Effect.fnUntraced(function*(changed: () => void) {
 
   return {
     gather,
-    tokensDue: () => tokens.size === 0 ? undefined : Math.min(...[...tokens.values()].map(({ due }) => due))
+    tokensDue: Effect.map(
+      moment,
+      (now) => tokens.size === 0 ? undefined : Math.min(...[...tokens.values()].map((token) => leftOf(token, now)))
+    )
   } satisfies PodSources
 })

@@ -24,6 +24,7 @@ import type { ResolveSettings } from "../pod/resolve/Resolution.ts"
 import { decodeEvent, type Event, type NodeReport } from "../wire/Event.ts"
 import { encodeReply, failureOf, type Reply } from "../wire/Reply.ts"
 import { ReportBases, reportDelta } from "../wire/ReportBases.ts"
+import { DeviceClock } from "./DeviceClock.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
 import { deviceHold } from "./DeviceHold.ts"
 import { devicePods, releaseOrphansAnnotation } from "./devicePods.ts"
@@ -93,7 +94,7 @@ export const serveDevice = Effect.fnUntraced(function*(
   const session = yield* SubscriptionRef.make<Session | undefined>(undefined)
   const nodeReport = yield* SubscriptionRef.make<NodeReport | undefined>(undefined)
   const owned = yield* SubscriptionRef.make<boolean | undefined>(undefined)
-  let clockOffset = 0
+  const deviceClock = new DeviceClock(yield* Clock.Clock)
   let nameConflict: string | undefined
   let agentVersion: string | undefined
   let method: string | undefined
@@ -114,7 +115,7 @@ export const serveDevice = Effect.fnUntraced(function*(
     nodeReport,
     owned,
     hold,
-    clockOffset: () => clockOffset,
+    clockOffset: () => deviceClock.offset(),
     leaving: () => deleting || registry.get(key)?.metadata.deletionTimestamp !== undefined
   }
 
@@ -326,7 +327,7 @@ export const serveDevice = Effect.fnUntraced(function*(
       case "ReportDelta":
         return { _tag: "Failure", code: "Invalid", detail: "a delta within a delta" }
       case "NodeReport": {
-        clockOffset = (yield* Clock.currentTimeMillis) - event.report.at
+        deviceClock.says(event.report.at)
         agentVersion = event.report.agentVersion
         yield* SubscriptionRef.set(nodeReport, event.report)
         yield* lookAgain

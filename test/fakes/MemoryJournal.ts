@@ -1,6 +1,7 @@
 /** A journal in memory: can be full or broken for a while, forgets unsynced writes when the device loses power, and keeps a diary. */
-import { Clock, Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer } from "effect"
 import { type Change, Journal, JournalError, type Table } from "../../core/agent/Journal.ts"
+import { worldMillis } from "./worldClock.ts"
 
 export class MemoryJournal extends Context.Service<MemoryJournal, {
   /** The next `times` commits fail; for ever unless told. */
@@ -38,7 +39,7 @@ const make = () => {
   let failing: { readonly reason: "Full" | "Broken"; left: number } | undefined
   let before: Effect.Effect<void> = Effect.void
   const diary: Array<{ readonly at: number; readonly words: string }> = []
-  const note = (words: string) => Effect.map(Clock.currentTimeMillis, (at) => void diary.push({ at, words }))
+  const note = (words: string) => Effect.map(worldMillis, (at) => void diary.push({ at, words }))
 
   const applied = (changes: ReadonlyArray<Change>): ReadonlyMap<string, Row> => {
     const next = new Map(rows)

@@ -10,6 +10,7 @@ import {
 import { type Fault, type Operation, type PlannedFault, takePlanned, unavailable } from "./runtime/Fault.ts"
 import { MemoryEngine, type MemoryImage, type Run } from "./runtime/MemoryEngine.ts"
 import { type Ending, ordinary, type Script } from "./runtime/Program.ts"
+import { worldClock, worldMillis } from "./worldClock.ts"
 
 export interface MemoryRuntimeOptions {
   /** Every call takes a time drawn between these; 0 to 0 unless told. */
@@ -54,7 +55,7 @@ export class MemoryRuntime extends Context.Service<MemoryRuntime, {
   readonly breakSandbox: (uid: string) => Effect.Effect<void>
   /** What a sandbox that is still there was made from. */
   readonly sandbox: (id: string) => Effect.Effect<SandboxSpec | undefined>
-  /** Every call and what became of processes: `3s start default/web/app#0`. */
+  /** Every call and what became of processes, by the test's own clock: `3s start default/web/app#0`. */
   readonly diary: Effect.Effect<ReadonlyArray<string>>
   /** Every process that ever ran, in the order of starting. */
   readonly runs: Effect.Effect<ReadonlyArray<Readonly<Run>>>
@@ -90,11 +91,12 @@ const make = Effect.fnUntraced(function*(options: MemoryRuntimeOptions) {
       return ordinary
     },
     events,
-    processes
+    processes,
+    { host: yield* Clock.Clock, world: yield* worldClock }
   )
 
   const note = (text: string) =>
-    Effect.map(Clock.currentTimeMillis, (now) => {
+    Effect.map(worldMillis, (now) => {
       diary.push(`${now / 1000}s ${text}`)
       if (diary.length > diaryLength) diary.shift()
     })
@@ -233,12 +235,12 @@ const make = Effect.fnUntraced(function*(options: MemoryRuntimeOptions) {
       "usage",
       "all",
       Effect.map(
-        Clock.currentTimeMillis,
+        worldMillis,
         (now) =>
           [...engine.containers.values()].filter(({ running }) => running).map((container) => ({
             containerId: container.id,
-            at: now,
-            cpuNanoseconds: (now - (container.startedAt ?? now)) * container.script.cpu * 1000,
+            at: engine.clocks.host.currentTimeMillisUnsafe(),
+            cpuNanoseconds: (now - (container.began ?? now)) * container.script.cpu * 1000,
             memoryWorkingSetBytes: container.script.memory
           }))
       )

@@ -2,7 +2,7 @@
  * A transport within this process, as bad as the test wants it: each direction may lose, repeat, reorder, delay, truncate,
  * corrupt or swallow frames, slowly or not; connections can be refused and cut. Every choice comes from Effect's Random.
  */
-import { Clock, Context, Effect, Layer, Queue, Random, Scope } from "effect"
+import { Context, Effect, Layer, Queue, Random, Scope } from "effect"
 import {
   type Acceptor,
   Acceptors,
@@ -11,6 +11,7 @@ import {
   Dialers,
   TransportError
 } from "../../core/link/Transport.ts"
+import { worldMillis } from "./worldClock.ts"
 
 export interface Weather {
   /** Chances per frame, 0 to 1. */
@@ -101,8 +102,7 @@ export class MemoryTransport
     let refusal: TransportError["reason"] | undefined
     let numbers = 0
 
-    const note = (what: string) =>
-      Effect.map(Clock.currentTimeMillis, (now) => void entries.push(`${now / 1000}s ${what}`))
+    const note = (what: string) => Effect.map(worldMillis, (now) => void entries.push(`${now / 1000}s ${what}`))
 
     const deliver = (wire: Wire, direction: Direction, frame: Uint8Array): Effect.Effect<void> =>
       Effect.suspend(() => wire.open ? Effect.asVoid(Queue.offer(wire.ends[direction].inbox, frame)) : Effect.void)
@@ -128,7 +128,7 @@ export class MemoryTransport
       const arriving = yield* weathered(now, frame)
       if (arriving === undefined || now.blackHole) return
       const copies = now.duplication > 0 && (yield* Random.next) < now.duplication ? 2 : 1
-      const time = yield* Clock.currentTimeMillis
+      const time = yield* worldMillis
       for (let copy = 0; copy < copies; copy++) {
         const [least, most] = now.delayMillis
         let at = Math.max(time, end.busyUntil) + (least === most ? least : yield* Random.nextIntBetween(least, most))
@@ -157,7 +157,7 @@ export class MemoryTransport
         if (bytesPerSecond === 0) return pass(wire, direction, frame)
         return Effect.gen(function*() {
           const end = wire.ends[direction]
-          const now = yield* Clock.currentTimeMillis
+          const now = yield* worldMillis
           end.busyUntil = Math.max(end.busyUntil, now) + frame.length * 1000 / bytesPerSecond
           yield* pass(wire, direction, frame)
           if (end.busyUntil - now > bufferMillis) yield* Effect.sleep(end.busyUntil - now - bufferMillis)

@@ -4,6 +4,7 @@
  */
 import { Cause, Clock, Context, Duration, Effect, Exit, Fiber, Random, References, Scheduler } from "effect"
 import { HttpClient } from "effect/http"
+import { WorldClock } from "../fakes/worldClock.ts"
 import { arm, disarm, lay } from "./traps.ts"
 import { uniform } from "./uniform.ts"
 
@@ -35,6 +36,8 @@ const mostAtOnce = 1_000_000
 export interface Skew {
   readonly offsetMillis: number
   readonly rate: number
+  /** World's millisecond of the host's last boot, from which its monotonic clock counts; the world's beginning unless given. */
+  readonly bootedAt?: number
 }
 
 export class VirtualTime {
@@ -79,7 +82,8 @@ export class VirtualTime {
   /** The clock of one host; durations are stretched by its rate, its wall clock is off by its offset. */
   clock(skew: { current: Skew } = { current: { offsetMillis: 0, rate: 1 } }): Clock.Clock {
     const wall = () => this.start + (this.now - this.start) * skew.current.rate + skew.current.offsetMillis
-    const monotonic = () => BigInt(Math.round((this.now - this.start) * skew.current.rate * 1000)) * 1000n
+    const monotonic = () =>
+      BigInt(Math.round((this.now - (skew.current.bootedAt ?? this.start)) * skew.current.rate * 1000)) * 1000n
     return {
       currentTimeMillisUnsafe: () => Math.floor(wall()),
       currentTimeMillis: Effect.sync(() => Math.floor(wall())),
@@ -204,6 +208,7 @@ export const simulate = <A, E>(
     time.trapped = options.real !== true
     const context = Context.make(Scheduler.Scheduler, time.scheduler).pipe(
       Context.add(Clock.Clock, time.clock()),
+      Context.add(WorldClock, time.clock()),
       Context.add(References.MinimumLogLevel, options.logs === true ? "Debug" : "None"),
       // Nobody looks at spans, and they cost as much as the requests that they are about.
       Context.add(References.TracerEnabled, false),

@@ -186,20 +186,24 @@ export const makeDevice = Effect.fnUntraced(function*(
   number: number,
   died: (why: string) => Effect.Effect<void> = silently,
   /** Where pods' volumes lie in place of memory; it must do its work without waiting for the real world. */
-  podFiles?: Layer.Layer<PodFiles, FilesError>
+  podFiles?: Layer.Layer<PodFiles, FilesError>,
+  /** The host's own, of agent and runtime; neither cluster nor link know of it. */
+  clock?: Clock.Clock
 ) {
   const crypto = yield* Cryptography
   const randomness = yield* SecureRandom
   const transport = yield* MemoryTransport.make()
+  const onHost = <A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    clock === undefined ? work : Effect.provideService(work, Clock.Clock, clock)
   // What outlives the agent: the machine it runs on.
-  const memory = yield* Layer.build(Layer.fresh(
+  const memory = yield* onHost(Layer.build(Layer.fresh(
     Layer.mergeAll(
       MemoryRuntime.layerWith({ latency: { least: "5 millis", most: "50 millis" } }),
       MemoryJournal.layer,
       MemoryFiles.layer,
       MemoryHost.layer
     )
-  ))
+  )))
   const hardware = podFiles === undefined
     ? memory
     : Context.merge(memory, yield* Effect.orDie(Layer.build(Layer.fresh(podFiles))))
@@ -236,7 +240,7 @@ export const makeDevice = Effect.fnUntraced(function*(
   )
   const device: SimulatedDevice = {
     name,
-    agent: yield* program(Effect.annotateLogs(run, "program", name), died),
+    agent: yield* program(onHost(Effect.annotateLogs(run, "program", name)), died),
     transport,
     runtime: Context.get(hardware, MemoryRuntime),
     journal: Context.get(hardware, MemoryJournal),

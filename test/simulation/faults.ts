@@ -7,6 +7,7 @@ import { FilesError } from "../../core/pod/PodFiles.ts"
 import { fairWeather } from "../fakes/MemoryTransport.ts"
 import { type Fault as RuntimeFault, type Operation } from "../fakes/runtime/Fault.ts"
 import type { Count } from "./coverage.ts"
+import type { HostClock } from "./HostClock.ts"
 import { images } from "./workload.ts"
 import type { Program, SimulatedDevice } from "./World.ts"
 
@@ -29,6 +30,10 @@ export interface Victims {
   readonly dice: Dice
   readonly devices: ReadonlyArray<SimulatedDevice>
   readonly operators: ReadonlyArray<Program>
+  readonly clocks: {
+    readonly of: (device: SimulatedDevice) => HostClock
+    readonly operators: ReadonlyArray<HostClock & { readonly name: string }>
+  }
   readonly api: ApiWeather
   readonly note: (what: string) => Effect.Effect<void>
   /** Devices whose containers vanished with the power: what ran there may have to run again. */
@@ -163,6 +168,26 @@ const killAtWork = Effect.fnUntraced(function*(device: SimulatedDevice, dice: Di
   yield* release
   yield* Fiber.join(dying)
   yield* device.journal.heal
+})
+
+/** The power fails and comes back. */
+const powerCycle = Effect.fnUntraced(function*(
+  { dice, disturbed, emptied, note }: Victims,
+  device: SimulatedDevice,
+  boot: () => void
+) {
+  const containers = dice.chance() < 0.7 ? "exited" : "gone"
+  yield* killSilently(device, dice)
+  disturbed.add(device.name)
+  if (containers === "gone") emptied.add(device.name)
+  yield* device.runtime.powerOff(containers)
+  yield* device.host.reboot
+  boot()
+  yield* lasting(dice, 1_000, 60_000)
+  yield* device.runtime.startEngine
+  if (dice.chance() < 0.3) yield* lasting(dice, 0, 5_000)
+  yield* device.agent.start
+  yield* note(`${device.name} is up again, containers ${containers}`)
 })
 
 /** How long a trap waits for its victim. */
@@ -336,7 +361,7 @@ const plagues = {
       })
     ),
   // A disk that lies about having written, found out when the power fails.
-  lostWrites: ({ dice, disturbed, emptied, forgetful, readmit }, device) =>
+  lostWrites: ({ clocks, dice, disturbed, emptied, forgetful, readmit }, device) =>
     atThePlug(
       device,
       Effect.gen(function*() {
@@ -349,27 +374,36 @@ const plagues = {
         yield* device.journal.crash
         yield* device.runtime.powerOff(containers)
         yield* device.host.reboot
+        clocks.of(device).boot()
         yield* lasting(dice, 500, 20_000)
         yield* device.runtime.startEngine
         yield* device.agent.start
         yield* readmit(device)
       })
     ),
-  reboot: ({ dice, disturbed, emptied, note }, device) =>
+  reboot: (victims, device) => atThePlug(device, powerCycle(victims, device, () => victims.clocks.of(device).boot())),
+  clockJump: Effect.fnUntraced(function*({ clocks, count, dice, note }, device) {
+    const all = [{ name: device.name, ...clocks.of(device) }, ...clocks.operators]
+    const { jump, name } = dice.chance() < 0.6 ? all[0]! : dice.pick(all)
+    const millis = Math.round(60_000 * 1440 ** dice.chance()) * (dice.chance() < 0.5 ? -1 : 1)
+    count(`clock: ${name === device.name ? "device" : "operator"} ${millis < 0 ? "back" : "forward"}`)
+    yield* note(`the clock of ${name} jumps by ${Math.round(millis / 1000)} s`)
+    jump(millis)
+    if (dice.chance() < 0.5) return
+    yield* lasting(dice, 1_000, 60_000)
+    yield* note(`the clock of ${name} is set back`)
+    jump(-millis)
+  }),
+  // A board without a battery: it begins in 1970 until a time server is found, before or after it has linked.
+  bootIn1970: (victims, device) =>
     atThePlug(
       device,
       Effect.gen(function*() {
-        const containers = dice.chance() < 0.7 ? "exited" : "gone"
-        yield* killSilently(device, dice)
-        disturbed.add(device.name)
-        if (containers === "gone") emptied.add(device.name)
-        yield* device.runtime.powerOff(containers)
-        yield* device.host.reboot
-        yield* lasting(dice, 1_000, 60_000)
-        yield* device.runtime.startEngine
-        if (dice.chance() < 0.3) yield* lasting(dice, 0, 5_000)
-        yield* device.agent.start
-        yield* note(`${device.name} is up again, containers ${containers}`)
+        const { bootIn1970, step } = victims.clocks.of(device)
+        yield* powerCycle(victims, device, bootIn1970)
+        yield* lasting(victims.dice, 0, 60_000)
+        yield* victims.note(`${device.name} has found a time server`)
+        step()
       })
     ),
   engineStops: ({ dice, disturbed }, device) =>
@@ -490,6 +524,7 @@ export const episodes: Readonly<Record<string, Episode>> = Object.fromEntries(
 
 /** What a fault is made of, where it comes in several kinds. */
 export const kinds: Partial<Readonly<Record<FaultName, ReadonlyArray<string>>>> = {
+  clockJump: ["clock: device back", "clock: device forward", "clock: operator back", "clock: operator forward"],
   badApi: [
     "409",
     "410",

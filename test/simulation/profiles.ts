@@ -28,6 +28,8 @@ const device: ReadonlyArray<FaultName> = [
   "noImages"
 ]
 
+const clocks: ReadonlyArray<FaultName> = ["clockJump", "bootIn1970"]
+
 /** What owners and users do, and the share of each in all that they do. */
 export type Shares = Readonly<Record<string, number>>
 
@@ -68,6 +70,10 @@ export const profiles: Readonly<Record<string, Profile>> = {
   names: {
     faults: ["cut", "badLink", "agentDies", "agentDiesAtCall", "operatorDies", "watchesCut", "badEngine"],
     deeds: { create: 3, delete: 2, replace: 8, deleteThenForce: 4, paint: 1 }
+  },
+  clocks: {
+    faults: [...clocks, ...clocks, "cut", "agentDies", "operatorDies", "killedContainer", "reboot"],
+    deeds: { ...ordinary, create: 4 }
   },
   streams: {
     faults: ["badLink", "cut", "flap", "blackHole", "agentDies", "operatorDies", "killedContainer", "engineStops"],

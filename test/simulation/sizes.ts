@@ -52,6 +52,9 @@ export const ciphersOf = (seed: number): "real" | "quick" => uniform(seed ^ 0xc1
 /** Half of the worlds have two operators, each believing that it serves every device. */
 export const operatorsOf = (seed: number): 1 | 2 => uniform(seed ^ 0x20b5)() < 0.5 ? 1 : 2
 
+/** Devices come after the operators' hosts. */
+export const hostOfDevice = (number: number): number => 16 + number
+
 /** A host's clock is right, or off by minutes to years in either direction; it gains or loses up to 300 parts in a million. */
 export const skewOf = (seed: number, host: number): Skew => {
   const chance = uniform(seed ^ 0xc10c ^ (host << 16))

@@ -13,12 +13,13 @@ import { releaseOrphansAnnotation } from "../../core/operator/devicePods.ts"
 import { type Counts, makeCounts } from "./coverage.ts"
 import { makeDeeds, settings } from "./deeds.ts"
 import { diceFrom, diceOf, episodes, healEverything, makeApiWeather, type Victims } from "./faults.ts"
+import { type HostClock, makeHostClock } from "./HostClock.ts"
 import { judgeEpochs, judgeRuns, type Known, stillness, unsettled, Violation, watchApi } from "./invariants.ts"
 import { withLivesTold } from "./lives.ts"
 import { type Plan, planOf, type PlanOptions } from "./plan.ts"
 import { profileOf } from "./profiles.ts"
 import { listening } from "./programLogs.ts"
-import { type SizeName, sizeOf, skewOf } from "./sizes.ts"
+import { hostOfDevice, type SizeName, sizeOf, skewOf } from "./sizes.ts"
 import { makeDoor, makeReaders } from "./streams.ts"
 import { inOrder, lineOf, type TraceEvent } from "./trace.ts"
 import { uniform } from "./uniform.ts"
@@ -88,23 +89,35 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
     }
 
     yield* createNamespaces
+    const clocks = new Map<string, HostClock>(
+      plan.devices.map((number) =>
+        [`edge-${number}`, makeHostClock(time, skewOf(plan.seed, hostOfDevice(number)))] as const
+      )
+    )
     const devices = yield* Effect.forEach(
       plan.devices,
       (number) =>
-        makeDevice(`edge-${number}`, number, (why) =>
-          Effect.sync(() =>
-            violated(`the agent of edge-${number} died: ${why}`)
-          )).pipe(Effect.map((device) => ({
-            ...device,
-            agent: withLivesTold(device.agent, (text, kind) => tell(`${device.name}/agent`, text, kind))
-          })))
+        makeDevice(
+          `edge-${number}`,
+          number,
+          (why) => Effect.sync(() => violated(`the agent of edge-${number} died: ${why}`)),
+          undefined,
+          clocks.get(`edge-${number}`)?.clock
+        ).pipe(Effect.map((device) => ({
+          ...device,
+          agent: withLivesTold(device.agent, (text, kind) => tell(`${device.name}/agent`, text, kind))
+        })))
     )
     diary.devices = devices
     const numbered = new Map(plan.devices.map((number, i) => [number, devices[i]!]))
     const known = new Map<string, Known>()
     const printed = new Map<string, number>()
     const { count } = diary.coverage
-    const hosts = ["operator", "second"].slice(0, plan.operators).map((name) => ({ name, door: makeDoor() }))
+    const hosts = ["operator", "second"].slice(0, plan.operators).map((name, host) => ({
+      name,
+      door: makeDoor(),
+      clock: makeHostClock(time, skewOf(plan.seed, host))
+    }))
     const readers = yield* makeReaders(hosts.map(({ door }) => door), printed, { count, note, violated })
     const { deeds, remade, unheard } = yield* makeDeeds({
       plane,
@@ -131,7 +144,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
       })
     }
     const weather = makeApiWeather(dice, diary.coverage.count)
-    const operators = yield* Effect.forEach(hosts, ({ door, name }, host) =>
+    const operators = yield* Effect.forEach(hosts, ({ clock, door, name }) =>
       Effect.gen(function*() {
         const operatorApi = yield* Layer.build(Layer.fresh(clientWithFaults(weather.draw)))
         return door.guard(
@@ -140,7 +153,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
             (why) => Effect.sync(() => violated(`the operator ${name} died: ${why}`)),
             door.beside,
             name,
-            time.clock({ current: skewOf(plan.seed, host) })
+            clock.clock
           ).pipe(Effect.provideContext(operatorApi))
         )
       }))
@@ -148,6 +161,10 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
       dice,
       devices,
       operators,
+      clocks: {
+        of: ({ name }) => clocks.get(name)!,
+        operators: hosts.map(({ clock, name }) => ({ name, ...clock }))
+      },
       api: weather,
       note,
       emptied: new Set(),

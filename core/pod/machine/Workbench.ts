@@ -4,6 +4,7 @@ import type { HostInfo } from "../../agent/HostFacts.ts"
 import type { JournalError } from "../../agent/Journal.ts"
 import type { Container, ContainerRuntime, Sandbox } from "../ContainerRuntime.ts"
 import type { PodFiles } from "../PodFiles.ts"
+import { ContainerTimes, type Look } from "./ContainerTimes.ts"
 import type { ImageBackOff } from "./ensureImage.ts"
 import type { EventBuffer } from "./EventBuffer.ts"
 import type { Waiting } from "./planPod.ts"
@@ -44,6 +45,7 @@ export interface Workbench extends Machine {
   /** Why a container does not run yet, as far as the work on it knows. */
   readonly waiting: Map<string, Waiting>
   readonly imageBackOffs: Map<string, ImageBackOff>
+  readonly times: ContainerTimes
   /** Failures in a row of the work on one container. */
   readonly failures: Map<string, number>
   /** Messages of events that were told and have not changed since. */
@@ -76,6 +78,7 @@ export const makeWorkbench = Effect.fnUntraced(
       stopDeadlines: new Map(),
       waiting: new Map(),
       imageBackOffs: new Map(),
+      times: new ContainerTimes(),
       failures: new Map(),
       told: new Map(),
       volumes: undefined,
@@ -145,5 +148,8 @@ export const leaveWork = (bench: Workbench, name?: string): Effect.Effect<void> 
     return Effect.uninterruptible(Effect.andThen(left, forget))
   })
 
-/** Whole milliseconds since the epoch. */
+/** Whole milliseconds since the epoch: for what people read, never to tell how long something took. */
 export const wallMillis: Effect.Effect<number> = Effect.map(Clock.currentTimeMillis, Math.floor)
+
+/** This moment by both clocks. */
+export const look: Effect.Effect<Look> = Effect.all({ wall: wallMillis, monotonic: monotonicMillis })

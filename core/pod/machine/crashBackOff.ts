@@ -1,5 +1,5 @@
 /** Restart back-off of one container: the first restart is immediate, then 10 s doubling to 300 s, over after a run of 10 min. */
-import type { ContainerRecord, ContainerResult } from "./PodState.ts"
+import type { ContainerRecord } from "./PodState.ts"
 
 export interface CrashBackOff {
   readonly first: number
@@ -7,10 +7,9 @@ export interface CrashBackOff {
   readonly resetAfter: number
 }
 
-/** Whether the run that just ended, or a change of the container, makes all before it forgotten. */
-const isReset = (record: ContainerRecord, result: ContainerResult, specHash: string, limits: CrashBackOff): boolean =>
-  record.replacing || record.specHash !== specHash ||
-  (result.startedAt !== undefined && result.finishedAt - result.startedAt > limits.resetAfter)
+/** The back-off of an attempt that has ended: none after a long run, which makes all before it forgotten. */
+export const backOffAfter = (record: ContainerRecord, ranMillis: number, limits: CrashBackOff): number =>
+  ranMillis > limits.resetAfter ? 0 : record.backOffMillis
 
 export interface Restart {
   /** Milliseconds until the next attempt may start; 0 is now. */
@@ -21,21 +20,17 @@ export interface Restart {
   readonly next: number
 }
 
-/**
- * When an ended container may be started again. Measured from the end of the run by the device's clock, so that it goes on over
- * restarts and reboots; a clock that jumped back never makes it longer than the back-off itself.
- */
+/** When a container may be started again that ended so many milliseconds ago. A change of it makes all before forgotten. */
 export const restartAfter = (
   record: ContainerRecord,
-  result: ContainerResult,
+  restedMillis: number,
   specHash: string,
-  now: number,
-  limits: CrashBackOff
+  limits: Pick<CrashBackOff, "first" | "most">
 ): Restart => {
-  if (record.backOffMillis === 0 || isReset(record, result, specHash, limits)) {
+  if (record.backOffMillis === 0 || record.replacing || record.specHash !== specHash) {
     return { wait: 0, backOff: 0, next: limits.first }
   }
   const backOff = record.backOffMillis
-  const wait = Math.min(backOff, Math.max(0, result.finishedAt + backOff - now))
+  const wait = Math.max(0, backOff - restedMillis)
   return { wait, backOff, next: Math.min(limits.most, backOff * 2) }
 }

@@ -1,11 +1,11 @@
 /** The image of a container by its pull policy, with the kubelet's events, texts and back-off per image. */
-import { Clock, Effect } from "effect"
+import { Effect } from "effect"
 import type { ImageInfo, RuntimeError } from "../ContainerRuntime.ts"
 import { credentialMatches } from "../credentialMatches.ts"
 import type { AssignedContainer, RegistryCredential } from "../PodAssignment.ts"
 import { ContainerRefused } from "./ContainerRefused.ts"
 import { goDuration } from "./goDuration.ts"
-import { stateOf, type Workbench } from "./Workbench.ts"
+import { monotonicMillis, stateOf, type Workbench } from "./Workbench.ts"
 
 /** Of one image, since it last could be had. */
 export interface ImageBackOff {
@@ -99,10 +99,10 @@ const obtain = Effect.fnUntraced(function*(
       })
     }
   }
-  const asked = yield* Clock.currentTimeMillis
+  const asked = yield* monotonicMillis
   const pull = Effect.gen(function*() {
     yield* bench.events.emit(subject, "Normal", "Pulling", `Pulling image "${image}"`)
-    const began = yield* Clock.currentTimeMillis
+    const began = yield* monotonicMillis
     // A pod may bring credentials for several registries, each for its own.
     const credentials = assignment.pullCredentials.filter(({ registry }) => credentialMatches(registry, image))
     const info = yield* bench.runtime.pull(image, credentials).pipe(
@@ -118,7 +118,7 @@ const obtain = Effect.fnUntraced(function*(
           )
       )
     )
-    const now = yield* Clock.currentTimeMillis
+    const now = yield* monotonicMillis
     yield* bench.events.emit(
       subject,
       "Normal",

@@ -17,11 +17,11 @@ import {
   activeMillis,
   beginEnd,
   leaveWork,
+  look,
   monotonicMillis,
   savePod,
   stateOf,
   tellOnce,
-  wallMillis,
   type Workbench
 } from "./Workbench.ts"
 
@@ -53,14 +53,15 @@ export const keepPod = Effect.fnUntraced(function*(bench: Workbench): Effect.fn.
     return 0
   }
 
-  const now = yield* wallMillis
+  const now = yield* look
   const seen = yield* stateOf(bench)
   const plan = planPod({
     state: seen,
     verdicts,
     sandboxReady: bench.sandbox?.ready ?? false,
     busy,
-    now,
+    rested: (name, { attempt, result }) =>
+      result === undefined ? 0 : bench.times.rested(name, attempt, result.finishedAt, now),
     crashBackOff: bench.options.crashBackOff
   })
   if (plan.over) {

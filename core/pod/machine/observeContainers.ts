@@ -3,10 +3,11 @@ import { Effect } from "effect"
 import type { JournalError } from "../../agent/Journal.ts"
 import type { Container, RuntimeError } from "../ContainerRuntime.ts"
 import { vanishedMessage } from "./containerStatus.ts"
+import { backOffAfter } from "./crashBackOff.ts"
 import { judgeContainer, type Verdict } from "./judgeContainer.ts"
 import type { ContainerRecord, ContainerResult } from "./PodState.ts"
 import { terminationMessage } from "./terminationMessage.ts"
-import { stateOf, wallMillis, type Workbench } from "./Workbench.ts"
+import { look, stateOf, type Workbench } from "./Workbench.ts"
 
 export interface Observation {
   /** All containers of the pod that the runtime has. */
@@ -34,6 +35,8 @@ export const observeContainers = Effect.fnUntraced(
       const verdict = judgeContainer(record, container, bootId)
       if (verdict._tag === "Running") {
         running.set(name, verdict.container)
+        const { createdAt, startedAt = createdAt } = verdict.container
+        bench.times.runs(name, record.attempt, startedAt, yield* look)
         bench.waiting.delete(name)
         bench.failures.delete(name)
       }
@@ -53,13 +56,17 @@ const absorb = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Verdict, JournalError> {
   if (verdict._tag !== "Exited" && verdict._tag !== "Vanished") return verdict
   bench.waiting.delete(name)
-  const now = yield* wallMillis
+  const now = yield* look
   const { assignment } = yield* stateOf(bench)
   const assigned = [...assignment.initContainers, ...assignment.containers].find((each) => each.name === name)
   const result = verdict._tag === "Vanished" || assigned === undefined
-    ? vanished(record, now)
-    : ended(verdict.container, now, yield* terminationMessage(bench, assigned, verdict.container, containersOfPod))
-  yield* bench.store.saveContainer(bench.uid, name, { ...record, step: "Ended", result })
+    ? vanished(record, now.wall)
+    : ended(verdict.container, now.wall, yield* terminationMessage(bench, assigned, verdict.container, containersOfPod))
+  const ran = result.startedAt === undefined
+    ? 0
+    : bench.times.ran(name, record.attempt, { startedAt: result.startedAt, finishedAt: result.finishedAt }, now)
+  const backOffMillis = backOffAfter(record, ran, bench.options.crashBackOff)
+  yield* bench.store.saveContainer(bench.uid, name, { ...record, step: "Ended", backOffMillis, result })
   const stray = verdict._tag === "Vanished" ? verdict.stray : undefined
   return { _tag: "Ended", ...(stray === undefined ? {} : { stray }) }
 })

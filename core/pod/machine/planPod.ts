@@ -45,7 +45,8 @@ export interface PlanInput {
   readonly sandboxReady: boolean
   /** Containers on which something was being done when the verdicts were made. */
   readonly busy: ReadonlySet<string>
-  readonly now: number
+  /** Milliseconds since the newest attempt of a container ended. */
+  readonly rested: (name: string, record: ContainerRecord) => number
   readonly crashBackOff: CrashBackOff
 }
 
@@ -79,7 +80,7 @@ export const planPod = (input: PlanInput): Plan => {
     if (record.result === undefined) return
     const again = init && record.result.exitCode === 0
       ? { wait: 0, backOff: 0, next: 0 }
-      : restartAfter(record, record.result, container.specHash, input.now, input.crashBackOff)
+      : restartAfter(record, input.rested(container.name, record), container.specHash, input.crashBackOff)
     if (again.wait === 0) {
       starts.push({ container, attempt: record.attempt + 1, backOffMillis: again.next, verdict: "Absent" })
       return

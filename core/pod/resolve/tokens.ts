@@ -5,6 +5,5 @@ const oldestMillis = 24 * 3_600_000
 /** Share of its life after which it is replaced. */
 const freshShare = 0.8
 
-/** Both in milliseconds since the epoch. */
-export const refreshAt = (issued: number, expires: number): number =>
-  issued + Math.min((expires - issued) * freshShare, oldestMillis)
+/** Milliseconds for which a token is used that lives so many. */
+export const freshMillis = (life: number): number => Math.min(life * freshShare, oldestMillis)

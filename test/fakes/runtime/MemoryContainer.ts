@@ -1,5 +1,5 @@
 /** One container of the in-memory runtime: its life, its log and who listens to it. */
-import { Cause, Clock, Deferred, Duration, Effect, Exit, Fiber, Option, Queue, Stream } from "effect"
+import { Cause, type Clock, Deferred, Duration, Effect, Exit, Fiber, Option, Queue, Stream } from "effect"
 import type { Container, ContainerSpec, LogChunk, LogQuery, Output } from "../../../core/pod/ContainerRuntime.ts"
 import type { Ending, Script, Surroundings } from "./Program.ts"
 
@@ -26,12 +26,21 @@ export const pieces = (bytes: Uint8Array): ReadonlyArray<Uint8Array> => {
 
 const rfc3339 = (millis: number): string => new Date(millis).toISOString().replace("Z", "000000Z")
 
+export interface Clocks {
+  /** Of the host on which the engine runs, whoever calls it: by it the engine stamps what it tells. */
+  readonly host: Clock.Clock
+  /** The test's own. */
+  readonly world: Clock.Clock
+}
+
 export class MemoryContainer {
   readonly id: string
   readonly spec: ContainerSpec
   readonly script: Script
   readonly createdAt: number
   startedAt: number | undefined
+  /** As `startedAt`, by the test's own clock. */
+  began: number | undefined
   finishedAt: number | undefined
   exitCode: number | undefined
   oomKilled = false
@@ -40,6 +49,7 @@ export class MemoryContainer {
   readonly term = Deferred.makeUnsafe<void>()
   readonly stdin: Queue.Queue<Uint8Array, Cause.Done>
   readonly listeners = new Set<Queue.Queue<Output, Cause.Done>>()
+  readonly #clocks: Clocks
   #process: Fiber.Fiber<void> | undefined
   #log: Array<LogChunk> = []
   #dropped = 0
@@ -49,13 +59,14 @@ export class MemoryContainer {
     id: string,
     spec: ContainerSpec,
     script: Script,
-    createdAt: number,
+    clocks: Clocks,
     stdin: Queue.Queue<Uint8Array, Cause.Done>
   ) {
     this.id = id
     this.spec = spec
     this.script = script
-    this.createdAt = createdAt
+    this.#clocks = clocks
+    this.createdAt = clocks.host.currentTimeMillisUnsafe()
     this.stdin = stdin
     if (!spec.stdin) Queue.endUnsafe(stdin)
   }
@@ -91,12 +102,13 @@ export class MemoryContainer {
   }
 
   readonly print = (text: string | Uint8Array, stream: Output["stream"] = "stdout"): Effect.Effect<void> =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      Effect.forEach(
+    Effect.suspend(() => {
+      const time = rfc3339(this.#clocks.host.currentTimeMillisUnsafe())
+      return Effect.forEach(
         pieces(bytesOf(text)),
         (bytes) =>
           Effect.suspend(() => {
-            this.#log.push({ stream, time: rfc3339(now), bytes })
+            this.#log.push({ stream, time, bytes })
             if (this.#log.length > MOST_LOG_CHUNKS) {
               this.#log.shift()
               this.#dropped += 1
@@ -107,7 +119,8 @@ export class MemoryContainer {
             })
           }),
         { discard: true }
-      ))
+      )
+    })
 
   get surroundings(): Surroundings {
     return {
@@ -124,7 +137,8 @@ export class MemoryContainer {
     fork: (life: Effect.Effect<void>) => Effect.Effect<Fiber.Fiber<void>>,
     ended: () => Effect.Effect<void>
   ) {
-    this.startedAt = yield* Clock.currentTimeMillis
+    this.startedAt = this.#clocks.host.currentTimeMillisUnsafe()
+    this.began = this.#clocks.world.currentTimeMillisUnsafe()
     const { onTerm, run } = this.script
     const termination: Effect.Effect<Ending> = onTerm === "ignored" || onTerm === "handled"
       ? Effect.never
@@ -154,7 +168,7 @@ export class MemoryContainer {
     ended: () => Effect.Effect<void>
   ) {
     if (!this.running) return
-    this.finishedAt = yield* Clock.currentTimeMillis
+    this.finishedAt = this.#clocks.host.currentTimeMillisUnsafe()
     this.exitCode = ending === "OOMKilled" ? 137 : ending
     this.oomKilled = ending === "OOMKilled"
     Deferred.doneUnsafe(this.exited, Effect.void)

@@ -1,5 +1,5 @@
 /** The state of the in-memory runtime and what its operations do to it, faults aside. */
-import { Cause, Clock, Deferred, Duration, Effect, type Fiber, FiberSet, PubSub, Queue, Stream } from "effect"
+import { Cause, Deferred, Duration, Effect, type Fiber, FiberSet, PubSub, Queue, Stream } from "effect"
 import {
   type Container,
   type ContainerSpec,
@@ -15,7 +15,7 @@ import {
 } from "../../../core/pod/ContainerRuntime.ts"
 import type { RegistryCredential } from "../../../core/pod/PodAssignment.ts"
 import { unavailable } from "./Fault.ts"
-import { bytesOf, MemoryContainer } from "./MemoryContainer.ts"
+import { bytesOf, type Clocks, MemoryContainer } from "./MemoryContainer.ts"
 import type { Ending, Script } from "./Program.ts"
 
 /** An image as registry and device know it. */
@@ -37,7 +37,7 @@ interface MemorySandbox {
   ready: boolean
 }
 
-/** One life of one process, for invariants such as "never twice". */
+/** One life of one process, for invariants such as "never twice"; its times are by the test's own clock. */
 export interface Run {
   readonly uid: string
   readonly container: string
@@ -61,6 +61,7 @@ export class MemoryEngine {
   readonly containers = new Map<string, MemoryContainer>()
   readonly runs: Array<Run> = []
   readonly scriptOf: (spec: ContainerSpec) => Script
+  readonly clocks: Clocks
   readonly #events: PubSub.PubSub<RuntimeEvent>
   readonly #processes: FiberSet.FiberSet
   #serial = 0
@@ -68,11 +69,13 @@ export class MemoryEngine {
   constructor(
     scriptOf: (spec: ContainerSpec) => Script,
     events: PubSub.PubSub<RuntimeEvent>,
-    processes: FiberSet.FiberSet
+    processes: FiberSet.FiberSet,
+    clocks: Clocks
   ) {
     this.scriptOf = scriptOf
     this.#events = events
     this.#processes = processes
+    this.clocks = clocks
   }
 
   #id(): string {
@@ -157,8 +160,7 @@ export class MemoryEngine {
     if (!this.sandboxes.has(spec.sandboxId)) return yield* notFound("sandbox", spec.sandboxId)
     yield* this.imageInfo(spec.image)
     const stdin = yield* Queue.bounded<Uint8Array, Cause.Done>(16)
-    const now = yield* Clock.currentTimeMillis
-    const container = new MemoryContainer(this.#id(), spec, this.scriptOf(spec), now, stdin)
+    const container = new MemoryContainer(this.#id(), spec, this.scriptOf(spec), this.clocks, stdin)
     this.containers.set(container.id, container)
     return container.id
   })
@@ -183,7 +185,7 @@ export class MemoryEngine {
       container: container.spec.container,
       attempt: container.spec.attempt,
       id,
-      startedAt: yield* Clock.currentTimeMillis
+      startedAt: this.clocks.world.currentTimeMillisUnsafe()
     }
     this.runs.push(run)
     yield* this.#emit(container, "started")
@@ -196,7 +198,7 @@ export class MemoryEngine {
   #ended(container: MemoryContainer): Effect.Effect<void> {
     const run = this.runs.findLast(({ id }) => id === container.id)
     if (run !== undefined && container.finishedAt !== undefined) {
-      run.finishedAt = container.finishedAt
+      run.finishedAt = this.clocks.world.currentTimeMillisUnsafe()
       run.exitCode = container.exitCode ?? 0
     }
     return Effect.andThen(

@@ -5,7 +5,7 @@
 import { Context, Duration, Effect } from "effect"
 import { equal, type JsonObject, objectsAt, stringAt, withAt } from "../object/json.ts"
 import { isDeleting, type KubeObject, nameOf } from "../object/KubeObject.ts"
-import { moment, parseTimestamp, timestamp } from "../object/Moment.ts"
+import { moment, timestamp } from "../object/Moment.ts"
 import { withCondition } from "../request/podSubresources.ts"
 import type { World } from "../request/World.ts"
 import { change, remark } from "./acting.ts"
@@ -39,19 +39,27 @@ export const readyStatus = (node: KubeObject): string => stringAt(conditionOf(no
 const leaseOf = (world: World, name: string): KubeObject | undefined =>
   world.store.get("leases.coordination.k8s.io", "kube-node-lease", name)?.object
 
-const beat = (node: KubeObject, lease: KubeObject | undefined): string => {
-  return `${stringAt(lease, "spec", "renewTime") ?? ""}|${
-    stringAt(conditionOf(node, "Ready"), "lastHeartbeatTime") ?? ""
-  }`
-}
-
 interface Heard {
-  readonly beat: string
+  /** Of the Ready condition. */
+  readonly heartbeat: string | undefined
+  /** Of the Lease: a MicroTime, whose texts sort as the times do. */
+  readonly renewed: string | undefined
   /** By this controller's own clock: device clocks are not to be trusted. */
   readonly at: number
   /** The Node, if it was as it should be, and its Lease: while neither is another, only time can change the verdict. */
   readonly settled?: KubeObject
   readonly lease?: KubeObject | undefined
+}
+
+/** Any other heartbeat is a sign of life; of renewals only one that is later than the one before, as in kube-controller-manager. */
+const listen = (node: KubeObject, lease: KubeObject | undefined, last: Heard | undefined, now: number): Heard => {
+  const renewal = stringAt(lease, "spec", "renewTime")
+  const heartbeat = stringAt(conditionOf(node, "Ready"), "lastHeartbeatTime")
+  const isLater = renewal !== undefined && (last?.renewed === undefined || renewal > last.renewed)
+  if (last === undefined || last.heartbeat !== heartbeat) {
+    return { heartbeat, renewed: isLater ? renewal : undefined, at: now }
+  }
+  return isLater ? { heartbeat, renewed: renewal, at: now } : last
 }
 
 const silence = (world: World, node: KubeObject, now: number) =>
@@ -142,11 +150,9 @@ export const nodeLifecycle = controller({
       const lease = leaseOf(world, name)
       const last = heard.get(name)
       if (last?.settled === node && last.lease === lease && !isSilent(last, now, grace)) continue
-      const latest = beat(node, lease)
-      if (last === undefined || last.beat !== latest) heard.set(name, { beat: latest, at: now })
-      const created = parseTimestamp(stringAt(node, "metadata", "creationTimestamp")) ?? now
+      const known = listen(node, lease, last, now)
+      heard.set(name, known)
       const patience = conditionOf(node, "Ready") === undefined ? startup : grace
-      const known = heard.get(name) ?? { beat: latest, at: created }
       const isKnownUnknown = stringAt(conditionOf(node, "Ready"), "status") === "Unknown"
       if (isSilent(known, now, patience) && !isKnownUnknown) {
         yield* silence(world, node, now)

@@ -3,7 +3,8 @@ import { Result } from "effect"
 import type { ContainerStatus } from "../../../../core/kube/Pod.ts"
 import type { Container } from "../../../../core/pod/ContainerRuntime.ts"
 import { containerStatus, type ContainerView } from "../../../../core/pod/machine/containerStatus.ts"
-import { restartAfter } from "../../../../core/pod/machine/crashBackOff.ts"
+import { ContainerTimes } from "../../../../core/pod/machine/ContainerTimes.ts"
+import { backOffAfter, restartAfter } from "../../../../core/pod/machine/crashBackOff.ts"
 import { goDuration } from "../../../../core/pod/machine/goDuration.ts"
 import { judgeContainer } from "../../../../core/pod/machine/judgeContainer.ts"
 import { logTarget } from "../../../../core/pod/machine/logTarget.ts"
@@ -224,39 +225,44 @@ describe("restart back-off", () => {
   const limits = { first: 10_000, most: 300_000, resetAfter: 600_000 }
   it.each(
     [
-      ["the first restart is at once", record(), result(), 101_000, [0, 0, 10_000]],
-      ["later ones wait from the end of the run", record({ backOffMillis: 20_000 }), result(), 106_000, [
-        15_000,
-        20_000,
-        40_000
-      ]],
-      ["until the time is over", record({ backOffMillis: 20_000 }), result(), 121_000, [0, 20_000, 40_000]],
-      ["the wait has a cap", record({ backOffMillis: 300_000 }), result(), 101_000, [300_000, 300_000, 300_000]],
-      ["a long run resets it", record({ backOffMillis: 80_000 }), result({ finishedAt: 700_001 }), 700_001, [
-        0,
-        0,
-        10_000
-      ]],
-      [
-        "a run of ten minutes is not longer",
-        record({ backOffMillis: 80_000 }),
-        result({ finishedAt: 700_000 }),
-        700_000,
-        [
-          80_000,
-          80_000,
-          160_000
-        ]
-      ],
-      ["another spec resets it", record({ backOffMillis: 80_000, specHash: "g" }), result(), 101_000, [0, 0, 10_000]],
-      ["a clock that went back does not prolong it", record({ backOffMillis: 20_000 }), result(), 0, [
-        20_000,
-        20_000,
-        40_000
-      ]]
+      ["the first restart is at once", record(), 0, [0, 0, 10_000]],
+      ["later ones wait from the end of the run", record({ backOffMillis: 20_000 }), 5_000, [15_000, 20_000, 40_000]],
+      ["until the time is over", record({ backOffMillis: 20_000 }), 20_000, [0, 20_000, 40_000]],
+      ["the wait has a cap", record({ backOffMillis: 300_000 }), 0, [300_000, 300_000, 300_000]],
+      ["another spec resets it", record({ backOffMillis: 80_000, specHash: "g" }), 0, [0, 0, 10_000]]
     ] as const
-  )("%s", (_, known, ended, now, [wait, backOff, next]) => {
-    assert.deepStrictEqual(restartAfter(known, ended, "h", now, limits), { wait, backOff, next })
+  )("%s", (_, known, rested, [wait, backOff, next]) => {
+    assert.deepStrictEqual(restartAfter(known, rested, "h", limits), { wait, backOff, next })
+  })
+
+  it("is forgotten after a run of more than ten minutes", () => {
+    assert.strictEqual(backOffAfter(record({ backOffMillis: 80_000 }), 600_000, limits), 80_000)
+    assert.strictEqual(backOffAfter(record({ backOffMillis: 80_000 }), 600_001, limits), 0)
+  })
+})
+
+describe("how long a container ran and has rested", () => {
+  const day = 86_400_000
+  it("goes on evenly when the wall clock is set, and is the wall clock's only for what nobody saw", () => {
+    const times = new ContainerTimes()
+    times.runs("main", 3, 1_000_000, { wall: 1_060_000, monotonic: 500_000 })
+    // Set back by a day while it runs, forward by one while it rests.
+    times.runs("main", 3, 1_000_000, { wall: 1_100_000 - day, monotonic: 540_000 })
+    const end = { wall: 1_160_000 - day, monotonic: 600_000 }
+    assert.strictEqual(times.ran("main", 3, { startedAt: 1_000_000, finishedAt: end.wall }, end), 160_000)
+    assert.strictEqual(times.rested("main", 3, end.wall, end), 0)
+    assert.strictEqual(times.rested("main", 3, end.wall, { wall: end.wall + day, monotonic: 605_000 }), 5_000)
+    assert.strictEqual(times.rested("main", 4, 2_000_000, { wall: 2_003_000, monotonic: 900_000 }), 3_000)
+  })
+
+  it("is nothing where the end is yet to come, as on a board that has booted in 1970", () => {
+    const times = new ContainerTimes()
+    assert.strictEqual(times.rested("main", 0, 1_700_000_000_000, { wall: 9_000, monotonic: 9_000 }), 0)
+    assert.strictEqual(times.rested("main", 0, 1_700_000_000_000, { wall: 12_000, monotonic: 12_000 }), 3_000)
+    assert.strictEqual(
+      times.ran("main", 1, { startedAt: 1_700_000_000_000, finishedAt: 9_000 }, { wall: 9_000, monotonic: 9_000 }),
+      0
+    )
   })
 })
 
