@@ -10,6 +10,7 @@ import { type Asked, KubeletApi } from "../../core/kubelet/KubeletApi.ts"
 import type { ServingCertificate } from "../../core/kubelet/ServingCertificate.ts"
 import { tokensCanBeChecked } from "../../core/kubelet/tokensCanBeChecked.ts"
 import { certificateSubject } from "./certificateSubject.ts"
+import { chooseSubprotocol, mostMessageBytes, upgrade } from "./upgrade.ts"
 
 /** Why there is no kubelet API: better none than one that lets anybody in. */
 export class KubeletServerRefused extends Schema.TaggedError<KubeletServerRefused>()("KubeletServerRefused", {
@@ -175,7 +176,12 @@ export const make = Effect.fnUntraced(function*(options: KubeletServerOptions) {
       server = made
       return made
     },
-    { host: options.host, port: options.port, gracefulShutdownTimeout: limits.shutdown }
+    {
+      host: options.host,
+      port: options.port,
+      gracefulShutdownTimeout: limits.shutdown,
+      websocket: { maxPayload: mostMessageBytes, handleProtocols: chooseSubprotocol }
+    }
   ).pipe(
     Effect.mapError((error) =>
       new KubeletServerRefused({ detail: `${options.host}:${options.port}: ${String(error.cause)}` })
@@ -187,12 +193,18 @@ export const make = Effect.fnUntraced(function*(options: KubeletServerOptions) {
   yield* HttpServer.serveEffect(Effect.gen(function*() {
     const request = yield* HttpServerRequest.HttpServerRequest
     const answer = yield* api.answer(asked(request, options.node))
-    return answer._tag === "Text"
-      ? HttpServerResponse.text(answer.text, { status: answer.status, contentType: answer.contentType })
-      : HttpServerResponse.stream(answer.bytes, {
-        contentType: "text/plain",
-        headers: { "x-content-type-options": "nosniff" }
-      })
+    switch (answer._tag) {
+      case "Text":
+        return HttpServerResponse.text(answer.text, { status: answer.status, contentType: answer.contentType })
+      case "Bytes":
+        return HttpServerResponse.stream(answer.bytes, {
+          contentType: "text/plain",
+          headers: { "x-content-type-options": "nosniff" }
+        })
+      case "Process":
+      case "Forward":
+        return yield* upgrade(request, answer)
+    }
   })).pipe(Effect.provideService(HttpServer.HttpServer, http))
 
   const address = server?.address()

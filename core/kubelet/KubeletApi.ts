@@ -10,7 +10,10 @@ import { lastWords } from "./lastWords.ts"
 import { parseLogOptions } from "./LogOptions.ts"
 import { hasContainer, logRefusal } from "./logRefusal.ts"
 import { openBytes } from "./openBytes.ts"
+import { parseProcessOptions } from "./processOptions.ts"
 import { requiredAccess } from "./requiredAccess.ts"
+import { serveForward } from "./serveForward.ts"
+import { serveProcess } from "./serveProcess.ts"
 
 export const KubeletPatience = Context.Reference<{
   /** How long a log may take to open before its headers are sent without knowing whether it will. */
@@ -75,6 +78,46 @@ export class KubeletApi extends Context.Service<KubeletApi, {
             )
         }))
       })
+
+      /** Checks what can be known without the device; the device has the last word, on the streams. */
+      const process = (
+        request: Route["request"] & { readonly _tag: "Exec" | "Attach" },
+        query: Query,
+        { node, pod }: ServedPod
+      ): KubeletAnswer => {
+        const { container } = request
+        const parsed = parseProcessOptions(query)
+        if (Result.isFailure(parsed)) return words(400, parsed.failure.message)
+        const { command, ...options } = parsed.success
+        if (request._tag === "Exec" && command.length === 0) return words(400, "a command to run must be given")
+        if (!hasContainer(pod, container)) {
+          return words(404, `container "${container}" not found in pod "${request.pod}"`)
+        }
+        const at = { node, uid: pod.metadata.uid ?? "" }
+        return {
+          _tag: "Process",
+          options,
+          serve: (client) =>
+            request._tag === "Exec"
+              ? serveProcess("exec", backend.exec(at, container, parsed.success), options, client)
+              : serveProcess("attach", backend.attach(at, container, options), options, client)
+        }
+      }
+
+      const portForward = (query: Query, { node, pod }: ServedPod): KubeletAnswer => {
+        const asked = query.flatMap(([name, value]) => name === "port" ? value.split(",") : [])
+        const ports = asked.map(Number)
+        const wrong = asked.find((_, index) => !isPort(ports[index] ?? 0))
+        if (wrong !== undefined) return words(400, `invalid port ${wrong}: 1 to 65535 is expected`)
+        if (ports.length > mostPorts) return words(400, `${ports.length} ports: at most ${mostPorts} at once`)
+        const uid = pod.metadata.uid ?? ""
+        const who = `pod ${pod.metadata.name ?? ""}, uid ${uid}`
+        return {
+          _tag: "Forward",
+          ports,
+          serve: (client) => serveForward(who, (port) => backend.dial({ node, uid }, port), client)
+        }
+      }
 
       const offered = <A>(what: string, ask: Effect.Effect<A | undefined, { readonly message: string }>) =>
         ask.pipe(
@@ -142,7 +185,11 @@ export class KubeletApi extends Context.Service<KubeletApi, {
           case "PortForward":
           case "Run":
             if (served === undefined) return words(404, `pod "${request.pod}" does not exist`)
-            return words(400, `${VERBS[request._tag]} is not supported yet by this version`)
+            if (request._tag === "Run") return words(400, "run is not supported yet by this version")
+            if (!asked.upgrade) return words(400, "this is for clients that upgrade the connection, as kubectl does")
+            return request._tag === "PortForward"
+              ? portForward(asked.query, served)
+              : process(request, asked.query, served)
           case "ContainerLogs":
             return method === "GET" ? yield* containerLogs(request, asked.query, served) : wrongMethod
           case "Healthz":
@@ -211,4 +258,6 @@ export class KubeletApi extends Context.Service<KubeletApi, {
 
 const wrongMethod = words(405, "Method Not Allowed")
 
-const VERBS = { Exec: "exec", Attach: "attach", PortForward: "port-forward", Run: "run" } as const
+/** A WebSocket has 256 channels, two a port. */
+const mostPorts = 100
+const isPort = (port: number) => Number.isInteger(port) && port >= 1 && port <= 65_535

@@ -1,7 +1,7 @@
 /** The port from the kubelet API to whoever knows the virtual nodes and speaks to their devices. */
-import { Context, type Effect, type Stream } from "effect"
+import { Context, type Effect, type Scope, type Stream } from "effect"
 import type { Pod } from "../kube/Pod.ts"
-import type { RuntimeError } from "../pod/ContainerRuntime.ts"
+import type { Duplex, ExecSpec, ProcessStreams, RuntimeError } from "../pod/ContainerRuntime.ts"
 import type { PodLogQuery, PodStreamError } from "../pod/PodRuntime.ts"
 
 export interface ServedPod {
@@ -9,6 +9,15 @@ export interface ServedPod {
   /** With the newest status there is; it decides what `kubectl logs` is told without asking the device. */
   readonly pod: Pod
 }
+
+/** One life of a pod. */
+export interface PodPlace {
+  readonly node: string
+  readonly uid: string
+}
+
+/** Words for the user of kubectl. */
+export type StreamFailure = PodStreamError | RuntimeError
 
 /** One ability of a node that a version may lack: undefined is answered with a sentence and 404. */
 type Offered<A> = Effect.Effect<A | undefined, RuntimeError>
@@ -22,10 +31,21 @@ export class KubeletBackend extends Context.Service<KubeletBackend, {
    * sent at once then, while there may be nothing to show for hours. Failing before any element is answered with a
    * status and the error's words; failing later breaks the connection off, for an orderly end would be a lie.
    */
-  readonly logs: (
-    at: { readonly node: string; readonly uid: string },
-    query: PodLogQuery
-  ) => Stream.Stream<Uint8Array, PodStreamError | RuntimeError>
+  readonly logs: (at: PodPlace, query: PodLogQuery) => Stream.Stream<Uint8Array, StreamFailure>
+  /** At most once; ended when the scope closes. */
+  readonly exec: (
+    at: PodPlace,
+    container: string,
+    spec: ExecSpec
+  ) => Effect.Effect<ProcessStreams, StreamFailure, Scope.Scope>
+  /** The container goes on when the scope closes. */
+  readonly attach: (
+    at: PodPlace,
+    container: string,
+    spec: Omit<ExecSpec, "command">
+  ) => Effect.Effect<ProcessStreams, StreamFailure, Scope.Scope>
+  /** Connects to a TCP port inside the pod. */
+  readonly dial: (at: PodPlace, port: number) => Effect.Effect<Duplex, StreamFailure, Scope.Scope>
   /** The pods bound to a node, as its kubelet knows them. */
   readonly pods: (node: string) => Effect.Effect<ReadonlyArray<Pod>>
   /** The pods that run there. */

@@ -1,11 +1,13 @@
 /** Answers the kubelet API from what the operator knows of pods, and from the devices themselves over their links. */
 import { Effect, Layer, Option, Stream, SubscriptionRef } from "effect"
-import { KubeletBackend } from "../kubelet/KubeletBackend.ts"
-import type { LinkError, Session } from "../link/Session.ts"
+import { KubeletBackend, type PodPlace } from "../kubelet/KubeletBackend.ts"
+import type { LinkError, Priority, Session } from "../link/Session.ts"
+import { type Duplex, RuntimeError } from "../pod/ContainerRuntime.ts"
 import { PodStreamError } from "../pod/PodRuntime.ts"
-import { encodeStreamOpening, streamErrorOf } from "../wire/StreamOpening.ts"
+import { encodeStreamOpening, streamErrorOf, type StreamOpening } from "../wire/StreamOpening.ts"
 import { Fleet } from "./Fleet.ts"
 import { PodIndex } from "./PodIndex.ts"
+import { remoteProcess } from "./remoteProcess.ts"
 
 const failed = (detail: string) => new PodStreamError({ reason: "Failed", detail })
 
@@ -20,13 +22,17 @@ const isCarried = ({ connected }: Session) =>
     Effect.map(Option.isSome)
   )
 
+const askAgain = "ask again"
+/** Commands are never sent twice: nobody knows what the first one did. */
+const outcomeUnknown = "whether what was asked for came to its end is not known"
+
 /** What the user of kubectl reads when a stream ends or cannot be had. */
-const streamError = (node: string) => (error: LinkError): PodStreamError => {
+const streamError = (node: string, whatNow = askAgain) => (error: LinkError): PodStreamError => {
   switch (error.reason) {
     case "Refused":
       return streamErrorOf(error.detail)
     case "SessionLost":
-      return failed(`the link to device ${node} was lost (${error.detail}): ask again`)
+      return failed(`the link to device ${node} was lost (${error.detail}): ${whatNow}`)
     case "Overloaded":
       return failed(`the link to device ${node} has as many streams as it can hold: end one, or try again later`)
     case "OverBudget":
@@ -44,6 +50,35 @@ export const kubeletBackend = Layer.effect(
     const fleet = yield* Fleet
     const index = yield* PodIndex
 
+    const open = Effect.fnUntraced(
+      function*(node: string, opening: StreamOpening, priority: Priority, whatNow?: string) {
+        const session = fleet.sessionOf(node)
+        if (session === undefined || !(yield* isCarried(session))) {
+          return yield* failed(`device ${node} is not connected: ask again when it is back`)
+        }
+        const message = yield* Effect.mapError(encodeStreamOpening(opening), (error) => failed(error.message))
+        return yield* Effect.mapError(session.open(message, { priority }), streamError(node, whatNow))
+      }
+    )
+
+    const process = Effect.fnUntraced(function*(node: string, opening: StreamOpening) {
+      const channel = yield* open(node, opening, "interactive", outcomeUnknown)
+      return yield* remoteProcess(channel, streamError(node, outcomeUnknown))
+    })
+
+    /** The device's first message is empty: its port has answered. */
+    const dial = Effect.fnUntraced(function*({ node, uid }: PodPlace, port: number) {
+      const channel = yield* open(node, { _tag: "Forward", uid, port }, "interactive")
+      const broken = (error: LinkError) =>
+        new RuntimeError({ reason: "Unavailable", detail: streamError(node)(error).message })
+      const duplex: Duplex = {
+        write: (bytes) => Effect.mapError(channel.send(bytes), broken),
+        end: Effect.mapError(channel.end, broken),
+        read: channel.messages.pipe(Stream.mapError(broken), Stream.filter((bytes) => bytes.length > 0))
+      }
+      return duplex
+    })
+
     return KubeletBackend.of({
       pod: (namespace, name) =>
         Effect.sync(() => {
@@ -53,18 +88,13 @@ export const kubeletBackend = Layer.effect(
         }),
       serves: (node) => Effect.sync(() => fleet.serves(node)),
       logs: ({ node, uid }, query) =>
-        Stream.unwrap(Effect.gen(function*() {
-          const session = fleet.sessionOf(node)
-          if (session === undefined || !(yield* isCarried(session))) {
-            return yield* failed(`device ${node} is not connected: its logs can be read when it is back`)
-          }
-          const message = yield* Effect.mapError(
-            encodeStreamOpening({ _tag: "Logs", uid, query }),
-            (error) => failed(error.message)
-          )
-          const channel = yield* Effect.mapError(session.open(message, { priority: "bulk" }), streamError(node))
-          return Stream.mapError(channel.messages, streamError(node))
-        })),
+        Stream.unwrap(Effect.map(
+          open(node, { _tag: "Logs", uid, query }, "bulk"),
+          (channel) => Stream.mapError(channel.messages, streamError(node))
+        )),
+      exec: ({ node, uid }, container, spec) => process(node, { _tag: "Exec", uid, container, spec }),
+      attach: ({ node, uid }, container, spec) => process(node, { _tag: "Attach", uid, container, spec }),
+      dial,
       pods: (node) => Effect.sync(() => index.onNode(node)),
       runningPods: (node) => Effect.sync(() => index.onNode(node).filter(({ status }) => status?.phase === "Running")),
       summary: () => Effect.undefined,

@@ -35,7 +35,7 @@ const pod = (name: string, script: string) => ({
 /** Ends by itself after ten minutes, should a failing test leave it behind. */
 const counting = "n=0; while [ $n -lt 6000 ]; do n=$((n+1)); echo line $n; sleep 0.1; done"
 
-const notConnected = /device edge-1 is not connected: its logs can be read when it is back/
+const notConnected = /device edge-1 is not connected: ask again when it is back/
 
 const read = (file: string) => existsSync(file) ? readFileSync(file, "utf8") : ""
 

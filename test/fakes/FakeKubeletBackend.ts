@@ -2,21 +2,31 @@
 import { Context, Effect, Layer, Stream } from "effect"
 import type { Pod } from "../../core/kube/Pod.ts"
 import { KubeletBackend } from "../../core/kubelet/KubeletBackend.ts"
-import type { RuntimeError } from "../../core/pod/ContainerRuntime.ts"
+import { RuntimeError } from "../../core/pod/ContainerRuntime.ts"
 import type { PodLogQuery, PodStreamError } from "../../core/pod/PodRuntime.ts"
 
 export type FakeLogs = (query: PodLogQuery) => Stream.Stream<Uint8Array, PodStreamError | RuntimeError>
+
+export type FakeExec = KubeletBackend["Service"]["exec"]
+export type FakeDial = KubeletBackend["Service"]["dial"]
+
+const nothing = () => Effect.fail(new RuntimeError({ reason: "Unsupported", detail: "the test offers none" }))
 
 export class FakeKubeletBackend extends Context.Service<FakeKubeletBackend, {
   readonly add: (node: string, pod: Pod) => Effect.Effect<void>
   /** What every container logs from now on. */
   readonly log: (logs: FakeLogs) => Effect.Effect<void>
+  /** What exec does from now on; attach does the same without a command. */
+  readonly exec: (exec: FakeExec) => Effect.Effect<void>
+  readonly dial: (dial: FakeDial) => Effect.Effect<void>
   readonly diary: Effect.Effect<ReadonlyArray<string>>
 }>()("test/FakeKubeletBackend") {
   static readonly layer: Layer.Layer<FakeKubeletBackend | KubeletBackend> = Layer.unwrap(Effect.sync(() => {
     const pods = new Map<string, { readonly node: string; readonly pod: Pod }>()
     const diary: Array<string> = []
     let logs: FakeLogs = () => Stream.empty
+    let exec: FakeExec = nothing
+    let dial: FakeDial = nothing
     const on = (node: string) => [...pods.values()].filter((served) => served.node === node).map(({ pod }) => pod)
 
     return Layer.merge(
@@ -26,6 +36,8 @@ export class FakeKubeletBackend extends Context.Service<FakeKubeletBackend, {
           add: (node, pod) =>
             Effect.sync(() => void pods.set(`${pod.metadata.namespace}/${pod.metadata.name}`, { node, pod })),
           log: (next) => Effect.sync(() => void (logs = next)),
+          exec: (next) => Effect.sync(() => void (exec = next)),
+          dial: (next) => Effect.sync(() => void (dial = next)),
           diary: Effect.sync(() => diary.slice())
         })
       ),
@@ -39,6 +51,21 @@ export class FakeKubeletBackend extends Context.Service<FakeKubeletBackend, {
               diary.push(`logs of ${at.uid} on ${at.node}: ${JSON.stringify(query)}`)
               return logs(query)
             }).pipe(Stream.onExit((exit) => Effect.sync(() => void diary.push(`logs closed: ${exit._tag}`)))),
+          exec: (at, container, spec) =>
+            Effect.suspend(() => {
+              diary.push(`exec in ${container} of ${at.uid} on ${at.node}: ${JSON.stringify(spec)}`)
+              return exec(at, container, spec)
+            }),
+          attach: (at, container, spec) =>
+            Effect.suspend(() => {
+              diary.push(`attach to ${container} of ${at.uid} on ${at.node}: ${JSON.stringify(spec)}`)
+              return exec(at, container, { ...spec, command: [] })
+            }),
+          dial: (at, port) =>
+            Effect.suspend(() => {
+              diary.push(`dial ${port} of ${at.uid} on ${at.node}`)
+              return dial(at, port)
+            }),
           pods: (node) => Effect.sync(() => on(node)),
           runningPods: () => Effect.succeed(undefined),
           summary: (node) => Effect.succeed({ node: { nodeName: node }, pods: [] }),

@@ -306,7 +306,7 @@ describe("KubeletServer", () => {
       const upgrade = { method: "POST", headers: { connection: "Upgrade", upgrade: "SPDY/3.1" } }
       assert.strictEqual(
         yield* said("/exec/shop/web/main?command=sh", upgrade),
-        "400 exec is not supported yet by this version"
+        "400 you must specify at least 1 of stdin, stdout, stderr"
       )
       assert.strictEqual(
         yield* said("/exec/shop/web/main?command=sh", { ...upgrade, ...anonymous }),

@@ -36,12 +36,15 @@ const ask = (method: string, target: string, more: Partial<Asked> = {}) => {
 const bearer = (token: string) => ({ credentials: { certificate: undefined, authorization: `Bearer ${token}` } })
 const nobody = { credentials: { certificate: undefined, authorization: undefined } }
 
-const spoken = (answer: KubeletAnswer) =>
-  answer._tag === "Text" ? Effect.succeed(`${answer.status} ${answer.text}`) : answer.bytes.pipe(
+const spoken = (answer: KubeletAnswer) => {
+  if (answer._tag === "Text") return Effect.succeed(`${answer.status} ${answer.text}`)
+  if (answer._tag !== "Bytes") return Effect.succeed(`101 ${answer._tag}`)
+  return answer.bytes.pipe(
     Stream.runCollect,
     Effect.map((all) => `200 ${all.map((bytes) => new TextDecoder().decode(bytes)).join("|")}`),
     Effect.catch((error) => Effect.succeed(`broken off: ${error.message}`))
   )
+}
 const said = (method: string, target: string, more?: Partial<Asked>) =>
   Effect.flatMap(ask(method, target, more), spoken)
 
@@ -276,7 +279,7 @@ describe("KubeletApi", () => {
         const read: Array<string> = []
         const reading = yield* Effect.forkChild(
           spoken(
-            answer._tag === "Text" ? answer : {
+            answer._tag !== "Bytes" ? answer : {
               ...answer,
               bytes: Stream.tap(answer.bytes, (bytes) => Effect.sync(() => read.push(new TextDecoder().decode(bytes))))
             }
@@ -316,18 +319,37 @@ describe("KubeletApi", () => {
       assert.include((yield* backend.diary).at(-1), "logs closed")
     }).pipe(Effect.provide(world)))
 
+  it.effect("upgrades for exec, attach and port-forward once the request makes sense", () =>
+    Effect.gen(function*() {
+      yield* prepared
+      const up = { upgrade: true }
+      const cases: ReadonlyArray<readonly [path: string, answer: string]> = [
+        ["/exec/shop/web/main?command=sh&output=1", "101 Process"],
+        ["/exec/shop/web/main?command=sh", "400 you must specify at least 1 of stdin, stdout, stderr"],
+        ["/exec/shop/web/main?output=1", "400 a command to run must be given"],
+        ["/exec/shop/web/none?command=sh&output=1", `404 container "none" not found in pod "web"`],
+        ["/attach/shop/web/main?output=1", "101 Process"],
+        ["/attach/shop/gone/main?output=1", `404 pod "gone" does not exist`],
+        ["/portForward/shop/web", "101 Forward"],
+        ["/portForward/shop/web?port=80,8080", "101 Forward"],
+        ["/portForward/shop/web?port=0", "400 invalid port 0: 1 to 65535 is expected"],
+        ["/portForward/shop/web?port=http", "400 invalid port http: 1 to 65535 is expected"]
+      ]
+      for (const [path, answer] of cases) {
+        assert.strictEqual(yield* said("POST", path, up), answer, path)
+        assert.strictEqual(yield* said("GET", path, up), answer, `WebSockets come by GET: ${path}`)
+      }
+      assert.strictEqual(
+        yield* said("POST", "/exec/shop/web/main?command=sh&output=1"),
+        "400 this is for clients that upgrade the connection, as kubectl does"
+      )
+    }).pipe(Effect.scoped, Effect.provide(world)))
+
   it.effect("tells what is not supported yet in words that kubectl shows", () =>
     Effect.gen(function*() {
       yield* prepared
-      assert.strictEqual(
-        yield* said("POST", "/exec/shop/web/main?command=sh"),
-        "400 exec is not supported yet by this version"
-      )
+      assert.strictEqual(yield* said("POST", "/run/shop/web/main?cmd=ls"), "400 run is not supported yet by this version")
       assert.strictEqual(yield* said("POST", "/exec/shop/web/another-uid/main"), `404 pod "web" does not exist`)
-      assert.strictEqual(
-        yield* said("POST", "/portForward/shop/web"),
-        "400 port-forward is not supported yet by this version"
-      )
       assert.strictEqual(yield* said("GET", "/logs/"), "404 /logs is not supported yet by this version")
       assert.match(
         yield* said("GET", "/metrics/nodes/edge-1/configz"),

@@ -54,7 +54,7 @@ describe("logs over a link", () => {
       yield* TestClock.adjust("1 second")
       assert.strictEqual(
         yield* Fiber.join(answer),
-        "failed: device edge-1 is not connected: its logs can be read when it is back"
+        "failed: device edge-1 is not connected: ask again when it is back"
       )
     }))
 
