@@ -119,6 +119,19 @@ describe("a real control plane and a real docker", () => {
       const logs = yield* eventually(kubectl, ["logs", "-n", "edge", "deploy/web"], (out) => out.includes("ca.crt"))
       assert.include(logs, "colour is teal\ngood morning\n")
       assert.notInclude(logs, "token")
+      // This API server ends WebSockets itself and speaks SPDY to the node.
+      const ran = yield* kubectl([
+        "exec",
+        "-n",
+        "edge",
+        "deploy/web",
+        "--",
+        "/bin/busybox",
+        "sh",
+        "-c",
+        "echo here; exit 3"
+      ])
+      assert.deepStrictEqual([ran.stdout, ran.exitCode], ["here\n", 3], ran.stderr)
 
       const name = (yield* kubectl(["get", "pods", "-n", "edge", "-o", "jsonpath={.items[0].metadata.name}"])).stdout
       yield* kubectl(["delete", "deployment", "web", "-n", "edge"])

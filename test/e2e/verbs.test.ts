@@ -19,6 +19,7 @@ const pod = (runtime: DeviceRuntime, name: string, script: string, more: object 
   metadata: { namespace: "edge", name },
   spec: {
     nodeName: "edge-1",
+    restartPolicy: "Never",
     terminationGracePeriodSeconds: 1,
     tolerations: [{ key: "arhat.dev/namespace", operator: "Exists" }],
     containers: [{ name: "main", image: runtime.image, command: ["/bin/busybox", "sh", "-c", script], ...more }]
@@ -38,6 +39,77 @@ const got = (port: number, path: string) =>
     asked.on("error", (error) => resume(Effect.succeed(`failed: ${error.message}`)))
     asked.end()
   })
+
+/** What kubectl up to 1.29 speaks; newer ones speak WebSockets where they can. */
+const spdy = { KUBECTL_REMOTE_COMMAND_WEBSOCKETS: "false", KUBECTL_PORT_FORWARD_WEBSOCKETS: "false" }
+
+const talk = Effect.fnUntraced(function*(options: {
+  readonly runtime: DeviceRuntime
+  readonly kubectlPath: string
+  readonly always: ReadonlyArray<string>
+  readonly env: Readonly<Record<string, string>>
+  readonly folder: string
+  /** Seen under the same path by pods as processes. */
+  readonly site: string
+  readonly inside: number
+  readonly outside: number
+  readonly web: Uint8Array
+}) {
+  const { always, env, folder, inside, kubectlPath, outside, runtime, site, web } = options
+  const kubectl: Kubectl = (args, more) => runProgram(kubectlPath, [...always, ...args], { ...more, env })
+  const exec = (args: ReadonlyArray<string>, options?: Parameters<Kubectl>[1]) => kubectl(["exec", ...args], options)
+
+  const said = yield* exec(["shell", "--", "busybox", "sh", "-c", "echo out; echo err >&2; exit 0"])
+  assert.deepStrictEqual({ ...said, stderr: said.stderr.trim() }, { stdout: "out\n", stderr: "err", exitCode: 0 })
+  for (const code of [1, 2, 126, 137, 255]) {
+    assert.strictEqual((yield* exec(["shell", "--", "busybox", "sh", "-c", `exit ${code}`])).exitCode, code)
+  }
+  const counted = yield* exec(["-i", "shell", "--", "busybox", "wc", "-c"], { stdin: "x".repeat(300_000) })
+  assert.strictEqual(counted.stdout.trim(), "300000")
+  const none = yield* exec(["shell", "--", "/no/such/program"])
+  assert.notStrictEqual(none.exitCode, 0)
+  assert.match(none.stdout + none.stderr, /no\/such\/program/)
+
+  // The terminal of `script` is 80x24 unless told; what is drawn there comes from the device.
+  const typed = yield* runProgram("script", [
+    "-qec",
+    `stty rows 41 cols 123; ${
+      [kubectlPath, ...always].join(" ")
+    } exec -it shell -- busybox sh -c 'until busybox stty size; do busybox sleep 0.1; done; echo done'`,
+    "/dev/null"
+  ], { env })
+  if (runtime.name === "docker") assert.match(typed.stdout, /41 123[^]*done/)
+  else assert.match(typed.stdout, /a command in a process pod cannot have a terminal: leave out --tty/)
+
+  const bytes = randomBytes(3_000_000)
+  writeFileSync(`${folder}/up`, bytes)
+  const into = runtime.name === "docker" ? "/tmp/up" : `${site}/up`
+  const up = yield* kubectl(["cp", `${folder}/up`, `shell:${into}`])
+  assert.strictEqual(up.exitCode, 0, up.stderr)
+  const down = yield* kubectl(["cp", `shell:${into}`, `${folder}/down`])
+  assert.strictEqual(down.exitCode, 0, down.stderr)
+  assert.strictEqual(digest(readFileSync(`${folder}/down`)), digest(bytes))
+
+  yield* Effect.scoped(Effect.gen(function*() {
+    yield* startDaemon({
+      name: "kubectl port-forward",
+      command: kubectlPath,
+      args: [...always, "port-forward", "pod/web", `${outside}:${inside}`],
+      env,
+      logFile: `${folder}/port-forward.log`
+    })
+    const whole = `200 ${digest(web)}`
+    yield* Effect.gen(function*() {
+      while ((yield* got(outside, "/page")) !== whole) yield* Effect.sleep("100 millis")
+    }).pipe(Effect.timeout("20 seconds"))
+    const answers = yield* Effect.forEach(
+      Array.from({ length: 100 }),
+      () => got(outside, "/page"),
+      { concurrency: "unbounded" }
+    )
+    assert.deepStrictEqual([...new Set(answers)], [whole])
+  }))
+}, Effect.scoped)
 
 const verbs = Effect.fnUntraced(function*(runtime: DeviceRuntime, kubectlPath: string) {
   const folder = yield* scratch
@@ -67,7 +139,7 @@ const verbs = Effect.fnUntraced(function*(runtime: DeviceRuntime, kubectlPath: s
   const site = `${folder}/site`
   mkdirSync(site)
   writeFileSync(`${site}/page`, web)
-  chmodSync(site, 0o755)
+  chmodSync(site, 0o777) // pods as processes are users of their own
   const volume = {
     containers: [{
       name: "main",
@@ -82,7 +154,7 @@ const verbs = Effect.fnUntraced(function*(runtime: DeviceRuntime, kubectlPath: s
     kubectl,
     pod(runtime, "shell", "trap 'exit 0' TERM; while true; do sleep 0.2; done"),
     // What it hears it says, and then how many lines there were.
-    pod(runtime, "listener", "n=0; while read line; do n=$((n+1)); echo heard $line; done; echo $n lines; sleep 1000", {
+    pod(runtime, "listener", "n=0; while read line; do n=$((n+1)); echo heard $line; done; echo $n lines", {
       stdin: true,
       stdinOnce: true
     }),
@@ -95,59 +167,16 @@ const verbs = Effect.fnUntraced(function*(runtime: DeviceRuntime, kubectlPath: s
       (stdout) => stdout === "Running"
     )
   }
-  const exec = (args: ReadonlyArray<string>, options?: Parameters<Kubectl>[1]) =>
-    kubectl(["exec", ...args], options)
-
-  const said = yield* exec(["shell", "--", "busybox", "sh", "-c", "echo out; echo err >&2; exit 0"])
-  assert.deepStrictEqual({ ...said, stderr: said.stderr.trim() }, { stdout: "out\n", stderr: "err", exitCode: 0 })
-  for (const code of [1, 2, 126, 137, 255]) {
-    assert.strictEqual((yield* exec(["shell", "--", "busybox", "sh", "-c", `exit ${code}`])).exitCode, code)
-  }
-  const counted = yield* exec(["-i", "shell", "--", "busybox", "wc", "-c"], { stdin: "x".repeat(300_000) })
-  assert.strictEqual(counted.stdout.trim(), "300000")
-  const none = yield* exec(["shell", "--", "/no/such/program"])
-  assert.notStrictEqual(none.exitCode, 0)
-  assert.match(none.stdout + none.stderr, /no\/such\/program/)
-
-  // The terminal of `script` is 80x24 unless told; what is drawn there comes from the device.
-  const typed = yield* runProgram("script", [
-    "-qec",
-    `stty rows 41 cols 123; ${[kubectlPath, ...always].join(" ")} exec -it shell -- busybox sh -c 'busybox stty size; echo done'`,
-    "/dev/null"
-  ])
-  if (runtime.name === "docker") assert.match(typed.stdout, /41 123[^]*done/)
-  else assert.match(typed.stdout, /a command in a process pod cannot have a terminal: leave out --tty/)
-
   const heard = yield* kubectl(["attach", "-i", "listener"], { stdin: "one\ntwo\n" })
-  assert.match(heard.stdout, /heard one\nheard two/)
+  assert.match(heard.stdout, /heard one\nheard two\n2 lines/)
 
-  const bytes = randomBytes(3_000_000)
-  writeFileSync(`${folder}/up`, bytes)
-  const into = runtime.name === "docker" ? "/tmp/up" : `${site}/up`
-  const up = yield* kubectl(["cp", `${folder}/up`, `shell:${into}`])
-  assert.strictEqual(up.exitCode, 0, up.stderr)
-  const down = yield* kubectl(["cp", `shell:${into}`, `${folder}/down`])
-  assert.strictEqual(down.exitCode, 0, down.stderr)
-  assert.strictEqual(digest(readFileSync(`${folder}/down`)), digest(bytes))
-
-  yield* Effect.scoped(Effect.gen(function*() {
-    yield* startDaemon({
-      name: "kubectl port-forward",
-      command: kubectlPath,
-      args: [...always, "port-forward", "pod/web", `${outside}:${inside}`],
-      logFile: `${folder}/port-forward.log`
-    })
-    const whole = `200 ${digest(web)}`
-    yield* Effect.gen(function*() {
-      while ((yield* got(outside, "/page")) !== whole) yield* Effect.sleep("100 millis")
-    }).pipe(Effect.timeout("20 seconds"))
-    const answers = yield* Effect.forEach(
-      Array.from({ length: 100 }),
-      () => got(outside, "/page"),
-      { concurrency: "unbounded" }
-    )
-    assert.deepStrictEqual([...new Set(answers)], [whole])
-  }))
+  yield* Effect.forEach(
+    [{}, spdy],
+    (env) => talk({ runtime, kubectlPath, always, env, folder, site, inside, outside, web }),
+    {
+      discard: true
+    }
+  )
 })
 
 const kubectlPath = findProgram("kubectl")

@@ -1,0 +1,195 @@
+/** exec and port-forward of clients that speak WebSockets, over TLS, through the listener. */
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Layer, Stream } from "effect"
+import { WebSocket } from "ws"
+import * as KubeletServer from "../../../adapters/kubelet/KubeletServer.ts"
+import { Authenticator } from "../../../core/kubelet/Authenticator.ts"
+import { Authorizer } from "../../../core/kubelet/Authorizer.ts"
+import { KubeletApi } from "../../../core/kubelet/KubeletApi.ts"
+import { RuntimeError } from "../../../core/pod/ContainerRuntime.ts"
+import { FakeKubeletBackend, podWith } from "../../fakes/FakeKubeletBackend.ts"
+import { FakeReviews } from "../../fakes/FakeReviews.ts"
+import { makeAuthority } from "../kube/client/certificates.ts"
+
+const servers = makeAuthority("kubelet servers")
+const clients = makeAuthority("clients")
+const serving = servers.issue("/O=system:nodes/CN=system:node:edge-1", "serverAuth")
+const apiserver = clients.issue("/O=masters/CN=kube-apiserver", "clientAuth")
+
+const world = KubeletServer.layer({
+  host: "127.0.0.1",
+  port: 0,
+  certificates: Stream.concat(Stream.succeed({ certificate: serving.cert, privateKey: serving.key }), Stream.never),
+  clientAuthorities: Stream.concat(Stream.succeed(clients.cert), Stream.never)
+}).pipe(
+  Layer.provide(KubeletApi.layer),
+  Layer.provide([Authenticator.layer, Authorizer.layer]),
+  Layer.provideMerge(Layer.merge(FakeReviews.layer, FakeKubeletBackend.layer))
+)
+
+const bytes = (words: string) => new TextEncoder().encode(words)
+
+/** Until the server closes it: its messages, and with which code. */
+const dial = Effect.fnUntraced(function*(path: string, protocols: ReadonlyArray<string>) {
+  const { port } = yield* KubeletServer.KubeletServer
+  const messages: Array<Buffer> = []
+  const closed = yield* Deferred.make<number>()
+  const waiting = new Set<() => void>()
+  const socket = yield* Effect.acquireRelease(
+    Effect.callback<WebSocket, Error>((resume) => {
+      const socket = new WebSocket(`wss://127.0.0.1:${port}${path}`, [...protocols], {
+        ca: servers.cert,
+        cert: apiserver.cert,
+        key: apiserver.key,
+        checkServerIdentity: () => false
+      })
+      socket.on("open", () => resume(Effect.succeed(socket)))
+      socket.on("message", (message: Buffer) => {
+        messages.push(message)
+        for (const look of [...waiting]) look()
+      })
+      socket.on("close", (code) => Deferred.doneUnsafe(closed, Effect.succeed(code)))
+      socket.on("error", (error) => resume(Effect.fail(error)))
+    }),
+    (socket) => Effect.sync(() => socket.terminate())
+  )
+  return {
+    socket,
+    messages,
+    closed: Deferred.await(closed),
+    until: (look: () => boolean) =>
+      Effect.callback<void>((resume) => {
+        const attempt = () => {
+          if (!look()) return
+          waiting.delete(attempt)
+          resume(Effect.void)
+        }
+        waiting.add(attempt)
+        attempt()
+      })
+  }
+})
+
+const prepared = Effect.gen(function*() {
+  const reviews = yield* FakeReviews
+  const backend = yield* FakeKubeletBackend
+  yield* reviews.allow("kube-apiserver create proxy")
+  yield* backend.add("edge-1", podWith("web", { running: {} }))
+  return backend
+})
+
+/** Says back what it hears, and ends when its input does, or at `exit`. */
+const cat = (backend: FakeKubeletBackend["Service"], code: number) =>
+  backend.exec(() =>
+    Effect.gen(function*() {
+      const heard: Array<string> = []
+      const over = yield* Deferred.make<void>()
+      return {
+        stdin: (piece) =>
+          Effect.suspend(() => {
+            heard.push(new TextDecoder().decode(piece))
+            return heard.join("").endsWith("exit") ? Deferred.succeed(over, undefined) : Effect.void
+          }),
+        endStdin: Effect.asVoid(Deferred.succeed(over, undefined)),
+        resize: () => Effect.void,
+        output: Stream.fromEffect(
+          Effect.map(Deferred.await(over), () => ({ stream: "stdout" as const, bytes: bytes(heard.join("")) }))
+        ),
+        exitCode: Effect.succeed(code)
+      }
+    })
+  )
+
+const path = "/exec/shop/web/main?command=cat&input=1&output=1&error=1"
+const message = (channel: number, text: string) => Buffer.concat([Buffer.from([channel]), Buffer.from(text)])
+
+describe("exec over WebSockets", () => {
+  it.live("speaks v4: channels by the first byte, the outcome as a status", () =>
+    Effect.gen(function*() {
+      yield* cat(yield* prepared, 3)
+      const { closed, messages, socket } = yield* dial(path, ["v4.channel.k8s.io"])
+      assert.strictEqual(socket.protocol, "v4.channel.k8s.io")
+      socket.send(message(0, "hello "))
+      socket.send(message(0, "exit"))
+      assert.strictEqual(yield* closed, 1000)
+      const [first, output, outcome] = messages
+      assert.deepStrictEqual([...first ?? []], [1], "an empty message says that it is connected")
+      assert.strictEqual(output?.toString(), "\u0001hello exit")
+      assert.strictEqual(outcome?.[0], 3)
+      assert.include(JSON.parse(outcome?.subarray(1).toString() ?? ""), { reason: "NonZeroExitCode" })
+    }).pipe(Effect.scoped, Effect.provide(world)))
+
+  it.live("speaks v5, whose clients end their input, and is asked for the best that both know", () =>
+    Effect.gen(function*() {
+      yield* cat(yield* prepared, 0)
+      const { closed, messages, socket } = yield* dial(path, [
+        "v9.channel.k8s.io",
+        "v5.channel.k8s.io",
+        "channel.k8s.io"
+      ])
+      assert.strictEqual(socket.protocol, "v5.channel.k8s.io")
+      socket.send(message(0, "all"))
+      socket.send(Buffer.from([255, 0]))
+      assert.strictEqual(yield* closed, 1000)
+      assert.strictEqual(messages[1]?.toString(), "\u0001all")
+      assert.include(JSON.parse(messages[2]?.subarray(1).toString() ?? ""), { status: "Success" })
+    }).pipe(Effect.scoped, Effect.provide(world)))
+
+  it.live("speaks base64, and plain words where no protocol is named", () =>
+    Effect.gen(function*() {
+      yield* cat(yield* prepared, 1)
+      const one = yield* dial(path, ["base64.channel.k8s.io"])
+      one.socket.send(`0${Buffer.from("exit").toString("base64")}`)
+      yield* one.closed
+      assert.deepStrictEqual(one.messages.map(String), [
+        "1",
+        `1${Buffer.from("exit").toString("base64")}`,
+        `3${Buffer.from("command terminated with non-zero exit code: exit status 1").toString("base64")}`
+      ])
+      const other = yield* dial(path, [])
+      other.socket.send(message(0, "exit"))
+      yield* other.closed
+      assert.strictEqual(
+        other.messages.at(-1)?.toString(),
+        "\u0003command terminated with non-zero exit code: exit status 1"
+      )
+    }).pipe(Effect.scoped, Effect.provide(world)))
+
+  it.live("refuses protocols that it does not know before it upgrades", () =>
+    Effect.gen(function*() {
+      yield* prepared
+      const error = yield* Effect.flip(dial(path, ["v9.channel.k8s.io"]))
+      assert.match(error.message, /400/)
+    }).pipe(Effect.scoped, Effect.provide(world)))
+})
+
+describe("port-forward over WebSockets", () => {
+  it.live("has two channels for each port, which begin with the port's number", () =>
+    Effect.gen(function*() {
+      const backend = yield* prepared
+      yield* backend.dial((_, port) =>
+        port === 81
+          ? Effect.fail(new RuntimeError({ reason: "Unavailable", detail: "nobody answers" }))
+          : Effect.succeed({
+            write: () => Effect.void,
+            end: Effect.void,
+            read: Stream.make(bytes("page"))
+          })
+      )
+      const { closed, messages } = yield* dial("/portForward/shop/web?port=8080,81", ["v4.channel.k8s.io"])
+      assert.strictEqual(yield* closed, 1000)
+      assert.deepStrictEqual(messages.slice(0, 4).map((each) => [...each]), [
+        [0, 0x90, 0x1f],
+        [1, 0x90, 0x1f],
+        [2, 81, 0],
+        [3, 81, 0]
+      ])
+      const said = messages.slice(4).map(String).sort()
+      assert.deepStrictEqual(said, [
+        "\u0000page",
+        "\u0003error forwarding port 81 to pod web, uid uid-web: nobody answers"
+      ])
+      const error = yield* Effect.flip(dial("/portForward/shop/web", ["v4.channel.k8s.io"]))
+      assert.match(error.message, /400/)
+    }).pipe(Effect.scoped, Effect.provide(world)))
+})
