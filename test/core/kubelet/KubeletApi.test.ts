@@ -348,7 +348,10 @@ describe("KubeletApi", () => {
   it.effect("tells what is not supported yet in words that kubectl shows", () =>
     Effect.gen(function*() {
       yield* prepared
-      assert.strictEqual(yield* said("POST", "/run/shop/web/main?cmd=ls"), "400 run is not supported yet by this version")
+      assert.strictEqual(
+        yield* said("POST", "/run/shop/web/main?cmd=ls"),
+        "400 run is not supported yet by this version"
+      )
       assert.strictEqual(yield* said("POST", "/exec/shop/web/another-uid/main"), `404 pod "web" does not exist`)
       assert.strictEqual(yield* said("GET", "/logs/"), "404 /logs is not supported yet by this version")
       assert.match(
