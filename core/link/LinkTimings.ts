@@ -41,6 +41,11 @@ export interface LinkTimings {
   readonly backoffMostMillis: number
   readonly backoffPatientAfterMillis: number
   readonly backoffPatientMillis: number
+  /**
+   * After the loss of a connection nothing is dialed for a random time of up to this (or `backoffFirst` if that is longer): who
+   * breaks one connection may have broken those of a whole fleet.
+   */
+  readonly reconnectSpreadMillis: number
   /** Where only a person can help (duplicate identity, deleted, wrong key, rejected credential). */
   readonly refusedRetryMillis: number
   /** A device on a lesser method tries each better one again after this, then after twice that, and so on up to `returnToBest`. */
@@ -68,6 +73,7 @@ export const defaultTimings: LinkTimings = {
   backoffMostMillis: 30_000,
   backoffPatientAfterMillis: 600_000,
   backoffPatientMillis: 300_000,
+  reconnectSpreadMillis: 3_000,
   refusedRetryMillis: 300_000,
   returnFirstMillis: 60_000,
   returnToBestMillis: 600_000,

@@ -50,13 +50,13 @@ export class MethodHealth {
    */
   lost(why: string, lastedMillis: number, now: number): Effect.Effect<number> {
     return Effect.map(Random.next, (chance) => {
-      const { backoffFirstMillis, backoffMostMillis, returnToBestMillis } = this.timings
+      const { backoffFirstMillis, backoffMostMillis, reconnectSpreadMillis, returnToBestMillis } = this.timings
       // One that breaks at once again counts as a failure, so that it cannot be dialed in a tight loop.
       this.failures = lastedMillis >= backoffMostMillis ? 1 : this.failures + 1
       if (lastedMillis >= returnToBestMillis) this.unsteady = 0
       this.error = new TransportError({ reason: "Lost", detail: why })
       this.postpone(now, 0, chance)
-      return chance * backoffFirstMillis
+      return chance * Math.max(backoffFirstMillis, reconnectSpreadMillis)
     })
   }
 

@@ -74,7 +74,7 @@ describe("several methods", () => {
         yield* world.backup.weather({ delayMillis: [100, 200] })
         yield* world.transport.refuse("Refused")
         yield* world.transport.cut()
-        yield* Effect.sleep("2 seconds")
+        yield* Effect.sleep("4 seconds")
         yield* world.transport.refuse(undefined)
         const streaming = yield* Effect.forkChild(echoing(operator, messages(400)))
         assert.strictEqual(yield* method(world), "backup")
@@ -92,7 +92,7 @@ describe("several methods", () => {
         const operator = yield* world.session("operator")
         yield* world.transport.refuse("Refused")
         yield* world.transport.cut()
-        yield* Effect.sleep("2 seconds")
+        yield* Effect.sleep("4 seconds")
         // The better one connects and then says nothing: as bad as none.
         yield* world.transport.refuse(undefined)
         yield* world.transport.weather({ blackHole: true })
@@ -115,7 +115,7 @@ describe("several methods", () => {
         yield* world.session("operator")
         yield* world.transport.refuse("Rejected")
         yield* world.transport.cut()
-        yield* Effect.sleep("3 seconds")
+        yield* Effect.sleep("4 seconds")
         assert.strictEqual(yield* method(world), "backup")
         yield* Effect.sleep("2 hours")
         const tries = yield* times(world.transport, "refused")
@@ -129,7 +129,7 @@ describe("several methods", () => {
 
         // Nor does it slow the other down once that is lost.
         yield* world.backup.cut()
-        yield* Effect.sleep("2 seconds")
+        yield* Effect.sleep("4 seconds")
         assert.strictEqual(yield* method(world), "backup")
 
         yield* world.transport.refuse(undefined)
@@ -230,14 +230,14 @@ describe("several methods", () => {
         yield* Effect.sleep("10 seconds")
         yield* world.transport.weather({ blackHole: true })
         // The device only receives: it asks after 30 s of silence, and believes the silence after 30 more.
-        yield* Effect.sleep("64 seconds")
+        yield* Effect.sleep("66 seconds")
         assert.strictEqual(yield* method(world), "backup")
         // Not dialed in vain before the other was.
         assert.lengthOf(yield* times(world.transport, "dialed"), 1)
         yield* world.transport.weather({ blackHole: false })
         yield* Effect.sleep("62 seconds")
         assert.strictEqual(yield* method(world), "memory")
-        assert.isBelow(yield* Fiber.join(streaming), 64_000)
+        assert.isBelow(yield* Fiber.join(streaming), 66_000)
         assert.strictEqual(world.sessions.operator.length, 1)
       })))
 
