@@ -20,6 +20,8 @@ export interface GrpcAcceptorOptions {
   /** Identities for devices that ask for a server name of their own; each element is all of them. */
   readonly named?: Stream.Stream<ReadonlyArray<NamedIdentity>>
   readonly maxFrame?: number
+  /** HTTP/2 pings on silent connections, as the dialer's. Absent: none, they cost bytes. */
+  readonly keepalive?: Duration.Input
   /** Connections beyond this are turned away; they come back later. */
   readonly maxConnections?: number
   /** Connections without a call (health probes, half-open ones) are closed after this. */
@@ -35,7 +37,7 @@ const receiveWindow = 512 * 1024
 const millis = (input: Duration.Input) => Duration.toMillis(Duration.fromInputUnsafe(input))
 
 const serverOptions = (
-  { age = "24 hours", idle = "1 minute", maxFrame = defaultMaxFrame }: GrpcAcceptorOptions
+  { age = "24 hours", idle = "1 minute", keepalive, maxFrame = defaultMaxFrame }: GrpcAcceptorOptions
 ): ServerOptions => ({
   "grpc.enable_channelz": 0,
   "grpc.max_receive_message_length": maxFrame + messageOverhead,
@@ -45,7 +47,11 @@ const serverOptions = (
   "grpc.max_connection_idle_ms": millis(idle),
   "grpc.max_connection_age_ms": millis(age),
   "grpc.max_connection_age_grace_ms": 1000,
-  "grpc-node.flow_control_window": receiveWindow
+  "grpc-node.flow_control_window": receiveWindow,
+  ...keepalive === undefined ? {} : {
+    "grpc.keepalive_time_ms": millis(keepalive),
+    "grpc.keepalive_timeout_ms": 20_000
+  }
 })
 
 /** Sockets that are not HTTP/2 yet go with the scope; the others belong to the server. */

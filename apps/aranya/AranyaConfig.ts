@@ -1,7 +1,7 @@
 /** The operator's configuration file, `/etc/aranya/config.yaml`; docs/configuration.md explains every key. */
 import { Duration, Effect, Schema } from "effect"
 import { LogSink } from "../../adapters/logging/LogSink.ts"
-import { formatGoDuration, goDuration } from "../../core/device/goDuration.ts"
+import { goDuration, goDurationBetween } from "../../core/device/goDuration.ts"
 
 const opt = Schema.optionalKey
 const or = <A>(value: A) => Effect.succeed(value)
@@ -10,18 +10,6 @@ const port = (fallback: number) =>
   Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 65535 })).pipe(Schema.withDecodingDefaultKey(or(fallback)))
 const strings = (fallback: ReadonlyArray<string>) =>
   Schema.Array(Schema.String).pipe(Schema.withDecodingDefaultKey(or(fallback)))
-
-const durationBetween = (
-  least: Duration.Duration,
-  most: Duration.Duration,
-  annotations: { readonly description: string }
-) =>
-  goDuration(annotations).check(
-    Schema.makeFilter((duration) =>
-      Duration.between(duration, { minimum: least, maximum: most }) ||
-      `Must be from ${formatGoDuration(least)} to ${formatGoDuration(most)}`
-    )
-  )
 
 export const AranyaConfig = Schema.Struct({
   aranya: Schema.Struct({
@@ -41,15 +29,25 @@ export const AranyaConfig = Schema.Struct({
       .pipe(Schema.withDecodingDefaultKey(or("1m")))
   }).pipe(Schema.withDecodingDefaultKey(or({}))),
   connectivity: Schema.Struct({
-    sessionTimeout: durationBetween(Duration.seconds(1), Duration.hours(24), {
+    sessionTimeout: goDurationBetween(Duration.seconds(1), Duration.hours(24), {
       description: "A device that is back within this goes on where it was: streams of logs and all that was under way."
     }).pipe(Schema.withDecodingDefaultKey(or("5m"))),
     // Devices refuse less than a second.
-    beatInterval: durationBetween(Duration.seconds(1), Duration.hours(1), {
+    beatInterval: goDurationBetween(Duration.seconds(1), Duration.hours(1), {
       description: "How long a device that hears nothing waits before it asks; after half as long again it is away."
     }).pipe(Schema.withDecodingDefaultKey(or("90s"))),
     grpc: Schema.Struct({
       listen: text("0.0.0.0:8443"),
+      /** IP address under which an Ingress reaches this process, for the Services that EdgeDevices ask for. $POD_IP when empty. */
+      address: text(""),
+      /** HTTP/2 pings on silent connections, for proxies that forget them sooner than the link beats; none when absent. */
+      keepaliveInterval: opt(goDurationBetween(Duration.seconds(10), Duration.hours(1), {
+        description: "How often a silent connection is pinged. Each ping costs about 170 bytes."
+      })),
+      /** Bytes of one frame, in both directions: no more than what lies between lets pass. */
+      maxPayloadSize: Schema.Int.check(Schema.isBetween({ minimum: 1024, maximum: 65_536 })).pipe(
+        Schema.withDecodingDefaultKey(or(65_536))
+      ),
       /** PEM files; both or neither. Without them the operator makes its own certificate. */
       cert: opt(Schema.String),
       key: opt(Schema.String),

@@ -1,6 +1,7 @@
 /** Puts the operator together from a configuration: cluster, key, doors for devices, kubelet API; and runs it until it is told to stop. */
 import { Duration, Effect, Layer } from "effect"
 import { Base64, Hex } from "effect/encoding"
+import { isIP } from "node:net"
 import { NodeCryptography } from "../../adapters/crypto/NodeCryptography.ts"
 import { makeGrpcAcceptor } from "../../adapters/grpc/GrpcAcceptor.ts"
 import { layerKubeConfig } from "../../adapters/kube/client/layerKubeConfig.ts"
@@ -68,12 +69,15 @@ const acceptors = (config: AranyaConfig, namespace: string) =>
   Layer.effect(
     Acceptors,
     Effect.gen(function*() {
-      const { host, port } = yield* hostAndPort("connectivity.grpc.listen", config.connectivity.grpc.listen)
+      const { keepaliveInterval, listen } = config.connectivity.grpc
+      const { host, port } = yield* hostAndPort("connectivity.grpc.listen", listen)
       const grpc = makeGrpcAcceptor({
         host,
         port,
         tls: yield* grpcIdentity(config, namespace),
         named: (yield* NamedIdentities).changes,
+        maxFrame: config.connectivity.grpc.maxPayloadSize,
+        ...keepaliveInterval === undefined ? {} : { keepalive: keepaliveInterval },
         onListening: (taken) => Effect.logInfo(`devices connect by gRPC to ${host}:${taken}`)
       })
       return [grpc, (yield* Brokers).acceptor(yield* openBroker)]
@@ -94,9 +98,23 @@ export const linkTimings = ({ connectivity }: AranyaConfig): LinkTimings => ({
   sessionTimeoutMillis: Math.round(Duration.toMillis(connectivity.sessionTimeout))
 })
 
+const grpcEndpoint = Effect.fnUntraced(function*({ connectivity: { grpc } }: AranyaConfig) {
+  const address = environment(grpc.address, "POD_IP", "")
+  if (address === "") return undefined
+  if (isIP(address) === 0) {
+    return yield* new InvalidConfig({
+      source: "connectivity.grpc.address",
+      problems: [`${address} must be an IP address: an EndpointSlice holds no names`]
+    })
+  }
+  const { port } = yield* hostAndPort("connectivity.grpc.listen", grpc.listen)
+  return { address, port, plain: grpc.insecure }
+})
+
 export const runOperator = Effect.fnUntraced(function*(config: AranyaConfig) {
   const namespace = ownNamespace(config)
   const address = environment(config.kubelet.address, "POD_IP", "")
+  const grpc = yield* grpcEndpoint(config)
   const outside = Layer.mergeAll(identity(config, namespace), acceptors(config, namespace)).pipe(
     Layer.provideMerge(Layer.mergeAll(NamedIdentities.layer, Brokers.layer)),
     Layer.provideMerge(layerKubeConfig({ kubeconfigPath: config.aranya.kubeClient.kubeconfig })),
@@ -117,6 +135,7 @@ export const runOperator = Effect.fnUntraced(function*(config: AranyaConfig) {
       clusterDns: config.pod.clusterDns,
       kubelet: address === "" ? undefined : { address, port: config.kubelet.port },
       kubeletPerNode: config.kubelet.perNode,
+      grpc,
       disconnectGrace: config.aranya.disconnectGrace,
       farewell: "2 minutes"
     }),

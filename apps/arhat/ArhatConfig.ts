@@ -1,8 +1,9 @@
 /** The agent's configuration file, `/etc/arhat/config.yaml`; docs/configuration.md explains every key. */
-import { Effect, Schema } from "effect"
+import { Duration, Effect, Schema } from "effect"
 import { LogSink } from "../../adapters/logging/LogSink.ts"
-import { goDuration } from "../../core/device/goDuration.ts"
+import { goDurationBetween } from "../../core/device/goDuration.ts"
 import { ClientTls } from "./ClientTls.ts"
+import { DialTimeout } from "./DialTimeout.ts"
 import { MqttMethod } from "./MqttMethod.ts"
 
 const opt = Schema.optionalKey
@@ -14,12 +15,17 @@ const GrpcMethod = Schema.Struct({
   name: Schema.Literal("grpc"),
   /** Lowest first. */
   priority: Schema.Int.pipe(Schema.withDecodingDefaultKey(or(0))),
+  dialTimeout: opt(DialTimeout),
   config: Schema.Struct({
     /** `host:port` of the operator. */
     endpoint: Schema.String,
     maxPayloadSize: Schema.Int.check(Schema.isBetween({ minimum: 1024, maximum: 65536 })).pipe(
       Schema.withDecodingDefaultKey(or(65536))
     ),
+    /** HTTP/2 pings on a silent connection, for networks that forget it sooner than the link beats; none when absent. */
+    keepaliveInterval: opt(goDurationBetween(Duration.seconds(10), Duration.hours(1), {
+      description: "How often a silent connection is pinged. Each ping costs about 170 bytes."
+    })),
     tls: ClientTls.pipe(Schema.withDecodingDefaultKey(or({})))
   })
 })
@@ -40,22 +46,25 @@ export const ArhatConfig = Schema.Struct({
     ),
     /** File with the one-time enrolment token (32 bytes in base64); needed until the device is enrolled. */
     enrolmentTokenFile: opt(Schema.String),
-    dialTimeout: goDuration({ description: "How long one try to connect may take." }).pipe(
-      Schema.withDecodingDefaultKey(or("10s"))
-    ),
-    initialBackoff: goDuration({ description: "Pause after the first failed try." }).pipe(
-      Schema.withDecodingDefaultKey(or("1s"))
-    ),
-    maxBackoff: goDuration({ description: "Longest pause in the first ten minutes of an outage." }).pipe(
-      Schema.withDecodingDefaultKey(or("30s"))
-    ),
+    dialTimeout: DialTimeout.pipe(Schema.withDecodingDefaultKey(or("10s"))),
+    initialBackoff: goDurationBetween(Duration.millis(10), Duration.hours(1), {
+      description: "Pause after the first failed try."
+    }).pipe(Schema.withDecodingDefaultKey(or("1s"))),
+    maxBackoff: goDurationBetween(Duration.millis(10), Duration.hours(24), {
+      description: "Longest pause in the first ten minutes of an outage."
+    }).pipe(Schema.withDecodingDefaultKey(or("30s"))),
     backoffFactor: Schema.Number.check(Schema.isBetween({ minimum: 1, maximum: 10 })).pipe(
       Schema.withDecodingDefaultKey(or(2))
     ),
     methods: Schema.NonEmptyArray(
       Schema.Union([GrpcMethod, MqttMethod]).annotate({ expected: "a method with name grpc or mqtt" })
     )
-  }),
+  }).check(
+    Schema.makeFilter(({ initialBackoff, maxBackoff }) =>
+      Duration.isLessThanOrEqualTo(initialBackoff, maxBackoff) ||
+      "initialBackoff is longer than maxBackoff: raise maxBackoff too"
+    )
+  ),
   runtime: Schema.Struct({
     docker: Schema.Struct({
       /** Docker is used when its socket answers, unless this says otherwise. */

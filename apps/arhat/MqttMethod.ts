@@ -4,6 +4,7 @@ import { goDuration } from "../../core/device/goDuration.ts"
 import { parseBrokerAddress } from "../../core/device/MqttConnectivity.ts"
 import { topicNamespaceProblem } from "../../core/device/topicNamespace.ts"
 import { ClientTls } from "./ClientTls.ts"
+import { DialTimeout } from "./DialTimeout.ts"
 
 const opt = Schema.optionalKey
 const or = <A>(value: A) => Effect.succeed(value)
@@ -77,6 +78,7 @@ export const MqttMethod = Schema.Struct({
   name: Schema.Literal("mqtt"),
   /** Lowest first. */
   priority: Schema.Int.pipe(Schema.withDecodingDefaultKey(or(0))),
+  dialTimeout: opt(DialTimeout),
   config: MqttConfig
 })
 export type MqttMethod = typeof MqttMethod.Type

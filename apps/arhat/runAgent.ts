@@ -45,6 +45,14 @@ export const makeDataDir = (path: string) =>
       new BadKey({ detail: `arhat.dataDir ${path}: ${cause instanceof Error ? cause.message : String(cause)}` })
   })
 
+export const agentTimings = ({ connectivity }: ArhatConfig): LinkTimings => ({
+  ...defaultTimings,
+  connectTimeoutMillis: Duration.toMillis(connectivity.dialTimeout),
+  backoffFirstMillis: Duration.toMillis(connectivity.initialBackoff),
+  backoffFactor: connectivity.backoffFactor,
+  backoffMostMillis: Duration.toMillis(connectivity.maxBackoff)
+})
+
 export const runAgent = Effect.fnUntraced(function*(config: ArhatConfig) {
   const { dataDir, device, namespace } = config.arhat
   yield* makeDataDir(dataDir)
@@ -80,13 +88,7 @@ export const runAgent = Effect.fnUntraced(function*(config: ArhatConfig) {
       reportsAtOnce: 4,
       retireGrace: "30 seconds"
     }),
-    Effect.provideService(LinkTimings, {
-      ...defaultTimings,
-      connectTimeoutMillis: Duration.toMillis(config.connectivity.dialTimeout),
-      backoffFirstMillis: Duration.toMillis(config.connectivity.initialBackoff),
-      backoffFactor: config.connectivity.backoffFactor,
-      backoffMostMillis: Duration.toMillis(config.connectivity.maxBackoff)
-    }),
+    Effect.provideService(LinkTimings, agentTimings(config)),
     Effect.provide(LogSink.layer(config.arhat.log))
   )
 })

@@ -88,6 +88,21 @@ const Budget = Schema.Struct({
     + "transport adds. Absent is without limit."
 })
 
+const GrpcService = Schema.Struct({
+  name: opt(text("Name of the Service; that of this object when absent.", 63)),
+  port: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65535 })).annotate({
+    description: "Port of the Service, named grpc.",
+    default: 8443
+  }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(8443))),
+  labels: map("Labels of the Service.", 64).pipe(Schema.withDecodingDefaultKey(Effect.succeed(none))),
+  annotations: map("Annotations of the Service, which some Ingress controllers read.", 64).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(none))
+  )
+}).annotate({
+  description: "Where it is there, aranya keeps a Service for this device in this namespace, for an Ingress that routes a "
+    + "host name of the device to the operator's gRPC listener. It is owned by this object and goes with it."
+})
+
 const Connectivity = Schema.Struct({
   method: Schema.Literals(["grpc", "mqtt"]).annotate({
     description:
@@ -112,7 +127,8 @@ const Connectivity = Schema.Struct({
               + "client_ca.crt where the device must show a certificate of its own; serverName, the name that the device "
               + "asks for, where it is not in the certificate. Without it the device sees the operator's own certificate."
           })
-      )
+      ),
+      service: opt(GrpcService)
     }).annotate({ description: "Settings of the gRPC method." })
   ),
   mqtt: opt(MqttConnectivity)

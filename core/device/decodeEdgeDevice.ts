@@ -68,7 +68,14 @@ const furtherProblems = (meta: ObjectMeta, spec: EdgeDeviceSpec): ReadonlyArray<
   if (Duration.isLessThan(spec.connectivity.timers.unarySessionTimeout, Duration.millis(1))) {
     wrong("spec.connectivity.timers.unarySessionTimeout", "is too short: give it at least 1ms.")
   }
-  const { method, mqtt } = spec.connectivity
+  const { grpc, method, mqtt } = spec.connectivity
+  // RFC 1035, as the API server has it for Services.
+  if (grpc?.service !== undefined && !/^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/u.test(grpc.service.name ?? name)) {
+    wrong(
+      "spec.connectivity.grpc.service.name",
+      "is no name of a Service: use at most 63 small letters, digits and dashes, a letter first; without it the name of this object counts."
+    )
+  }
   if (mqtt !== undefined) {
     for (const { field, sentence } of mqttProblems(mqtt)) wrong(`spec.connectivity.mqtt.${field}`, sentence)
   } else if (method === "mqtt") wrong("spec.connectivity.mqtt", "is required where spec.connectivity.method is mqtt.")

@@ -60,3 +60,16 @@ export const goDuration = (annotations: { readonly description: string; readonly
       encode: SchemaGetter.transform(formatGoDuration)
     })
   )
+
+/** The same within limits, which its error names. */
+export const goDurationBetween = (
+  least: Duration.Duration,
+  most: Duration.Duration,
+  annotations: { readonly description: string; readonly default?: string }
+) =>
+  goDuration(annotations).check(
+    Schema.makeFilter((duration) =>
+      Duration.between(duration, { minimum: least, maximum: most }) ||
+      `Must be from ${formatGoDuration(least)} to ${formatGoDuration(most)}`
+    )
+  )

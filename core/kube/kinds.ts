@@ -52,7 +52,8 @@ export const Service = Schema.Struct({
       name: opt(Schema.String),
       protocol: opt(Schema.String),
       port: Schema.Number,
-      targetPort: opt(Schema.Union([Schema.String, Schema.Number]))
+      targetPort: opt(Schema.Union([Schema.String, Schema.Number])),
+      appProtocol: opt(Schema.String)
     })))
   }))
 })
@@ -64,6 +65,30 @@ export const Services: KubeResource<Service> = {
   plural: "services",
   namespaced: true,
   schema: Service
+}
+
+export const EndpointSlice = Schema.Struct({
+  ...head,
+  addressType: Schema.String,
+  endpoints: opt(Schema.NullOr(Schema.Array(Schema.Struct({
+    addresses: Schema.Array(Schema.String),
+    conditions: opt(Schema.Struct({ ready: opt(Schema.Boolean) }))
+  })))),
+  ports: opt(Schema.NullOr(Schema.Array(Schema.Struct({
+    name: opt(Schema.String),
+    protocol: opt(Schema.String),
+    port: opt(Schema.Number),
+    appProtocol: opt(Schema.String)
+  }))))
+})
+export type EndpointSlice = typeof EndpointSlice.Type
+export const EndpointSlices: KubeResource<EndpointSlice> = {
+  group: "discovery.k8s.io",
+  version: "v1",
+  kind: "EndpointSlice",
+  plural: "endpointslices",
+  namespaced: true,
+  schema: EndpointSlice
 }
 
 export const Lease = Schema.Struct({

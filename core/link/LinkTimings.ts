@@ -42,8 +42,8 @@ export interface LinkTimings {
   readonly backoffPatientAfterMillis: number
   readonly backoffPatientMillis: number
   /**
-   * After the loss of a connection nothing is dialed for a random time of up to this (or `backoffFirst` if that is longer): who
-   * breaks one connection may have broken those of a whole fleet.
+   * After the loss of a connection nothing is dialed for a random time of up to this (`backoffFirst` if that is longer, never
+   * more than `backoffMost`): who breaks one connection may have broken those of a whole fleet.
    */
   readonly reconnectSpreadMillis: number
   /** Where only a person can help (duplicate identity, deleted, wrong key, rejected credential). */

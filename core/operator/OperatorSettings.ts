@@ -1,5 +1,6 @@
 /** What the operator's owner may set, with the defaults the documentation states. */
 import { Context, type Duration } from "effect"
+import type { GrpcEndpoint } from "./desiredService.ts"
 
 export const OperatorSettings = Context.Reference<{
   /** Pods of these namespaces are never run on devices: DaemonSets of the cluster's own system tolerate every taint. */
@@ -9,6 +10,8 @@ export const OperatorSettings = Context.Reference<{
   readonly clusterDns: ReadonlyArray<string>
   /** Where the API server finds the kubelet API of all virtual nodes. */
   readonly kubelet: { readonly address: string; readonly port: number } | undefined
+  /** Where an Ingress finds the gRPC listener, for the Services that EdgeDevices ask for. */
+  readonly grpc?: GrpcEndpoint | undefined
   /** A listener of its own for each Node, besides the one of all: a request there needs no other word on which Node it means. */
   readonly kubeletPerNode: boolean
   /** How long a device may be away before its pods' Ready turns False. */

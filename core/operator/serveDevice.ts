@@ -37,6 +37,7 @@ import { farewell, finalizer } from "./farewell.ts"
 import { keepBroker } from "./keepBroker.ts"
 import { keepIdentity } from "./keepIdentity.ts"
 import { keepNode } from "./keepNode.ts"
+import { keepService } from "./keepService.ts"
 import type { NodeIndex } from "./NodeIndex.ts"
 import { OperatorIdentity } from "./OperatorIdentity.ts"
 import { OperatorSettings } from "./OperatorSettings.ts"
@@ -171,6 +172,7 @@ export const serveDevice = Effect.fnUntraced(function*(
 
   yield* keepIdentity(context)
   const keeping = yield* Scope.fork(life)
+  const service = yield* keepService(context, { holds }).pipe(Scope.provide(keeping))
   let lookAtNode = () => {}
   const broker = yield* keepBroker(context, {
     holding,
@@ -213,6 +215,7 @@ export const serveDevice = Effect.fnUntraced(function*(
     if (!held && linked !== undefined) yield* linked.close("another operator has taken this device")
     if (SubscriptionRef.getUnsafe(holding) === held) return
     yield* SubscriptionRef.set(holding, held)
+    service.look()
     node.look()
   })
 

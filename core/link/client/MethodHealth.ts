@@ -56,7 +56,7 @@ export class MethodHealth {
       if (lastedMillis >= returnToBestMillis) this.unsteady = 0
       this.error = new TransportError({ reason: "Lost", detail: why })
       this.postpone(now, 0, chance)
-      return chance * Math.max(backoffFirstMillis, reconnectSpreadMillis)
+      return chance * Math.min(backoffMostMillis, Math.max(backoffFirstMillis, reconnectSpreadMillis))
     })
   }
 
