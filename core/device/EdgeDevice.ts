@@ -99,7 +99,8 @@ const GrpcService = Schema.Struct({
     Schema.withDecodingDefaultKey(Effect.succeed(none))
   )
 }).annotate({
-  description: "Where it is there, aranya keeps a Service for this device in this namespace, for an Ingress that routes a "
+  description:
+    "Where it is there, aranya keeps a Service for this device in this namespace, for an Ingress that routes a "
     + "host name of the device to the operator's gRPC listener. It is owned by this object and goes with it."
 })
 

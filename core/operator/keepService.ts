@@ -70,7 +70,10 @@ export const keepService = Effect.fnUntraced(function*(
     }
     if (!sliceDiffers(present, desired)) return present
     const { endpoints, metadata: { labels }, ports } = desired
-    return yield* api.patch(EndpointSlices, at(name), { type: "merge", body: { metadata: { labels }, endpoints, ports } })
+    return yield* api.patch(EndpointSlices, at(name), {
+      type: "merge",
+      body: { metadata: { labels }, endpoints, ports }
+    })
   })
 
   const step = Effect.gen(function*() {
@@ -80,7 +83,10 @@ export const keepService = Effect.fnUntraced(function*(
     const name = wanted === undefined ? undefined : wanted.name ?? context.name
     yield* index.synced
     for (const { metadata } of index.visibleFrom(context.namespace)) {
-      if (metadata.name === name || metadata.namespace !== context.namespace || !ownsService(metadata, [{ uid: context.uid }])) {
+      if (
+        metadata.name === name || metadata.namespace !== context.namespace ||
+        !ownsService(metadata, [{ uid: context.uid }])
+      ) {
         continue
       }
       yield* found(api.delete(Services, at(metadata.name ?? ""), { uid: metadata.uid ?? "" }))
@@ -88,7 +94,10 @@ export const keepService = Effect.fnUntraced(function*(
     if (wanted === undefined || name === undefined) return
     const { grpc } = settings
     if (grpc === undefined) {
-      return yield* complain(name, "the operator does not know its own address: set connectivity.grpc.address or $POD_IP")
+      return yield* complain(
+        name,
+        "the operator does not know its own address: set connectivity.grpc.address or $POD_IP"
+      )
     }
     const desired = desiredService(context, wanted, grpc)
     const present = yield* found(api.get(Services, at(name)))
@@ -116,7 +125,10 @@ export const keepService = Effect.fnUntraced(function*(
     Effect.retry({ schedule: again, while: (error) => error.retryable || error.reason === "Conflict" }),
     // What the API refuses it will refuse again: a person has to know.
     Effect.catch((error) =>
-      complain(SubscriptionRef.getUnsafe(context.device).spec.connectivity.grpc?.service?.name ?? context.name, error.message)
+      complain(
+        SubscriptionRef.getUnsafe(context.device).spec.connectivity.grpc?.service?.name ?? context.name,
+        error.message
+      )
     )
   )
 

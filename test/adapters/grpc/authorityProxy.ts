@@ -1,6 +1,12 @@
 /** What an Ingress controller does for gRPC: ends TLS, and sends each request to the backend of its `:authority`. */
 import { Effect } from "effect"
-import { connect, createSecureServer, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2"
+import {
+  connect,
+  createSecureServer,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+  type ServerHttp2Stream
+} from "node:http2"
 import type { AddressInfo } from "node:net"
 import type { Issued } from "./certificates.ts"
 

@@ -52,13 +52,18 @@ const inCluster = <E>(
         yield* (yield* makeOperator([device])).start
       }).pipe(Effect.provideService(OperatorSettings, settings))
       const object = device.object()
-      yield* api.create(EdgeDevices, { ...object, spec: { ...object.spec as object, connectivity: connectivity(service) } })
+      yield* api.create(EdgeDevices, {
+        ...object,
+        spec: { ...object.spec as object, connectivity: connectivity(service) }
+      })
       yield* story(api)
     }).pipe(Effect.scoped, Effect.provide(worldLayer)))
 
 const complaints = (api: KubeApi["Service"]) =>
-  Effect.map(api.list(KubeEvents, { namespace: "edge" }), (events) =>
-    events.filter(({ reason }) => reason === "ServiceUnusable").map(({ message = "" }) => message))
+  Effect.map(
+    api.list(KubeEvents, { namespace: "edge" }),
+    (events) => events.filter(({ reason }) => reason === "ServiceUnusable").map(({ message = "" }) => message)
+  )
 
 const edit = (api: KubeApi["Service"], service: unknown) =>
   api.patch(EdgeDevices, here, {
@@ -170,7 +175,8 @@ describe("the Service of a device", () => {
 
   it.live("is what the examples route to", () =>
     Effect.gen(function*() {
-      const example = (name: string) => parse(readFileSync(`${import.meta.dirname}/../../../examples/${name}.yaml`, "utf8"))
+      const example = (name: string) =>
+        parse(readFileSync(`${import.meta.dirname}/../../../examples/${name}.yaml`, "utf8"))
       const device = example("edgedevice-ingress")
       assert.deepStrictEqual(device.metadata, here)
       yield* inCluster(device.spec.connectivity.grpc.service, (api) =>
@@ -195,7 +201,10 @@ describe("the Service of a device", () => {
     Effect.gen(function*() {
       const decode = (name: string, service: unknown) =>
         Effect.match(
-          decodeEdgeDevice({ metadata: { namespace: "edge", name, uid: "u" }, spec: { connectivity: connectivity(service) } }),
+          decodeEdgeDevice({
+            metadata: { namespace: "edge", name, uid: "u" },
+            spec: { connectivity: connectivity(service) }
+          }),
           { onFailure: ({ message }) => message, onSuccess: () => "good" }
         )
       assert.strictEqual(yield* decode("edge-1", {}), "good")
