@@ -122,8 +122,11 @@ describe("the life of a device", () => {
           yield* device.agent.start
           yield* ready
           const node = yield* api.get(Nodes, { name: "edge-1" })
-          const lease = yield* api.get(Leases, { namespace: "kube-node-lease", name: "edge-1" })
-          assert.strictEqual(lease.metadata.ownerReferences?.[0]?.uid, node.metadata.uid)
+          // The Node is whole a moment before its Lease is there.
+          yield* eventually(
+            api.get(Leases, { namespace: "kube-node-lease", name: "edge-1" }),
+            ({ metadata }) => metadata.ownerReferences?.[0]?.uid === node.metadata.uid
+          )
           yield* api.delete(EdgeDevices, here)
           yield* gone
           const left = yield* Effect.flip(api.get(Nodes, { name: "edge-1" }))
