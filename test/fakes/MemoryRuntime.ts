@@ -51,6 +51,8 @@ export class MemoryRuntime extends Context.Service<MemoryRuntime, {
   readonly reboot: (containers: "exited" | "gone") => Effect.Effect<void>
   /** Ends running processes that fit, as an outside force would. */
   readonly crash: (where: (spec: ContainerSpec) => boolean, ending: Ending) => Effect.Effect<void>
+  /** Somebody removes containers that fit by hand, running or not: nothing of them is left. */
+  readonly prune: (where: (spec: ContainerSpec) => boolean) => Effect.Effect<void>
   /** The pod's sandbox process dies; its containers go on. */
   readonly breakSandbox: (uid: string) => Effect.Effect<void>
   /** What a sandbox that is still there was made from. */
@@ -287,6 +289,17 @@ const make = Effect.fnUntraced(function*(options: MemoryRuntimeOptions) {
       Effect.forEach(
         [...engine.containers.values()].filter((container) => container.running && where(container.spec)),
         (container) => Effect.andThen(note(`${container.subject} is hit: ${ending}`), engine.kill(container, ending)),
+        { discard: true }
+      ),
+    prune: (where) =>
+      Effect.forEach(
+        [...engine.containers.values()].filter((container) => where(container.spec)),
+        (container) =>
+          note(`${container.subject} is removed by hand`).pipe(
+            Effect.andThen(container.running ? engine.kill(container, 137) : Effect.void),
+            Effect.andThen(engine.remove(container.id)),
+            Effect.ignore
+          ),
         { discard: true }
       ),
     breakSandbox: (uid) =>

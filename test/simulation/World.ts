@@ -88,7 +88,7 @@ const ciphers = {
 
 export type Ciphers = keyof typeof ciphers
 
-const operatorPrivate = new Uint8Array(32).fill(7)
+export const operatorPrivate = new Uint8Array(32).fill(7)
 
 const inProcess = Layer.succeed(KubeClientConfig, {
   server: "http://plane",

@@ -206,6 +206,15 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
       yield* Effect.sleep(Duration.millis(dice.between(0, 20_000)))
       yield* Effect.ignore(remove(victim, true))
     }),
+    // Its namesake comes while the first still ends.
+    deleteThenReplace: Effect.fnUntraced(function*(dice, device) {
+      const victim = one(dice)
+      if (victim === undefined) return
+      yield* remove(victim, false)
+      yield* Effect.sleep(Duration.millis(dice.between(0, dice.chance() < 0.7 ? 1_500 : 15_000)))
+      yield* Effect.ignore(remove(victim, true))
+      yield* create(victim.place, dice, dice.chance() < 0.8 ? victim.device : device)
+    }),
     paint: Effect.fnUntraced(function*(dice) {
       if (known.size === 0) return
       const colour = dice.pick(["red", "green", "blue"])

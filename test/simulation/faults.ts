@@ -34,7 +34,12 @@ export interface Victims {
     readonly of: (device: SimulatedDevice) => HostClock
     readonly operators: ReadonlyArray<HostClock & { readonly name: string }>
   }
-  readonly api: ApiWeather
+  /** Of each operator's requests. */
+  readonly apis: ReadonlyArray<ApiWeather>
+  /** The cluster's store forgets what has changed: watches go on only from now. */
+  readonly compact: Effect.Effect<void>
+  /** Somebody with the operator's key, who tells the device a lower epoch than it has obeyed, for as long as this runs. */
+  readonly ghost: (device: SimulatedDevice) => Effect.Effect<void>
   readonly note: (what: string) => Effect.Effect<void>
   /** Devices whose containers vanished with the power: what ran there may have to run again. */
   readonly emptied: Set<string>
@@ -47,13 +52,17 @@ export interface Victims {
   readonly readmit: (device: SimulatedDevice) => Effect.Effect<void>
 }
 
-/** The faults of the operator's requests, changed while the storm goes on. */
+/** The faults of one operator's requests, changed while the storm goes on. */
 export interface ApiWeather {
   chance: number
   /** Which requests suffer, and from what; anything from everything unless told. */
   mood: "any" | "slow" | "stale" | "cut"
   /** Sprung by the request at which the count comes to nothing; that request is done, and nobody hears its answer. */
-  trap: { left: number; readonly spring: () => void } | undefined
+  trap: { readonly count: { left: number }; readonly spring: () => void } | undefined
+  /** Breaks the watches that are open now. */
+  readonly cutOpen: Effect.Effect<void>
+  /** While there is one, nothing comes by any watch; when it is done, all comes at once. */
+  frozen: Deferred.Deferred<void> | undefined
   readonly draw: (request: ApiRequest) => Effect.Effect<ApiFault>
 }
 
@@ -80,20 +89,30 @@ const told = (
     : undefined
 
 export const makeApiWeather = ({ between, chance, pick }: Dice, count: Count): ApiWeather => {
+  let breaking = Deferred.makeUnsafe<void>()
+  const holdWatch = Effect.suspend(() => weather.frozen === undefined ? Effect.void : Deferred.await(weather.frozen))
   const weather: ApiWeather = {
     chance: 0,
     mood: "any",
     trap: undefined,
+    frozen: undefined,
+    cutOpen: Effect.sync(() => {
+      const open = breaking
+      breaking = Deferred.makeUnsafe<void>()
+      Deferred.doneUnsafe(open, Effect.void)
+    }),
     draw: (request) =>
       Effect.sync(() => {
         const fault = drawn(request)
         const name = told(fault)
         if (name !== undefined) count(`api: ${name}`)
-        return fault
+        return request.query.get("watch") === null
+          ? fault
+          : { ...fault, holdWatch, cutWatchWhen: Deferred.await(breaking) }
       })
   }
   const drawn = (request: ApiRequest): ApiFault => {
-    if (weather.trap !== undefined && --weather.trap.left <= 0) {
+    if (weather.trap !== undefined && --weather.trap.count.left <= 0) {
       weather.trap.spring()
       weather.trap = undefined
       return { loseAnswer: true }
@@ -232,12 +251,27 @@ const hit = (endings: ReadonlyArray<137 | 1 | "OOMKilled">): Episode =>
   })
 
 const mood = (which: ApiWeather["mood"], chance: (dice: Dice) => number): Episode =>
-  Effect.fnUntraced(function*({ api, dice }) {
-    api.mood = which
-    api.chance = chance(dice)
+  Effect.fnUntraced(function*({ apis, dice }) {
+    const rate = chance(dice)
+    const some = dice.chance() < 0.5 ? apis : [dice.pick(apis)]
+    for (const api of some) {
+      api.mood = which
+      api.chance = rate
+      if (which === "cut" || which === "any") yield* api.cutOpen
+    }
     yield* lasting(dice, 2_000, 60_000)
-    api.chance = 0
+    for (const api of some) api.chance = 0
   })
+
+/** What the API tells comes late: nothing for a while, then all at once. */
+const freeze = (api: ApiWeather) => {
+  api.frozen ??= Deferred.makeUnsafe<void>()
+}
+const thaw = (api: ApiWeather) => {
+  const frozen = api.frozen
+  api.frozen = undefined
+  if (frozen !== undefined) Deferred.doneUnsafe(frozen, Effect.void)
+}
 
 const plagues = {
   badLink: Effect.fnUntraced(function*({ dice }, { transport }) {
@@ -475,6 +509,18 @@ const plagues = {
     yield* lasting(dice, 500, 30_000)
     yield* files.heal
   }),
+  // Somebody clears up by hand what is not his.
+  pruned: Effect.fnUntraced(function*({ dice, disturbed, emptied }, { name, runtime }) {
+    let victims = 0
+    yield* runtime.prune(() => {
+      const chosen = dice.chance() < 0.4
+      if (chosen) victims += 1
+      return chosen
+    })
+    if (victims === 0) return "missed"
+    for (const marked of [disturbed, emptied]) marked.add(name)
+    return
+  }),
   brokenSandbox: Effect.fnUntraced(function*({ dice, disturbed }, { engine, name, runtime }) {
     const running = yield* Effect.option(engine.sandboxes)
     if (running._tag === "None" || running.value.length === 0) return "missed"
@@ -487,17 +533,64 @@ const plagues = {
     yield* lasting(dice, 0, 90_000)
     yield* operator.start
   }),
-  operatorDiesAtRequest: Effect.fnUntraced(function*({ api, dice, operators }) {
-    const operator = dice.pick(operators)
+  // The one that made the request, whichever that was.
+  operatorDiesAtRequest: Effect.fnUntraced(function*({ apis, dice, operators }) {
     const reached = Deferred.makeUnsafe<void>()
-    api.trap = { left: dice.between(1, 30), spring: () => Deferred.doneUnsafe(reached, Effect.void) }
-    if (!(yield* sprung(reached))) {
-      api.trap = undefined
-      return "missed"
+    const trap = { left: dice.between(1, 30) }
+    let victim: Program | undefined
+    for (const [i, api] of apis.entries()) {
+      api.trap = {
+        count: trap,
+        spring: () => {
+          victim = operators[i]
+          Deferred.doneUnsafe(reached, Effect.void)
+        }
+      }
     }
-    yield* operator.kill
+    const met = yield* sprung(reached)
+    for (const api of apis) if (api.trap?.count === trap) api.trap = undefined
+    if (!met || victim === undefined) return "missed"
+    yield* victim.kill
     yield* lasting(dice, 0, 30_000)
-    return yield* operator.start
+    return yield* victim.start
+  }),
+  // It begins with a list of yesterday, and hears of today only later.
+  operatorComesBackBehind: Effect.fnUntraced(function*({ apis, dice, operators }) {
+    const chosen = dice.between(0, operators.length)
+    const operator = operators[chosen]!
+    const api = apis[chosen]!
+    yield* operator.kill
+    yield* lasting(dice, 0, 10_000)
+    api.mood = "stale"
+    api.chance = 1
+    freeze(api)
+    yield* operator.start
+    yield* lasting(dice, 3_000, 40_000)
+    api.chance = 0
+    thaw(api)
+  }),
+  watchesFrozen: Effect.fnUntraced(function*({ apis, dice }) {
+    const some = dice.chance() < 0.5 ? apis : [dice.pick(apis)]
+    some.forEach(freeze)
+    yield* lasting(dice, 1_000, 40_000)
+    some.forEach(thaw)
+  }),
+  // Watches break, and by the time they could go on their versions are forgotten.
+  compacted: Effect.fnUntraced(function*({ apis, compact, dice }) {
+    for (const api of apis) {
+      api.mood = "cut"
+      api.chance = 1
+      yield* api.cutOpen
+    }
+    yield* lasting(dice, 500, 15_000)
+    yield* compact
+    for (const api of apis) api.chance = 0
+  }),
+  ghost: Effect.fnUntraced(function*({ dice, ghost }, device) {
+    const haunted = yield* Effect.forkChild(ghost(device), { startImmediately: true })
+    yield* device.transport.cut()
+    yield* lasting(dice, 5_000, 60_000)
+    yield* Fiber.interrupt(haunted)
   }),
   badApi: mood("any", ({ chance }) => chance() * 0.6),
   slowApi: mood("slow", () => 1),
@@ -546,9 +639,12 @@ export const kinds: Partial<Readonly<Record<FaultName, ReadonlyArray<string>>>> 
 }
 
 /** Everything as on a good day: what is still broken is mended, and both programs are up. */
-export const healEverything = Effect.fnUntraced(function*({ api, devices, forgetful, operators, readmit }: Victims) {
-  api.chance = 0
-  api.trap = undefined
+export const healEverything = Effect.fnUntraced(function*({ apis, devices, forgetful, operators, readmit }: Victims) {
+  for (const api of apis) {
+    api.chance = 0
+    api.trap = undefined
+    thaw(api)
+  }
   for (const device of devices) {
     yield* device.transport.weather({ ...fairWeather })
     yield* device.transport.refuse(undefined)

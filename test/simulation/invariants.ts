@@ -84,6 +84,33 @@ const untrueExits = ({ device, name }: Known, pod: Pod, count: Count): ReadonlyA
   return found
 }
 
+/** What the API tells of containers is of the pod's own. */
+const strangers = ({ device, name, uid }: Known, pod: Pod, count: Count): ReadonlyArray<string> => {
+  const runs = runsOf(device)
+  return statuses(pod).flatMap(({ containerID = "", name: container }) => {
+    const run = runs.find(({ id }) => id === containerID.split("//")[1])
+    if (run === undefined) return []
+    count("rule: a status tells of its own containers")
+    return run.uid === uid ? [] : [`${name} is told to have ${container} of another pod of its name`]
+  })
+}
+
+/** Looks at every change of an EdgeDevice in the API: who takes a device from another raises its epoch, so that nobody obeys both. */
+export const watchDevices = (plane: ControlPlaneService, count: Count, violated: (what: string) => void): void => {
+  type Linked = { readonly status?: { readonly link?: { readonly holder?: string; readonly epoch?: number } } }
+  plane.world.store.listen("edgedevices.aranya.arhat.dev", "all", ({ previous, revision, type }: Change) => {
+    const before = (previous?.object as Linked | undefined)?.status?.link
+    const after = (revision.object as Linked).status?.link
+    if (type === "DELETED" || before?.holder === undefined || after?.holder === before.holder) return
+    count("rule: who takes a device over raises its epoch")
+    if ((after?.epoch ?? 0) > (before.epoch ?? 0)) return
+    const name = (revision.object as { readonly metadata: { readonly name?: string } }).metadata.name
+    violated(
+      `${after?.holder} takes ${name} over from ${before.holder} with epoch ${after?.epoch}, not above ${before.epoch}`
+    )
+  })
+}
+
 /** Looks at every change of a pod in the API, at the instant it is made. */
 export const watchApi = (
   plane: ControlPlaneService,
@@ -129,7 +156,7 @@ export const watchApi = (
       if (ranEver(pod0)) count("rule: nothing runs in a terminal phase")
       if (running.length > 0) violated(`${name} is ${pod.status?.phase} while ${words(running)} still run`)
     }
-    for (const what of untrueExits(pod0, pod, count)) violated(what)
+    for (const what of [...untrueExits(pod0, pod, count), ...strangers(pod0, pod, count)]) violated(what)
     const restarts = new Map(before === undefined ? [] : statuses(before).map((each) => [each.name, each.restartCount]))
     for (const { name: container, restartCount } of statuses(pod)) {
       const told = restarts.get(container) ?? 0
@@ -331,5 +358,7 @@ export const rules = [
   "what the API says is what the device does",
   "an edited image runs",
   "no errors are logged",
-  "no lower epoch has an effect"
+  "no lower epoch has an effect",
+  "a status tells of its own containers",
+  "who takes a device over raises its epoch"
 ] as const

@@ -25,6 +25,7 @@ const device: ReadonlyArray<FaultName> = [
   "killedContainer",
   "outOfMemory",
   "brokenSandbox",
+  "pruned",
   "noImages"
 ]
 
@@ -52,7 +53,7 @@ export interface Profile {
 export const profiles: Readonly<Record<string, Profile>> = {
   everything: {
     faults: Object.keys(episodes) as ReadonlyArray<FaultName>,
-    deeds: { ...ordinary, follow: 2, editDevice: 1, deleteDevice: 1, replaceOwned: 1 }
+    deeds: { ...ordinary, deleteThenReplace: 1, follow: 2, editDevice: 1, deleteDevice: 1, replaceOwned: 1 }
   },
   calm: { faults: [], deeds: { ...ordinary, follow: 4, editDevice: 2, deleteDevice: 1, replaceOwned: 2 } },
   link: { faults: link, deeds: ordinary },
@@ -62,14 +63,30 @@ export const profiles: Readonly<Record<string, Profile>> = {
     faults: ["operatorDies", "operatorDiesAtRequest", "badApi", "slowApi", "staleReads", "watchesCut"],
     deeds: ordinary
   },
+  // Operators that live through everything: what they lost is not found again by beginning anew.
+  api: { faults: ["badApi", "slowApi", "watchesCut", "watchesFrozen", "compacted"], deeds: ordinary },
+  handover: {
+    faults: ["operatorComesBackBehind", "operatorDies", "operatorDiesAtRequest", "ghost", "cut", "watchesFrozen"],
+    deeds: { create: 6, delete: 4, replace: 3, deleteThenReplace: 3, editImage: 1 }
+  },
   crashes: { faults: [...crashes, "operatorDiesAtRequest", "halfOpen"], deeds: ordinary },
   fleet: {
     faults: ["everybodyFlaps", "cut", "blackHole", "agentDies", "halfOpen", "operatorDies", "badApi"],
     deeds: { create: 4, delete: 2, paint: 1, editDevice: 3, deleteDevice: 3, replaceOwned: 4 }
   },
   names: {
-    faults: ["cut", "badLink", "agentDies", "agentDiesAtCall", "operatorDies", "watchesCut", "badEngine"],
-    deeds: { create: 3, delete: 2, replace: 8, deleteThenForce: 4, paint: 1 }
+    faults: [
+      "cut",
+      "badLink",
+      "agentDies",
+      "agentDiesAtCall",
+      "operatorDies",
+      "watchesCut",
+      "watchesFrozen",
+      "slowApi",
+      "badEngine"
+    ],
+    deeds: { create: 3, delete: 2, replace: 8, deleteThenReplace: 6, deleteThenForce: 3, paint: 1 }
   },
   clocks: {
     faults: [...clocks, ...clocks, "cut", "agentDies", "operatorDies", "killedContainer", "reboot"],
@@ -93,7 +110,7 @@ export const promised = (profile: string): ReadonlyArray<string> => {
   const { deeds = {}, faults = [] } = profiles[profile] ?? {}
   const met = [...rules, ...deeds["follow"] === undefined ? [] : readers]
     // Epochs change with operators; whose turn it is changes only where one dies or two contend.
-    .filter((rule) => rule !== "no lower epoch has an effect" || faults.includes("operatorDies"))
+    .filter((rule) => !rule.includes("epoch") || faults.includes("operatorDies"))
     .filter((rule) => rule !== "an edited image runs" || deeds["editImage"] !== undefined)
   return [
     ...faults.flatMap((fault) => [`fault: ${fault}`, ...kinds[fault] ?? []]),

@@ -13,8 +13,18 @@ import { releaseOrphansAnnotation } from "../../core/operator/devicePods.ts"
 import { type Counts, makeCounts } from "./coverage.ts"
 import { makeDeeds, settings } from "./deeds.ts"
 import { diceFrom, diceOf, episodes, healEverything, makeApiWeather, type Victims } from "./faults.ts"
+import { makeGhost } from "./ghost.ts"
 import { type HostClock, makeHostClock } from "./HostClock.ts"
-import { judgeEpochs, judgeRuns, type Known, stillness, unsettled, Violation, watchApi } from "./invariants.ts"
+import {
+  judgeEpochs,
+  judgeRuns,
+  type Known,
+  stillness,
+  unsettled,
+  Violation,
+  watchApi,
+  watchDevices
+} from "./invariants.ts"
 import { withLivesTold } from "./lives.ts"
 import { type Plan, planOf, type PlanOptions } from "./plan.ts"
 import { profileOf } from "./profiles.ts"
@@ -143,10 +153,11 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
         )
       })
     }
-    const weather = makeApiWeather(dice, diary.coverage.count)
-    const operators = yield* Effect.forEach(hosts, ({ clock, door, name }) =>
+    watchDevices(plane, count, violated)
+    const apis = hosts.map(() => makeApiWeather(dice, count))
+    const operators = yield* Effect.forEach(hosts, ({ clock, door, name }, host) =>
       Effect.gen(function*() {
-        const operatorApi = yield* Layer.build(Layer.fresh(clientWithFaults(weather.draw)))
+        const operatorApi = yield* Layer.build(Layer.fresh(clientWithFaults(apis[host]!.draw)))
         return door.guard(
           yield* makeOperator(
             devices,
@@ -165,7 +176,12 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
         of: ({ name }) => clocks.get(name)!,
         operators: hosts.map(({ clock, name }) => ({ name, ...clock }))
       },
-      api: weather,
+      apis,
+      compact: Effect.sync(() => {
+        const { store } = plane.world
+        for (const name of store.collections) store.collection(name).forgotten = store.version
+      }),
+      ghost: yield* makeGhost,
       note,
       emptied: new Set(),
       disturbed: new Set(),

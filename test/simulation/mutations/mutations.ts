@@ -35,7 +35,7 @@ export const mutations: ReadonlyArray<Mutation> = [
   },
   {
     name: "forgets-boot",
-    mistake: "after a reboot a start that left no trace is not taken for one that may have run",
+    mistake: "a container that is gone is taken for one that never ran",
     file: "core/pod/machine/judgeContainer.ts",
     from: "if (container === undefined) return { _tag: \"Vanished\" }",
     to: "if (container === undefined) return { _tag: \"Absent\" }",
@@ -141,14 +141,16 @@ export const mutations: ReadonlyArray<Mutation> = [
     mistake: "the uid is no precondition when a pod is taken out of the API",
     file: "core/operator/podWrites.ts",
     from: "{ gracePeriodSeconds: 0, uid: pod.metadata.uid ?? \"\" }",
-    to: "{ gracePeriodSeconds: 0 }"
+    to: "{ gracePeriodSeconds: 0 }",
+    profile: "names"
   },
   {
     name: "overwrites-a-namesake",
-    mistake: "the status of a pod is written to whichever pod has its name",
+    mistake: "the status of a pod is written to whichever pod has its name, in whichever version",
     file: "core/operator/podWrites.ts",
-    from: "  metadata: { uid, ...(resourceVersion",
-    to: "  metadata: { ...(resourceVersion"
+    from: "metadata: { uid, resourceVersion },",
+    to: "metadata: {},",
+    profile: "names"
   },
   {
     name: "no-tolerations",
@@ -171,7 +173,8 @@ export const mutations: ReadonlyArray<Mutation> = [
     mistake: "an assignment that its removal has overtaken still begins a pod",
     file: "core/pod/machine/PodMachine.ts",
     from: "if (past.has(uid)) return false",
-    to: ""
+    to: "",
+    profile: "handover"
   },
   {
     name: "stays-with-old-list",
@@ -179,7 +182,7 @@ export const mutations: ReadonlyArray<Mutation> = [
     file: "adapters/kube/client/observe.ts",
     from: "const LIST_AGAIN = new Set<KubeApiError[\"reason\"]>([\"Expired\", \"BadRequest\", \"NotFound\"])",
     to: "const LIST_AGAIN = new Set<KubeApiError[\"reason\"]>([])",
-    profile: "cloud"
+    profile: "api"
   },
   {
     name: "acknowledges-early",
@@ -187,20 +190,22 @@ export const mutations: ReadonlyArray<Mutation> = [
     file: "core/operator/serveDevice.ts",
     from: "return yield* pods.take(event.report).pipe(",
     to: "return yield* pods.take(event.report).pipe(Effect.ignore,",
-    profile: "cloud"
+    profile: "api"
   },
   {
     name: "keeps-the-epoch",
     mistake: "an operator that takes a device over does not raise its epoch",
     file: "core/operator/lineage.ts",
     from: "(link.epoch ?? 0) + 1",
-    to: "link.epoch ?? 1"
+    to: "link.epoch ?? 1",
+    profile: "handover"
   },
   {
     name: "obeys-lower-epochs",
     mistake: "a device obeys an operator that another one has taken it from",
     file: "core/link/LinkClient.ts",
     from: "if (hello.epoch < known.epoch) {",
-    to: "if (false) {"
+    to: "if (false) {",
+    profile: "handover"
   }
 ]

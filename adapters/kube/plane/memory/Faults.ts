@@ -17,6 +17,10 @@ export interface Fault {
   readonly cutWatchAfter?: number
   /** With `cutWatchAfter`: break with a transport error rather than end in order. */
   readonly cutAbruptly?: boolean
+  /** Break a watch with a transport error once this completes. */
+  readonly cutWatchWhen?: Effect.Effect<void>
+  /** What each piece of a watch waits for before it arrives. */
+  readonly holdWatch?: Effect.Effect<void>
   /** Reads see the store as it was this many versions ago. A real server does so only for resourceVersion=0. */
   readonly staleBy?: number
 }
