@@ -38,6 +38,8 @@ export interface Victims {
   readonly apis: ReadonlyArray<ApiWeather>
   /** The cluster's store forgets what has changed: watches go on only from now. */
   readonly compact: Effect.Effect<void>
+  /** Of the cluster's store, now. */
+  readonly version: () => number
   /** Somebody with the operator's key, who tells the device a lower epoch than it has obeyed, for as long as this runs. */
   readonly ghost: (device: SimulatedDevice) => Effect.Effect<void>
   readonly note: (what: string) => Effect.Effect<void>
@@ -59,8 +61,10 @@ export interface ApiWeather {
   mood: "any" | "slow" | "stale" | "cut"
   /** Sprung by the request at which the count comes to nothing; that request is done, and nobody hears its answer. */
   trap: { readonly count: { left: number }; readonly spring: () => void } | undefined
-  /** Breaks the watches that are open now. */
-  readonly cutOpen: Effect.Effect<void>
+  /** Ends the watches that are open now. */
+  readonly endOpen: (how: "broken" | "in order") => Effect.Effect<void>
+  /** Version that lists are as old as, where the mood is `stale`; a few versions unless told. */
+  asOf: number | undefined
   /** While there is one, nothing comes by any watch; when it is done, all comes at once. */
   frozen: Deferred.Deferred<void> | undefined
   readonly draw: (request: ApiRequest) => Effect.Effect<ApiFault>
@@ -88,19 +92,25 @@ const told = (
     ? "slow"
     : undefined
 
-export const makeApiWeather = ({ between, chance, pick }: Dice, count: Count): ApiWeather => {
-  let breaking = Deferred.makeUnsafe<void>()
+export const makeApiWeather = (
+  { between, chance, pick }: Dice,
+  version: () => number,
+  count: Count
+): ApiWeather => {
+  let ending = Deferred.makeUnsafe<void, "broken">()
   const holdWatch = Effect.suspend(() => weather.frozen === undefined ? Effect.void : Deferred.await(weather.frozen))
   const weather: ApiWeather = {
     chance: 0,
     mood: "any",
     trap: undefined,
     frozen: undefined,
-    cutOpen: Effect.sync(() => {
-      const open = breaking
-      breaking = Deferred.makeUnsafe<void>()
-      Deferred.doneUnsafe(open, Effect.void)
-    }),
+    asOf: undefined,
+    endOpen: (how) =>
+      Effect.sync(() => {
+        const open = ending
+        ending = Deferred.makeUnsafe()
+        Deferred.doneUnsafe(open, how === "broken" ? Effect.fail(how) : Effect.void)
+      }),
     draw: (request) =>
       Effect.sync(() => {
         const fault = drawn(request)
@@ -108,7 +118,7 @@ export const makeApiWeather = ({ between, chance, pick }: Dice, count: Count): A
         if (name !== undefined) count(`api: ${name}`)
         return request.query.get("watch") === null
           ? fault
-          : { ...fault, holdWatch, cutWatchWhen: Deferred.await(breaking) }
+          : { ...fault, holdWatch, endWatchWhen: Deferred.await(ending) }
       })
   }
   const drawn = (request: ApiRequest): ApiFault => {
@@ -126,7 +136,7 @@ export const makeApiWeather = ({ between, chance, pick }: Dice, count: Count): A
         // Only what a reflector begins with: others rely on the quorum from which an API server answers them.
         return !watches && request.method === "GET" && request.query.get("fieldSelector") === null &&
             collection.test(request.path)
-          ? { staleBy: between(1, 40) }
+          ? { staleBy: weather.asOf === undefined ? between(1, 40) : Math.max(1, version() - weather.asOf) }
           : noFault
       case "cut":
         return watches ? { cutWatchAfter: between(0, 3), cutAbruptly: chance() < 0.5 } : noFault
@@ -257,7 +267,7 @@ const mood = (which: ApiWeather["mood"], chance: (dice: Dice) => number): Episod
     for (const api of some) {
       api.mood = which
       api.chance = rate
-      if (which === "cut" || which === "any") yield* api.cutOpen
+      if (which === "cut" || which === "any") yield* api.endOpen("broken")
     }
     yield* lasting(dice, 2_000, 60_000)
     for (const api of some) api.chance = 0
@@ -554,19 +564,23 @@ const plagues = {
     yield* lasting(dice, 0, 30_000)
     return yield* victim.start
   }),
-  // It begins with a list of yesterday, and hears of today only later.
-  operatorComesBackBehind: Effect.fnUntraced(function*({ apis, dice, operators }) {
+  // It begins with lists from before it died, and hears only later what has changed.
+  operatorComesBackBehind: Effect.fnUntraced(function*({ apis, dice, operators, version }) {
     const chosen = dice.between(0, operators.length)
     const operator = operators[chosen]!
     const api = apis[chosen]!
+    const asOf = version()
+    yield* lasting(dice, 2_000, 30_000)
     yield* operator.kill
     yield* lasting(dice, 0, 10_000)
     api.mood = "stale"
+    api.asOf = asOf
     api.chance = 1
     freeze(api)
     yield* operator.start
     yield* lasting(dice, 3_000, 40_000)
     api.chance = 0
+    api.asOf = undefined
     thaw(api)
   }),
   watchesFrozen: Effect.fnUntraced(function*({ apis, dice }) {
@@ -575,16 +589,10 @@ const plagues = {
     yield* lasting(dice, 1_000, 40_000)
     some.forEach(thaw)
   }),
-  // Watches break, and by the time they could go on their versions are forgotten.
-  compacted: Effect.fnUntraced(function*({ apis, compact, dice }) {
-    for (const api of apis) {
-      api.mood = "cut"
-      api.chance = 1
-      yield* api.cutOpen
-    }
-    yield* lasting(dice, 500, 15_000)
+  // Watches end, as they do from time to time, and the versions from which they would go on are forgotten.
+  compacted: Effect.fnUntraced(function*({ apis, compact }) {
     yield* compact
-    for (const api of apis) api.chance = 0
+    for (const api of apis) yield* api.endOpen("in order")
   }),
   ghost: Effect.fnUntraced(function*({ dice, ghost }, device) {
     const haunted = yield* Effect.forkChild(ghost(device), { startImmediately: true })
@@ -643,6 +651,7 @@ export const healEverything = Effect.fnUntraced(function*({ apis, devices, forge
   for (const api of apis) {
     api.chance = 0
     api.trap = undefined
+    api.asOf = undefined
     thaw(api)
   }
   for (const device of devices) {

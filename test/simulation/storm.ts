@@ -154,7 +154,8 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
       })
     }
     watchDevices(plane, count, violated)
-    const apis = hosts.map(() => makeApiWeather(dice, count))
+    const version = () => plane.world.store.version
+    const apis = hosts.map(() => makeApiWeather(dice, version, count))
     const operators = yield* Effect.forEach(hosts, ({ clock, door, name }, host) =>
       Effect.gen(function*() {
         const operatorApi = yield* Layer.build(Layer.fresh(clientWithFaults(apis[host]!.draw)))
@@ -177,6 +178,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
         operators: hosts.map(({ clock, name }) => ({ name, ...clock }))
       },
       apis,
+      version,
       compact: Effect.sync(() => {
         const { store } = plane.world
         for (const name of store.collections) store.collection(name).forgotten = store.version

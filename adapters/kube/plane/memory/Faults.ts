@@ -17,8 +17,8 @@ export interface Fault {
   readonly cutWatchAfter?: number
   /** With `cutWatchAfter`: break with a transport error rather than end in order. */
   readonly cutAbruptly?: boolean
-  /** Break a watch with a transport error once this completes. */
-  readonly cutWatchWhen?: Effect.Effect<void>
+  /** A watch ends with this: in order where it succeeds, with a transport error where it fails. */
+  readonly endWatchWhen?: Effect.Effect<void, unknown>
   /** What each piece of a watch waits for before it arrives. */
   readonly holdWatch?: Effect.Effect<void>
   /** Reads see the store as it was this many versions ago. A real server does so only for resourceVersion=0. */

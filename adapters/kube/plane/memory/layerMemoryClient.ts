@@ -39,13 +39,11 @@ const bodyOf = Effect.fnUntraced(function*(request: HttpClientRequest.HttpClient
 
 const reset = () => new KubeletUnreachable({ node: "", cause: new Error("the connection was reset") })
 
-const cut = (answer: ApiResponse, { cutAbruptly, cutWatchAfter, cutWatchWhen, holdWatch }: Fault): ApiResponse => {
+const cut = (answer: ApiResponse, { cutAbruptly, cutWatchAfter, endWatchWhen, holdWatch }: Fault): ApiResponse => {
   if (typeof answer.body === "string" || answer.body instanceof Uint8Array) return answer
   let body = answer.body
   if (holdWatch !== undefined) body = Stream.tap(body, () => holdWatch)
-  if (cutWatchWhen !== undefined) {
-    body = Stream.interruptWhen(body, Effect.andThen(cutWatchWhen, Effect.suspend(() => Effect.fail(reset()))))
-  }
+  if (endWatchWhen !== undefined) body = Stream.interruptWhen(body, Effect.mapError(endWatchWhen, reset))
   if (cutWatchAfter === undefined) return { ...answer, body }
   const taken = Stream.take(body, cutWatchAfter)
   return { ...answer, body: cutAbruptly === true ? Stream.concat(taken, Stream.fail(reset())) : taken }
