@@ -203,7 +203,7 @@ export const mutations: ReadonlyArray<Mutation> = [
   {
     name: "obeys-lower-epochs",
     mistake: "a device obeys an operator that another one has taken it from",
-    file: "core/link/LinkClient.ts",
+    file: "core/link/client/establish.ts",
     from: "if (hello.epoch < known.epoch) {",
     to: "if (false) {",
     profile: "handover"
