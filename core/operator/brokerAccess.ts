@@ -46,10 +46,14 @@ const tlsOf = (
   }
 }
 
+const basicAuth = "kubernetes.io/basic-auth"
+
 const loginOf = (mqtt: MqttConnectivity, secret: Secret | undefined): Reading<BrokerAccess["login"]> => {
   if (mqtt.userPassRef === undefined) return { found: undefined }
   const at = `Secret ${mqtt.userPassRef.name} of spec.connectivity.mqtt.userPassRef`
   if (secret === undefined) return wrong(`${at} does not exist`)
+  // Whoever names a Secret here has it shown to a broker of his choice: those that are no logins are none of a broker's business.
+  if (secret.type !== basicAuth) return wrong(`${at} needs type ${basicAuth}`)
   const [username, password] = [part(secret, "username"), part(secret, "password")]
   if (username === undefined || password === undefined) return wrong(`${at} needs keys username and password`)
   return { found: { username, password: Redacted.make(password) } }

@@ -22,10 +22,11 @@ const deviceWith = (mqtt: object | undefined, generation = 1) =>
     }
   })
 
-const secretOf = (data: Readonly<Record<string, string>>): Secret => ({
+const secretOf = (data: Readonly<Record<string, string>>, type = "kubernetes.io/basic-auth"): Secret => ({
   apiVersion: "v1",
   kind: "Secret",
   metadata: { namespace: "edge", name: "any" },
+  type,
   data: Object.fromEntries(Object.entries(data).map(([key, text]) => [key, Base64.encode(text)]))
 })
 
@@ -214,6 +215,12 @@ describe("the broker of an EdgeDevice", () => {
       assert.strictEqual(
         says(),
         "False BrokerUnusable: Secret login of spec.connectivity.mqtt.userPassRef needs keys username and password"
+      )
+      yield* put("login", secretOf({ username: "aranya", password: "p" }, "Opaque"))
+      assert.isUndefined(wish())
+      assert.strictEqual(
+        says(),
+        "False BrokerUnusable: Secret login of spec.connectivity.mqtt.userPassRef needs type kubernetes.io/basic-auth"
       )
       yield* put("login", secretOf({ username: "aranya", password: "p" }))
       assert.isDefined(wish())
