@@ -164,14 +164,15 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
           ? []
           : (options.capabilities ?? []).filter((each) => greeted.hello.capabilities.includes(each))
       }, { id: entry.link.idBytes, resumed, received: entry.link.conversation.received })
-      return { ...decided, sealing, first }
+      return { ...decided, sealing, first, method: greeted.hello.method }
     })
 
   const serve = (parent: Scope.Scope) => (connection: Connection) =>
     Effect.gen(function*() {
       const { connection: counted, count } = countedConnection(connection)
-      const { entry, first, peerReceived, sealing } = yield* introduce(parent, counted)
+      const { entry, first, method, peerReceived, sealing } = yield* introduce(parent, counted)
       const { link } = entry
+      link.comesBy(method)
       // Only what a device did that has proven its key: nobody else shall use up what is granted to it.
       link.meter.frame("sent", count.sent)
       link.meter.frame("received", count.received)

@@ -41,6 +41,8 @@ export interface Session {
   readonly id: string
   /** Whether a connection carries the session at this moment. */
   readonly connected: SubscriptionRef.SubscriptionRef<boolean>
+  /** The method of the connection that came last, as the device named it; told at the operator's end, anew when `connected` is. */
+  readonly method: () => string | undefined
   /** One message there, one reply back. At most once: never resent into another session. Counts as control unless told. */
   readonly request: (
     message: Uint8Array,

@@ -215,7 +215,7 @@ export class Brokers extends Context.Service<Brokers, {
           if (text === told) return
           told = text
           if (state._tag === "Up") yield* Effect.logInfo(`broker ${address}: connected, for ${owners.size} device(s)`)
-          if (state._tag === "Down") yield* Effect.logWarning(`broker ${address}: ${state.why}`)
+          if (state._tag === "Down") yield* Effect.logWarning(`a broker cannot be used: ${state.why}`)
         })
         const task: BrokerTask = {
           topicNamespaces: namespaces,

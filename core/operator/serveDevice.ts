@@ -405,7 +405,12 @@ export const serveDevice = Effect.fnUntraced(function*(
         yield* settleHold
         yield* Effect.logInfo(`device ${context.key} is connected by ${hello.method}`)
         yield* SubscriptionRef.changes(linked.connected).pipe(
-          Stream.runForEach((carried) => Effect.andThen(lookAgain, carried ? away.back : away.left)),
+          Stream.runForEach((carried) =>
+            Effect.suspend(() => {
+              method = linked.method() ?? method
+              return Effect.andThen(lookAgain, carried ? away.back : away.left)
+            })
+          ),
           Effect.forkScoped
         )
         yield* pods.attach(linked, hello.digest).pipe(

@@ -34,6 +34,8 @@ export interface LinkSession {
   readonly now: () => number
   /** What arrived before waits for the handlers. */
   readonly handle: (handlers: Handlers) => void
+  /** A connection of this method is about to take it up. */
+  readonly comesBy: (method: string) => void
   /** A connection took it up, or left it: then the session timeout runs. */
   readonly attached: Effect.Effect<void>
   readonly detached: Effect.Effect<void>
@@ -76,6 +78,7 @@ export const makeLinkSession = Effect.fnUntraced(function*(options: {
   const closer = yield* Effect.context<never>()
   const connected = yield* SubscriptionRef.make(false)
   const closed = Deferred.makeUnsafe<string>()
+  let method: string | undefined
 
   const conversation = new Conversation(options.side, timings, limits)
   const streams = new Streams(conversation, cryptography, now, fork)
@@ -178,6 +181,7 @@ export const makeLinkSession = Effect.fnUntraced(function*(options: {
     session: {
       id: [...idBytes].map((byte) => byte.toString(16).padStart(2, "0")).join(""),
       connected,
+      method: () => method,
       request,
       open,
       traffic: () => meter.count,
@@ -190,6 +194,9 @@ export const makeLinkSession = Effect.fnUntraced(function*(options: {
     scope,
     now,
     handle: (handlers) => serving.begin(handlers),
+    comesBy: (one) => {
+      method = one
+    },
     attached,
     detached,
     usage: () => ({ streams: streams.table.live.size, free: streams.table.pool.free })

@@ -19,6 +19,7 @@ const fakeSession = Effect.gen(function*() {
   const session: Session = {
     id: "1",
     connected,
+    method: () => "grpc",
     request: (message) => Effect.succeed(message),
     open: () =>
       Effect.succeed({

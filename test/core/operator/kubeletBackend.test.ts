@@ -19,6 +19,7 @@ const asking = (
   const session: Session = {
     id: "1",
     connected,
+    method: () => "grpc",
     request: () => Effect.never,
     open: () => Effect.succeed({ send: () => Effect.void, end: Effect.void, fail: () => Effect.void, messages }),
     traffic: () => noTraffic,
