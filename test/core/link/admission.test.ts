@@ -74,6 +74,34 @@ describe("the handshake", () => {
         assert.strictEqual(string(yield* operator.request(text("y"))), "y")
       })))
 
+  it.live("is not even begun with a device at another's place, and goes on there with the one that belongs", () =>
+    Effect.gen(function*() {
+      const asked: Array<string> = []
+      const challenged: Array<string> = []
+      let open = false
+      yield* inWorld({
+        timings: { handshakeTimeoutMillis: 300, handshakeResendMillis: 100 },
+        admits: ({ device, namespace }) =>
+          Effect.sync(() => {
+            asked.push(`${namespace}/${device}`)
+            return open
+          }),
+        challenge: ({ device }) =>
+          Effect.sync(() => {
+            challenged.push(device)
+            return { psk: new Uint8Array(32) }
+          })
+      }, (world) =>
+        Effect.gen(function*() {
+          const state = yield* waiting(world)
+          assert.strictEqual(state?.status === "Waiting" ? state.error._tag : "", "HandshakeFailed")
+          assert.include(asked, "default/edge-1")
+          assert.deepStrictEqual(challenged, [], "it was not even asked who it is")
+          open = true
+          yield* world.session("device")
+        }))
+    }))
+
   it.live("works with the enrolment key while the device is not pinned, and not with another", () =>
     Effect.gen(function*() {
       const challenge = () => Effect.succeed({ psk: secret })

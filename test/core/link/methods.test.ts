@@ -52,6 +52,7 @@ describe("several methods", () => {
         yield* world.transport.cut()
         yield* Effect.sleep("5 seconds")
         assert.strictEqual(yield* method(world), "backup")
+        assert.strictEqual(operator.method(), "backup", "the operator's end knows it, too")
         assert.strictEqual(string(yield* operator.request(text("x"))), "x")
 
         yield* Effect.sleep("25 minutes")
@@ -60,6 +61,7 @@ describe("several methods", () => {
         const streaming = yield* Effect.forkChild(echoing(operator, messages(3_000)))
         yield* Effect.sleep("11 minutes")
         assert.strictEqual(yield* method(world), "memory")
+        assert.strictEqual(operator.method(), "memory")
         assert.strictEqual(yield* world.backup.open, 0)
         yield* Fiber.join(streaming)
         assert.strictEqual(world.admitted.length, 1)

@@ -9,7 +9,7 @@ import { LinkServer } from "../../../core/link/LinkServer.ts"
 import { defaultTimings, LinkTimings } from "../../../core/link/LinkTimings.ts"
 import type { SecureRandom } from "../../../core/link/SecureRandom.ts"
 import type { Handlers, LinkError, Session } from "../../../core/link/Session.ts"
-import { Acceptors, type Dialer, Dialers } from "../../../core/link/Transport.ts"
+import { type Acceptor, Acceptors, type Dialer, Dialers } from "../../../core/link/Transport.ts"
 import {
   MemoryTransport,
   type MemoryTransportControls,
@@ -44,6 +44,8 @@ export interface WorldOptions {
   readonly backup?: boolean
   /** Another choice of ways to the operator than the world's own, best first. */
   readonly dialers?: (own: ReadonlyArray<Dialer>) => ReadonlyArray<Dialer>
+  /** Whom connections let in, by place. */
+  readonly admits?: (device: { readonly namespace: string; readonly device: string }) => Effect.Effect<boolean>
   /** Takes what the device warns of. */
   readonly warnings?: Array<string>
   readonly memory?: { epoch: number; lineage: Uint8Array }
@@ -67,7 +69,14 @@ export const makeWorld = Effect.fnUntraced(function*(options: WorldOptions = {})
     Layer.succeed(LinkTimings, { ...defaultTimings, ...options.timings }),
     Layer.succeed(LinkLimits, { ...defaultLimits, ...options.limits }),
     Layer.succeed(Dialers, (options.dialers ?? ((own) => own))(both.map(({ dialer }) => dialer))),
-    Layer.succeed(Acceptors, both.map(({ acceptor }) => acceptor)),
+    Layer.succeed(
+      Acceptors,
+      both.map(({ acceptor }): Acceptor => ({
+        ...acceptor,
+        run: (serve) =>
+          acceptor.run((met) => serve(options.admits === undefined ? met : { ...met, admits: options.admits }))
+      }))
+    ),
     Layer.succeed(Admission, {
       challenge: options.challenge ?? (() => Effect.succeed({ psk: new Uint8Array(32) })),
       admit: (hello, publicKey, live) =>
