@@ -256,6 +256,16 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
       })
       colours.set(name, `${colour} ${allocatable}`)
     }),
+    budget: Effect.fnUntraced(function*(dice, { name }) {
+      if (absent.has(name)) return
+      const budget = {
+        streams: dice.pick([0, 500, 2_000, "1Mi", null]),
+        control: dice.pick([1, 20_000, null]),
+        metrics: dice.pick([0, null])
+      }
+      yield* note(`grants ${name} ${JSON.stringify(budget)} a day`)
+      yield* editDevice(name, { spec: { connectivity: { budget } } })
+    }),
     deleteDevice: Effect.fnUntraced(function*(dice, device) {
       if (absent.has(device.name)) return
       yield* note(`deletes EdgeDevice ${device.name}`)

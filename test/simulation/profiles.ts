@@ -1,4 +1,5 @@
 /** What befalls a storm by its profile: which faults it draws from. A run without a profile goes round all of them by seed. */
+import { budgetRules } from "./budgets.ts"
 import { episodes, type FaultName, kinds } from "./faults.ts"
 import { rules } from "./invariants.ts"
 
@@ -95,6 +96,10 @@ export const profiles: Readonly<Record<string, Profile>> = {
   streams: {
     faults: ["badLink", "cut", "flap", "blackHole", "agentDies", "operatorDies", "killedContainer", "engineStops"],
     deeds: { create: 2, delete: 1, editImage: 2, follow: 8 }
+  },
+  budgets: {
+    faults: ["badLink", "cut", "flap", "agentDies", "operatorDies", "operatorDiesAtRequest", "badApi", "watchesCut"],
+    deeds: { create: 1, delete: 1, editImage: 1, follow: 12, budget: 8 }
   }
 }
 
@@ -108,7 +113,11 @@ const readers = ["lines come once and in order", "a stream that ends in order is
 /** What storms of this profile have to meet, given enough of them. */
 export const promised = (profile: string): ReadonlyArray<string> => {
   const { deeds = {}, faults = [] } = profiles[profile] ?? {}
-  const met = [...rules, ...deeds["follow"] === undefined ? [] : readers]
+  const met = [
+    ...rules,
+    ...deeds["follow"] === undefined ? [] : readers,
+    ...deeds["budget"] === undefined ? [] : budgetRules
+  ]
     // Epochs change with operators; whose turn it is changes only where one dies or two contend.
     .filter((rule) => !rule.includes("epoch") || faults.includes("operatorDies"))
     .filter((rule) => rule !== "an edited image runs" || deeds["editImage"] !== undefined)

@@ -10,6 +10,7 @@ import { ConfigMaps, Secrets } from "../../core/kube/kinds.ts"
 import { KubeApi } from "../../core/kube/KubeApi.ts"
 import { readmitAnnotation } from "../../core/operator/deviceAdmission.ts"
 import { releaseOrphansAnnotation } from "../../core/operator/devicePods.ts"
+import { watchBudgets } from "./budgets.ts"
 import { type Counts, makeCounts } from "./coverage.ts"
 import { makeDeeds, settings } from "./deeds.ts"
 import { diceFrom, diceOf, episodes, healEverything, makeApiWeather, type Victims } from "./faults.ts"
@@ -128,7 +129,8 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
       door: makeDoor(),
       clock: makeHostClock(time, skewOf(plan.seed, host))
     }))
-    const readers = yield* makeReaders(hosts.map(({ door }) => door), printed, { count, note, violated })
+    const { refused } = watchBudgets(plane, count, violated)
+    const readers = yield* makeReaders(hosts.map(({ door }) => door), printed, { count, note, refused, violated })
     const { deeds, remade, unheard } = yield* makeDeeds({
       plane,
       devices,

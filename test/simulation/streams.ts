@@ -1,5 +1,5 @@
 /** Logs that are followed through the kubelet backend while everything else happens: each line once and in order, and an answer in the end. */
-import { type Context, Effect, Exit, Fiber, FiberSet, Stream } from "effect"
+import { Cause, type Context, Effect, Exit, Fiber, FiberSet, Option, Stream } from "effect"
 import { KubeletBackend } from "../../core/kubelet/KubeletBackend.ts"
 import type { PodLogQuery } from "../../core/pod/PodRuntime.ts"
 import type { Count } from "./coverage.ts"
@@ -51,8 +51,10 @@ interface Reading {
 export const makeReaders = Effect.fnUntraced(function*(
   doors: ReadonlyArray<Door>,
   printed: ReadonlyMap<string, number>,
-  { count, note, violated }: {
+  { count, note, refused, violated }: {
     readonly count: Count
+    /** A stream ended, or was not to be had, because a budget is used up. */
+    readonly refused: (device: string, sentence: string) => void
     readonly note: (what: string) => Effect.Effect<void>
     readonly violated: (what: string) => void
   }
@@ -87,7 +89,12 @@ export const makeReaders = Effect.fnUntraced(function*(
   const ended = (reading: Reading, exit: Exit.Exit<unknown, { readonly message: string }>) => {
     staying.delete(reading)
     if (reading.lines > 2) count("rule: lines come once and in order")
-    if (!Exit.isSuccess(exit)) return "with an error"
+    if (!Exit.isSuccess(exit)) {
+      const { message = "" } = Option.getOrElse(Cause.findErrorOption(exit.cause), () => ({ message: "" }))
+      if (!message.includes("has used up")) return "with an error"
+      refused(reading.known.device.name, message)
+      return "for a budget"
+    }
     count("rule: a stream that ends in order is complete")
     if (reading.last !== undefined && reading.query.follow && reading.last.line + 1 < printedBy(reading)) {
       violated(
