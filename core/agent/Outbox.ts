@@ -6,6 +6,21 @@ import { Context, Effect, Layer, Queue } from "effect"
 import type { PodReport } from "../pod/PodReport.ts"
 import { Journal } from "./Journal.ts"
 
+/** A start that goes well says nothing that the next report does not say too: it waits so long for that one. */
+const mayPass = "1 second"
+
+const goingWell = new Set(["ContainerCreating", "PodInitializing"])
+
+/** Whether it tells of nothing but a pod on its way: no container has begun, and none is in trouble. */
+const isOnItsWay = ({ finished, status }: PodReport): boolean => {
+  const containers = [...status.initContainerStatuses ?? [], ...status.containerStatuses ?? []]
+  return !finished && status.phase === "Pending" && status.reason === undefined &&
+    containers.every(({ lastState, state }) =>
+      goingWell.has(state?.waiting?.reason ?? "") && (state?.waiting?.message ?? "") === "" &&
+      lastState?.terminated === undefined
+    )
+}
+
 export class Outbox extends Context.Service<Outbox, {
   readonly put: (report: PodReport) => Effect.Effect<void>
   /** The oldest untaken report whose pod is not being sent already; waits for one. */
@@ -26,12 +41,15 @@ export class Outbox extends Context.Service<Outbox, {
     Outbox,
     Effect.gen(function*() {
       const journal = yield* Journal
+      const scope = yield* Effect.scope
       const due = yield* Queue.sliding<void>(1)
       const newest = new Map<string, PodReport>()
       const taken = new Map<string, number>()
       /** Insertion order is the order in which pods wait. */
       const waiting = new Set<string>()
       const sending = new Set<string>()
+      /** Pods with a report that waits to be overtaken. */
+      const passing = new Set<string>()
 
       for (const row of yield* journal.rows("reports")) {
         taken.set(row.key, Number(new TextDecoder().decode(row.value)) || 0)
@@ -43,6 +61,19 @@ export class Outbox extends Context.Service<Outbox, {
         waiting.add(uid)
         return Effect.asVoid(Queue.offer(due, undefined))
       }
+
+      const put = Effect.fnUntraced(function*(report: PodReport) {
+        newest.set(report.uid, report)
+        if (!isOnItsWay(report)) return yield* queue(report.uid)
+        // Not put off again by the next one of its kind: whichever is newest then is told.
+        if (passing.has(report.uid)) return
+        passing.add(report.uid)
+        yield* Effect.sync(() => passing.delete(report.uid)).pipe(
+          Effect.andThen(Effect.suspend(() => queue(report.uid))),
+          Effect.delay(mayPass),
+          Effect.forkIn(scope)
+        )
+      })
 
       const next: Effect.Effect<PodReport> = Effect.suspend(() => {
         for (const uid of waiting) {
@@ -58,7 +89,7 @@ export class Outbox extends Context.Service<Outbox, {
       const settle = (uid: string) => Effect.suspend(() => (sending.delete(uid), queue(uid)))
 
       return Outbox.of({
-        put: (report) => Effect.suspend(() => (newest.set(report.uid, report), queue(report.uid))),
+        put,
         // Several senders may wait: wake the next one as long as there is work.
         next: Effect.tap(next, () => waiting.size > 0 ? Queue.offer(due, undefined) : Effect.void),
         taken: Effect.fnUntraced(function*(report) {

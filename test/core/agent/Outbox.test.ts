@@ -1,0 +1,77 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Layer } from "effect"
+import { TestClock } from "effect/testing"
+import { Outbox } from "../../../core/agent/Outbox.ts"
+import type { PodReport } from "../../../core/pod/PodReport.ts"
+import { MemoryJournal } from "../../fakes/MemoryJournal.ts"
+
+const report = (number: number, phase: "Pending" | "Running", state: object): PodReport => ({
+  uid: "u-1",
+  namespace: "edge",
+  name: "web",
+  number,
+  finished: false,
+  status: {
+    phase,
+    containerStatuses: [{ name: "web", image: "a", imageID: "", ready: false, restartCount: 0, state }]
+  }
+})
+const creating = { waiting: { reason: "ContainerCreating" } }
+const layer = Outbox.layer.pipe(Layer.provide(MemoryJournal.layer))
+
+const numbers = Effect.gen(function*() {
+  const outbox = yield* Outbox
+  const told: Array<number> = []
+  yield* outbox.next.pipe(
+    Effect.tap((each) => Effect.andThen(Effect.sync(() => told.push(each.number)), outbox.taken(each))),
+    Effect.forever,
+    Effect.forkScoped
+  )
+  return { outbox, told }
+})
+
+describe("the outbox", () => {
+  it.effect("tells a start that goes well in one report", () =>
+    Effect.gen(function*() {
+      const { outbox, told } = yield* numbers
+      yield* outbox.put(report(1, "Pending", creating))
+      yield* TestClock.adjust("300 millis")
+      yield* outbox.put(report(2, "Pending", creating))
+      yield* TestClock.adjust("300 millis")
+      assert.deepStrictEqual(told, [])
+      yield* outbox.put(report(3, "Running", { running: {} }))
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(told, [3])
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(told, [3])
+    }).pipe(Effect.provide(layer)))
+
+  it.effect("tells of one that takes longer after a second, however often it changes", () =>
+    Effect.gen(function*() {
+      const { outbox, told } = yield* numbers
+      for (let number = 1; number <= 4; number++) {
+        yield* outbox.put(report(number, "Pending", creating))
+        yield* TestClock.adjust("300 millis")
+      }
+      assert.deepStrictEqual(told, [4])
+    }).pipe(Effect.provide(layer)))
+
+  it.effect("tells of trouble at once", () =>
+    Effect.gen(function*() {
+      const { outbox, told } = yield* numbers
+      yield* outbox.put(report(1, "Pending", { waiting: { reason: "ErrImagePull", message: "no such image" } }))
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(told, [1])
+    }).pipe(Effect.provide(layer)))
+
+  it.effect("does not bring back what was forgotten meanwhile", () =>
+    Effect.gen(function*() {
+      const { outbox } = yield* numbers
+      yield* outbox.put(report(1, "Pending", creating))
+      yield* outbox.forget("u-1")
+      const next = yield* Effect.forkChild(outbox.next)
+      yield* TestClock.adjust("1 minute")
+      assert.isUndefined(next.pollUnsafe())
+      yield* Fiber.interrupt(next)
+    }).pipe(Effect.provide(layer)))
+})
