@@ -13,7 +13,7 @@ export interface Figure {
   readonly measuredBy: { readonly scene: SceneName } | { readonly reason: string }
 }
 
-export type SceneName = "docker" | "footprint" | "link" | "fleet"
+export type SceneName = "docker" | "footprint" | "link" | "fleet" | "wire"
 
 export interface Measured {
   readonly name: string

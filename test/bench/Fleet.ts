@@ -17,13 +17,17 @@ export interface Fleet {
   readonly ask: <R extends FleetRequest>(request: R) => Effect.Effect<FleetAnswers[R["op"]], FleetFailed>
 }
 
-export const startFleet = Effect.gen(function*() {
+/** `enter` is what a command is prefixed with to run where the fleet shall be. */
+export const startFleetAt = Effect.fnUntraced(function*(enter: ReadonlyArray<string>) {
   const waiting = new Map<number, Deferred.Deferred<unknown, FleetFailed>>()
   const ready = yield* Deferred.make<unknown, FleetFailed>()
   waiting.set(0, ready)
   let last = 0
   const child: ChildProcess = yield* Effect.acquireRelease(
-    Effect.sync(() => fork(program, [], { stdio: ["ignore", "inherit", "inherit", "ipc"] })),
+    Effect.sync(() => {
+      const [execPath = process.execPath, ...execArgv] = [...enter, process.execPath]
+      return fork(program, [], { stdio: ["ignore", "inherit", "inherit", "ipc"], execPath, execArgv })
+    }),
     (child) =>
       Effect.callback<void>((resume) => {
         if (child.exitCode !== null || child.signalCode !== null) return resume(Effect.void)
@@ -63,3 +67,5 @@ export const startFleet = Effect.gen(function*() {
     )
   return { pid: child.pid ?? 0, ask } satisfies Fleet
 })
+
+export const startFleet = startFleetAt([])

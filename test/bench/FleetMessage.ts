@@ -1,7 +1,15 @@
 /** What the bench and its fleet process say to each other. */
 export interface DeviceSetting {
   readonly name: string
+  /** `localhost` when absent. */
+  readonly host?: string
   readonly port: number
+  /** By MQTT in place of gRPC. */
+  readonly mqtt?: {
+    readonly topicNamespace: string
+    /** PEM of the authorities to trust; without it there is no TLS. */
+    readonly ca?: string
+  }
 }
 
 export type FleetRequest =

@@ -41,7 +41,12 @@ const GrpcSecret = Schema.Struct({ data: Schema.Struct({ "ca.crt": Schema.String
 export const startSystem = Effect.fnUntraced(function*(
   programs: Programs,
   folder: string,
-  options: { readonly connectivity?: object; readonly nodeArgs?: ReadonlyArray<string> } = {}
+  options: {
+    readonly connectivity?: object
+    readonly nodeArgs?: ReadonlyArray<string>
+    /** Where devices are let in: this machine alone unless told. */
+    readonly listen?: string
+  } = {}
 ) {
   mkdirSync(folder, { recursive: true })
   const kubeconfigPath = `${folder}/kubeconfig`
@@ -63,7 +68,7 @@ export const startSystem = Effect.fnUntraced(function*(
     configFile,
     stringify({
       aranya: { namespace: "aranya" },
-      connectivity: { ...options.connectivity, grpc: { listen: `127.0.0.1:${grpcPort}` } },
+      connectivity: { ...options.connectivity, grpc: { listen: `${options.listen ?? "127.0.0.1"}:${grpcPort}` } },
       kubelet: { listen: "127.0.0.1", port: kubeletPort, address: "127.0.0.1" }
     })
   )
@@ -99,11 +104,11 @@ export const startSystem = Effect.fnUntraced(function*(
 export type System = Effect.Success<ReturnType<typeof startSystem>>
 
 /** An EdgeDevice with its owner's defaults. */
-export const edgeDevice = (name: string, publicKey: string) => ({
+export const edgeDevice = (name: string, publicKey: string, connectivity: object = { method: "grpc" }) => ({
   apiVersion: "aranya.arhat.dev/v1alpha1",
   kind: "EdgeDevice",
   metadata: { namespace: "edge", name },
-  spec: { connectivity: { method: "grpc" }, identity: { publicKey } }
+  spec: { connectivity, identity: { publicKey } }
 })
 
 export interface PodOptions {

@@ -23,9 +23,9 @@ const fleet = Effect.gen(function*() {
         const operatorPublic = new Uint8Array(Buffer.from(asked.operatorKey, "base64"))
         return yield* Effect.forEach(
           asked.devices,
-          ({ name, port }) =>
-            Effect.map(lightDevice({ name, port, operatorPublic, ca }), (made) => {
-              devices.set(name, made)
+          (setting) =>
+            Effect.map(lightDevice({ ...setting, operatorPublic, ca }), (made) => {
+              devices.set(setting.name, made)
               return made.publicKey
             })
         )

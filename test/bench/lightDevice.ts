@@ -3,6 +3,7 @@ import { Context, Effect, Layer } from "effect"
 import { Base64 } from "effect/encoding"
 import { NodeCryptography } from "../../adapters/crypto/NodeCryptography.ts"
 import { makeGrpcDialer } from "../../adapters/grpc/GrpcDialer.ts"
+import { makeMqttDialer } from "../../adapters/mqtt/MqttDialer.ts"
 import { agent, mailLayer } from "../../core/agent/Agent.ts"
 import { AgentSettings } from "../../core/agent/AgentSettings.ts"
 import { deviceMemory } from "../../core/agent/deviceMemory.ts"
@@ -14,6 +15,7 @@ import { MemoryFiles } from "../fakes/MemoryFiles.ts"
 import { MemoryHost } from "../fakes/MemoryHost.ts"
 import { MemoryJournal } from "../fakes/MemoryJournal.ts"
 import { MemoryRuntime } from "../fakes/MemoryRuntime.ts"
+import type { DeviceSetting } from "./FleetMessage.ts"
 
 /** A dialer whose connections count the bytes of their frames. */
 const counting = (dialer: Dialer, count: (bytes: number) => void): Dialer => ({
@@ -25,17 +27,37 @@ const counting = (dialer: Dialer, count: (bytes: number) => void): Dialer => ({
   }))
 })
 
-export const lightDevice = Effect.fnUntraced(function*(options: {
-  readonly name: string
-  readonly port: number
-  readonly operatorPublic: Uint8Array
-  readonly ca: Uint8Array
-}) {
+/** The name in the certificates of the bench. */
+const serverName = "localhost"
+
+const dialerOf = ({ ca, host = serverName, mqtt, name, port }: DeviceSetting & { readonly ca: Uint8Array }): Dialer =>
+  mqtt === undefined
+    ? makeGrpcDialer({ target: `${host}:${port}`, tls: { ca, serverName } })
+    : makeMqttDialer({
+      topicNamespace: mqtt.topicNamespace,
+      broker: {
+        host,
+        port,
+        version: "3.1.1",
+        clientId: `arhat-${name}`,
+        ...(mqtt.ca === undefined
+          ? { transport: "tcp" }
+          : { transport: "tls", tls: { ca: mqtt.ca, serverName } })
+      }
+    })
+
+export const lightDevice = Effect.fnUntraced(function*(
+  options: DeviceSetting & {
+    readonly operatorPublic: Uint8Array
+    /** Of the operator's door. */
+    readonly ca: Uint8Array
+  }
+) {
   const { x25519Public } = yield* Cryptography
   const privateKey = yield* Effect.flatMap(SecureRandom, ({ bytes }) => bytes(32))
   let payload = 0
   const dialer = counting(
-    makeGrpcDialer({ target: `localhost:${options.port}`, tls: { ca: options.ca } }),
+    dialerOf(options),
     (bytes) => payload += bytes
   )
   // What outlives the agent: the machine it runs on.

@@ -12,6 +12,7 @@ import { dockerScene } from "./scenes/docker.ts"
 import { fleetScene } from "./scenes/fleet.ts"
 import { footprintScene } from "./scenes/footprint.ts"
 import { linkScene } from "./scenes/link.ts"
+import { wireScene } from "./scenes/wire.ts"
 import { buildPrograms, type Programs, say } from "./System.ts"
 
 class UnknownFigure extends Schema.TaggedError<UnknownFigure>()("UnknownFigure", { name: Schema.String }) {
@@ -24,7 +25,8 @@ const scenes: Readonly<Record<SceneName, (programs: Programs, folder: string) =>
   docker: dockerScene,
   footprint: footprintScene,
   link: linkScene,
-  fleet: fleetScene
+  fleet: fleetScene,
+  wire: wireScene
 }
 
 /** The load of the last minute before anything was measured: others' work shows in every rate and wait. */

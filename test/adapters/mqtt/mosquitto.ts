@@ -31,6 +31,8 @@ const answers = (port: number) =>
   }).pipe(Effect.ensuring(Effect.void))
 
 export interface Listener {
+  /** `127.0.0.1` unless told. */
+  readonly address?: string
   /** Lines of mosquitto.conf that follow its `listener`. */
   readonly lines?: ReadonlyArray<string>
 }
@@ -78,7 +80,10 @@ export const mosquitto = Effect.fnUntraced(function*(options: {
       "log_dest stderr",
       ...lines.map(here),
       `listener ${plain} 127.0.0.1`,
-      ...listeners.flatMap(({ lines = [] }, at) => [`listener ${ports[at]} 127.0.0.1`, ...lines.map(here)]),
+      ...listeners.flatMap(({ address = "127.0.0.1", lines = [] }, at) => [
+        `listener ${ports[at]} ${address}`,
+        ...lines.map(here)
+      ]),
       ""
     ].join("\n")
   )
