@@ -8,6 +8,8 @@ import { Journal } from "./Journal.ts"
 
 /** A start that goes well says nothing that the next report does not say too: it waits so long for that one. */
 const mayPass = "1 second"
+/** What happens in one go, such as started and ready, is told in one go. */
+const gathering = "25 millis"
 
 const goingWell = new Set(["ContainerCreating", "PodInitializing"])
 
@@ -48,8 +50,9 @@ export class Outbox extends Context.Service<Outbox, {
       /** Insertion order is the order in which pods wait. */
       const waiting = new Set<string>()
       const sending = new Set<string>()
-      /** Pods with a report that waits to be overtaken. */
+      /** Pods with a report that waits to be overtaken, and with one that waits for what happens with it. */
       const passing = new Set<string>()
+      const gathered = new Set<string>()
 
       for (const row of yield* journal.rows("reports")) {
         taken.set(row.key, Number(new TextDecoder().decode(row.value)) || 0)
@@ -64,13 +67,13 @@ export class Outbox extends Context.Service<Outbox, {
 
       const put = Effect.fnUntraced(function*(report: PodReport) {
         newest.set(report.uid, report)
-        if (!isOnItsWay(report)) return yield* queue(report.uid)
-        // Not put off again by the next one of its kind: whichever is newest then is told.
-        if (passing.has(report.uid)) return
-        passing.add(report.uid)
-        yield* Effect.sync(() => passing.delete(report.uid)).pipe(
+        const [waits, pause] = isOnItsWay(report) ? [passing, mayPass] as const : [gathered, gathering] as const
+        // Not put off again by the next one: whichever is newest then is told.
+        if (waits.has(report.uid)) return
+        waits.add(report.uid)
+        yield* Effect.sync(() => waits.delete(report.uid)).pipe(
           Effect.andThen(Effect.suspend(() => queue(report.uid))),
-          Effect.delay(mayPass),
+          Effect.delay(pause),
           Effect.forkIn(scope)
         )
       })
