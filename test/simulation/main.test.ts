@@ -5,6 +5,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { planOf, planText } from "./plan.ts"
+import { operatorsOf } from "./sizes.ts"
 import type { TraceEvent } from "./trace.ts"
 
 const main = fileURLToPath(new URL("./main.ts", import.meta.url))
@@ -15,6 +16,8 @@ const simulate = (...args: ReadonlyArray<string>) =>
       resolve({ code: error === null ? 0 : error.code, stdout, stderr })
     })
   })
+
+const hashOf = ({ stderr }: { readonly stderr: string }): string => /hash ([0-9a-f]+)/u.exec(stderr)?.[1] ?? stderr
 
 /** Pods of many kinds, in a world as small as can be. */
 const plan = {
@@ -44,6 +47,17 @@ describe("npm run simulate", () => {
     },
     60_000
   )
+
+  it("tells the same story in another process, to the last line, also of two operators", async () => {
+    const alone = [1, 2, 3, 4, 5, 6].find((seed) => operatorsOf(seed) === 1)
+    const contended = [1, 2, 3, 4, 5, 6].find((seed) => operatorsOf(seed) === 2)
+    for (const seed of [alone, contended]) {
+      const args = ["--seed", String(seed), "--no-shrink"]
+      const first = hashOf(await simulate(...args))
+      assert.match(first, /^[0-9a-f]{64}$/u)
+      assert.strictEqual(hashOf(await simulate(...args)), first, `seed ${seed}`)
+    }
+  }, 240_000)
 
   it("plays a plan and writes what happened; what fails is made small, told, and can be played again", async () => {
     const folder = mkdtempSync(join(tmpdir(), "simulate-"))

@@ -155,21 +155,31 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
         )
       })
     }
+    // Who holds which device: `edge-1 is taken under epoch 3`, until another process takes it.
+    plane.world.store.listen("edgedevices.aranya.arhat.dev", "all", ({ previous, revision: { object }, type }) => {
+      const [before, after] = [holderOf(previous?.object), type === "DELETED" ? undefined : holderOf(object)]
+      if (before?.holder === after?.holder) return
+      const device = String((object as { metadata?: { name?: string } }).metadata?.name)
+      const lane = (holder: string) => `${holder.replace(/-\d+$/u, "")}/devices`
+      if (before !== undefined) tell(lane(before.holder), `${device} is ${after?.holder ?? "nobody"}'s now`, "ended")
+      if (after !== undefined) tell(lane(after.holder), `${device} is taken by ${after.holder}, epoch ${after.epoch}`, "began")
+    })
     watchDevices(plane, count, violated)
     const version = () => plane.world.store.version
     const apis = hosts.map(() => makeApiWeather(dice, version, count))
     const operators = yield* Effect.forEach(hosts, ({ clock, door, name }, host) =>
       Effect.gen(function*() {
         const operatorApi = yield* Layer.build(Layer.fresh(clientWithFaults(apis[host]!.draw)))
-        return door.guard(
+        return door.guard(withLivesTold(
           yield* makeOperator(
             devices,
             (why) => Effect.sync(() => violated(`the operator ${name} died: ${why}`)),
             door.beside,
             name,
             clock.clock
-          ).pipe(Effect.provideContext(operatorApi))
-        )
+          ).pipe(Effect.provideContext(operatorApi)),
+          (text, kind) => tell(`${name}/process`, text, kind)
+        ))
       }))
     const victims: Victims = {
       dice,
@@ -314,6 +324,11 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
       shown
     })
   )
+
+const holderOf = (object: unknown): { readonly holder: string; readonly epoch: number } | undefined => {
+  const link = (object as { status?: { link?: { holder?: string; epoch?: number } } } | undefined)?.status?.link
+  return link?.holder === undefined ? undefined : { holder: link.holder, epoch: link.epoch ?? 0 }
+}
 
 const statusWords = (object: unknown): unknown =>
   ((object as { status?: { containerStatuses?: ReadonlyArray<Record<string, unknown>> } }).status?.containerStatuses ??

@@ -89,10 +89,11 @@ const firstWord = (text: string) => text.split(" ", 1)[0] ?? ""
 const endingTones: Readonly<Record<string, string>> = { "0": "succeeded", "": "ended" }
 
 /** Actors that everybody has come first, then devices with all that is theirs. */
-const ranks = ["VIOLATION", "storm", "faults", "api", "pods", "operator"]
+const ranks = ["VIOLATION", "storm", "faults", "api", "pods", "operator", "second"]
+const operators = new Set(["operator", "second"])
 const devicesParts = ["agent", "link", "engine", "runs", "journal"]
 const rankOf = (actor: string): string => {
-  const rank = ranks.findIndex((each) => actor === each || (each === "operator" && actor.startsWith(each)))
+  const rank = ranks.findIndex((each) => actor === each || (operators.has(each) && actor.startsWith(each)))
   const [device = "", part = ""] = actor.split("/")
   const own = devicesParts.indexOf(part)
   return rank >= 0 ? `0 ${rank} ${actor}` : `1 ${device} ${own < 0 ? devicesParts.length : own} ${part}`
