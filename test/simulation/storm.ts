@@ -160,9 +160,11 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
       const [before, after] = [holderOf(previous?.object), type === "DELETED" ? undefined : holderOf(object)]
       if (before?.holder === after?.holder) return
       const device = String((object as { metadata?: { name?: string } }).metadata?.name)
-      const lane = (holder: string) => `${holder.replace(/-\d+$/u, "")}/devices`
+      const lane = (holder: string) => `${holder.replace(/-\d+$/u, "")}/${device}`
       if (before !== undefined) tell(lane(before.holder), `${device} is ${after?.holder ?? "nobody"}'s now`, "ended")
-      if (after !== undefined) tell(lane(after.holder), `${device} is taken by ${after.holder}, epoch ${after.epoch}`, "began")
+      if (after !== undefined) {
+        tell(lane(after.holder), `${device} is taken by ${after.holder}, epoch ${after.epoch}`, "began")
+      }
     })
     watchDevices(plane, count, violated)
     const version = () => plane.world.store.version
