@@ -180,8 +180,8 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "stays-with-old-list",
     mistake: "a watch that has expired is not begun anew",
     file: "adapters/kube/client/observe.ts",
-    from: "const LIST_AGAIN = new Set<KubeApiError[\"reason\"]>([\"Expired\", \"BadRequest\", \"NotFound\"])",
-    to: "const LIST_AGAIN = new Set<KubeApiError[\"reason\"]>([])",
+    from: "if (error instanceof WatchLost || LIST_AGAIN.has(error.reason)) version = undefined",
+    to: "",
     profile: "api"
   },
   {
