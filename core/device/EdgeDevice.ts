@@ -66,7 +66,17 @@ const PodsSpec = Schema.Struct({
       + "network only: a bridge address means nothing outside the device, and an EndpointSlice that carried it would "
       + "route traffic to strangers. always is for devices whose pod addresses are routed from the cluster.",
     default: "auto"
-  }).pipe(Schema.withDecodingDefaultKey(Effect.succeed("auto" as const)))
+  }).pipe(Schema.withDecodingDefaultKey(Effect.succeed("auto" as const))),
+  timers: Schema.Struct({
+    forceSyncInterval: goDuration({
+      description:
+        "How often the device is asked what it holds although it tells each change, give or take a fifth, as a Go "
+        + "duration of at least 1s; 0 is never. One exchange costs about 500 bytes and 100 for each pod.",
+      default: "0s"
+    }).pipe(Schema.withDecodingDefaultKey(Effect.succeed("0s")))
+  }).annotate({ description: "Intervals of what is done for pods." }).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed({}))
+  )
 }).annotate({ description: "What pods on the device get." })
 
 const Budget = Schema.Struct({

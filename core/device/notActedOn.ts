@@ -137,11 +137,6 @@ export const needless: ReadonlyArray<{
     reason: "the device tells each change of itself and everything at each new session"
   },
   {
-    path: "spec.pod.timers.forceSyncInterval",
-    type: "string",
-    reason: "device and operator compare what they hold at each new session, and the device tells each change"
-  },
-  {
     path: "spec.connectivity.mqtt.connectPacket.cleanSession",
     type: "boolean",
     reason: "the link keeps sessions of its own, and those with the broker are always clean"

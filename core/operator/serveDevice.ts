@@ -34,6 +34,7 @@ import { type DeviceTraffic, deviceTraffic } from "./deviceTraffic.ts"
 import { disconnectedPods } from "./disconnectedPods.ts"
 import { EventRecorder } from "./EventRecorder.ts"
 import { farewell, finalizer } from "./farewell.ts"
+import { forcedSync } from "./forcedSync.ts"
 import { keepBroker } from "./keepBroker.ts"
 import { keepIdentity } from "./keepIdentity.ts"
 import { keepNode } from "./keepNode.ts"
@@ -67,6 +68,9 @@ const gathering = "100 millis"
 
 /** What an operator that stops may spend on its last counters. */
 const lastWrite = "2 seconds"
+
+/** A digest of nothing: the device is asked. */
+const nothing = new Uint8Array(0)
 
 const ownershipWait = "10 seconds"
 
@@ -420,6 +424,7 @@ export const serveDevice = Effect.fnUntraced(function*(
           }),
           Effect.catch((error) => Effect.logDebug(`device ${context.key}: ${error.message}`))
         )
+        yield* Effect.forkScoped(forcedSync(context, pods.attach(linked, nothing)))
         const why = yield* linked.closed
         yield* Effect.logInfo(`device ${context.key} is disconnected: ${why}`)
       }).pipe(

@@ -30,7 +30,8 @@ describe("an EdgeDevice", () => {
       assert.deepStrictEqual(device.spec.pod, {
         allocatable: 10,
         dns: { servers: [], searches: [], options: [] },
-        publishIP: "auto"
+        publishIP: "auto",
+        timers: { forceSyncInterval: Duration.zero }
       })
       assert.deepStrictEqual(device.spec.identity, {})
       assert.strictEqual(device.spec.credentials.allowServiceAccountTokens, false)

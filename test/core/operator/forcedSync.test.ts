@@ -1,0 +1,113 @@
+/** The forced sync of an EdgeDevice, seen by what the device is asked. */
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Effect, Fiber, SubscriptionRef } from "effect"
+import { TestClock } from "effect/testing"
+import { decodeEdgeDevice } from "../../../core/device/decodeEdgeDevice.ts"
+import { type EdgeDevice, EdgeDevices } from "../../../core/device/EdgeDevice.ts"
+import { KubeApi } from "../../../core/kube/KubeApi.ts"
+import type { Session } from "../../../core/link/Session.ts"
+import type { DeviceContext } from "../../../core/operator/DeviceContext.ts"
+import { forcedSync } from "../../../core/operator/forcedSync.ts"
+import type { NodeReport } from "../../../core/wire/Event.ts"
+import { simulate } from "../../simulation/VirtualTime.ts"
+import { createNamespaces, makeDevice, makeOperator, worldLayer } from "../../simulation/World.ts"
+
+const deviceWith = (forceSyncInterval: string) =>
+  decodeEdgeDevice({
+    metadata: { namespace: "edge", name: "edge-1", uid: "u-1", generation: 1 },
+    spec: { connectivity: { method: "grpc" }, pod: { timers: { forceSyncInterval } } }
+  })
+
+const contextOf = Effect.fnUntraced(function*(first: EdgeDevice) {
+  const context: DeviceContext = {
+    key: "edge/edge-1",
+    namespace: "edge",
+    name: "edge-1",
+    uid: "u-1",
+    device: yield* SubscriptionRef.make(first),
+    session: yield* SubscriptionRef.make<Session | undefined>(undefined),
+    nodeReport: yield* SubscriptionRef.make<NodeReport | undefined>(undefined),
+    owned: yield* SubscriptionRef.make<boolean | undefined>(true),
+    clockOffset: () => 0,
+    hold: { epoch: () => 1, stands: () => Effect.succeed(true) },
+    leaving: () => false
+  }
+  return context
+})
+
+/** Runs it for so long and tells at which seconds the device was asked. */
+const asked = Effect.fnUntraced(function*(interval: string, seconds: number) {
+  const context = yield* contextOf(yield* deviceWith(interval))
+  const at: Array<number> = []
+  const sync = Effect.gen(function*() {
+    at.push((yield* Clock.currentTimeMillis) / 1000)
+    if (at.length === 2) return yield* Effect.fail(new Error("no answer"))
+  })
+  const running = yield* Effect.forkChild(forcedSync(context, sync))
+  for (let second = 0; second < seconds; second++) yield* TestClock.adjust("1 second")
+  return { at, context, running }
+})
+
+describe("a forced sync", () => {
+  it.effect("never happens unless it is asked for", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual((yield* asked("0s", 5_000)).at, [])
+    }))
+
+  it.effect("comes at its interval, give or take a fifth, also after one that failed", () =>
+    Effect.gen(function*() {
+      const { at } = yield* asked("1m", 3_600)
+      assert.isAtLeast(at.length, 50)
+      assert.isAtMost(at.length, 75)
+      const pauses = at.slice(1).map((time, index) => time - (at[index] ?? 0))
+      assert.isTrue(pauses.every((pause) => pause >= 48 && pause <= 72))
+      assert.isAbove(new Set(pauses).size, 20, "no two devices keep step")
+    }))
+
+  it.effect("follows an edit at once, and stops with the session", () =>
+    Effect.gen(function*() {
+      const { at, context, running } = yield* asked("1h", 60)
+      assert.deepStrictEqual(at, [])
+      yield* SubscriptionRef.set(context.device, yield* deviceWith("10s"))
+      for (let second = 0; second < 60; second++) yield* TestClock.adjust("1 second")
+      assert.isAtLeast(at.length, 4)
+      yield* Fiber.interrupt(running)
+      const before = at.length
+      yield* TestClock.adjust("10 minutes")
+      assert.strictEqual(at.length, before)
+    }))
+
+  it.live("is asked of the device in each session, over the link", () =>
+    Effect.gen(function*() {
+      /** Frames to the device in ten minutes. */
+      const frames = (interval: string) =>
+        simulate(1, () =>
+          Effect.gen(function*() {
+            const api = yield* KubeApi
+            yield* createNamespaces
+            const device = yield* makeDevice("edge-1", 1)
+            yield* (yield* makeOperator([device])).start
+            const object = device.object()
+            yield* api.create(EdgeDevices, {
+              ...object,
+              spec: { ...object.spec as object, pod: { timers: { forceSyncInterval: interval } } }
+            })
+            yield* device.agent.start
+            yield* Effect.sleep("2 minutes")
+            const before = (yield* device.transport.traffic).toDevice.frames
+            yield* Effect.sleep("10 minutes")
+            return (yield* device.transport.traffic).toDevice.frames - before
+          }).pipe(Effect.scoped, Effect.provide(worldLayer)))
+      assert.isAtMost(yield* frames("0s"), 20)
+      assert.isAtLeast(yield* frames("10s"), 50)
+    }))
+
+  it.effect("is refused by name where it would keep a device busy", () =>
+    Effect.gen(function*() {
+      const message = yield* Effect.match(deviceWith("999ms"), {
+        onFailure: (error) => error.message,
+        onSuccess: () => "good"
+      })
+      assert.match(message, /spec\.pod\.timers\.forceSyncInterval is too short: give it at least 1s, or 0 for never/u)
+    }))
+})
