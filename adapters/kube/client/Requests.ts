@@ -48,15 +48,21 @@ export const makeRequests: Effect.Effect<Requests, never, HttpClient.HttpClient 
     const timeout = Duration.fromInputUnsafe(limits.requestTimeout)
     const late = (what: string) => unavailable(`${what} within ${Duration.format(timeout)}`)
 
-    const message = Effect.fnUntraced(function*(request: KubeRequest) {
-      const identity = yield* config.identity
-      const headers = { accept: "application/json", "user-agent": "aranya", ...identity }
-      const query = Object.fromEntries(Object.entries(request.query ?? {}).filter(([, value]) => value !== undefined))
-      const bare = HttpClientRequest.make(request.method)(config.server + request.path, { headers, urlParams: query })
-      return request.body === undefined
-        ? bare
-        : HttpClientRequest.bodyText(bare, JSON.stringify(request.body.json), request.body.contentType)
-    })
+    const message = (request: KubeRequest) =>
+      Effect.map(config.identity, (identity) => {
+        const query: Record<string, string> = {}
+        for (const key in request.query) {
+          const value = request.query[key]
+          if (value !== undefined) query[key] = value
+        }
+        const bare = HttpClientRequest.make(request.method)(config.server + request.path, {
+          headers: { accept: "application/json", "user-agent": "aranya", ...identity },
+          urlParams: query
+        })
+        return request.body === undefined
+          ? bare
+          : HttpClientRequest.bodyText(bare, JSON.stringify(request.body.json), request.body.contentType)
+      })
 
     const readInPieces = Effect.fnUntraced(function*(response: HttpClientResponse.HttpClientResponse) {
       const decoder = new TextDecoder()

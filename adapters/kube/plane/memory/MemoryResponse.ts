@@ -23,7 +23,7 @@ export const makeResponse = (
 /** As a server says it whose answer is not a stream. */
 const withLength = ({ body, headers }: ApiResponse) =>
   typeof body === "string"
-    ? { ...headers, "content-length": String(encoder.encode(body).length) }
+    ? { ...headers, "content-length": String(Buffer.byteLength(body)) }
     : body instanceof Uint8Array
     ? { ...headers, "content-length": String(body.length) }
     : headers

@@ -13,29 +13,32 @@ const encoder = new TextEncoder()
 const transportError = (request: HttpClientRequest.HttpClientRequest, cause: unknown) =>
   new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request, cause }) })
 
-const bodyOf = Effect.fnUntraced(function*(request: HttpClientRequest.HttpClientRequest) {
-  const body = request.body
+const none = new Uint8Array()
+
+const bodyOf = (
+  { body }: HttpClientRequest.HttpClientRequest
+): Uint8Array | Effect.Effect<Uint8Array, unknown> => {
   switch (body._tag) {
     case "Empty":
-      return new Uint8Array()
+      return none
     case "Uint8Array":
       return body.body
     case "Raw":
-      return typeof body.body === "string" ? encoder.encode(body.body) : new Uint8Array()
-    case "Stream": {
-      const chunks = yield* Stream.runCollect(body.stream)
-      const bytes = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0))
-      let offset = 0
-      for (const chunk of chunks) {
-        bytes.set(chunk, offset)
-        offset += chunk.length
-      }
-      return bytes
-    }
+      return typeof body.body === "string" ? encoder.encode(body.body) : none
+    case "Stream":
+      return Effect.map(Stream.runCollect(body.stream), (chunks) => {
+        const bytes = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0))
+        let offset = 0
+        for (const chunk of chunks) {
+          bytes.set(chunk, offset)
+          offset += chunk.length
+        }
+        return bytes
+      })
     default:
-      return yield* Effect.die(new Error("the Kubernetes API takes no forms"))
+      return Effect.die(new Error("the Kubernetes API takes no forms"))
   }
-})
+}
 
 const reset = () => new KubeletUnreachable({ node: "", cause: new Error("the connection was reset") })
 
@@ -62,12 +65,15 @@ export const layerMemoryClient = (user?: Caller): Layer.Layer<HttpClient.HttpCli
       return HttpClient.make((request, url) =>
         Effect.gen(function*() {
           const named = request.headers["authorization"] === undefined && user !== undefined ? { user } : {}
+          const body = bodyOf(request)
           const asked: ApiRequest = {
             method: request.method,
             path: url.pathname,
             query: url.searchParams,
             headers: { ...request.headers, ...contentType(request) },
-            body: yield* Effect.mapError(bodyOf(request), (cause) => transportError(request, cause)),
+            body: body instanceof Uint8Array
+              ? body
+              : yield* Effect.mapError(body, (cause) => transportError(request, cause)),
             ...named
           }
           const fault = yield* faults(asked)
