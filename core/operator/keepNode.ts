@@ -180,15 +180,22 @@ export const keepNode = Effect.fnUntraced(function*(
     if (differs(ours, status) || (yield* monotonicMillis) >= nextHeartbeat) yield* writeStatus(ours, status)
   })
 
-  const patiently = <A>(work: Effect.Effect<A, KubeApiError>) =>
-    work.pipe(
-      Effect.tapError((error) =>
-        error.reason === "Conflict" || error.reason === "AlreadyExists"
-          ? Effect.void
-          : Effect.logWarning(`Node ${context.name}: ${error.message}`)
-      ),
-      Effect.retry({ schedule: again })
-    )
+  const patiently = <A>(work: Effect.Effect<A, KubeApiError>) => {
+    const told = Effect.tapError(work, (error) =>
+      error.reason === "Conflict" || error.reason === "AlreadyExists"
+        ? Effect.void
+        : Effect.logWarning(`Node ${context.name}: ${error.message}`))
+    // The schedule is set up after a failure only: a renewal that succeeds, every twelve seconds, has no use for it.
+    return Effect.catch(told, (first) => {
+      let failed = false
+      const next = Effect.suspend(() => {
+        if (failed) return told
+        failed = true
+        return Effect.fail(first)
+      })
+      return Effect.retry(next, { schedule: again })
+    })
+  }
 
   let renewalSeen: { readonly text: string; readonly at: number } | undefined
   /** Looks whether the process that holds the device still renews its Lease; time by this process's own clock alone. */
