@@ -4,8 +4,8 @@ import { startDocker, whyNoDocker } from "../../e2e/dockerd.ts"
 import type { Engine } from "../../e2e/engine.ts"
 import { prepareAgent } from "../agentProcess.ts"
 import { condition, paths } from "../Cluster.ts"
-import { countingProxy } from "../CountingProxy.ts"
 import { type Measured, median, type Scene } from "../Figure.ts"
+import { relayTo } from "../relay.ts"
 import { pod, type Programs, say, startSystem } from "../System.ts"
 
 const device = "edge-1"
@@ -73,7 +73,7 @@ export const dockerScene = (programs: Programs, folder: string): Scene =>
     const docker = yield* startDocker({ reuse: false })
     const system = yield* startSystem(programs, folder)
     const { cluster } = system
-    const proxy = yield* countingProxy(system.grpcPort)
+    const proxy = yield* relayTo(system.grpcPort)
     const agent = yield* prepareAgent(programs, system, `${folder}/${device}`, {
       device,
       port: proxy.port,
