@@ -39,6 +39,7 @@ export interface WorldOptions {
   /** Where the operator's differ from those the device was started with. */
   readonly operatorTimings?: Partial<LinkTimings>
   readonly limits?: Partial<LinkLimits>
+  readonly capabilities?: { readonly device: ReadonlyArray<string>; readonly operator: ReadonlyArray<string> }
   readonly transport?: MemoryTransportOptions
   /** A second method, `backup`, behind the first. */
   readonly backup?: boolean
@@ -100,6 +101,7 @@ export const makeWorld = Effect.fnUntraced(function*(options: WorldOptions = {})
   const server = yield* LinkServer.make({
     privateKey: operatorKey,
     operatorVersion: "test",
+    ...(options.capabilities === undefined ? {} : { capabilities: options.capabilities.operator }),
     onSession: (session, hello) => {
       sessions.operator.push(session)
       return options.operator?.(session, hello) ?? Effect.succeed(echo)
@@ -117,7 +119,7 @@ export const makeWorld = Effect.fnUntraced(function*(options: WorldOptions = {})
       operatorPublic: options.operatorPublic ?? cryptography.x25519Public(operatorKey),
       psk: options.psk,
       agentVersion: "test",
-      capabilities: [],
+      capabilities: options.capabilities?.device ?? [],
       onSession: (session, hello) => {
         sessions.device.push(session)
         return options.device?.(session, hello) ?? Effect.succeed(echo)
