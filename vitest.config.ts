@@ -4,7 +4,7 @@ import { defineConfig } from "vitest/config"
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
-    exclude: ["test/e2e/**", "test/control-plane/**", "node_modules/**"],
+    exclude: ["test/e2e/**", "test/control-plane/**", "test/partition/**", "node_modules/**"],
     testTimeout: 60_000
   }
 })

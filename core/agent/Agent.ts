@@ -7,6 +7,7 @@ import { reportDelta } from "../wire/ReportBases.ts"
 import { AgentSettings } from "./AgentSettings.ts"
 import { commands } from "./commands.ts"
 import { EventRing } from "./EventRing.ts"
+import { keepLeash } from "./keepLeash.ts"
 import { Outbox } from "./Outbox.ts"
 import { podStreams } from "./podStreams.ts"
 import { reporting } from "./reporting.ts"
@@ -46,9 +47,10 @@ export const agent = Effect.fnUntraced(function*(keys: AgentKeys) {
   const runtime = yield* PodRuntime
   const outbox = yield* Outbox
   const ring = yield* EventRing
-  const onRequest = yield* commands
+  const leash = yield* keepLeash
+  const onRequest = yield* commands(leash)
   const onOpen = yield* podStreams
-  const report = yield* reporting
+  const report = yield* reporting(leash.resting)
   const retirement = yield* retire
 
   yield* runtime.reports.pipe(Stream.runForEach(outbox.put), Effect.forkScoped)
@@ -66,7 +68,9 @@ export const agent = Effect.fnUntraced(function*(keys: AgentKeys) {
     operatorPublic: keys.operatorKey,
     psk: keys.enrolment,
     agentVersion: settings.version,
-    capabilities: [reportDelta],
+    get capabilities() {
+      return [reportDelta, ...leash.capabilities()]
+    },
     onSession: Effect.fnUntraced(function*(session, { capabilities, epoch }) {
       yield* Effect.forkScoped(report(session, capabilities))
       // What an operator did here is told apart from what another one did.
@@ -78,6 +82,7 @@ export const agent = Effect.fnUntraced(function*(keys: AgentKeys) {
     })
   })
 
+  yield* Effect.forkScoped(leash.run(link))
   yield* SubscriptionRef.changes(link.state).pipe(
     Stream.runForEach((state) => tellState(state, `${settings.namespace}/${settings.device}`)),
     Effect.forkScoped

@@ -4,6 +4,7 @@ import type { Handlers } from "../link/Session.ts"
 import { PodRuntime } from "../pod/PodRuntime.ts"
 import { type Command, decodeCommand } from "../wire/Command.ts"
 import { encodeReply, failureOf, type Reply } from "../wire/Reply.ts"
+import type { KeepLeash } from "./keepLeash.ts"
 import { Outbox } from "./Outbox.ts"
 import { retire } from "./retire.ts"
 
@@ -11,7 +12,7 @@ const done: Reply = { _tag: "Done" }
 
 const notHeld = (uid: string): Reply => ({ _tag: "Failure", code: "NotFound", detail: `there is no pod ${uid}` })
 
-export const commands = Effect.gen(function*() {
+export const commands = Effect.fnUntraced(function*(leash: Pick<KeepLeash, "allow">) {
   const runtime = yield* PodRuntime
   const outbox = yield* Outbox
   const retirement = yield* retire
@@ -35,8 +36,22 @@ export const commands = Effect.gen(function*() {
         yield* outbox.repeatAll
         return { _tag: "Held", pods }
       }
-      case "Configure":
-        return { _tag: "Failure", code: "Unsupported", detail: "this agent takes no settings from its operator" }
+      case "Configure": {
+        const { clusterDNS, clusterDomain, hostIPs, stopWorkloadsAfter } = command.settings
+        if (clusterDNS.length + clusterDomain.length + hostIPs.length > 0) {
+          return {
+            _tag: "Failure",
+            code: "Unsupported",
+            detail: "this agent takes no addresses and no name servers from its operator"
+          }
+        }
+        return yield* leash.allow(stopWorkloadsAfter).pipe(
+          Effect.as(done),
+          Effect.catch(({ message }) =>
+            Effect.succeed<Reply>({ _tag: "Failure", code: "Unavailable", detail: message })
+          )
+        )
+      }
       case "Wipe":
         retiring = true
         yield* Effect.ensuring(

@@ -1,5 +1,5 @@
 /** Tells the operator, while a session lasts, what changed: the host, pods' states, pods' events. */
-import { Duration, Effect, Schedule } from "effect"
+import { Duration, Effect, Schedule, Stream, SubscriptionRef } from "effect"
 import { Cryptography } from "../link/Cryptography.ts"
 import { LinkError, type Session } from "../link/Session.ts"
 import { ContainerRuntime, RuntimeError } from "../pod/ContainerRuntime.ts"
@@ -22,7 +22,10 @@ const runtimeWait = "10 seconds"
 /** Between tries of something the operator could not take just now. */
 const again = Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("30 seconds")]).pipe(Schedule.jittered)
 
-export const reporting = Effect.gen(function*() {
+export const reporting = Effect.fnUntraced(function*(
+  /** Whether workloads rest for want of the operator; told at once. */
+  resting: SubscriptionRef.SubscriptionRef<boolean>
+) {
   const settings = yield* AgentSettings
   const host = yield* HostFacts
   const containers = yield* ContainerRuntime
@@ -66,11 +69,23 @@ export const reporting = Effect.gen(function*() {
       host: yield* host.info,
       pressure: yield* host.pressure,
       runtime: runtime ?? { name: "", version: "" },
-      agentVersion: settings.version
+      agentVersion: settings.version,
+      ...((yield* SubscriptionRef.get(resting)) ? { resting: true } : {})
     }
   })
 
-  const hostReports = (host: HostTeller) => Effect.forever(Effect.andThen(host.look, Effect.sleep(settings.hostPoll)))
+  /** Looked at from time to time, and at once when workloads begin to rest: the operator is what ends that. */
+  const hostReports = Effect.fnUntraced(function*(host: HostTeller) {
+    while (true) {
+      const before = yield* SubscriptionRef.get(resting)
+      yield* host.look
+      yield* SubscriptionRef.changes(resting).pipe(
+        Stream.filter((rests) => rests !== before),
+        Stream.runHead,
+        Effect.timeoutOption(settings.hostPoll)
+      )
+    }
+  })
 
   /** As what differs from the one before where the operator can read that and still has it, else whole. */
   const tellReport = Effect.fnUntraced(function*(session: Session, report: PodReport, bases: ReportBases | undefined) {

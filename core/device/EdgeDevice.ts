@@ -5,6 +5,7 @@ import { ObjectMeta } from "../kube/ObjectMeta.ts"
 import { byteQuantity } from "./byteQuantity.ts"
 import { goDuration } from "./goDuration.ts"
 import { MqttConnectivity } from "./MqttConnectivity.ts"
+import { PartitionPolicy } from "./partitionPolicy.ts"
 
 const opt = Schema.optionalKey
 const text = (description: string, most = 253) =>
@@ -176,16 +177,7 @@ export const EdgeDeviceSpec = Schema.Struct({
   }).annotate({ description: "Which cluster credentials may leave for the device." }).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed({}))
   ),
-  partition: Schema.Struct({
-    policy: Schema.Literals(["keep"]).annotate({
-      description:
-        "keep: the Node stays Ready while the device is away, its pods stay bound and go on running, new ones "
-        + "are not scheduled there, and Services stop routing to those it has.",
-      default: "keep"
-    }).pipe(Schema.withDecodingDefaultKey(Effect.succeed("keep" as const)))
-  }).annotate({ description: "What happens in the cluster while the device is away." }).pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed({}))
-  )
+  partition: PartitionPolicy.pipe(Schema.withDecodingDefaultKey(Effect.succeed({})))
 }).annotate({ description: "What the owner of the device wants." })
 export type EdgeDeviceSpec = typeof EdgeDeviceSpec.Type
 
@@ -250,7 +242,20 @@ export const EdgeDeviceStatus = Schema.Struct({
   lastContact: opt(text("When the device was last heard, RFC 3339.", 64)),
   agentVersion: opt(text("Version of arhat on the device.", 128)),
   traffic: opt(DeviceTraffic),
-  link: opt(DeviceLink)
+  link: opt(DeviceLink),
+  partition: opt(
+    Schema.Struct({
+      stopWorkloadsAfter: opt(text(
+        "What the device has confirmed of spec.partition.stopWorkloadsAfter; unknown while it is being told.",
+        64
+      )),
+      replaced: opt(
+        Schema.Array(text("A uid.", 64)).check(Schema.isMaxLength(1000)).annotate({
+          description: "Pods that were given up while the device is away and are to end there when it is back."
+        })
+      )
+    }).annotate({ description: "What of spec.partition is in force; absent where there is nothing to say." })
+  )
 }).annotate({ description: "What the operator found; written by the operator alone." })
 export type EdgeDeviceStatus = typeof EdgeDeviceStatus.Type
 

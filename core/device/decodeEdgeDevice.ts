@@ -5,6 +5,7 @@ import { type EdgeDevice, EdgeDeviceSpec, type EdgeDeviceStatus } from "./EdgeDe
 import { mqttProblems } from "./MqttConnectivity.ts"
 import { asks, needless, notActedOn, refusedValues, sentenceFor, valueSentence } from "./notActedOn.ts"
 import { normaliseSpellings } from "./olderSpellings.ts"
+import { partitionProblems, partitionWarnings } from "./partitionPolicy.ts"
 import { isJsonObject, type Json, valueAt, withValueAt } from "./path.ts"
 import { isLabelValue, isQualifiedName, isReservedLabel, isReservedTaint, reservedNames } from "./reservedNames.ts"
 
@@ -83,6 +84,7 @@ const furtherProblems = (meta: ObjectMeta, spec: EdgeDeviceSpec): ReadonlyArray<
   if (mqtt !== undefined) {
     for (const { field, sentence } of mqttProblems(mqtt)) wrong(`spec.connectivity.mqtt.${field}`, sentence)
   } else if (method === "mqtt") wrong("spec.connectivity.mqtt", "is required where spec.connectivity.method is mqtt.")
+  problems.push(...partitionProblems(spec.partition))
   for (const [key, value] of Object.entries(spec.node.labels)) {
     const path = `spec.node.labels[${key}]`
     if (isReservedLabel(key)) wrong(path, `is set by aranya itself (${reservedNames}): choose another key.`)
@@ -184,6 +186,7 @@ export const decodeEdgeDevice = Effect.fnUntraced(function*(raw: {
   if (spec.identity.publicKey !== undefined && spec.identity.enrolmentSecretRef !== undefined) {
     told.push("spec.identity.enrolmentSecretRef has no effect: spec.identity.publicKey says which key the device has.")
   }
+  told.push(...partitionWarnings(spec.partition))
   return {
     namespace,
     name,

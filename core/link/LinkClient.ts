@@ -3,9 +3,11 @@
  * its own back-off, so that one that is down or turned away holds up nobody else.
  */
 import { Clock, Effect, Exit, Fiber, Option, Scope, SubscriptionRef } from "effect"
+import { Closed_Cause } from "../gen/aranya/link/v1/link_pb.ts"
 import { backOff } from "./backOff.ts"
 import { type Established, makeEstablish } from "./client/establish.ts"
 import { type Failure, hopeless } from "./client/Failure.ts"
+import { LastWord } from "./client/LastWord.ts"
 import { MethodHealth, methodToDial, methodToReturnTo } from "./client/MethodHealth.ts"
 import type { Cryptography } from "./Cryptography.ts"
 import type { Identity } from "./handshake.ts"
@@ -35,11 +37,20 @@ export interface LinkClient {
   /** The session that can be used, whether a connection carries it at this moment or not. */
   readonly current: SubscriptionRef.SubscriptionRef<Option.Option<Session>>
   readonly state: SubscriptionRef.SubscriptionRef<LinkState>
+  /**
+   * Monotonic milliseconds at which the newest thing left this device of which it knows that the operator has it; undefined
+   * before there was any.
+   */
+  readonly acknowledgedAt: () => number | undefined
+  /** Asks the operator for a word whenever that is older than this, in milliseconds; Infinity to ask as the beat does. */
+  readonly askWithin: (millis: number) => void
 }
 
 export interface LinkClientOptions<R> extends Identity {
   readonly agentVersion: string
   readonly capabilities: ReadonlyArray<string>
+  /** Asked when this side ends: whether the machine goes down with it. */
+  readonly machineEnds?: Effect.Effect<boolean>
   /**
    * Called once per session. What the operator asks before this returns waits for it; the session can already be used.
    * The scope is closed when the session is over.
@@ -59,7 +70,8 @@ const make = Effect.fnUntraced(function*<R>(options: LinkClientOptions<R>) {
   const now = monotonic(yield* Clock.Clock)
   const current = yield* SubscriptionRef.make(Option.none<Session>())
   const state = yield* SubscriptionRef.make<LinkState>({ status: "Dialing", method: dialers[0]?.method ?? "none" })
-  const establish = yield* makeEstablish(options, current)
+  const lastWord = new LastWord()
+  const establish = yield* makeEstablish(options, current, lastWord)
   const methods = dialers.map((dialer, rank) => new MethodHealth(dialer, rank, timings))
   const several = methods.length > 1
 
@@ -97,7 +109,13 @@ const make = Effect.fnUntraced(function*<R>(options: LinkClientOptions<R>) {
   })
 
   const carried = ({ connection, link, scope, welcomed }: Established): Effect.Effect<Ending> =>
-    carry(link, connection, welcomed.sealing, { peerReceived: welcomed.resumed ? welcomed.received : 0 }).pipe(
+    carry(link, connection, welcomed.sealing, {
+      peerReceived: welcomed.resumed ? welcomed.received : 0,
+      cause: Effect.map(
+        options.machineEnds ?? Effect.succeed(false),
+        (machine) => machine ? Closed_Cause.MACHINE : Closed_Cause.PROGRAM
+      )
+    }).pipe(
       Effect.ensuring(Scope.close(scope, Exit.void))
     )
 
@@ -180,7 +198,13 @@ const make = Effect.fnUntraced(function*<R>(options: LinkClientOptions<R>) {
     }
   }).pipe(Effect.scoped, Effect.ensuring(SubscriptionRef.set(current, Option.none())))
 
-  const client: LinkClient = { run: run as Effect.Effect<never>, current, state }
+  const client: LinkClient = {
+    run: run as Effect.Effect<never>,
+    current,
+    state,
+    acknowledgedAt: () => lastWord.acknowledgedAt,
+    askWithin: (millis) => lastWord.askWithin(millis)
+  }
   return client
 })
 

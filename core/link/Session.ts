@@ -36,6 +36,9 @@ export interface Channel {
   readonly messages: Stream.Stream<Uint8Array, LinkError>
 }
 
+/** What keeps a peer away, as far as it can be told: its program or its machine ended in order, or the link failed. */
+export type Absence = "Link" | "Program" | "Machine"
+
 export interface Session {
   /** Names both processes' conversation in logs; random, not secret. */
   readonly id: string
@@ -43,6 +46,8 @@ export interface Session {
   readonly connected: SubscriptionRef.SubscriptionRef<boolean>
   /** The method of the connection that came last, as the device named it; told at the operator's end, anew when `connected` is. */
   readonly method: () => string | undefined
+  /** Why no connection carries it, or why it is over. */
+  readonly absence: () => Absence
   /** One message there, one reply back. At most once: never resent into another session. Counts as control unless told. */
   readonly request: (
     message: Uint8Array,

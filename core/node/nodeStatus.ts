@@ -5,7 +5,20 @@ import { timestamp } from "../kube/time.ts"
 import type { NodeReport } from "../wire/Event.ts"
 
 /** Why a device is away, where it can be told. */
-export type DisconnectReason = "LinkDown" | "BrokerDown" | "NeverConnected"
+export type DisconnectReason = "LinkDown" | "BrokerDown" | "AgentDown" | "DeviceDown" | "NeverConnected"
+
+const absences: Readonly<Record<DisconnectReason, string>> = {
+  LinkDown: "the link to the device is down; what it runs goes on",
+  BrokerDown: "the broker between aranya and the device cannot be reached; what the device runs goes on",
+  AgentDown: "arhat was stopped on the device; what it runs goes on",
+  DeviceDown: "the device was shut down",
+  NeverConnected: "the device has not connected yet"
+}
+export const absenceSentence = (reason: DisconnectReason): string => absences[reason]
+
+/** What is known of a device that is away, from what its Node said before. */
+export const disconnectReason = (text: string | undefined): DisconnectReason | undefined =>
+  (Object.keys(absences) as ReadonlyArray<DisconnectReason>).find((reason) => reason === text)
 
 export interface DeviceState {
   /** As the device said last; undefined before its first session. */
@@ -14,6 +27,8 @@ export interface DeviceState {
   readonly disconnectReason: DisconnectReason
   /** What is known of it besides the reason, as the rest of a sentence. */
   readonly disconnectDetail?: string | undefined
+  /** Longer away than `spec.partition.notReadyAfter`. */
+  readonly awayTooLong: boolean
   readonly version: string
   readonly kubelet: { readonly address: string; readonly port: number } | undefined
 }
@@ -40,11 +55,9 @@ const drafts = (state: DeviceState): ReadonlyArray<Draft> => {
       type: "DeviceConnected",
       status: "False",
       reason: state.disconnectReason,
-      message: state.disconnectReason === "NeverConnected"
-        ? "the device has not connected yet"
-        : state.disconnectReason === "BrokerDown"
+      message: state.disconnectReason === "BrokerDown" && state.disconnectDetail !== undefined
         ? `the way to the device is down (${state.disconnectDetail}); what it runs goes on`
-        : "the link to the device is down; what it runs goes on"
+        : absences[state.disconnectReason]
     }
   if (report === undefined) {
     return [
@@ -83,7 +96,14 @@ const drafts = (state: DeviceState): ReadonlyArray<Draft> => {
       message: "pods use the device's own network"
     },
     // A device that is away goes on with its work (policy keep): its Node stays Ready, nothing is evicted.
-    report.runtime.name === ""
+    state.awayTooLong
+      ? {
+        type: "Ready",
+        status: "False",
+        reason: "DeviceDisconnected",
+        message: "the device is away for longer than spec.partition.notReadyAfter"
+      }
+      : report.runtime.name === ""
       ? { type: "Ready", status: "False", reason: "KubeletNotReady", message: "the container runtime does not answer" }
       : { type: "Ready", status: "True", reason: "KubeletReady", message: "kubelet is posting ready status" },
     connection

@@ -5,6 +5,7 @@ import type { EdgeDeviceObject } from "../device/EdgeDevice.ts"
 import { type DeviceHello, Refused } from "../link/Hello.ts"
 import type { Handlers, Session } from "../link/Session.ts"
 import type { TrafficClass } from "../link/Traffic.ts"
+import type { DisconnectReason } from "../node/nodeStatus.ts"
 import { deviceKey, DeviceRegistry } from "./DeviceRegistry.ts"
 import type { DeviceTraffic } from "./deviceTraffic.ts"
 import { finalizer } from "./farewell.ts"
@@ -32,6 +33,17 @@ export class Fleet extends Context.Service<Fleet, {
     readonly name: string
     readonly budget: Readonly<Partial<Record<TrafficClass, number | undefined>>>
     readonly traffic: DeviceTraffic
+  }>
+  /** Whether the devices are there that this process speaks for, and since when and why not. */
+  readonly presence: () => ReadonlyArray<{
+    readonly namespace: string
+    readonly name: string
+    readonly connected: boolean
+    /** Monotonic milliseconds. */
+    readonly awaySince: number | undefined
+    readonly reason: DisconnectReason | undefined
+    /** Pods given up since this process began. */
+    readonly replaced: number
   }>
   /** Nodes served now. */
   readonly nodes: () => ReadonlyArray<string>
@@ -139,6 +151,15 @@ export class Fleet extends Context.Service<Fleet, {
             name: context.name,
             budget: SubscriptionRef.getUnsafe(context.device).spec.connectivity.budget,
             traffic
+          })),
+        presence: () =>
+          [...served.values()].filter(({ device }) => device.holds()).map(({ device }) => ({
+            namespace: device.context.namespace,
+            name: device.context.name,
+            connected: device.connected(),
+            awaySince: device.absence.since(),
+            reason: device.absence.reason(),
+            replaced: device.replaced()
           })),
         nodes: () =>
           [...served.values()].flatMap(({ device: { context } }) =>

@@ -35,6 +35,8 @@ export const devicePods = Effect.fnUntraced(function*(
   context: DeviceContext,
   options: {
     readonly resolveSettings: () => ResolveSettings
+    /** Whether this pod was given up while the device was away: that it is an orphan is no surprise. */
+    readonly wasReplaced: (uid: string) => boolean
     /** Whether the owner lets orphans go that are more than half of the device. */
     readonly mayReleaseOrphans: () => boolean
   }
@@ -259,7 +261,7 @@ export const devicePods = Effect.fnUntraced(function*(
     learned = session
     const numbers = new Map(reply._tag === "Held" ? reply.pods.map((pod) => [pod.uid, pod.reportNumber]) : [])
     for (const uid of new Set([...taken.keys(), ...reported.keys()])) recount(uid, numbers.get(uid) ?? 0)
-    const orphans = [...held.keys()].filter((uid) => index.byUid(uid) === undefined)
+    const orphans = [...held.keys()].filter((uid) => index.byUid(uid) === undefined && !options.wasReplaced(uid))
     heldBack = new Set()
     if (orphans.length >= fewOrphans && orphans.length * 2 > held.size && !options.mayReleaseOrphans()) {
       heldBack = new Set(orphans)
@@ -284,8 +286,21 @@ export const devicePods = Effect.fnUntraced(function*(
   yield* index.serve(context.name, look)
   lookAtAll()
 
+  /** Has the device end a pod, if it holds it; completes when that is durable there. */
+  const end = Effect.fnUntraced(function*(session: Session, uid: string) {
+    if (held !== undefined && !held.has(uid)) return
+    const answer = yield* askDevice(session, {
+      _tag: "RemovePod",
+      uid,
+      graceSeconds: places.get(uid)?.graceSeconds ?? 30
+    })
+    if (answer._tag === "NotHeld") holdings.forgotten(uid)
+    look(uid)
+  })
+
   return {
     attach,
+    end,
     heldUnder,
     take,
     takeEvents,

@@ -7,6 +7,7 @@ import type { KubeApiError } from "../kube/KubeApi.ts"
 import type { Pod, PodCondition } from "../kube/Pod.ts"
 import { timestamp } from "../kube/time.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
+import { EventRecorder } from "./EventRecorder.ts"
 import { OperatorSettings } from "./OperatorSettings.ts"
 import { PodIndex } from "./PodIndex.ts"
 import { podWrites } from "./podWrites.ts"
@@ -21,12 +22,15 @@ export const disconnectedPods = Effect.fnUntraced(function*(
   context: DeviceContext,
   options: {
     readonly connected: () => boolean
+    /** In a sentence for people. */
+    readonly why: () => string
     /** Says again what the device said last of this pod. */
     readonly reassert: (pod: Pod) => Effect.Effect<void, KubeApiError>
   }
 ) {
   const settings = yield* OperatorSettings
   const index = yield* PodIndex
+  const events = yield* EventRecorder
   const { writeStatusOnce } = yield* podWrites
   const waiting = yield* FiberHandle.make()
 
@@ -58,9 +62,38 @@ export const disconnectedPods = Effect.fnUntraced(function*(
     }
   })
 
+  let told = false
+  /** Of an absence that lasts, and of its end: flapping links are no news. */
+  const tell = (type: "Normal" | "Warning", reason: string, message: string) =>
+    events.record({
+      about: {
+        apiVersion: "aranya.arhat.dev/v1alpha1",
+        kind: "EdgeDevice",
+        namespace: context.namespace,
+        name: context.name,
+        uid: context.uid
+      },
+      type,
+      reason,
+      message
+    })
+  const tellLeft = Effect.suspend(() => {
+    if (told || context.hold.epoch() === undefined || SubscriptionRef.getUnsafe(context.nodeReport) === undefined) {
+      return Effect.void
+    }
+    told = true
+    return tell("Warning", "DeviceDisconnected", options.why())
+  })
+  const tellBack = Effect.suspend(() => {
+    if (!told) return Effect.void
+    told = false
+    return tell("Normal", "DeviceConnected", "the device is connected again")
+  })
+
   const left = FiberHandle.run(
     waiting,
     Effect.sleep(settings.disconnectGrace).pipe(
+      Effect.andThen(tellLeft),
       Effect.andThen(Effect.forever(Effect.andThen(mark, Effect.sleep(reassertMillis))))
     )
   )
@@ -75,6 +108,6 @@ export const disconnectedPods = Effect.fnUntraced(function*(
   if (!options.connected()) yield* left
   return {
     left: Effect.asVoid(left),
-    back: Effect.andThen(FiberHandle.clear(waiting), restore)
+    back: FiberHandle.clear(waiting).pipe(Effect.andThen(tellBack), Effect.andThen(restore))
   }
 })

@@ -8,7 +8,8 @@ import { parseTimestamp } from "../kube/time.ts"
 import { desiredNode, newNode, nodePatch, owns } from "../node/desiredNode.ts"
 import { lastKnown } from "../node/lastKnown.ts"
 import { leaseNamespace, nodeLease, renewal, renewJitter, renewMillis } from "../node/lease.ts"
-import { type DeviceState, differs, nodeStatus, statusPatch } from "../node/nodeStatus.ts"
+import { type DeviceState, differs, disconnectReason, nodeStatus, statusPatch } from "../node/nodeStatus.ts"
+import type { DeviceAbsence } from "./deviceAbsence.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
 import { type DoorSubject, NodeDoors } from "./NodeDoors.ts"
 import { NodeIndex } from "./NodeIndex.ts"
@@ -55,6 +56,8 @@ export const keepNode = Effect.fnUntraced(function*(
     readonly connected: () => boolean
     /** What is wrong with the broker, where that is why the device is away. */
     readonly brokerDown: () => string | undefined
+    /** Since when and why the device is away, as far as this process knows. */
+    readonly absence: DeviceAbsence
     /** Whether this process speaks for the device; while it does not, nothing of the device is written. */
     readonly holds: () => boolean
     /** Takes the device from a process that died. */
@@ -83,14 +86,32 @@ export const keepNode = Effect.fnUntraced(function*(
   /** Open while the Node is there and ours: only then is there a Lease to renew. */
   const owned = yield* Latch.make()
 
-  const state = Effect.gen(function*(): Effect.fn.Return<DeviceState> {
+  /** When the Node's Ready turns False for the device's absence, by the wall clock; Infinity where it does not. */
+  let unreadyAt = Number.POSITIVE_INFINITY
+
+  const state = Effect.fnUntraced(function*(node: Node | undefined, now: number): Effect.fn.Return<DeviceState> {
     const report = yield* SubscriptionRef.get(context.nodeReport)
     const brokerDown = options.brokerDown()
+    const { notReadyAfter } = (yield* SubscriptionRef.get(context.device)).spec.partition
+    const before = node?.status?.conditions?.find(({ type }) => type === "DeviceConnected")
+    const away = before?.status === "False" && !options.connected()
+    // By what the Node says itself, so that it goes on over restarts of the operator; and by what this process has seen, as
+    // operators' clocks may differ.
+    const told = now - (parseTimestamp(before?.lastTransitionTime) ?? now)
+    const seen = (yield* monotonicMillis) - (options.absence.since() ?? Number.POSITIVE_INFINITY)
+    unreadyAt = away && notReadyAfter !== undefined
+      ? now + Duration.toMillis(notReadyAfter) - Math.max(told, seen)
+      : Number.POSITIVE_INFINITY
     return {
       report,
       connected: options.connected(),
-      disconnectReason: brokerDown !== undefined ? "BrokerDown" : report === undefined ? "NeverConnected" : "LinkDown",
+      disconnectReason: brokerDown !== undefined
+        ? "BrokerDown"
+        : report === undefined
+        ? "NeverConnected"
+        : options.absence.reason() ?? (away ? disconnectReason(before.reason) : undefined) ?? "LinkDown",
       disconnectDetail: brokerDown,
+      awayTooLong: now >= unreadyAt,
       version: identity.version,
       kubelet: doors.endpointOf(context.name)
     }
@@ -139,7 +160,7 @@ export const keepNode = Effect.fnUntraced(function*(
     if (found !== undefined && mine) {
       yield* SubscriptionRef.update(context.nodeReport, (report) => report ?? lastKnown(found))
     }
-    const seen = yield* state
+    const seen = yield* state(found, now)
     const desired = desiredNode(device, seen.report?.host, {
       installation: identity.installation,
       connected: seen.connected
@@ -260,7 +281,9 @@ export const keepNode = Effect.fnUntraced(function*(
   const introduced = Effect.suspend(() => index.get(context.name) === undefined ? Effect.asVoid(reported) : Effect.void)
   yield* Effect.forever(Effect.gen(function*() {
     yield* Effect.orDie(patiently(step))
-    const left = options.holds() ? Math.max(1000, nextHeartbeat - (yield* monotonicMillis)) : heartbeatMillis
+    const unready = unreadyAt - (yield* Clock.currentTimeMillis)
+    const next = Math.min(nextHeartbeat - (yield* monotonicMillis), unready > 0 ? unready : Number.POSITIVE_INFINITY)
+    const left = options.holds() ? Math.max(1000, next) : heartbeatMillis
     yield* Effect.timeoutOption(Queue.take(bell), Duration.millis(left))
   })).pipe((looking) => Effect.andThen(introduced, looking), Effect.forkScoped)
   yield* Effect.forever(Effect.gen(function*() {

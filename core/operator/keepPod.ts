@@ -8,6 +8,7 @@ import type { Pod, PodStatus } from "../kube/Pod.ts"
 import { timestamp } from "../kube/time.ts"
 import type { Cryptography } from "../link/Cryptography.ts"
 import type { LinkError, Priority, Session } from "../link/Session.ts"
+import { withoutAside } from "../node/setAside.ts"
 import type { VolumeFile } from "../pod/PodAssignment.ts"
 import { carriesSecrets } from "../pod/resolve/carriesSecrets.ts"
 import type { Notice, Resolution, ResolveSettings, Sources } from "../pod/resolve/Resolution.ts"
@@ -164,7 +165,7 @@ export const keepPod = Effect.fnUntraced(function*(
 
   const assign = Effect.fnUntraced(function*(session: Session, pod: Pod) {
     const gathered = yield* sources.gather(pod, { tokens: options.resolveSettings().allowServiceAccountTokens })
-    const resolution = yield* resolvePod(pod, gathered, options.resolveSettings())
+    const resolution = yield* resolvePod(withoutAside(pod), gathered, options.resolveSettings())
     for (const notice of resolution.notices) yield* notify(pod, notice)
     switch (resolution._tag) {
       case "Assigned": {

@@ -2,12 +2,17 @@
 import { Effect } from "effect"
 import { bytesOf, trafficClasses } from "../link/Traffic.ts"
 import type { MetricFamily } from "../metrics/exposition.ts"
+import { monotonicMillis } from "../pod/machine/Workbench.ts"
 import { Fleet } from "./Fleet.ts"
 
 /** Devices that this process speaks for; each replica tells of its own. */
 export const operatorMetrics = Effect.gen(function*() {
   const fleet = yield* Fleet
-  return Effect.sync((): ReadonlyArray<MetricFamily> => {
+  return Effect.map(monotonicMillis, (now): ReadonlyArray<MetricFamily> => {
+    const presence = fleet.presence().map(({ name, namespace, ...each }) => ({
+      labels: { namespace, device: name },
+      ...each
+    }))
     const devices = fleet.traffic().map(({ budget, name, namespace, traffic }) => ({
       labels: { namespace, device: name },
       budget,
@@ -16,6 +21,29 @@ export const operatorMetrics = Effect.gen(function*() {
       refused: traffic.refused()
     }))
     return [
+      {
+        name: "aranya_device_connected",
+        help: "1 while a connection carries the link of a device, else 0.",
+        type: "gauge",
+        samples: presence.map(({ connected, labels }) => ({ labels, value: connected ? 1 : 0 }))
+      },
+      {
+        name: "aranya_device_away_seconds",
+        help: "How long a device has been away, as this operator process knows it, by the reason in DeviceConnected.",
+        type: "gauge",
+        samples: presence.flatMap(({ awaySince, labels, reason }) =>
+          awaySince === undefined
+            ? []
+            : [{ labels: { ...labels, reason: reason ?? "LinkDown" }, value: Math.max(0, now - awaySince) / 1000 }]
+        )
+      },
+      {
+        name: "aranya_device_pods_replaced_total",
+        help:
+          "Pods given up because their device was away for spec.partition.replaceAfter, since this operator process began.",
+        type: "counter",
+        samples: presence.map(({ labels, replaced }) => ({ labels, value: replaced }))
+      },
       {
         name: "aranya_device_traffic_bytes_total",
         help: "Bytes of sealed frames on the link of a device, since this operator process began.",

@@ -20,10 +20,12 @@ import { timestamp } from "../kube/time.ts"
 import { Cryptography } from "../link/Cryptography.ts"
 import type { DeviceHello } from "../link/Hello.ts"
 import type { Handlers, Session } from "../link/Session.ts"
+import { absenceSentence } from "../node/nodeStatus.ts"
 import type { ResolveSettings } from "../pod/resolve/Resolution.ts"
 import { decodeEvent, type Event, type NodeReport } from "../wire/Event.ts"
 import { encodeReply, failureOf, type Reply } from "../wire/Reply.ts"
 import { ReportBases, reportDelta } from "../wire/ReportBases.ts"
+import { type DeviceAbsence, deviceAbsence } from "./deviceAbsence.ts"
 import { DeviceClock } from "./DeviceClock.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
 import { deviceHold } from "./DeviceHold.ts"
@@ -38,6 +40,7 @@ import { forcedSync } from "./forcedSync.ts"
 import { keepBroker } from "./keepBroker.ts"
 import { keepIdentity } from "./keepIdentity.ts"
 import { keepNode } from "./keepNode.ts"
+import { keepPartition } from "./keepPartition.ts"
 import { keepService } from "./keepService.ts"
 import type { NodeIndex } from "./NodeIndex.ts"
 import { OperatorIdentity } from "./OperatorIdentity.ts"
@@ -48,6 +51,10 @@ import { Revocations } from "./Revocations.ts"
 export interface ServedDevice {
   readonly context: DeviceContext
   readonly traffic: DeviceTraffic
+  readonly connected: () => boolean
+  readonly absence: DeviceAbsence
+  /** Pods given up since this process began. */
+  readonly replaced: () => number
   /** Whether this process speaks for it. */
   readonly holds: () => boolean
   /** The object changed. */
@@ -174,6 +181,8 @@ export const serveDevice = Effect.fnUntraced(function*(
     })
   )
 
+  const absence = yield* deviceAbsence
+
   yield* keepIdentity(context)
   const keeping = yield* Scope.fork(life)
   const service = yield* keepService(context, { holds }).pipe(Scope.provide(keeping))
@@ -193,6 +202,7 @@ export const serveDevice = Effect.fnUntraced(function*(
   const node = yield* keepNode(context, {
     connected,
     brokerDown,
+    absence,
     holds,
     claim: Effect.suspend(() => {
       claiming = true
@@ -208,9 +218,15 @@ export const serveDevice = Effect.fnUntraced(function*(
   lookAtNode = node.look
   const pods = yield* devicePods(context, {
     resolveSettings,
+    wasReplaced: (uid) => registry.get(key)?.status?.partition?.replaced?.includes(uid) === true,
     mayReleaseOrphans: () => annotationsSeen[releaseOrphansAnnotation] !== undefined
   })
-  const away = yield* disconnectedPods(context, { connected, reassert: pods.reassert })
+  const away = yield* disconnectedPods(context, {
+    connected,
+    why: () => brokerDown() ?? absenceSentence(absence.reason() ?? "LinkDown"),
+    reassert: pods.reassert
+  })
+  const partition = yield* keepPartition(context, { connected, absence, end: pods.end })
 
   /** Another process has taken the device, or this one has: who lost it lets the device go, so that it finds the other. */
   const settleHold: Effect.Effect<void> = Effect.gen(function*() {
@@ -220,6 +236,8 @@ export const serveDevice = Effect.fnUntraced(function*(
     if (SubscriptionRef.getUnsafe(holding) === held) return
     yield* SubscriptionRef.set(holding, held)
     service.look()
+    if (held) yield* absence.anew
+    partition.look()
     node.look()
   })
 
@@ -230,7 +248,7 @@ export const serveDevice = Effect.fnUntraced(function*(
     let wrote = false
     const ready = linked && nameConflict === undefined
     const unreachable = brokerDown()
-    const away = unreachable === undefined ? "LinkDown" : "BrokerDown"
+    const away = unreachable === undefined ? absence.reason() ?? "LinkDown" : "BrokerDown"
     const brokerSays = broker.condition()
     const drafts: ReadonlyArray<ConditionDraft> = [
       warnings.length === 0
@@ -316,6 +334,21 @@ export const serveDevice = Effect.fnUntraced(function*(
     node.look()
     return Effect.asVoid(Queue.offer(statusBell, undefined))
   })
+  const isBack = Effect.suspend(() => absence.back).pipe(
+    Effect.andThen(Effect.sync(partition.look)),
+    Effect.andThen(lookAgain),
+    Effect.andThen(away.back)
+  )
+  /** A session that was followed by another, which is carried, has nothing more to say. */
+  const hasLeft = (linked: Session) =>
+    Effect.suspend(() => {
+      if (connected()) return lookAgain
+      return absence.left(linked.absence()).pipe(
+        Effect.andThen(Effect.sync(partition.look)),
+        Effect.andThen(lookAgain),
+        Effect.andThen(away.left)
+      )
+    })
 
   yield* SubscriptionRef.changes(owned).pipe(
     Stream.runForEach((mine) => mine === true ? Effect.sync(pods.lookAtAll) : Effect.void),
@@ -412,7 +445,7 @@ export const serveDevice = Effect.fnUntraced(function*(
           Stream.runForEach((carried) =>
             Effect.suspend(() => {
               method = linked.method() ?? method
-              return Effect.andThen(lookAgain, carried ? away.back : away.left)
+              return carried ? isBack : hasLeft(linked)
             })
           ),
           Effect.forkScoped
@@ -425,14 +458,14 @@ export const serveDevice = Effect.fnUntraced(function*(
           Effect.catch((error) => Effect.logDebug(`device ${context.key}: ${error.message}`))
         )
         yield* Effect.forkScoped(forcedSync(context, pods.attach(linked, nothing)))
+        yield* partition.attach(linked, hello)
         const why = yield* linked.closed
         yield* Effect.logInfo(`device ${context.key} is disconnected: ${why}`)
       }).pipe(
         Effect.scoped,
         Effect.ensuring(Effect.gen(function*() {
           if ((yield* SubscriptionRef.get(session)) === linked) yield* SubscriptionRef.set(session, undefined)
-          yield* lookAgain
-          yield* away.left
+          yield* hasLeft(linked)
         }))
       )
     )
@@ -450,6 +483,7 @@ export const serveDevice = Effect.fnUntraced(function*(
 
   const update = Effect.fnUntraced(function*(object: EdgeDeviceObject) {
     yield* settleHold
+    partition.look()
     if (!holds()) traffic.learn(object.status?.traffic)
     if (object.metadata.deletionTimestamp !== undefined) {
       if (deleting) return
@@ -487,11 +521,21 @@ export const serveDevice = Effect.fnUntraced(function*(
     yield* SubscriptionRef.set(device, decoded.success)
     if (before.generation === decoded.success.generation) return
     yield* warn(object, decoded.success)
+    partition.look()
     yield* lookAgain
     pods.lookAtAll()
   })
 
-  return { context, traffic, holds, update, attach } satisfies ServedDevice
+  return {
+    context,
+    traffic,
+    holds,
+    update,
+    attach,
+    connected,
+    absence,
+    replaced: partition.replaced
+  } satisfies ServedDevice
 })
 
 const reference = (object: EdgeDeviceObject) => ({

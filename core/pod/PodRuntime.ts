@@ -48,6 +48,11 @@ export class PodRuntime extends Context.Service<PodRuntime, {
   readonly remove: (uid: string, graceSeconds: number) => Effect.Effect<boolean>
   /** Forgets a pod that finished: its last report has been taken. */
   readonly forget: (uid: string) => Effect.Effect<void>
+  /**
+   * True: what runs is ended within its grace and nothing begins until it is told false; what is held stays held, and a pod that
+   * was ended thus goes on where its restart policy lets it. After a start it rests if the journal's leash says so.
+   */
+  readonly rest: (resting: boolean) => Effect.Effect<void>
   /** What it holds: uid and content hash of each assignment. */
   readonly held: Effect.Effect<ReadonlyArray<{ readonly uid: string; readonly hash: string }>>
   /** The newest report of each pod, then each change; one subscriber. */

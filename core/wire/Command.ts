@@ -6,7 +6,7 @@ import { PodAssignment, VolumeFile } from "../pod/PodAssignment.ts"
 import { assignmentMessage, assignmentValue, fileMessage, fileValue } from "./assignment.ts"
 import { uidFields, uidOf } from "./identity.ts"
 import { limits } from "./limits.ts"
-import { bounded, count, decoding, encoding, long, reject } from "./message.ts"
+import { bounded, count, decoding, encoding, long, optionalLong, present, reject } from "./message.ts"
 
 /** What a device needs to know of its cluster; the whole of it each time. */
 export const DeviceSettings = Schema.Struct({
@@ -14,7 +14,9 @@ export const DeviceSettings = Schema.Struct({
   hostIPs: Schema.Array(Schema.String),
   /** Name servers of the cluster that the device can reach; empty where it has none. */
   clusterDNS: Schema.Array(Schema.String),
-  clusterDomain: Schema.String
+  clusterDomain: Schema.String,
+  /** Milliseconds for which workloads may run without a word of the operator; absent: for ever. */
+  stopWorkloadsAfter: Schema.optionalKey(Schema.Number)
 })
 export type DeviceSettings = typeof DeviceSettings.Type
 
@@ -48,8 +50,16 @@ const messageOf = (command: Command): Kind => {
     case "ListHeld":
       return { case: "listHeld", value: {} }
     case "Configure": {
-      const { clusterDNS, clusterDomain, hostIPs } = command.settings
-      return { case: "configure", value: { hostIps: [...hostIPs], clusterDns: [...clusterDNS], clusterDomain } }
+      const { clusterDNS, clusterDomain, hostIPs, stopWorkloadsAfter } = command.settings
+      return {
+        case: "configure",
+        value: {
+          hostIps: [...hostIPs],
+          clusterDns: [...clusterDNS],
+          clusterDomain,
+          ...present("stopWorkloadsAfter", optionalLong(stopWorkloadsAfter))
+        }
+      }
     }
     case "Wipe":
       return { case: "wipe", value: { reason: command.reason } }
@@ -77,7 +87,10 @@ const valueOf = ({ kind }: Message): Command => {
         settings: {
           hostIPs: bounded(kind.value.hostIps, limits.parts),
           clusterDNS: bounded(kind.value.clusterDns, limits.parts),
-          clusterDomain: kind.value.clusterDomain
+          clusterDomain: kind.value.clusterDomain,
+          ...(kind.value.stopWorkloadsAfter === undefined
+            ? {}
+            : { stopWorkloadsAfter: count(kind.value.stopWorkloadsAfter) })
         }
       }
     case "wipe":

@@ -17,6 +17,8 @@ export const NodeReport = Schema.Struct({
   /** Of containers: `docker` and its version. */
   runtime: Schema.Struct({ name: Schema.String, version: Schema.String }),
   agentVersion: Schema.String,
+  /** Workloads rest until the operator allows them: it was not heard for as long as it had allowed. */
+  resting: Schema.optionalKey(Schema.Literal(true)),
   /** Milliseconds since the epoch by the device's clock. */
   at: Schema.Number
 })
@@ -38,7 +40,7 @@ export type Event = typeof Event.Type
 
 type Kind = NonNullable<MessageInitShape<typeof EventSchema>["kind"]>
 
-const nodeMessage = ({ agentVersion, at, host, pressure, runtime }: NodeReport): Kind => ({
+const nodeMessage = ({ agentVersion, at, host, pressure, resting, runtime }: NodeReport): Kind => ({
   case: "nodeReport",
   value: {
     host: {
@@ -61,6 +63,7 @@ const nodeMessage = ({ agentVersion, at, host, pressure, runtime }: NodeReport):
     runtimeName: runtime.name,
     runtimeVersion: runtime.version,
     agentVersion,
+    resting: resting === true,
     at: long(at)
   }
 })
@@ -85,6 +88,7 @@ const nodeValue = (node: NodeMessage): NodeReport => {
     pressure: { memory: node.memoryPressure, disk: node.diskPressure, pids: node.pidPressure },
     runtime: { name: node.runtimeName, version: node.runtimeVersion },
     agentVersion: node.agentVersion,
+    ...(node.resting ? { resting: true } : {}),
     at: count(node.at)
   }
 }

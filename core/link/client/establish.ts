@@ -1,6 +1,6 @@
 /** From a dialer to a connection with a session on it: the session goes on where the operator still has it, or a new one begins. */
 import { create } from "@bufbuild/protobuf"
-import { Effect, Exit, Option, Scope, SubscriptionRef } from "effect"
+import { Clock, Effect, Exit, Option, Scope, SubscriptionRef } from "effect"
 import { PacketSchema } from "../../gen/aranya/link/v1/link_pb.ts"
 import type { Cryptography } from "../Cryptography.ts"
 import { greet, HandshakeFailed, protocolMax, protocolMin, type Welcomed } from "../handshake.ts"
@@ -9,9 +9,10 @@ import type { LinkClientOptions } from "../LinkClient.ts"
 import { LinkTimings } from "../LinkTimings.ts"
 import { SecureRandom } from "../SecureRandom.ts"
 import type { Session } from "../Session.ts"
-import { type LinkSession, makeLinkSession, takeUp } from "../session/LinkSession.ts"
+import { type LinkSession, makeLinkSession, monotonic, takeUp } from "../session/LinkSession.ts"
 import { type Connection, type Dialer, TransportError } from "../Transport.ts"
 import type { Failure } from "./Failure.ts"
+import type { LastWord } from "./LastWord.ts"
 
 /** A connection with a session on it, not carried yet. */
 export interface Established {
@@ -25,11 +26,13 @@ export interface Established {
 /** Sessions and connections live in scopes below `parent`; `current` is kept up to date. */
 export const makeEstablish = Effect.fnUntraced(function*<R>(
   options: LinkClientOptions<R>,
-  current: SubscriptionRef.SubscriptionRef<Option.Option<Session>>
+  current: SubscriptionRef.SubscriptionRef<Option.Option<Session>>,
+  lastWord: LastWord
 ) {
   const context = yield* Effect.context<LinkMemory | Cryptography | SecureRandom | Exclude<R, Scope.Scope>>()
   const memory = yield* LinkMemory
   const random = yield* SecureRandom
+  const now = monotonic(yield* Clock.Clock)
   const timings = yield* LinkTimings
   const instance = [...(yield* random.bytes(12))].map((byte) => byte.toString(16).padStart(2, "0")).join("")
   let live: LinkSession | undefined
@@ -66,6 +69,7 @@ export const makeEstablish = Effect.fnUntraced(function*<R>(
         }
       })
       live = link
+      lastWord.follow(link.conversation)
       yield* SubscriptionRef.set(current, Option.some(link.session))
       yield* link.session.closed.pipe(
         Effect.andThen(SubscriptionRef.update(current, (session) =>
@@ -81,6 +85,8 @@ export const makeEstablish = Effect.fnUntraced(function*<R>(
       const connection = yield* connect(dialer)
       const known = yield* memory.load
       const resumable = live
+      // The operator's answer is to this very handshake: no older one could be understood.
+      const asked = now()
       const welcomed = yield* greet(connection, options, {
         namespace: options.namespace,
         device: options.device,
@@ -99,6 +105,7 @@ export const makeEstablish = Effect.fnUntraced(function*<R>(
       const link = welcomed.resumed && resumable !== undefined && resumable === live
         ? resumable
         : yield* begin(parent, connection, welcomed)
+      lastWord.learn(asked)
       return { connection, link, welcomed }
     })
 

@@ -3,7 +3,7 @@
  * milliseconds. It knows nothing of connections; `carry` gives it one, `Streams` does what segments ask for.
  */
 import { create } from "@bufbuild/protobuf"
-import { type Packet, PacketSchema, Priority, type Segment } from "../../gen/aranya/link/v1/link_pb.ts"
+import { Closed_Cause, type Packet, PacketSchema, Priority, type Segment } from "../../gen/aranya/link/v1/link_pb.ts"
 import { toNumber } from "../frames.ts"
 import type { LinkLimits } from "../LinkLimits.ts"
 import type { LinkTimings } from "../LinkTimings.ts"
@@ -25,6 +25,8 @@ const longerThanEver = 3
 const slowestRate = 0.5
 /** A gap younger than this may be mere reordering. */
 const reorderMillis = 30
+/** Numbered beats of which the answer may still come; older ones are worth nothing any more. */
+const mostQuestions = 32
 
 /** What a conversation hands in-order segments and its end to. */
 export interface Listener {
@@ -56,6 +58,17 @@ export class Conversation {
   over: { readonly why: string; readonly ours: boolean } | undefined
   /** Set when this side wants to end it: the farewell to send. */
   farewell: string | undefined
+  /** What becomes of this side then. */
+  farewellCause: Closed_Cause = Closed_Cause.UNSPECIFIED
+  /** What the peer said of itself when it ended the session. */
+  peerCause: Closed_Cause = Closed_Cause.UNSPECIFIED
+  /**
+   * When this side sent the newest thing of which it knows that the peer has it. That it is the time of sending makes it a
+   * lower bound: whenever the peer heard it, it was later, however long the answer was under way.
+   */
+  acknowledgedAt: number | undefined
+  /** A device asks when that is older than this, whatever else it hears. */
+  askWithin = Infinity
   private farewellLeft = false
   rate: AckRate
 
@@ -76,6 +89,10 @@ export class Conversation {
   /** Connections in a row that were given up with nothing acknowledged: the line may be slow, not dead. */
   private givenUp = 0
   private askedAt: number | undefined
+  private questionedAt = -Infinity
+  private questions: Array<{ readonly number: number; readonly at: number }> = []
+  private nextQuestion = 1
+  private questionHeard = 0
   private ackAt: number | undefined
   private unackedBytes = 0
   private depth = 0
@@ -143,6 +160,10 @@ export class Conversation {
     this.askedAt = undefined
     this.resends = 0
     this.probe = undefined
+    this.questions = []
+    this.nextQuestion = 1
+    this.questionedAt = -Infinity
+    this.questionHeard = 0
     // The peer learns at once that it was heard.
     this.ackAt = now
     this.acknowledge(peerReceived, now)
@@ -185,11 +206,28 @@ export class Conversation {
     if (ack === undefined || held === undefined || first === undefined || ack >= this.nextSequence) {
       return this.end("the peer broke the protocol: numbers out of range", false)
     }
+    if (packet.question > 0) this.questionHeard = Math.max(this.questionHeard, packet.question)
     this.acknowledge(ack, now)
+    this.answered(packet.answered)
     this.probed(ack, held)
     if (held > ack) this.missing(ack, held, now)
     if (packet.segments.length > 0) this.segments(first, packet.segments, now)
-    if (packet.closed !== undefined) this.end(`the peer ended it: ${packet.closed.why}`, false)
+    if (packet.closed !== undefined) {
+      this.peerCause = packet.closed.cause
+      this.end(`the peer ended it: ${packet.closed.why}`, false)
+    }
+  }
+
+  private answered(question: number): void {
+    const asked = this.questions.findLast(({ number }) => number <= question)
+    if (asked === undefined) return
+    this.known(asked.at)
+    this.questions = this.questions.filter(({ number }) => number > question)
+  }
+
+  /** The peer has what was sent then. */
+  private known(at: number): void {
+    this.acknowledgedAt = Math.max(this.acknowledgedAt ?? -Infinity, at)
   }
 
   private segments(first: number, segments: ReadonlyArray<Segment>, now: number): void {
@@ -220,7 +258,9 @@ export class Conversation {
       this.land(sent)
       newest = sent
     }
-    this.rate.arrive(now, bytes, newest?.times === 1 ? newest.departure : undefined)
+    const departure = newest?.times === 1 ? newest.departure : undefined
+    if (departure !== undefined) this.known(departure.at)
+    this.rate.arrive(now, bytes, departure)
   }
 
   /**
@@ -272,7 +312,7 @@ export class Conversation {
     if (this.farewell !== undefined) {
       if (this.farewellLeft) return undefined
       this.farewellLeft = true
-      return this.stamp(create(PacketSchema, { closed: { why: this.farewell } }))
+      return this.stamp(create(PacketSchema, { closed: { why: this.farewell, cause: this.farewellCause } }))
     }
     const oldest = this.unacknowledged.oldest
     if (oldest?.departure !== undefined && now >= this.resendAt(oldest)) {
@@ -285,14 +325,25 @@ export class Conversation {
     if (this.side === "device" && now >= this.askAt) {
       this.askedAt = now
       if (this.busy) this.awaitAnswer(now)
-      return this.stamp(create(PacketSchema, { beat: true }))
+      return this.stamp(create(PacketSchema, { beat: true, question: this.question(now) }))
     }
     return this.ackAt !== undefined && now >= this.ackAt ? this.stamp(create(PacketSchema)) : undefined
+  }
+
+  /** Numbered only where somebody wants to know: the number costs two bytes either way. */
+  private question(now: number): number {
+    this.questionedAt = now
+    if (this.askWithin === Infinity) return 0
+    const number = this.nextQuestion++
+    this.questions = [...this.questions.slice(1 - mostQuestions), { number, at: now }]
+    return number
   }
 
   private stamp(packet: Packet): Packet {
     packet.ack = BigInt(this.received)
     packet.held = BigInt(this.inOrder.beyond)
+    packet.answered = this.questionHeard
+    this.questionHeard = 0
     this.ackAt = undefined
     this.unackedBytes = 0
     return packet
@@ -350,9 +401,14 @@ export class Conversation {
   private get askAt(): number {
     const { beatMillis, unansweredMillis } = this.timings
     // Repeated a few times before the limit, for transports that lose frames.
-    if (this.askedAt !== undefined) return this.askedAt + beatMillis / 8
-    // Whoever only receives has nothing unanswered by which a dead connection shows.
-    return this.heardAt + (this.busy ? Math.min(beatMillis, unansweredMillis) : beatMillis)
+    const idle = this.askedAt !== undefined
+      ? this.askedAt + beatMillis / 8
+      // Whoever only receives has nothing unanswered by which a dead connection shows.
+      : this.heardAt + (this.busy ? Math.min(beatMillis, unansweredMillis) : beatMillis)
+    if (this.askWithin === Infinity) return idle
+    // Not in a loop with a peer that answers everything but this.
+    const due = Math.max((this.acknowledgedAt ?? 0) + this.askWithin, this.questionedAt + this.askWithin / 8)
+    return Math.min(idle, due)
   }
 
   private resendAt(oldest: Sent): number {

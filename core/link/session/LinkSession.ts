@@ -1,6 +1,6 @@
 /** A session with everything around its state machine: fibers, timers, and the interface its users know. */
 import { Cause, Clock, type Context, Deferred, Effect, Exit, Fiber, FiberSet, Scope, SubscriptionRef } from "effect"
-import { ErrorCode, Priority as WirePriority } from "../../gen/aranya/link/v1/link_pb.ts"
+import { Closed_Cause, ErrorCode, Priority as WirePriority } from "../../gen/aranya/link/v1/link_pb.ts"
 import { Cryptography } from "../Cryptography.ts"
 import { LinkLimits } from "../LinkLimits.ts"
 import type { LinkTimings } from "../LinkTimings.ts"
@@ -182,6 +182,16 @@ export const makeLinkSession = Effect.fnUntraced(function*(options: {
       id: [...idBytes].map((byte) => byte.toString(16).padStart(2, "0")).join(""),
       connected,
       method: () => method,
+      absence: () => {
+        switch (conversation.peerCause) {
+          case Closed_Cause.PROGRAM:
+            return "Program"
+          case Closed_Cause.MACHINE:
+            return "Machine"
+          default:
+            return "Link"
+        }
+      },
       request,
       open,
       traffic: () => meter.count,

@@ -1,6 +1,6 @@
 /** Lets one connection carry a session until either ends; what the session has to say goes out, what comes goes in. */
 import { Deferred, Effect } from "effect"
-import type { Packet } from "../../gen/aranya/link/v1/link_pb.ts"
+import { Closed_Cause, type Packet } from "../../gen/aranya/link/v1/link_pb.ts"
 import { decodeFrame, frameOverhead } from "../frames.ts"
 import type { Sealing } from "../Sealing.ts"
 import type { Connection, TransportError } from "../Transport.ts"
@@ -22,6 +22,8 @@ export const carry = (
     readonly peerReceived: number
     /** A packet that came with the handshake's end. */
     readonly first?: Packet
+    /** What becomes of this side where an interruption ends the session. */
+    readonly cause?: Effect.Effect<Closed_Cause>
   }
 ): Effect.Effect<Ending> => {
   const { conversation, meter, now } = link
@@ -29,6 +31,11 @@ export const carry = (
   const over = Deferred.makeUnsafe<Ending>()
   const leave = (why: string, silent = false) => void Deferred.doneUnsafe(over, Effect.succeed({ why, silent }))
   const lost = (error: TransportError) => Effect.sync(() => leave(error.message))
+
+  const sayFarewell = Effect.gen(function*() {
+    conversation.farewellCause = yield* options.cause ?? Effect.succeed(Closed_Cause.UNSPECIFIED)
+    yield* link.session.close("this side is stopping")
+  })
 
   const talk = (carrier: number) => {
     const useful = () => conversation.over === undefined && conversation.carrier === carrier
@@ -86,7 +93,7 @@ export const carry = (
       yield* Effect.forkScoped(writer)
       return yield* Deferred.await(over)
     }).pipe(
-      Effect.onInterrupt(() => link.session.close("this side is stopping")),
+      Effect.onInterrupt(() => sayFarewell),
       Effect.scoped
     )
   }

@@ -2,6 +2,7 @@
 import { Cause, Duration, Effect, Equal, FiberMap, Latch, Layer, Schedule, Semaphore, Stream } from "effect"
 import { HostFacts } from "../../agent/HostFacts.ts"
 import { Journal, type JournalError } from "../../agent/Journal.ts"
+import { isOver, readLeash } from "../../agent/leash.ts"
 import { ContainerRuntime } from "../ContainerRuntime.ts"
 import type { PodAssignment, VolumeFile } from "../PodAssignment.ts"
 import { PodFiles } from "../PodFiles.ts"
@@ -41,6 +42,11 @@ const make = Effect.gen(function*() {
 
   let host = yield* hostFacts.info
   const store = yield* durably(makePodStore(journal))
+  /** Decided before the first look at any pod: after a reboot nothing begins for a moment only to be ended. */
+  let resting = isOver(
+    yield* durably(Effect.provideService(readLeash(host.bootId), Journal, journal)),
+    yield* monotonicMillis
+  )
   const board = yield* makeReportBoard
   const events = yield* makeEventBuffer(options.events)
   const fibers = yield* FiberMap.make<string>()
@@ -93,8 +99,19 @@ const make = Effect.gen(function*() {
         ? Effect.void
         : Effect.asVoid(remove(uid, state.assignment.terminationGracePeriodSeconds))
     },
+    resting: () => resting,
     released: wakeAll
   }
+
+  const rest = (wanted: boolean) =>
+    Effect.sync(() => {
+      if (resting === wanted) return
+      resting = wanted
+      for (const worker of workers.values()) {
+        if (wanted) worker.urge()
+        else worker.wake()
+      }
+    })
 
   /** The pod's fiber owns everything that is done for it. */
   const supervise = (uid: string) =>
@@ -196,6 +213,7 @@ const make = Effect.gen(function*() {
     rotate,
     remove,
     forget,
+    rest,
     held: Effect.sync(() => store.all().map(({ assignment: { hash, uid } }) => ({ uid, hash }))),
     reports: board.reports,
     events: events.events,

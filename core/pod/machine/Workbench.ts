@@ -25,6 +25,8 @@ export interface Machine {
   readonly host: () => HostInfo
   /** Begins to end another pod (one that still has this pod's name). */
   readonly displace: (uid: string) => Effect.Effect<void>
+  /** Nothing runs and nothing begins: the operator has not been heard for too long. */
+  readonly resting: () => boolean
   /** A pod finished: one that waited for its name may go on. */
   readonly released: () => void
 }

@@ -45,6 +45,11 @@ export const keepPod = Effect.fnUntraced(function*(bench: Workbench): Effect.fn.
       bench.waiting.delete(container.name)
     }
   }
+  const resting = bench.resting()
+  if (resting) {
+    yield* leaveWork(bench)
+    bench.waiting.clear()
+  }
   yield* observeSandbox(bench)
   const { busy, containers, verdicts } = yield* observeContainers(bench)
   const deadline = yield* untilDeadline(bench)
@@ -62,7 +67,8 @@ export const keepPod = Effect.fnUntraced(function*(bench: Workbench): Effect.fn.
     busy,
     rested: (name, { attempt, result }) =>
       result === undefined ? 0 : bench.times.rested(name, attempt, result.finishedAt, now),
-    crashBackOff: bench.options.crashBackOff
+    crashBackOff: bench.options.crashBackOff,
+    resting: resting ? { settleMillis: bench.options.settleMillis } : undefined
   })
   if (plan.over) {
     const grace = seen.assignment.terminationGracePeriodSeconds
@@ -142,11 +148,15 @@ const tellBackOff = (bench: Workbench, container: string, attempt: number, messa
 const act = Effect.fnUntraced(function*(bench: Workbench, { cause, container, name }: Stop) {
   const { assignment, containers } = yield* stateOf(bench)
   const record = containers.get(name)
-  if (cause === "Changed" && record !== undefined && !record.replacing) {
+  // One that rests goes on later, however it ended; a pod that may run only once does not.
+  const again = cause === "Changed" || (cause === "Resting" && assignment.restartPolicy !== "Never")
+  if (again && record !== undefined && !record.replacing) {
     yield* bench.store.saveContainer(bench.uid, name, { ...record, replacing: true })
   }
   const message = cause === "Changed"
     ? `Container ${name} definition changed, will be restarted`
+    : cause === "Resting"
+    ? `Stopping container ${name}: the operator has not been heard for too long`
     : `Stopping container ${name}`
   const deadline = (yield* monotonicMillis) + Math.max(1, assignment.terminationGracePeriodSeconds) * 1000
   yield* stopContainer(bench, container, deadline, message)

@@ -23,8 +23,11 @@ export interface Start {
 export interface Stop {
   readonly name: string
   readonly container: Container
-  /** `Changed`: its image or another part of its spec. `Sandbox`: what it ran in is gone. `Stray`: it must not run at all. */
-  readonly cause: "Changed" | "Sandbox" | "Stray"
+  /**
+   * `Changed`: its image or another part of its spec. `Sandbox`: what it ran in is gone. `Stray`: it must not run at all.
+   * `Resting`: nothing runs until the operator is heard.
+   */
+  readonly cause: "Changed" | "Sandbox" | "Stray" | "Resting"
 }
 
 export interface Plan {
@@ -48,6 +51,8 @@ export interface PlanInput {
   /** Milliseconds since the newest attempt of a container ended. */
   readonly rested: (name: string, record: ContainerRecord) => number
   readonly crashBackOff: CrashBackOff
+  /** Nothing may run: what was about to start when that was decided shows within so many milliseconds. */
+  readonly resting?: { readonly settleMillis: number } | undefined
 }
 
 /** Whether an ended container runs again; an init container runs until it succeeds. */
@@ -192,6 +197,21 @@ export const planPod = (input: PlanInput): Plan => {
     }
   }
 
+  if (input.resting !== undefined) {
+    for (const [name, verdict] of input.verdicts) {
+      if (verdict._tag === "Running" && !stops.some((stop) => stop.name === name)) {
+        stops.push({ name, container: verdict.container, cause: "Resting" })
+      }
+    }
+    const unsettled = [...input.verdicts.values()].some(({ _tag }) => _tag === "Unsettled")
+    return {
+      over: !alive && stops.length === 0,
+      starts: [],
+      stops,
+      waiting: new Map(),
+      ...(unsettled ? { wakeAfter: input.resting.settleMillis } : {})
+    }
+  }
   return {
     over: !alive && stops.length === 0,
     starts,

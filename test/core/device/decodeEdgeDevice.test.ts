@@ -35,7 +35,11 @@ describe("an EdgeDevice", () => {
       })
       assert.deepStrictEqual(device.spec.identity, {})
       assert.strictEqual(device.spec.credentials.allowServiceAccountTokens, false)
-      assert.strictEqual(device.spec.partition.policy, "keep")
+      assert.deepStrictEqual(device.spec.partition, {
+        policy: "keep",
+        onReturn: "keepReplacement",
+        allowRunningTwice: false
+      })
       assert.deepStrictEqual(device.warnings, [])
     }))
 
@@ -74,6 +78,26 @@ describe("an EdgeDevice", () => {
       "a section of another method",
       { connectivity: { method: "grpc", amqp: {} } },
       "spec.connectivity.amqp is not supported by this version: devices connect by gRPC or MQTT, so remove it and set spec.connectivity.method to grpc or mqtt."
+    ],
+    [
+      "a pause that is taken for an absence",
+      { ...minimal, partition: { notReadyAfter: "59s" } },
+      "spec.partition.notReadyAfter is too short: give it at least 1m."
+    ],
+    [
+      "a replacement of what goes on running",
+      { ...minimal, partition: { replaceAfter: "10m" } },
+      "spec.partition.replaceAfter needs spec.partition.stopWorkloadsAfter: without it a device that is away goes on running what is replaced. Set it to at least 1m less, or set spec.partition.allowRunningTwice to true."
+    ],
+    [
+      "a replacement of what may go on running",
+      { ...minimal, partition: { stopWorkloadsAfter: "10m", replaceAfter: "10m59s" } },
+      "spec.partition.replaceAfter (10m59s) must be at least 1m longer than spec.partition.stopWorkloadsAfter (10m), or a pod may run twice: make it longer, or set spec.partition.allowRunningTwice to true."
+    ],
+    [
+      "a partition policy that never was",
+      { ...minimal, partition: { evictAfter: "10m" } },
+      "spec.partition.evictAfter is not a field of an EdgeDevice: remove it, or mend its spelling."
     ],
     [
       "method mqtt and no broker",
@@ -326,6 +350,29 @@ describe("an EdgeDevice", () => {
       }))
       assert.deepStrictEqual(device.warnings, [
         "spec.identity.enrolmentSecretRef has no effect: spec.identity.publicKey says which key the device has."
+      ])
+    }))
+
+  it.effect("may have its pods replaced beside the originals if its owner says so", () =>
+    Effect.gen(function*() {
+      for (
+        const partition of [
+          { replaceAfter: "10m", allowRunningTwice: true },
+          { stopWorkloadsAfter: "10m", replaceAfter: "5m", allowRunningTwice: true },
+          { stopWorkloadsAfter: "10m", replaceAfter: "11m" },
+          { notReadyAfter: "1m", stopWorkloadsAfter: "1m" }
+        ]
+      ) assert.deepStrictEqual((yield* decodeEdgeDevice(object({ ...minimal, partition }))).warnings, [])
+    }))
+
+  it.effect("is told which words about its absence say nothing", () =>
+    Effect.gen(function*() {
+      const { warnings } = yield* decodeEdgeDevice(
+        object({ ...minimal, partition: { onReturn: "keepOriginal", allowRunningTwice: true } })
+      )
+      assert.deepStrictEqual(warnings, [
+        "spec.partition.onReturn has no effect: nothing is replaced without spec.partition.replaceAfter.",
+        "spec.partition.allowRunningTwice has no effect: nothing is replaced without spec.partition.replaceAfter."
       ])
     }))
 })

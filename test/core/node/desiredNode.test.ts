@@ -126,6 +126,7 @@ const state = {
   report,
   connected: true,
   disconnectReason: "LinkDown",
+  awayTooLong: false,
   version: "0.1.0",
   kubelet: { address: "10.0.0.1", port: 10250 }
 } as const

@@ -28,6 +28,7 @@ const fakeSession = Effect.gen(function*() {
         fail: (detail) => Effect.sync(() => void failed.push(detail)),
         messages: Stream.fromEffectRepeat(Effect.delay(Effect.succeed(piece), "1 second"))
       }),
+    absence: () => "Link" as const,
     traffic: () => count,
     closed: Effect.never,
     close: () => Effect.void

@@ -22,6 +22,7 @@ const asking = (
     method: () => "grpc",
     request: () => Effect.never,
     open: () => Effect.succeed({ send: () => Effect.void, end: Effect.void, fail: () => Effect.void, messages }),
+    absence: () => "Link" as const,
     traffic: () => noTraffic,
     closed: Effect.never,
     close: () => Effect.void
@@ -31,7 +32,13 @@ const asking = (
     Effect.catch((error) => Effect.succeed(`failed: ${error.message}`)),
     Effect.provide(kubeletBackend.pipe(
       Layer.provide([
-        Layer.mock(Fleet, { sessionOf: () => session, serves: () => true, nodes: () => ["edge-1"], traffic: () => [] }),
+        Layer.mock(Fleet, {
+          sessionOf: () => session,
+          serves: () => true,
+          nodes: () => ["edge-1"],
+          traffic: () => [],
+          presence: () => []
+        }),
         Layer.mock(PodIndex, {
           byUid: () => undefined,
           byName: () => undefined,

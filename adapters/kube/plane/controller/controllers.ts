@@ -13,6 +13,7 @@ import { nodeLifecycle } from "./nodeLifecycle.ts"
 import { podGarbage } from "./podGarbage.ts"
 import { replicaSets } from "./replicaSets.ts"
 import { scheduler } from "./scheduler.ts"
+import { statefulSets } from "./statefulSets.ts"
 import { taintEviction } from "./taintEviction.ts"
 
 /** Every controller that needs nothing from outside. */
@@ -30,6 +31,7 @@ export const layerControllers = (rootCa = "") =>
     podGarbage.layer,
     replicaSets.layer,
     scheduler.layer,
+    statefulSets.layer,
     taintEviction.layer
   )
 

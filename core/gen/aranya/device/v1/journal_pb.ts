@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file aranya/device/v1/journal.proto.
  */
 export const file_aranya_device_v1_journal: GenFile = /*@__PURE__*/
-  fileDesc("Ch5hcmFueWEvZGV2aWNlL3YxL2pvdXJuYWwucHJvdG8SEGFyYW55YS5kZXZpY2UudjEi6AIKBlBvZFJvdxINCgVvcmRlchgBIAEoAxItCgVzdGFnZRgCIAEoDjIeLmFyYW55YS5kZXZpY2UudjEuUG9kUm93LlN0YWdlEhIKCnN0YXJ0ZWRfYXQYAyABKAMSFQoNYWN0aXZlX21pbGxpcxgEIAEoAxIUCgxhY3RpdmVfc3RhbXAYBSABKAMSDwoHYm9vdF9pZBgGIAEoCRIXCg9zYW5kYm94X2F0dGVtcHQYByABKAUSEgoKc2FuZGJveF9pZBgIIAEoCRIoCgZlbmRpbmcYCSABKAsyGC5hcmFueWEuZGV2aWNlLnYxLkVuZGluZxIaChJjb250YWluZXJzX3JlbW92ZWQYCiABKAgSDgoGcmVwb3J0GAsgASgMIksKBVN0YWdlEhUKEVNUQUdFX1VOU1BFQ0lGSUVEEAASFQoRU1RBR0VfVEVSTUlOQVRJTkcQARIUChBTVEFHRV9URVJNSU5BVEVEEAIiYAoGRW5kaW5nEg8KB2RlbGV0ZWQYASABKAgSFQoNZ3JhY2Vfc2Vjb25kcxgCIAEoAxINCgVzaW5jZRgDIAEoAxIOCgZyZWFzb24YBCABKAkSDwoHbWVzc2FnZRgFIAEoCSKFAwoKQXR0ZW1wdFJvdxIPCgdhdHRlbXB0GAEgASgFEi8KBHN0ZXAYAiABKA4yIS5hcmFueWEuZGV2aWNlLnYxLkF0dGVtcHRSb3cuU3RlcBIUCgxjb250YWluZXJfaWQYAyABKAkSEQoJc3BlY19oYXNoGAQgASgJEg0KBWltYWdlGAUgASgJEhAKCGltYWdlX2lkGAYgASgJEg8KB2Jvb3RfaWQYByABKAkSFwoPc2FuZGJveF9hdHRlbXB0GAggASgFEhcKD2JhY2tfb2ZmX21pbGxpcxgJIAEoAxIRCglyZXBsYWNpbmcYCiABKAgSKAoGcmVzdWx0GAsgASgLMhguYXJhbnlhLmRldmljZS52MS5SZXN1bHQSKgoIcHJldmlvdXMYDCABKAsyGC5hcmFueWEuZGV2aWNlLnYxLlJlc3VsdCI/CgRTdGVwEhQKEFNURVBfVU5TUEVDSUZJRUQQABIRCg1TVEVQX1NUQVJUSU5HEAESDgoKU1RFUF9FTkRFRBACIqEBCgZSZXN1bHQSEQoJZXhpdF9jb2RlGAEgASgFEg4KBnJlYXNvbhgCIAEoCRIPCgdtZXNzYWdlGAMgASgJEhcKCnN0YXJ0ZWRfYXQYBCABKANIAIgBARITCgtmaW5pc2hlZF9hdBgFIAEoAxIUCgxjb250YWluZXJfaWQYBiABKAkSEAoIdmFuaXNoZWQYByABKAhCDQoLX3N0YXJ0ZWRfYXRiBnByb3RvMw");
+  fileDesc("Ch5hcmFueWEvZGV2aWNlL3YxL2pvdXJuYWwucHJvdG8SEGFyYW55YS5kZXZpY2UudjEi6AIKBlBvZFJvdxINCgVvcmRlchgBIAEoAxItCgVzdGFnZRgCIAEoDjIeLmFyYW55YS5kZXZpY2UudjEuUG9kUm93LlN0YWdlEhIKCnN0YXJ0ZWRfYXQYAyABKAMSFQoNYWN0aXZlX21pbGxpcxgEIAEoAxIUCgxhY3RpdmVfc3RhbXAYBSABKAMSDwoHYm9vdF9pZBgGIAEoCRIXCg9zYW5kYm94X2F0dGVtcHQYByABKAUSEgoKc2FuZGJveF9pZBgIIAEoCRIoCgZlbmRpbmcYCSABKAsyGC5hcmFueWEuZGV2aWNlLnYxLkVuZGluZxIaChJjb250YWluZXJzX3JlbW92ZWQYCiABKAgSDgoGcmVwb3J0GAsgASgMIksKBVN0YWdlEhUKEVNUQUdFX1VOU1BFQ0lGSUVEEAASFQoRU1RBR0VfVEVSTUlOQVRJTkcQARIUChBTVEFHRV9URVJNSU5BVEVEEAIiYAoGRW5kaW5nEg8KB2RlbGV0ZWQYASABKAgSFQoNZ3JhY2Vfc2Vjb25kcxgCIAEoAxINCgVzaW5jZRgDIAEoAxIOCgZyZWFzb24YBCABKAkSDwoHbWVzc2FnZRgFIAEoCSKFAwoKQXR0ZW1wdFJvdxIPCgdhdHRlbXB0GAEgASgFEi8KBHN0ZXAYAiABKA4yIS5hcmFueWEuZGV2aWNlLnYxLkF0dGVtcHRSb3cuU3RlcBIUCgxjb250YWluZXJfaWQYAyABKAkSEQoJc3BlY19oYXNoGAQgASgJEg0KBWltYWdlGAUgASgJEhAKCGltYWdlX2lkGAYgASgJEg8KB2Jvb3RfaWQYByABKAkSFwoPc2FuZGJveF9hdHRlbXB0GAggASgFEhcKD2JhY2tfb2ZmX21pbGxpcxgJIAEoAxIRCglyZXBsYWNpbmcYCiABKAgSKAoGcmVzdWx0GAsgASgLMhguYXJhbnlhLmRldmljZS52MS5SZXN1bHQSKgoIcHJldmlvdXMYDCABKAsyGC5hcmFueWEuZGV2aWNlLnYxLlJlc3VsdCI/CgRTdGVwEhQKEFNURVBfVU5TUEVDSUZJRUQQABIRCg1TVEVQX1NUQVJUSU5HEAESDgoKU1RFUF9FTkRFRBACIkUKCExlYXNoUm93EhIKCnN0b3BfYWZ0ZXIYASABKAMSFAoMYWNrbm93bGVkZ2VkGAIgASgDEg8KB2Jvb3RfaWQYAyABKAkioQEKBlJlc3VsdBIRCglleGl0X2NvZGUYASABKAUSDgoGcmVhc29uGAIgASgJEg8KB21lc3NhZ2UYAyABKAkSFwoKc3RhcnRlZF9hdBgEIAEoA0gAiAEBEhMKC2ZpbmlzaGVkX2F0GAUgASgDEhQKDGNvbnRhaW5lcl9pZBgGIAEoCRIQCgh2YW5pc2hlZBgHIAEoCEINCgtfc3RhcnRlZF9hdGIGcHJvdG8z");
 
 /**
  * Table `pods`, by uid: where a pod stands in its life.
@@ -288,6 +288,40 @@ export const AttemptRow_StepSchema: GenEnum<AttemptRow_Step> = /*@__PURE__*/
   enumDesc(file_aranya_device_v1_journal, 2, 0);
 
 /**
+ * Table `link`, key `leash`: how long workloads may run without a word of the operator.
+ *
+ * @generated from message aranya.device.v1.LeashRow
+ */
+export type LeashRow = Message<"aranya.device.v1.LeashRow"> & {
+  /**
+   * Milliseconds.
+   *
+   * @generated from field: int64 stop_after = 1;
+   */
+  stopAfter: bigint;
+
+  /**
+   * Monotonic milliseconds in the boot of the row: when the newest thing left of which the device knows that the operator has
+   * it. It is brought up to date now and then; the truth is never earlier.
+   *
+   * @generated from field: int64 acknowledged = 2;
+   */
+  acknowledged: bigint;
+
+  /**
+   * @generated from field: string boot_id = 3;
+   */
+  bootId: string;
+};
+
+/**
+ * Describes the message aranya.device.v1.LeashRow.
+ * Use `create(LeashRowSchema)` to create a new message.
+ */
+export const LeashRowSchema: GenMessage<LeashRow> = /*@__PURE__*/
+  messageDesc(file_aranya_device_v1_journal, 3);
+
+/**
  * @generated from message aranya.device.v1.Result
  */
 export type Result = Message<"aranya.device.v1.Result"> & {
@@ -336,5 +370,5 @@ export type Result = Message<"aranya.device.v1.Result"> & {
  * Use `create(ResultSchema)` to create a new message.
  */
 export const ResultSchema: GenMessage<Result> = /*@__PURE__*/
-  messageDesc(file_aranya_device_v1_journal, 3);
+  messageDesc(file_aranya_device_v1_journal, 4);
 

@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file aranya/link/v1/link.proto.
  */
 export const file_aranya_link_v1_link: GenFile = /*@__PURE__*/
-  fileDesc("ChlhcmFueWEvbGluay92MS9saW5rLnByb3RvEg5hcmFueWEubGluay52MSJdCgVGcmFtZRISCgppbml0aWF0aW9uGAEgASgMEg4KBmFuc3dlchgCIAEoDBIPCgdyZWZ1c2FsGAMgASgMEg8KB2NvdW50ZXIYBCABKAQSDgoGc2VhbGVkGAUgASgMIjEKDEludHJvZHVjdGlvbhIRCgluYW1lc3BhY2UYASABKAkSDgoGZGV2aWNlGAIgASgJIicKB1JlZnVzYWwSDAoEY29kZRgBIAEoCRIOCgZkZXRhaWwYAiABKAkiowIKC0RldmljZUhlbGxvEhEKCW5hbWVzcGFjZRgBIAEoCRIOCgZkZXZpY2UYAiABKAkSFAoMcHJvdG9jb2xfbWluGAMgASgNEhQKDHByb3RvY29sX21heBgEIAEoDRIVCg1hZ2VudF92ZXJzaW9uGAUgASgJEhIKCmpvdXJuYWxfaWQYBiABKAkSDwoHYm9vdF9pZBgHIAEoCRIQCghpbnN0YW5jZRgIIAEoCRINCgVlcG9jaBgJIAEoBBIPCgdsaW5lYWdlGAogASgMEg4KBm1ldGhvZBgLIAEoCRIOCgZkaWdlc3QYDCABKAwSFAoMY2FwYWJpbGl0aWVzGA0gAygJEg8KB3Nlc3Npb24YDiABKAwSEAoIcmVjZWl2ZWQYDyABKAQi5wEKDU9wZXJhdG9ySGVsbG8SEAoIcHJvdG9jb2wYASABKA0SDQoFZXBvY2gYAiABKAQSDwoHbGluZWFnZRgDIAEoDBIYChBvcGVyYXRvcl92ZXJzaW9uGAQgASgJEhMKC2JlYXRfbWlsbGlzGAUgASgNEh4KFnNlc3Npb25fdGltZW91dF9taWxsaXMYBiABKA0SCwoDbm93GAcgASgEEg8KB3Nlc3Npb24YCCABKAwSDwoHcmVzdW1lZBgJIAEoCBIQCghyZWNlaXZlZBgKIAEoBBIUCgxjYXBhYmlsaXRpZXMYCyADKAkinAIKBlBhY2tldBILCgNhY2sYASABKAQSDAoEaGVsZBgCIAEoBBIMCgRiZWF0GAMgASgIEhAKCHNlcXVlbmNlGAQgASgEEikKCHNlZ21lbnRzGAUgAygLMhcuYXJhbnlhLmxpbmsudjEuU2VnbWVudBIqCgVoZWxsbxgGIAEoCzIbLmFyYW55YS5saW5rLnYxLkRldmljZUhlbGxvEi4KB3dlbGNvbWUYByABKAsyHS5hcmFueWEubGluay52MS5PcGVyYXRvckhlbGxvEigKB3JlZnVzZWQYCCABKAsyFy5hcmFueWEubGluay52MS5SZWZ1c2FsEiYKBmNsb3NlZBgJIAEoCzIWLmFyYW55YS5saW5rLnYxLkNsb3NlZCIVCgZDbG9zZWQSCwoDd2h5GAEgASgJIvEBCgdTZWdtZW50Eg4KBnN0cmVhbRgBIAEoDRIiCgRraW5kGAIgASgOMhQuYXJhbnlhLmxpbmsudjEuS2luZBIMCgRkYXRhGAMgASgMEgwKBG1vcmUYBCABKAgSDgoGbGVuZ3RoGAUgASgNEhAKCGluZmxhdGVkGAYgASgNEg4KBmNyZWRpdBgHIAEoBBIqCghwcmlvcml0eRgIIAEoDjIYLmFyYW55YS5saW5rLnYxLlByaW9yaXR5EigKBWVycm9yGAkgASgOMhkuYXJhbnlhLmxpbmsudjEuRXJyb3JDb2RlEg4KBmRldGFpbBgKIAEoCSprCgRLaW5kEhQKEEtJTkRfVU5TUEVDSUZJRUQQABINCglLSU5EX09QRU4QARIQCgxLSU5EX1JFUVVFU1QQAhIMCghLSU5EX0VORBADEg0KCUtJTkRfRkFJTBAEEg8KC0tJTkRfQ1JFRElUEAUqgAEKCFByaW9yaXR5EhgKFFBSSU9SSVRZX1VOU1BFQ0lGSUVEEAASFAoQUFJJT1JJVFlfQ09NTUFORBABEhcKE1BSSU9SSVRZX0FTU0lHTk1FTlQQAhIYChRQUklPUklUWV9JTlRFUkFDVElWRRADEhEKDVBSSU9SSVRZX0JVTEsQBCqmAQoJRXJyb3JDb2RlEhoKFkVSUk9SX0NPREVfVU5TUEVDSUZJRUQQABIWChJFUlJPUl9DT0RFX1JFRlVTRUQQARIZChVFUlJPUl9DT0RFX09WRVJMT0FERUQQAhIYChRFUlJPUl9DT0RFX1RPT19MQVJHRRADEhYKEkVSUk9SX0NPREVfVElNRU9VVBAEEhgKFEVSUk9SX0NPREVfQ0FOQ0VMTEVEEAViBnByb3RvMw");
+  fileDesc("ChlhcmFueWEvbGluay92MS9saW5rLnByb3RvEg5hcmFueWEubGluay52MSJdCgVGcmFtZRISCgppbml0aWF0aW9uGAEgASgMEg4KBmFuc3dlchgCIAEoDBIPCgdyZWZ1c2FsGAMgASgMEg8KB2NvdW50ZXIYBCABKAQSDgoGc2VhbGVkGAUgASgMIjEKDEludHJvZHVjdGlvbhIRCgluYW1lc3BhY2UYASABKAkSDgoGZGV2aWNlGAIgASgJIicKB1JlZnVzYWwSDAoEY29kZRgBIAEoCRIOCgZkZXRhaWwYAiABKAkiowIKC0RldmljZUhlbGxvEhEKCW5hbWVzcGFjZRgBIAEoCRIOCgZkZXZpY2UYAiABKAkSFAoMcHJvdG9jb2xfbWluGAMgASgNEhQKDHByb3RvY29sX21heBgEIAEoDRIVCg1hZ2VudF92ZXJzaW9uGAUgASgJEhIKCmpvdXJuYWxfaWQYBiABKAkSDwoHYm9vdF9pZBgHIAEoCRIQCghpbnN0YW5jZRgIIAEoCRINCgVlcG9jaBgJIAEoBBIPCgdsaW5lYWdlGAogASgMEg4KBm1ldGhvZBgLIAEoCRIOCgZkaWdlc3QYDCABKAwSFAoMY2FwYWJpbGl0aWVzGA0gAygJEg8KB3Nlc3Npb24YDiABKAwSEAoIcmVjZWl2ZWQYDyABKAQi5wEKDU9wZXJhdG9ySGVsbG8SEAoIcHJvdG9jb2wYASABKA0SDQoFZXBvY2gYAiABKAQSDwoHbGluZWFnZRgDIAEoDBIYChBvcGVyYXRvcl92ZXJzaW9uGAQgASgJEhMKC2JlYXRfbWlsbGlzGAUgASgNEh4KFnNlc3Npb25fdGltZW91dF9taWxsaXMYBiABKA0SCwoDbm93GAcgASgEEg8KB3Nlc3Npb24YCCABKAwSDwoHcmVzdW1lZBgJIAEoCBIQCghyZWNlaXZlZBgKIAEoBBIUCgxjYXBhYmlsaXRpZXMYCyADKAkiwAIKBlBhY2tldBILCgNhY2sYASABKAQSDAoEaGVsZBgCIAEoBBIMCgRiZWF0GAMgASgIEhAKCHNlcXVlbmNlGAQgASgEEikKCHNlZ21lbnRzGAUgAygLMhcuYXJhbnlhLmxpbmsudjEuU2VnbWVudBIqCgVoZWxsbxgGIAEoCzIbLmFyYW55YS5saW5rLnYxLkRldmljZUhlbGxvEi4KB3dlbGNvbWUYByABKAsyHS5hcmFueWEubGluay52MS5PcGVyYXRvckhlbGxvEigKB3JlZnVzZWQYCCABKAsyFy5hcmFueWEubGluay52MS5SZWZ1c2FsEiYKBmNsb3NlZBgJIAEoCzIWLmFyYW55YS5saW5rLnYxLkNsb3NlZBIQCghxdWVzdGlvbhgKIAEoDRIQCghhbnN3ZXJlZBgLIAEoDSKIAQoGQ2xvc2VkEgsKA3doeRgBIAEoCRIrCgVjYXVzZRgCIAEoDjIcLmFyYW55YS5saW5rLnYxLkNsb3NlZC5DYXVzZSJECgVDYXVzZRIVChFDQVVTRV9VTlNQRUNJRklFRBAAEhEKDUNBVVNFX1BST0dSQU0QARIRCg1DQVVTRV9NQUNISU5FEAIi8QEKB1NlZ21lbnQSDgoGc3RyZWFtGAEgASgNEiIKBGtpbmQYAiABKA4yFC5hcmFueWEubGluay52MS5LaW5kEgwKBGRhdGEYAyABKAwSDAoEbW9yZRgEIAEoCBIOCgZsZW5ndGgYBSABKA0SEAoIaW5mbGF0ZWQYBiABKA0SDgoGY3JlZGl0GAcgASgEEioKCHByaW9yaXR5GAggASgOMhguYXJhbnlhLmxpbmsudjEuUHJpb3JpdHkSKAoFZXJyb3IYCSABKA4yGS5hcmFueWEubGluay52MS5FcnJvckNvZGUSDgoGZGV0YWlsGAogASgJKmsKBEtpbmQSFAoQS0lORF9VTlNQRUNJRklFRBAAEg0KCUtJTkRfT1BFThABEhAKDEtJTkRfUkVRVUVTVBACEgwKCEtJTkRfRU5EEAMSDQoJS0lORF9GQUlMEAQSDwoLS0lORF9DUkVESVQQBSqAAQoIUHJpb3JpdHkSGAoUUFJJT1JJVFlfVU5TUEVDSUZJRUQQABIUChBQUklPUklUWV9DT01NQU5EEAESFwoTUFJJT1JJVFlfQVNTSUdOTUVOVBACEhgKFFBSSU9SSVRZX0lOVEVSQUNUSVZFEAMSEQoNUFJJT1JJVFlfQlVMSxAEKqYBCglFcnJvckNvZGUSGgoWRVJST1JfQ09ERV9VTlNQRUNJRklFRBAAEhYKEkVSUk9SX0NPREVfUkVGVVNFRBABEhkKFUVSUk9SX0NPREVfT1ZFUkxPQURFRBACEhgKFEVSUk9SX0NPREVfVE9PX0xBUkdFEAMSFgoSRVJST1JfQ09ERV9USU1FT1VUEAQSGAoURVJST1JfQ09ERV9DQU5DRUxMRUQQBWIGcHJvdG8z");
 
 /**
  * One frame of a transport. Exactly one of initiation, answer, refusal or sealed is present.
@@ -344,6 +344,20 @@ export type Packet = Message<"aranya.link.v1.Packet"> & {
    * @generated from field: aranya.link.v1.Closed closed = 9;
    */
   closed?: Closed | undefined;
+
+  /**
+   * With `beat`, from a device that has to know which of its beats was answered: counts up from 1 per connection.
+   *
+   * @generated from field: uint32 question = 10;
+   */
+  question: number;
+
+  /**
+   * The highest `question` heard, in the next packet after it.
+   *
+   * @generated from field: uint32 answered = 11;
+   */
+  answered: number;
 };
 
 /**
@@ -361,6 +375,11 @@ export type Closed = Message<"aranya.link.v1.Closed"> & {
    * @generated from field: string why = 1;
    */
   why: string;
+
+  /**
+   * @generated from field: aranya.link.v1.Closed.Cause cause = 2;
+   */
+  cause: Closed_Cause;
 };
 
 /**
@@ -369,6 +388,45 @@ export type Closed = Message<"aranya.link.v1.Closed"> & {
  */
 export const ClosedSchema: GenMessage<Closed> = /*@__PURE__*/
   messageDesc(file_aranya_link_v1_link, 6);
+
+/**
+ * What becomes of the sender, as far as it knows; for people who look at a device that is away.
+ *
+ * @generated from enum aranya.link.v1.Closed.Cause
+ */
+export const Closed_Cause = {
+  /**
+   * @generated from enum value: CAUSE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The program ends.
+   *
+   * @generated from enum value: CAUSE_PROGRAM = 1;
+   */
+  PROGRAM: 1,
+
+  /**
+   * The machine goes down.
+   *
+   * @generated from enum value: CAUSE_MACHINE = 2;
+   */
+  MACHINE: 2,
+} as const;
+
+/**
+ * What becomes of the sender, as far as it knows; for people who look at a device that is away.
+ *
+ * @generated from enum aranya.link.v1.Closed.Cause
+ */
+export type Closed_Cause = (typeof Closed_Cause)[keyof typeof Closed_Cause] | UnknownEnum;
+
+/**
+ * Describes the enum aranya.link.v1.Closed.Cause.
+ */
+export const Closed_CauseSchema: GenEnum<Closed_Cause> = /*@__PURE__*/
+  enumDesc(file_aranya_link_v1_link, 6, 0);
 
 /**
  * One step of one stream; numbered, resent until acknowledged, acted on once and in order.

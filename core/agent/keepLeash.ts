@@ -1,0 +1,118 @@
+/** Ends the workloads when the operator has not been heard for as long as it allowed, and lets them begin again when it is. */
+import { Duration, Effect, Queue, Semaphore, Stream, SubscriptionRef } from "effect"
+import type { LinkClient } from "../link/LinkClient.ts"
+import { monotonicMillis } from "../pod/machine/Workbench.ts"
+import { PodRuntime } from "../pod/PodRuntime.ts"
+import { HostFacts } from "./HostFacts.ts"
+import { Journal } from "./Journal.ts"
+import { isOver, type Leash, leashCapability, leashRow, readLeash } from "./leash.ts"
+
+/** The journal's word is brought up to date when it is so old, as a share of the whole: flash memory wears. */
+const journalShare = 4
+/** The operator is asked for a word when the last is so old, as a share of the whole. */
+const askShare = 4
+
+export const keepLeash = Effect.gen(function*() {
+  const journal = yield* Journal
+  const runtime = yield* PodRuntime
+  const { bootId } = yield* (yield* HostFacts).info
+  const bell = yield* Queue.sliding<void>(1)
+  const turn = yield* Semaphore.make(1)
+  /** A journal that cannot be read has stopped the agent before this. */
+  let leash = yield* Effect.orDie(readLeash(bootId))
+  let written = leash
+  let heard: () => number | undefined = () => undefined
+
+  /** With what was heard since. */
+  const current = (): Leash | undefined => {
+    const acknowledged = heard()
+    return leash === undefined || acknowledged === undefined
+      ? leash
+      : { ...leash, acknowledged: Math.max(leash.acknowledged ?? -Infinity, acknowledged) }
+  }
+
+  const write = (next: Leash | undefined) =>
+    leashRow(next, bootId).pipe(
+      Effect.flatMap((row) => journal.commit([row])),
+      Effect.andThen(Effect.sync(() => {
+        written = next
+      }))
+    )
+
+  let resting = false
+  const restChanges = yield* SubscriptionRef.make(false)
+  const rest = Effect.fnUntraced(function*(wanted: boolean) {
+    yield* runtime.rest(wanted)
+    if (resting === wanted) return
+    resting = wanted
+    yield* wanted
+      ? Effect.logWarning("the operator has not been heard for too long: workloads rest until it allows them again")
+      : Effect.logInfo("the operator is heard again: workloads go on")
+    yield* SubscriptionRef.set(restChanges, wanted)
+  })
+
+  /**
+   * What the operator allows, undefined for ever; durable before it returns. It also ends a rest, which the sound of the operator
+   * alone does not: it may first have to say which pods were replaced meanwhile.
+   */
+  const allow = (stopAfter: number | undefined) =>
+    turn.withPermit(Effect.gen(function*() {
+      if (leash?.stopAfter !== stopAfter) {
+        const next = stopAfter === undefined ? undefined : { stopAfter, acknowledged: leash?.acknowledged }
+        yield* write(next)
+        leash = next
+        yield* Effect.logInfo(
+          stopAfter === undefined
+            ? "workloads run whether the operator is heard or not"
+            : `workloads rest when the operator is not heard for ${Duration.format(Duration.millis(stopAfter))}`
+        )
+      }
+      leash = current()
+      if (!isOver(leash, yield* monotonicMillis)) yield* rest(false)
+      yield* Queue.offer(bell, undefined)
+    }))
+
+  const look = turn.withPermit(Effect.gen(function*() {
+    const now = yield* monotonicMillis
+    leash = current()
+    if (leash === undefined) return Number.POSITIVE_INFINITY
+    if (isOver(leash, now)) {
+      yield* rest(true)
+      // Only the operator's word changes that.
+      return Number.POSITIVE_INFINITY
+    }
+    const { acknowledged = now, stopAfter } = leash
+    const share = stopAfter / journalShare
+    if (acknowledged - (written?.acknowledged ?? -Infinity) >= share) {
+      yield* write(leash).pipe(
+        // An older word only makes the next life of the agent more careful.
+        Effect.catch((error) => Effect.logDebug(`the operator's last word was not noted: ${error.message}`))
+      )
+    }
+    return Math.max(1, Math.min(Math.ceil(acknowledged + stopAfter - now), share))
+  }))
+
+  const run = Effect.fnUntraced(function*(link: LinkClient) {
+    heard = link.acknowledgedAt
+    yield* SubscriptionRef.changes(link.state).pipe(
+      Stream.runForEach(() => Queue.offer(bell, undefined)),
+      Effect.forkScoped
+    )
+    while (true) {
+      const pause = yield* look
+      link.askWithin(leash === undefined ? Infinity : leash.stopAfter / askShare)
+      const ring = Queue.take(bell)
+      yield* pause === Number.POSITIVE_INFINITY ? ring : Effect.timeoutOption(ring, Duration.millis(pause))
+    }
+  }, Effect.scoped)
+
+  return {
+    allow,
+    run,
+    /** Whether workloads rest for want of the operator. */
+    resting: restChanges,
+    /** For the operator: that this agent can be kept thus, and how it is. */
+    capabilities: () => [leash === undefined ? leashCapability : `${leashCapability}=${leash.stopAfter}`]
+  }
+})
+export type KeepLeash = Effect.Success<typeof keepLeash>

@@ -1,0 +1,48 @@
+/** How long a device has been away and why, as this process knows it. */
+import { Effect } from "effect"
+import type { Absence } from "../link/Session.ts"
+import type { DisconnectReason } from "../node/nodeStatus.ts"
+import { monotonicMillis } from "../pod/machine/Workbench.ts"
+
+const reasons: Readonly<Record<Absence, DisconnectReason>> = {
+  Link: "LinkDown",
+  Program: "AgentDown",
+  Machine: "DeviceDown"
+}
+
+export interface DeviceAbsence {
+  /**
+   * Monotonic milliseconds since it is known to be away; undefined while it is connected. A process that has just begun, or has
+   * just taken the device, counts anew: what its predecessor heard last nobody can tell.
+   */
+  readonly since: () => number | undefined
+  /** Undefined where this process has not seen it go. */
+  readonly reason: () => DisconnectReason | undefined
+  readonly left: (why: Absence) => Effect.Effect<void>
+  readonly back: Effect.Effect<void>
+  /** This process has just begun to speak for the device. */
+  readonly anew: Effect.Effect<void>
+}
+
+export const deviceAbsence = Effect.gen(function*() {
+  let since: number | undefined = yield* monotonicMillis
+  let reason: DisconnectReason | undefined
+  const absence: DeviceAbsence = {
+    since: () => since,
+    reason: () => reason,
+    left: (why) =>
+      Effect.map(monotonicMillis, (now) => {
+        since ??= now
+        // A farewell comes after the connection is known to be gone, or never.
+        reason = why === "Link" && reason !== undefined ? reason : reasons[why]
+      }),
+    back: Effect.sync(() => {
+      since = undefined
+      reason = undefined
+    }),
+    anew: Effect.map(monotonicMillis, (now) => {
+      if (since !== undefined) since = now
+    })
+  }
+  return absence
+})

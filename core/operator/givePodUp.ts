@@ -1,0 +1,146 @@
+/** Gives a pod up whose device is away, so that its controller makes another: the object goes, or only its labels do. */
+import { Clock, Effect } from "effect"
+import type { PartitionPolicy } from "../device/partitionPolicy.ts"
+import { KubeApi, type KubeApiError } from "../kube/KubeApi.ts"
+import { type Pod, Pods } from "../kube/Pod.ts"
+import { timestamp } from "../kube/time.ts"
+import { asideAnnotation, deletionCost, labelsOf, withoutAside } from "../node/setAside.ts"
+import type { DeviceContext } from "./DeviceContext.ts"
+import { EventRecorder } from "./EventRecorder.ts"
+import { PodIndex } from "./PodIndex.ts"
+import { isGone, podWrites } from "./podWrites.ts"
+
+type OnReturn = PartitionPolicy["onReturn"]
+
+/** These count by labels and may have one too many for a while; for others a second pod would be a second of its name or index. */
+const counting = new Set(["ReplicaSet", "ReplicationController"])
+/** Their pod would land on this very Node again, or is the Node's own. */
+const bound = new Set(["DaemonSet", "Node"])
+
+/** How often it is looked whether pods that were set aside are ready. */
+const restoreEvery = "5 seconds"
+/** How long a restored pod is the last that its controller would delete. */
+const favoured = "2 minutes"
+
+const controllerOf = (pod: Pod) => pod.metadata.ownerReferences?.find(({ controller }) => controller === true)?.kind
+
+const isReady = (pod: Pod) =>
+  pod.status?.conditions?.some(({ status, type }) => type === "Ready" && status === "True") === true
+
+export const mayBeReplaced = (pod: Pod, onReturn: OnReturn): boolean => {
+  // What somebody deleted only waits for the device to say that it has ended.
+  if (pod.metadata.deletionTimestamp !== undefined) return true
+  if (pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed") return false
+  const controller = controllerOf(pod)
+  if (controller === undefined || bound.has(controller)) return false
+  return onReturn === "keepReplacement" || counting.has(controller)
+}
+
+export const givePodUp = Effect.fnUntraced(function*(context: DeviceContext) {
+  const api = yield* KubeApi
+  const index = yield* PodIndex
+  const events = yield* EventRecorder
+  const { finalise, writeStatus } = yield* podWrites
+
+  const place = (pod: Pod) => ({ namespace: pod.metadata.namespace ?? "", name: pod.metadata.name ?? "" })
+  const tell = (pod: Pod, reason: string, message: string) =>
+    events.record({
+      about: { apiVersion: "v1", kind: "Pod", ...place(pod), uid: pod.metadata.uid ?? "" },
+      type: "Warning",
+      reason,
+      message,
+      host: context.name
+    })
+
+  const unlessGone = <A>(write: Effect.Effect<A, KubeApiError>) =>
+    write.pipe(Effect.asVoid, Effect.catch((error) => isGone(error) ? Effect.void : Effect.fail(error)))
+
+  /** As the pod garbage collector ends pods of Nodes that are gone: Failed, a disruption, then deleted without grace. */
+  const end = Effect.fnUntraced(function*(pod: Pod) {
+    const message = "the device that runs this pod is away for longer than spec.partition.replaceAfter"
+    yield* unlessGone(writeStatus(context.hold, pod, {
+      phase: "Failed",
+      reason: "DeviceDisconnected",
+      message,
+      conditions: [{
+        type: "DisruptionTarget",
+        status: "True",
+        reason: "DeletionByPartitionPolicy",
+        message,
+        lastTransitionTime: timestamp(yield* Clock.currentTimeMillis)
+      }]
+    }))
+    yield* finalise(pod)
+    yield* tell(pod, "ReplacedWhileDeviceIsAway", message)
+  })
+
+  /** Its labels go, so that its controller lets go of it and makes another; they are kept in an annotation. */
+  const setAside = Effect.fnUntraced(function*(pod: Pod) {
+    const labels = pod.metadata.labels ?? {}
+    const { resourceVersion, uid } = pod.metadata
+    yield* unlessGone(
+      api.patch(Pods, place(pod), {
+        type: "merge",
+        body: {
+          metadata: {
+            uid,
+            resourceVersion,
+            labels: Object.fromEntries(Object.keys(labels).map((key) => [key, null])),
+            annotations: { [asideAnnotation]: JSON.stringify(labels) }
+          }
+        }
+      }).pipe(Effect.tap((written) => Effect.sync(() => index.learn(written))))
+    )
+    yield* tell(pod, "SetAsideWhileDeviceIsAway", "another pod stands in for this one until its device is back")
+  })
+
+  const begin = (pod: Pod, onReturn: OnReturn) =>
+    pod.metadata.deletionTimestamp !== undefined
+      ? finalise(pod)
+      : onReturn === "keepReplacement"
+      ? end(pod)
+      : asideAnnotation in (pod.metadata.annotations ?? {})
+      ? Effect.void
+      : setAside(pod)
+
+  /** Its controller adopts it again, and is told that every other of its pods is worth less. */
+  const bringBack = Effect.fnUntraced(function*(pod: Pod) {
+    const { resourceVersion, uid } = pod.metadata
+    const own = pod.metadata.annotations?.[deletionCost]
+    const restored = yield* api.patch(Pods, place(pod), {
+      type: "merge",
+      body: {
+        metadata: {
+          uid,
+          resourceVersion,
+          labels: labelsOf(pod),
+          annotations: { [asideAnnotation]: null, ...(own === undefined ? { [deletionCost]: "2147483647" } : {}) }
+        }
+      }
+    })
+    index.learn(restored)
+    if (own !== undefined) return
+    yield* Effect.sleep(favoured)
+    yield* api.patch(Pods, place(pod), {
+      type: "merge",
+      body: { metadata: { uid, annotations: { [deletionCost]: null } } }
+    })
+  })
+
+  /** Runs while the device is linked: what was set aside and is ready again stands for itself. */
+  const restore = (connected: () => boolean) =>
+    Effect.forever(
+      Effect.gen(function*() {
+        const aside = index.onNode(context.name).filter((pod) => withoutAside(pod) !== pod && isReady(pod))
+        if (connected()) {
+          yield* Effect.forEach(aside, (pod) =>
+            bringBack(pod).pipe(
+              Effect.catch((error) => Effect.logDebug(`pod ${pod.metadata.name} stays aside: ${error.message}`))
+            ), { concurrency: "unbounded", discard: true })
+        }
+        yield* Effect.sleep(restoreEvery)
+      })
+    )
+
+  return { begin, finish: finalise, restore }
+})

@@ -1,0 +1,243 @@
+/**
+ * What `spec.partition` asks for beside the Node: tells the device how long its workloads may run unheard, gives pods up whose
+ * device is away for too long, and sorts out what both hold when it is back. Each step is taken under one lock: a device whose
+ * workloads rest begins again only when it is told, and it is not told while a pod is being given up.
+ */
+import { Duration, Effect, Queue, Schedule, Semaphore, Stream, SubscriptionRef } from "effect"
+import { leashOf } from "../agent/leash.ts"
+import { formatGoDuration, parseGoDuration } from "../device/goDuration.ts"
+import { replacementMargin } from "../device/partitionPolicy.ts"
+import type { KubeApiError } from "../kube/KubeApi.ts"
+import type { Pod } from "../kube/Pod.ts"
+import type { DeviceHello } from "../link/Hello.ts"
+import type { LinkError, Session } from "../link/Session.ts"
+import { monotonicMillis } from "../pod/machine/Workbench.ts"
+import { askDevice } from "./askDevice.ts"
+import type { DeviceAbsence } from "./deviceAbsence.ts"
+import type { DeviceContext } from "./DeviceContext.ts"
+import { DeviceRegistry } from "./DeviceRegistry.ts"
+import { EventRecorder } from "./EventRecorder.ts"
+import { givePodUp, mayBeReplaced } from "./givePodUp.ts"
+import { OperatorIdentity } from "./OperatorIdentity.ts"
+import { PodIndex } from "./PodIndex.ts"
+
+/** Looks at what is due while a device is away. */
+const lookEvery = "15 seconds"
+/** What the device has is not known: it is being told. */
+const unknown = "unknown"
+/** Clocks of devices that cannot ask a better one run wrong by less than this share. */
+const clockDrift = 0.002
+/** As many pods as a Node can be allotted. */
+const mostReplaced = 1000
+
+const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")]).pipe(Schedule.jittered)
+
+const none: ReadonlyArray<string> = []
+
+export const keepPartition = Effect.fnUntraced(function*(
+  context: DeviceContext,
+  options: {
+    readonly connected: () => boolean
+    readonly absence: DeviceAbsence
+    /** Has the device end this pod, if it holds it; completes when that is durable there. */
+    readonly end: (session: Session, uid: string) => Effect.Effect<void, LinkError>
+  }
+) {
+  const registry = yield* DeviceRegistry
+  const identity = yield* OperatorIdentity
+  const index = yield* PodIndex
+  const events = yield* EventRecorder
+  const giveUp = yield* givePodUp(context)
+  const turn = yield* Semaphore.make(1)
+  const bell = yield* Queue.sliding<void>(1)
+  let replaced = 0
+  let told = ""
+
+  const about = {
+    apiVersion: "aranya.arhat.dev/v1alpha1",
+    kind: "EdgeDevice",
+    namespace: context.namespace,
+    name: context.name,
+    uid: context.uid
+  }
+  /** Once for as long as it says the same. */
+  const warn = (reason: string, message: string) =>
+    Effect.suspend(() => {
+      if (told === message) return Effect.void
+      told = message
+      return events.record({ about, type: "Warning", reason, message })
+    })
+
+  const policy = () => SubscriptionRef.getUnsafe(context.device).spec.partition
+  const record = () => registry.get(context.key)?.status?.partition
+  /** Written before what it is about is done: whoever goes on from here has to know. */
+  const note = (next: { readonly stopWorkloadsAfter?: string | undefined; readonly replaced: ReadonlyArray<string> }) =>
+    registry.swapStatus({ key: context.key, uid: context.uid }, (before) => {
+      if (before.link?.holder !== identity.holder) return undefined
+      const { partition, ...rest } = before
+      const after = {
+        ...(next.stopWorkloadsAfter === undefined ? {} : { stopWorkloadsAfter: next.stopWorkloadsAfter }),
+        ...(next.replaced.length === 0 ? {} : { replaced: next.replaced.slice(-mostReplaced) })
+      }
+      if (JSON.stringify(partition ?? {}) === JSON.stringify(after)) return undefined
+      return Object.keys(after).length === 0 ? rest : { ...rest, partition: after }
+    })
+
+  /** Milliseconds the device keeps its leash at, as it said; 0 for none, undefined where its agent knows of none. */
+  let onDevice: number | undefined
+
+  /** What was given up ends on the device, and then it is told what it may: in this order. */
+  const settle = (session: Session) =>
+    turn.withPermit(Effect.gen(function*(): Effect.fn.Return<void, KubeApiError | LinkError> {
+      const { replaced = none, stopWorkloadsAfter: recorded } = record() ?? {}
+      for (const uid of replaced) {
+        const pod = index.byUid(uid)
+        if (pod !== undefined) yield* giveUp.finish(pod)
+        yield* options.end(session, uid)
+      }
+      const wanted = policy().stopWorkloadsAfter
+      const millis = wanted === undefined ? 0 : Math.max(1, Math.floor(Duration.toMillis(wanted)))
+      const text = wanted === undefined ? undefined : formatGoDuration(wanted)
+      if (onDevice === undefined) {
+        if (wanted !== undefined) {
+          yield* warn(
+            "PartitionPolicyNotInForce",
+            "the agent on the device is too old for spec.partition.stopWorkloadsAfter: it will not stop its workloads, and "
+              + "nothing of it is replaced unless spec.partition.allowRunningTwice is true"
+          )
+        }
+        return void (yield* note({ replaced: none }))
+      }
+      if (millis !== 0 || onDevice !== 0) {
+        if (onDevice !== millis || recorded !== text) yield* note({ stopWorkloadsAfter: unknown, replaced })
+        const settings = { hostIPs: [], clusterDNS: [], clusterDomain: "" }
+        yield* askDevice(session, {
+          _tag: "Configure",
+          settings: millis === 0 ? settings : { ...settings, stopWorkloadsAfter: millis }
+        })
+        onDevice = millis
+      }
+      yield* note({ stopWorkloadsAfter: text, replaced: none })
+    }))
+
+  const patiently = (session: Session) =>
+    settle(session).pipe(
+      Effect.tapError((error) => Effect.logDebug(`spec.partition of ${context.key}: ${error.message}`)),
+      Effect.retry({
+        schedule: again,
+        while: (error) =>
+          error._tag === "LinkError"
+            ? error.reason !== "SessionLost" && error.reason !== "Closed"
+            : error.reason !== "NotFound"
+      }),
+      Effect.catch((error) => Effect.logDebug(`spec.partition of ${context.key} waits: ${error.message}`))
+    )
+
+  /** How long the device must have been away for this pod to be given up, in milliseconds; undefined: it never is. */
+  const patience = (pod: Pod, replaceAfter: number, stopsAfter: number | undefined): number => {
+    if (stopsAfter === undefined) return replaceAfter
+    const grace = (pod.metadata.deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds ?? 30) * 1000
+    const margin = Duration.toMillis(replacementMargin)
+    return Math.max(replaceAfter, stopsAfter * (1 + clockDrift) + Math.max(grace, 2000) + margin)
+  }
+
+  /** The epoch under which the absence is counted: what another operator heard in between nobody here knows. */
+  let counted = context.hold.epoch()
+  const recount = Effect.suspend(() => {
+    const epoch = context.hold.epoch()
+    if (epoch === undefined || epoch === counted) return Effect.succeed(false)
+    counted = epoch
+    return Effect.as(options.absence.anew, true)
+  })
+
+  const replace = turn.withPermit(Effect.gen(function*(): Effect.fn.Return<void, KubeApiError> {
+    const { allowRunningTwice, onReturn, replaceAfter } = policy()
+    const since = options.absence.since()
+    const epoch = context.hold.epoch()
+    if (replaceAfter === undefined || since === undefined || epoch === undefined || options.connected()) return
+    if (yield* recount) return
+    if ((yield* SubscriptionRef.get(context.owned)) !== true || context.leaving()) return
+    const away = (yield* monotonicMillis) - since
+    if (away < Duration.toMillis(replaceAfter)) return
+    const { replaced: before = none, stopWorkloadsAfter: recorded } = record() ?? {}
+    const confirmed = recorded === undefined || recorded === unknown ? undefined : parseGoDuration(recorded)
+    const stopsAfter = confirmed === undefined ? undefined : Duration.toMillis(confirmed)
+    if (stopsAfter === undefined && !allowRunningTwice) {
+      return yield* warn(
+        "ReplacementHeld",
+        "the device has not confirmed spec.partition.stopWorkloadsAfter and may still run its pods: they are not replaced. "
+          + "If they may run twice, set spec.partition.allowRunningTwice to true"
+      )
+    }
+    const due = index.onNode(context.name).filter((pod) =>
+      mayBeReplaced(pod, onReturn) &&
+      away >= patience(pod, Duration.toMillis(replaceAfter), allowRunningTwice ? undefined : stopsAfter)
+    )
+    if (due.length === 0 || !(yield* context.hold.stands(epoch))) return
+    if (onReturn === "keepReplacement") {
+      const uids = due.flatMap(({ metadata }) => metadata.uid ?? [])
+      yield* note({ stopWorkloadsAfter: recorded, replaced: [...new Set([...before, ...uids])] })
+    }
+    // It came back while that was written.
+    if (options.connected()) return
+    for (const pod of due) {
+      yield* giveUp.begin(pod, onReturn)
+      replaced += 1
+    }
+    yield* events.record({
+      about,
+      type: "Warning",
+      reason: "PodsReplaced",
+      message:
+        `the device has been away for ${Duration.format(Duration.seconds(Math.floor(away / 1000)))}: ${due.length} `
+        + "of its pods are given up, so that their controllers replace them"
+    })
+  }))
+
+  yield* Effect.gen(function*() {
+    while (true) {
+      yield* recount
+      const { replaceAfter } = policy()
+      if (replaceAfter === undefined || options.absence.since() === undefined) {
+        yield* Queue.take(bell)
+        continue
+      }
+      const left = Duration.toMillis(replaceAfter) - ((yield* monotonicMillis) - (options.absence.since() ?? 0))
+      if (left > 0) {
+        yield* Effect.timeoutOption(Queue.take(bell), Duration.millis(left))
+        continue
+      }
+      yield* replace.pipe(
+        Effect.catch((error) => Effect.logDebug(`replacing pods of ${context.key}: ${error.message}`))
+      )
+      yield* Effect.timeoutOption(Queue.take(bell), lookEvery)
+    }
+  }).pipe(Effect.forkScoped)
+
+  return {
+    /** Something of the policy, or whether the device is there, may have changed. */
+    look: () => void Queue.offerUnsafe(bell, undefined),
+    /** A session began, and what the device holds is known; runs for as long as the session's scope. */
+    attach: Effect.fnUntraced(function*(session: Session, hello: DeviceHello) {
+      onDevice = leashOf(hello.capabilities)
+      yield* patiently(session)
+      const wishes = SubscriptionRef.changes(context.device).pipe(
+        Stream.map(({ spec }) => JSON.stringify(spec.partition)),
+        Stream.changes,
+        Stream.drop(1),
+        Stream.as(undefined)
+      )
+      const rests = SubscriptionRef.changes(context.nodeReport).pipe(
+        Stream.map((report) => report?.resting === true),
+        Stream.changes,
+        Stream.filter((resting) => resting)
+      )
+      yield* Stream.merge(wishes, rests).pipe(
+        Stream.runForEach(() => patiently(session)),
+        Effect.forkScoped
+      )
+      yield* giveUp.restore(options.connected).pipe(Effect.forkScoped)
+    }),
+    replaced: () => replaced
+  }
+})

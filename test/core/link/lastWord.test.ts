@@ -1,0 +1,75 @@
+/** What a device may believe of how lately its operator heard it. */
+import { assert, describe, it } from "@effect/vitest"
+import { LastWord } from "../../../core/link/client/LastWord.ts"
+import { defaultLimits } from "../../../core/link/LinkLimits.ts"
+import { defaultTimings } from "../../../core/link/LinkTimings.ts"
+import { Conversation } from "../../../core/link/session/Conversation.ts"
+
+const leave = () => {}
+const pair = () => {
+  const device = new Conversation("device", defaultTimings, defaultLimits)
+  const operator = new Conversation("operator", defaultTimings, defaultLimits)
+  device.attach(0, 0, leave)
+  operator.attach(0, 0, leave)
+  return { device, operator }
+}
+const plain = 4096
+
+describe("the last word", () => {
+  it("is as old as the question that was answered, however long the answer was under way", () => {
+    const { device, operator } = pair()
+    device.askWithin = 10_000
+    device.next(0, plain)
+    const asked = device.next(20_000, plain)
+    assert.strictEqual(asked?.question, 1)
+    operator.packet(asked!, 20_100)
+    const answer = operator.next(20_100, plain)
+    assert.strictEqual(answer?.answered, 1)
+    device.packet(answer!, 100_000)
+    assert.strictEqual(device.acknowledgedAt, 20_000)
+    assert.strictEqual(device.next(100_000, plain)?.question, 2, "and it is asked for anew")
+  })
+
+  it("is not made any younger by what the operator says of its own accord", () => {
+    const { device, operator } = pair()
+    device.askWithin = 10_000
+    device.packet(operator.next(0, plain)!, 50_000)
+    assert.isUndefined(device.acknowledgedAt)
+  })
+
+  it("does not ask in a loop where nobody answers the question itself", () => {
+    const { device } = pair()
+    device.askWithin = 8_000
+    let asked = 0
+    for (let now = 0; now < 80_000; now += 10) {
+      device.quietly(() => {
+        if (device.next(now, plain)?.beat === true) asked += 1
+      })
+    }
+    assert.isAtMost(asked, 80)
+    assert.isAtLeast(asked, 8)
+  })
+
+  it("costs nothing where nobody wants to know", () => {
+    const { device, operator } = pair()
+    device.next(0, plain)
+    const asked = device.next(90_000, plain)
+    assert.deepInclude(asked, { beat: true, question: 0 })
+    operator.packet(asked!, 90_000)
+    assert.strictEqual(operator.next(90_000, plain)?.answered, 0)
+  })
+
+  it("is remembered over sessions and never grows older", () => {
+    const word = new LastWord()
+    const { device } = pair()
+    word.askWithin(5)
+    word.follow(device)
+    assert.strictEqual(device.askWithin, 5)
+    word.learn(7)
+    device.acknowledgedAt = 9
+    assert.strictEqual(word.acknowledgedAt, 9)
+    word.follow(pair().device)
+    word.learn(8)
+    assert.strictEqual(word.acknowledgedAt, 9)
+  })
+})

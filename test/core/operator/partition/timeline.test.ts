@@ -1,0 +1,375 @@
+/** What happens when to whom while a device is away and when it is back, for each policy. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { eventually, inScene } from "./scene.ts"
+
+const everything = [
+  "bare a #0",
+  "daemon-of-edge-1 a #0",
+  "daemon-of-edge-2 a #0",
+  "store-0 a #0",
+  "web a #0"
+]
+const onTheFirst = ["bare a on edge-1", "daemon-of-edge-1 a on edge-1"]
+const atHome = [...onTheFirst, "daemon-of-edge-2 a on edge-2", "store-0 a on edge-1", "web a on edge-1"]
+
+const always = { onReturn: "keepReplacement" } as const
+
+describe("a device that is away", () => {
+  it.live(
+    "keep: nothing happens, however long it takes",
+    () =>
+      inScene({}, ({ allReady, apart, names, node, running, told, wait }) =>
+        Effect.gen(function*() {
+          yield* apart(true)
+          yield* wait("4 minutes")
+          assert.deepInclude(yield* node, { ready: "True", connected: "LinkDown" })
+          assert.include((yield* node).taints, "arhat.dev/disconnected:NoSchedule")
+          assert.lengthOf(yield* told("DeviceDisconnected"), 1)
+          yield* wait("6 hours")
+          assert.deepInclude(yield* node, { ready: "True", connected: "LinkDown" })
+          assert.deepStrictEqual(yield* names, atHome)
+          assert.deepStrictEqual(yield* running, everything)
+          yield* apart(false)
+          yield* wait("5 minutes")
+          yield* allReady(5)
+          assert.deepStrictEqual(yield* names, atHome)
+          assert.deepStrictEqual(yield* running, everything)
+          assert.deepInclude(yield* node, { ready: "True", connected: "Connected" })
+        })),
+    60_000
+  )
+
+  it.live(
+    "notReadyAfter: the Node says so in time and goes on saying so over a restart, nothing is evicted",
+    () =>
+      inScene(
+        { notReadyAfter: "10m" },
+        ({ allReady, apart, names, node, operator, running, wait }) =>
+          Effect.gen(function*() {
+            yield* apart(true)
+            // It takes 135 s until the silence is taken for an absence.
+            yield* wait("11 minutes")
+            assert.strictEqual((yield* node).ready, "True")
+            yield* wait("2 minutes")
+            assert.deepInclude(yield* node, { ready: "False", why: "DeviceDisconnected", connected: "LinkDown" })
+            assert.include((yield* node).taints, "node.kubernetes.io/not-ready:NoExecute")
+            yield* operator.kill
+            yield* wait("5 minutes")
+            yield* operator.start
+            yield* wait("1 minute")
+            assert.deepInclude(yield* node, { ready: "False", why: "DeviceDisconnected", connected: "LinkDown" })
+            yield* wait("2 hours")
+            assert.deepStrictEqual(yield* names, atHome)
+            assert.deepStrictEqual(yield* running, everything)
+            yield* apart(false)
+            yield* wait("5 minutes")
+            yield* allReady(5)
+            assert.deepInclude(yield* node, { ready: "True", connected: "Connected" })
+            assert.deepStrictEqual(yield* running, everything)
+          })
+      ),
+    60_000
+  )
+
+  it.live(
+    "stopWorkloadsAfter: the device ends them itself in time, the objects stay, and they go on when it is back",
+    () =>
+      inScene(
+        { stopWorkloadsAfter: "10m" },
+        ({ allReady, apart, names, pods, runs, running, status, time, wait }) =>
+          Effect.gen(function*() {
+            yield* wait("1 hour")
+            assert.deepStrictEqual(yield* running, everything, "a quiet link is no absence")
+            assert.deepStrictEqual((yield* status)?.partition, { stopWorkloadsAfter: "10m" })
+            const cut = time.now
+            yield* apart(true)
+            yield* wait(620_000)
+            const ended = (yield* runs).filter(({ finishedAt }) => finishedAt !== undefined)
+            assert.lengthOf(ended, 4)
+            for (const { finishedAt = 0 } of ended) {
+              // From the last word that was acknowledged, which is at most a beat before the cut.
+              assert.isAtLeast(finishedAt - cut, 8 * 60_000)
+              assert.isAtMost(finishedAt - cut, 10 * 60_000 + 15_000)
+            }
+            assert.deepStrictEqual(yield* names, atHome)
+            yield* wait("2 hours")
+            assert.deepStrictEqual(yield* running, ["daemon-of-edge-2 a #0"])
+            yield* apart(false)
+            yield* wait("5 minutes")
+            yield* allReady(5)
+            assert.deepStrictEqual(yield* names, atHome)
+            assert.deepStrictEqual((yield* pods).map(({ restarts }) => restarts), [1, 1, 0, 1, 1])
+          })
+      ),
+    60_000
+  )
+
+  it.live(
+    "stopWorkloadsAfter < replaceAfter: controllers replace what had ended before; what had none stays",
+    () =>
+      inScene(
+        { stopWorkloadsAfter: "10m", replaceAfter: "15m", notReadyAfter: "5m" },
+        ({ allReady, apart, names, node, running, runs, status, told, twice, wait }) =>
+          Effect.gen(function*() {
+            yield* apart(true)
+            yield* wait("14 minutes")
+            assert.strictEqual((yield* node).ready, "False")
+            assert.deepStrictEqual(yield* running, ["daemon-of-edge-2 a #0"])
+            assert.deepStrictEqual(yield* names, atHome, "nothing is given up before its time")
+            yield* wait("5 minutes")
+            yield* eventually(names, (all) => all.length === 5)
+            assert.deepStrictEqual(yield* names, [
+              ...onTheFirst,
+              "daemon-of-edge-2 a on edge-2",
+              "store-0 b on edge-2",
+              "web b on edge-2"
+            ])
+            assert.lengthOf(yield* told("PodsReplaced"), 1)
+            assert.lengthOf(yield* told("ReplacedWhileDeviceIsAway"), 2)
+            assert.lengthOf((yield* status)?.partition?.replaced ?? [], 2)
+            yield* wait("2 hours")
+            yield* apart(false)
+            yield* wait("5 minutes")
+            yield* allReady(5)
+            assert.deepStrictEqual(yield* running, [
+              "bare a #1",
+              "daemon-of-edge-1 a #1",
+              "daemon-of-edge-2 a #0",
+              "store-0 b #0",
+              "web b #0"
+            ])
+            assert.lengthOf((yield* runs).filter(({ pod }) => pod === "store-0 a"), 1, "it never began again")
+            assert.deepStrictEqual((yield* status)?.partition, { stopWorkloadsAfter: "10m" })
+            assert.isFalse(yield* twice)
+          })
+      ),
+    60_000
+  )
+
+  it.live(
+    "replaceAfter with allowRunningTwice: the replacement runs beside the original until the device is back",
+    () =>
+      inScene(
+        { replaceAfter: "15m", allowRunningTwice: true, ...always },
+        ({ allReady, apart, running, told, twice, wait }) =>
+          Effect.gen(function*() {
+            yield* apart(true)
+            yield* wait("25 minutes")
+            assert.deepStrictEqual(yield* running, [...everything, "store-0 b #0", "web b #0"].sort())
+            yield* apart(false)
+            yield* wait("6 minutes")
+            yield* allReady(5)
+            assert.deepStrictEqual(yield* running, [
+              "bare a #0",
+              "daemon-of-edge-1 a #0",
+              "daemon-of-edge-2 a #0",
+              "store-0 b #0",
+              "web b #0"
+            ])
+            assert.isTrue(yield* twice, "as its owner allowed")
+            assert.lengthOf(yield* told("OrphansHeld"), 0)
+          })
+      ),
+    60_000
+  )
+
+  it.live("onReturn keepOriginal: a stand-in for what may be two, gone when the original is ready again", () =>
+    inScene(
+      { stopWorkloadsAfter: "10m", replaceAfter: "15m", onReturn: "keepOriginal" },
+      ({ allReady, apart, names, running, twice, wait }) =>
+        Effect.gen(function*() {
+          yield* apart(true)
+          yield* wait("25 minutes")
+          assert.deepStrictEqual(yield* names, [
+            ...onTheFirst,
+            "daemon-of-edge-2 a on edge-2",
+            "store-0 a on edge-1",
+            "web a on edge-1",
+            "web b on edge-2"
+          ])
+          assert.deepStrictEqual(yield* running, ["daemon-of-edge-2 a #0", "web b #0"])
+          yield* apart(false)
+          yield* wait("6 minutes")
+          yield* allReady(5)
+          assert.deepStrictEqual(yield* names, atHome)
+          assert.deepStrictEqual(yield* running, [
+            "bare a #1",
+            "daemon-of-edge-1 a #1",
+            "daemon-of-edge-2 a #0",
+            "store-0 a #1",
+            "web a #1"
+          ])
+          assert.isFalse(yield* twice)
+        })
+    ), 60_000)
+
+  it.live(
+    "a pod that was deleted while its device is away is finished once it cannot run any more",
+    () =>
+      inScene({ stopWorkloadsAfter: "10m", replaceAfter: "15m" }, (scene) =>
+        Effect.gen(function*() {
+          const { KubeApi } = yield* Effect.promise(() => import("../../../../core/kube/KubeApi.ts"))
+          const { Pods } = yield* Effect.promise(() => import("../../../../core/kube/Pod.ts"))
+          const api = yield* KubeApi
+          yield* scene.apart(true)
+          yield* scene.wait("4 minutes")
+          yield* api.delete(Pods, { namespace: "edge", name: "bare" })
+          yield* scene.wait("10 minutes")
+          assert.include(yield* scene.names, "bare a on edge-1")
+          yield* scene.wait("6 minutes")
+          assert.notInclude(yield* scene.names, "bare a on edge-1")
+          yield* scene.apart(false)
+          yield* scene.wait("6 minutes")
+          assert.notInclude((yield* scene.running).join(), "bare")
+        })),
+    60_000
+  )
+})
+
+describe("a device that is kept on a leash", () => {
+  it.live(
+    "after a reboot with nobody to hear begins nothing, and goes on once it is told",
+    () =>
+      inScene(
+        { stopWorkloadsAfter: "10m" },
+        ({ allReady, apart, first, names, running, wait }) =>
+          Effect.gen(function*() {
+            yield* apart(true)
+            yield* wait("10 seconds")
+            yield* first.agent.kill
+            yield* first.runtime.powerOff("exited")
+            yield* first.host.reboot
+            yield* first.runtime.startEngine
+            yield* first.agent.start
+            yield* wait("1 hour")
+            assert.deepStrictEqual(yield* running, ["daemon-of-edge-2 a #0"])
+            yield* apart(false)
+            yield* wait("6 minutes")
+            yield* allReady(5)
+            assert.deepStrictEqual(yield* names, atHome)
+          })
+      ),
+    60_000
+  )
+
+  it.live(
+    "goes on counting over a restart of its agent, and rests no later",
+    () =>
+      inScene({ stopWorkloadsAfter: "10m" }, ({ apart, first, running, wait }) =>
+        Effect.gen(function*() {
+          yield* wait("20 minutes")
+          yield* apart(true)
+          yield* wait("3 minutes")
+          yield* first.agent.kill
+          yield* wait("10 seconds")
+          yield* first.agent.start
+          yield* wait("30 seconds")
+          assert.deepStrictEqual(yield* running, everything)
+          yield* wait("7 minutes")
+          assert.deepStrictEqual(yield* running, ["daemon-of-edge-2 a #0"])
+        })),
+    60_000
+  )
+
+  it.live(
+    "writes little of it: as often as it must, and nothing where it is on none",
+    () =>
+      inScene({ stopWorkloadsAfter: "20m" }, ({ first, second, wait }) =>
+        Effect.gen(function*() {
+          const written = (device: typeof first) =>
+            Effect.map(device.journal.diary, (all) => all.filter((each) => each.includes("leash")).length)
+          const before = yield* written(first)
+          yield* wait("2 hours")
+          assert.isAtMost((yield* written(first)) - before, 6 * 4)
+          assert.isAtLeast((yield* written(first)) - before, 6 * 2)
+          assert.strictEqual(yield* written(second), 0)
+        })),
+    60_000
+  )
+
+  it.live(
+    "is let off it when its owner changes her mind, also while it is away",
+    () =>
+      inScene(
+        { stopWorkloadsAfter: "10m" },
+        ({ allReady, apart, edit, running, status, wait }) =>
+          Effect.gen(function*() {
+            yield* apart(true)
+            yield* wait("15 minutes")
+            yield* edit({ stopWorkloadsAfter: null })
+            yield* wait("1 minute")
+            assert.deepStrictEqual(yield* running, ["daemon-of-edge-2 a #0"])
+            yield* apart(false)
+            yield* wait("6 minutes")
+            yield* allReady(5)
+            assert.isUndefined((yield* status)?.partition)
+            yield* apart(true)
+            yield* wait("1 hour")
+            assert.lengthOf(yield* running, 5)
+          })
+      ),
+    60_000
+  )
+
+  it.live(
+    "is not believed to be on one that it was never told of",
+    () =>
+      inScene({}, ({ apart, edit, names, running, told, wait }) =>
+        Effect.gen(function*() {
+          yield* apart(true)
+          yield* wait("5 minutes")
+          yield* edit({ stopWorkloadsAfter: "10m", replaceAfter: "15m" })
+          yield* wait("40 minutes")
+          assert.deepStrictEqual(yield* names, atHome)
+          assert.deepStrictEqual(yield* running, everything)
+          assert.lengthOf(yield* told("ReplacementHeld"), 1)
+        })),
+    60_000
+  )
+})
+
+describe("an operator", () => {
+  it.live(
+    "that begins anew counts anew: it cannot know what its predecessor heard",
+    () =>
+      inScene(
+        { stopWorkloadsAfter: "10m", replaceAfter: "15m" },
+        ({ apart, names, operator, twice, wait }) =>
+          Effect.gen(function*() {
+            yield* apart(true)
+            yield* wait("14 minutes")
+            yield* operator.kill
+            yield* wait("1 minute")
+            yield* operator.start
+            yield* wait("13 minutes")
+            assert.deepStrictEqual(yield* names, atHome)
+            yield* wait("5 minutes")
+            assert.include(yield* names, "store-0 b on edge-2")
+            assert.isFalse(yield* twice)
+          })
+      ),
+    60_000
+  )
+
+  it.live(
+    "tells an agent that was stopped from a link that is down",
+    () =>
+      inScene({}, ({ first, node, status, wait }) =>
+        Effect.gen(function*() {
+          yield* first.agent.kill
+          yield* wait("5 seconds")
+          assert.strictEqual((yield* node).connected, "AgentDown")
+          const connected = (yield* status)?.conditions?.find(({ type }) => type === "Connected")
+          assert.strictEqual(connected?.reason, "AgentDown")
+          yield* first.agent.start
+          yield* wait("30 seconds")
+          assert.strictEqual((yield* node).connected, "Connected")
+          yield* first.transport.refuse("Refused")
+          yield* first.transport.cut()
+          yield* wait("5 seconds")
+          assert.strictEqual((yield* node).connected, "LinkDown")
+        })),
+    60_000
+  )
+})
