@@ -84,7 +84,12 @@ export const AranyaConfig = Schema.Struct({
   pod: Schema.Struct({
     clusterDomain: text("cluster.local"),
     /** Name servers of the cluster that devices can reach. */
-    clusterDns: strings([])
+    clusterDns: strings([]),
+    timers: Schema.Struct({
+      streamIdleTimeout: goDurationBetween(Duration.seconds(10), Duration.hours(24 * 7), {
+        description: "How long exec, attach and port-forward may be silent before they are ended."
+      }).pipe(Schema.withDecodingDefaultKey(or("4h")))
+    }).pipe(Schema.withDecodingDefaultKey(or({})))
   }).pipe(Schema.withDecodingDefaultKey(or({})))
 })
 export type AranyaConfig = typeof AranyaConfig.Type

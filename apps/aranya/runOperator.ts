@@ -137,6 +137,7 @@ export const runOperator = Effect.fnUntraced(function*(config: AranyaConfig) {
       kubeletPerNode: config.kubelet.perNode,
       grpc,
       disconnectGrace: config.aranya.disconnectGrace,
+      streamIdle: config.pod.timers.streamIdleTimeout,
       farewell: "2 minutes"
     }),
     Effect.provideService(LinkTimings, linkTimings(config)),

@@ -16,6 +16,8 @@ export const OperatorSettings = Context.Reference<{
   readonly kubeletPerNode: boolean
   /** How long a device may be away before its pods' Ready turns False. */
   readonly disconnectGrace: Duration.Input
+  /** How long exec, attach and port-forward may be silent before they are ended; 4 hours when absent, as a kubelet's. */
+  readonly streamIdle?: Duration.Input
   /** How long the deletion of an EdgeDevice waits for a device that answers to end its pods. */
   readonly farewell: Duration.Input
 }>("aranya/operator/OperatorSettings", {

@@ -6,6 +6,8 @@ import { type Duplex, RuntimeError } from "../pod/ContainerRuntime.ts"
 import { PodStreamError } from "../pod/PodRuntime.ts"
 import { encodeStreamOpening, streamErrorOf, type StreamOpening } from "../wire/StreamOpening.ts"
 import { Fleet } from "./Fleet.ts"
+import { idleChannel } from "./idleChannel.ts"
+import { OperatorSettings } from "./OperatorSettings.ts"
 import { PodIndex } from "./PodIndex.ts"
 import { remoteProcess } from "./remoteProcess.ts"
 
@@ -49,6 +51,7 @@ export const kubeletBackend = Layer.effect(
   Effect.gen(function*() {
     const fleet = yield* Fleet
     const index = yield* PodIndex
+    const { streamIdle = "4 hours" } = yield* OperatorSettings
 
     const open = Effect.fnUntraced(
       function*(node: string, opening: StreamOpening, priority: Priority, whatNow?: string) {
@@ -57,7 +60,9 @@ export const kubeletBackend = Layer.effect(
           return yield* failed(`device ${node} is not connected: ask again when it is back`)
         }
         const message = yield* Effect.mapError(encodeStreamOpening(opening), (error) => failed(error.message))
-        return yield* Effect.mapError(session.open(message, { priority }), streamError(node, whatNow))
+        const channel = yield* Effect.mapError(session.open(message, { priority }), streamError(node, whatNow))
+        // As with a kubelet, whoever follows a log may wait for ever.
+        return opening._tag === "Logs" ? channel : yield* idleChannel(channel, streamIdle)
       }
     )
 
