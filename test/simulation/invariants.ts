@@ -360,5 +360,8 @@ export const rules = [
   "no errors are logged",
   "no lower epoch has an effect",
   "a status tells of its own containers",
-  "who takes a device over raises its epoch"
+  "who takes a device over raises its epoch",
+  "the event ring is bounded",
+  "the journal is bounded",
+  "connections are bounded"
 ] as const

@@ -10,6 +10,7 @@ import { ConfigMaps, Secrets } from "../../core/kube/kinds.ts"
 import { KubeApi } from "../../core/kube/KubeApi.ts"
 import { readmitAnnotation } from "../../core/operator/deviceAdmission.ts"
 import { releaseOrphansAnnotation } from "../../core/operator/devicePods.ts"
+import { overBounds } from "./bounds.ts"
 import { watchBudgets } from "./budgets.ts"
 import { type Counts, makeCounts } from "./coverage.ts"
 import { makeDeeds, settings } from "./deeds.ts"
@@ -224,6 +225,12 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
 
     for (const operator of operators) yield* operator.start
     for (const device of devices) yield* api.create(EdgeDevices, device.object())
+    yield* overBounds(devices, count).pipe(
+      Effect.map((found) => found.forEach(violated)),
+      Effect.andThen(Effect.sleep("10 seconds")),
+      Effect.forever,
+      Effect.forkScoped
+    )
     const under = yield* FiberSet.make()
     for (const [number, device] of numbered) {
       const late = plan.late.find((each) => each.device === number)

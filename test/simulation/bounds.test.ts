@@ -1,0 +1,25 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { overBounds } from "./bounds.ts"
+import { makeCounts } from "./coverage.ts"
+import { simulate } from "./VirtualTime.ts"
+import { makeDevice, worldLayer } from "./World.ts"
+
+describe("what may never grow without end", () => {
+  it.live("is told with the device, what it has and what it may have", () =>
+    simulate(1, () =>
+      Effect.gen(function*() {
+        const device = yield* makeDevice("edge-1", 1)
+        const { count, counts } = makeCounts()
+        assert.deepStrictEqual(yield* overBounds([device], count), [])
+        assert.deepStrictEqual(counts, {}, "an empty device puts nothing to the test")
+        const rows = (many: number, bytes: number) =>
+          Array.from({ length: many }, (_, i) => ({ key: String(i), value: new Uint8Array(bytes) }))
+        yield* device.putRows("events", rows(257, 1))
+        yield* device.putRows("pods", rows(1, 90_000))
+        assert.deepStrictEqual(yield* overBounds([device], count), [
+          "edge-1 keeps 257 events, over 256",
+          "the journal of edge-1 has 90000 bytes for 1 pods, over 81920"
+        ])
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+})
