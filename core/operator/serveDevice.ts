@@ -325,8 +325,12 @@ export const serveDevice = Effect.fnUntraced(function*(
     yield* Effect.timeoutOption(Queue.take(statusBell), Duration.millis(contactMillis))
     yield* Effect.sleep(gathering)
   })).pipe(
-    // What had a holder before is claimed at once: its Lease is to be renewed.
-    (saying) => first.status.link?.holder === undefined ? Effect.andThen(introduced, saying) : saying,
+    // What had a holder before is claimed at once: its Lease is to be renewed. So is what is met at a broker: only who holds it
+    // listens there.
+    (saying) =>
+      first.status.link?.holder === undefined && first.spec.connectivity.mqtt === undefined
+        ? Effect.andThen(introduced, saying)
+        : saying,
     Effect.forkIn(keeping)
   )
 

@@ -30,7 +30,7 @@ export const carry = (
   const plain = Math.min(conversation.limits.packet, connection.maxFrame - frameOverhead)
   const over = Deferred.makeUnsafe<Ending>()
   const leave = (why: string, silent = false) => void Deferred.doneUnsafe(over, Effect.succeed({ why, silent }))
-  const lost = (error: TransportError) => Effect.sync(() => leave(error.message))
+  const lost = (error: TransportError) => Effect.sync(() => leave(error.detail))
 
   const sayFarewell = Effect.gen(function*() {
     conversation.farewellCause = yield* options.cause ?? Effect.succeed(Closed_Cause.UNSPECIFIED)
