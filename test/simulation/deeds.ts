@@ -68,6 +68,8 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
   readonly note: (what: string) => Effect.Effect<void>
   readonly named: (uid: string, name: string) => void
   readonly read: (known: Known, dice: Dice) => Effect.Effect<void>
+  readonly run: (known: Known, dice: Dice) => Effect.Effect<void>
+  readonly forward: (known: Known, dice: Dice) => Effect.Effect<void>
 }) {
   const { devices, known, note, plane } = world
   const api = yield* KubeApi
@@ -286,6 +288,14 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
       const speaker = one(dice, ({ recipe }) => recipe === talking)
       if (speaker === undefined) return yield* create(`pod-${++pods}`, dice, device, talking)
       yield* world.read(speaker, dice)
+    }),
+    run: Effect.fnUntraced(function*(dice, device) {
+      const each = one(dice)
+      yield* each === undefined ? create(`pod-${++pods}`, dice, device) : world.run(each, dice)
+    }),
+    forward: Effect.fnUntraced(function*(dice, device) {
+      const each = one(dice)
+      yield* each === undefined ? create(`pod-${++pods}`, dice, device) : world.forward(each, dice)
     })
   }
 

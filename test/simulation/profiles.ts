@@ -43,7 +43,8 @@ const ordinary: Shares = {
   paint: 2,
   editImage: 2,
   shorten: 1,
-  follow: 1
+  follow: 1,
+  run: 1
 }
 
 export interface Profile {
@@ -54,7 +55,7 @@ export interface Profile {
 export const profiles: Readonly<Record<string, Profile>> = {
   everything: {
     faults: Object.keys(episodes) as ReadonlyArray<FaultName>,
-    deeds: { ...ordinary, deleteThenReplace: 1, follow: 2, editDevice: 1, deleteDevice: 1, replaceOwned: 1 }
+    deeds: { ...ordinary, deleteThenReplace: 1, follow: 2, forward: 1, editDevice: 1, deleteDevice: 1, replaceOwned: 1 }
   },
   calm: { faults: [], deeds: { ...ordinary, follow: 4, editDevice: 2, deleteDevice: 1, replaceOwned: 2 } },
   link: { faults: link, deeds: ordinary },
@@ -95,7 +96,7 @@ export const profiles: Readonly<Record<string, Profile>> = {
   },
   streams: {
     faults: ["badLink", "cut", "flap", "blackHole", "agentDies", "operatorDies", "killedContainer", "engineStops"],
-    deeds: { create: 2, delete: 1, editImage: 2, follow: 8 }
+    deeds: { create: 2, delete: 1, editImage: 2, follow: 6, run: 3, forward: 2 }
   },
   budgets: {
     faults: ["badLink", "cut", "flap", "agentDies", "operatorDies", "operatorDiesAtRequest", "badApi", "watchesCut"],
@@ -108,6 +109,7 @@ const names = Object.keys(profiles)
 /** The profile of a seed for which none was asked. */
 export const profileOf = (seed: number): string => names[seed % names.length] ?? "everything"
 
+const errands = ["what is asked for is done at most once", "an outcome is the real one"]
 const readers = ["lines come once and in order", "a stream that ends in order is complete", "a stream goes on or ends"]
 
 /** What storms of this profile have to meet, given enough of them. */
@@ -116,6 +118,7 @@ export const promised = (profile: string): ReadonlyArray<string> => {
   const met = [
     ...rules,
     ...deeds["follow"] === undefined ? [] : readers,
+    ...deeds["run"] === undefined ? [] : errands,
     ...deeds["budget"] === undefined ? [] : budgetRules
   ]
     // Epochs change with operators; whose turn it is changes only where one dies or two contend.

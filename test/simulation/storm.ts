@@ -14,6 +14,7 @@ import { overBounds } from "./bounds.ts"
 import { watchBudgets } from "./budgets.ts"
 import { type Counts, makeCounts } from "./coverage.ts"
 import { makeDeeds, settings } from "./deeds.ts"
+import { makeErrands } from "./errands.ts"
 import { diceFrom, diceOf, episodes, healEverything, makeApiWeather, type Victims } from "./faults.ts"
 import { makeGhost } from "./ghost.ts"
 import { type HostClock, makeHostClock } from "./HostClock.ts"
@@ -132,6 +133,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
     }))
     const { refused } = watchBudgets(plane, count, violated)
     const readers = yield* makeReaders(hosts.map(({ door }) => door), printed, { count, note, refused, violated })
+    const errands = yield* makeErrands(hosts.map(({ door }) => door), { count, note, violated })
     const { deeds, remade, unheard } = yield* makeDeeds({
       plane,
       devices,
@@ -141,7 +143,9 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
       calm: plan.deeds.every(({ what }) => episodes[what] === undefined),
       note,
       named: (uid, name) => diary.names.set(uid, name),
-      read: readers.read
+      read: readers.read,
+      run: errands.run,
+      forward: errands.forward
     })
     const forgetful = new Set<string>()
     watchApi(plane, known, forgetful, count, violated)
@@ -212,7 +216,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
     }
 
     for (const device of devices) {
-      yield* device.runtime.script(() => true, lifeOf(printed))
+      yield* device.runtime.script(() => true, (spec) => ({ ...lifeOf(printed)(spec), ...errands.script }))
       for (const image of images) yield* device.runtime.image(image, { pullTakes: "2 seconds" })
     }
     yield* api.create(Secrets, {

@@ -197,7 +197,7 @@ export const pods = suite("[sig-node] Pods", {
   }),
 
   "should support remote command execution over websockets [NodeConformance] [Conformance]": skipped(
-    "exec is not offered yet: the kubelet API answers it with a sentence"
+    "a WebSocket needs sockets, which the virtual world has not; test/adapters/kubelet/webSocket.test.ts has them"
   ),
   "should support retrieving logs from the container over websockets [NodeConformance] [Conformance]": skipped(
     "the WebSocket is the API server's own way to its client, and needs sockets, which the virtual world has not"

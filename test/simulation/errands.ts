@@ -1,0 +1,161 @@
+/** Commands in containers and connections to their ports while everything else happens: at most once, with an answer each. */
+import { Effect, Exit, FiberSet, type Scope, Stream } from "effect"
+import type { RuntimeError } from "../../core/pod/ContainerRuntime.ts"
+import type { PodStreamError } from "../../core/pod/PodRuntime.ts"
+import { type Script, standardCommands } from "../fakes/runtime/Program.ts"
+import type { Count } from "./coverage.ts"
+import type { Dice } from "./faults.ts"
+import type { Known } from "./invariants.ts"
+import type { Door } from "./streams.ts"
+
+type Failure = PodStreamError | RuntimeError
+
+/** Whoever waits is answered within this beyond what the errand takes: a session lives no longer without its device. */
+const answeredWithin = 600_000
+/** What is left of a command whose container was killed. */
+const killed = 137
+const port = 80
+
+const textOf = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
+const bytesOf = (text: string) => new TextEncoder().encode(text)
+
+export const makeErrands = Effect.fnUntraced(function*(
+  doors: ReadonlyArray<Door>,
+  { count, note, violated }: {
+    readonly count: Count
+    readonly note: (what: string) => Effect.Effect<void>
+    readonly violated: (what: string) => void
+  }
+) {
+  const fibers = yield* FiberSet.make<void>()
+  /** How often a device began each. */
+  const begun = new Map<string, number>()
+  let numbers = 0
+
+  const begin = (number: string) => {
+    const times = (begun.get(number) ?? 0) + 1
+    begun.set(number, times)
+    if (times > 1) violated(`errand ${number} is begun ${times} times`)
+  }
+
+  /** What containers do with an errand that reaches them. */
+  const script: Pick<Script, "exec" | "listens"> = {
+    exec: (command, surroundings) => {
+      const [name, number = "", millis = "", code = ""] = command
+      if (name !== "errand") return standardCommands(command, surroundings)
+      begin(number)
+      return surroundings.print(`errand ${number}`).pipe(
+        Effect.andThen(Effect.sleep(Number(millis))),
+        Effect.as(Number(code))
+      )
+    },
+    listens: {
+      [port]: ({ read, write }) =>
+        Stream.runForEach(read, (bytes) => {
+          begin(textOf(bytes))
+          return write(`errand ${textOf(bytes)}`)
+        })
+    }
+  }
+
+  /** Sends somebody, who is answered in the end; `right` says what is wrong with an answer. */
+  const send = Effect.fnUntraced(function*<A>(
+    errand: { readonly what: string; readonly known: Known; readonly takes: number },
+    dice: Dice,
+    go: (
+      backend: NonNullable<ReturnType<Door["open"]>>["backend"],
+      number: string
+    ) => Effect.Effect<A, Failure, Scope.Scope>,
+    wrong: (answer: A, number: string, begun: boolean) => string | undefined
+  ) {
+    const door = dice.pick(doors).open()
+    if (door === undefined) {
+      count("errand: nobody to ask")
+      return
+    }
+    const number = String(++numbers)
+    const words = `errand ${number}, ${errand.what} ${errand.known.name},`
+    yield* note(`${words} sets out`)
+    const answered = (exit: Exit.Exit<A, Failure>): string => {
+      const times = begun.get(number) ?? 0
+      if (times > 0) count("rule: what is asked for is done at most once")
+      if (Exit.isSuccess(exit)) {
+        count("rule: an outcome is the real one")
+        const what = wrong(exit.value, number, times > 0)
+        if (what !== undefined) violated(`${words} ${what}, as it is told`)
+        return "answered"
+      }
+      return times === 0 ? "refused" : "of unknown outcome"
+    }
+    const late = Effect.sync(() => {
+      violated(`${words} is not answered in time`)
+      return "not answered"
+    })
+    const fiber = yield* FiberSet.run(
+      fibers,
+      Effect.raceFirst(
+        Effect.map(Effect.exit(Effect.scoped(go(door.backend, number))), answered),
+        Effect.delay(late, answeredWithin + errand.takes)
+      ).pipe(
+        Effect.flatMap((how) => {
+          count(`errand: ${how}`)
+          return note(`${words} is ${how}`)
+        })
+      )
+    )
+    door.readers.add(fiber)
+    fiber.addObserver(() => door.readers.delete(fiber))
+  })
+
+  const gathered = Effect.fnUntraced(function*<E>(bytes: Stream.Stream<Uint8Array, E>) {
+    let text = ""
+    yield* Stream.runForEach(bytes, (piece) =>
+      Effect.sync(() => {
+        text += textOf(piece)
+      }))
+    return text
+  })
+
+  const run = (known: Known, dice: Dice) => {
+    const takes = dice.between(0, 30_000)
+    const code = dice.between(0, 255)
+    return send(
+      { what: "a command in", known, takes },
+      dice,
+      Effect.fnUntraced(function*(backend, number) {
+        const command = ["errand", number, String(takes), String(code)]
+        const process = yield* backend.exec({ node: known.device.name, uid: known.uid }, "main", {
+          command,
+          stdin: false,
+          stdout: true,
+          stderr: false,
+          tty: false
+        })
+        const text = yield* gathered(Stream.map(process.output, ({ bytes }) => bytes))
+        return { text, code: yield* process.exitCode }
+      }),
+      (answer, number, begun) => {
+        if (!begun) return "was never begun"
+        if (answer.code === killed) return undefined
+        if (answer.code !== code) return `exited with ${answer.code} instead of ${code}`
+        return answer.text === `errand ${number}` ? undefined : `said ${JSON.stringify(answer.text)}`
+      }
+    )
+  }
+
+  const forward = (known: Known, dice: Dice) =>
+    send(
+      { what: "a connection to", known, takes: 0 },
+      dice,
+      Effect.fnUntraced(function*(backend, number) {
+        const duplex = yield* backend.dial({ node: known.device.name, uid: known.uid }, port)
+        yield* duplex.write(bytesOf(number))
+        yield* duplex.end
+        return yield* gathered(duplex.read)
+      }),
+      // A pod that dies ends its connections in order, as TCP does.
+      (answer, number) => answer === `errand ${number}` || answer === "" ? undefined : `said ${JSON.stringify(answer)}`
+    )
+
+  return { script, run, forward }
+})
