@@ -8,6 +8,7 @@ import type { KubeResource } from "../../../../core/kube/KubeResource.ts"
 import { Nodes } from "../../../../core/kube/Node.ts"
 import type { KubeObject } from "../../../../core/kube/ObjectMeta.ts"
 import { type Pod, Pods } from "../../../../core/kube/Pod.ts"
+import { timestamp } from "../../../../core/kube/time.ts"
 import { fairWeather } from "../../../fakes/MemoryTransport.ts"
 import { forever } from "../../../fakes/runtime/Program.ts"
 import { simulate, type VirtualTime } from "../../../simulation/VirtualTime.ts"
@@ -87,6 +88,7 @@ export type Scene = Effect.Success<ReturnType<typeof makeScene>>
 const makeScene = Effect.fnUntraced(function*(partition: object, time: VirtualTime) {
   const api = yield* KubeApi
   const plane = yield* ControlPlane
+  const life = yield* Effect.scope
   yield* createNamespaces
   const first = yield* makeDevice("edge-1", 1)
   const second = yield* makeDevice("edge-2", 2)
@@ -185,7 +187,25 @@ const makeScene = Effect.fnUntraced(function*(partition: object, time: VirtualTi
       body: { spec: { partition: body } }
     })
   const status = Effect.map(api.get(EdgeDevices, { namespace: "edge", name: "edge-1" }), (each) => each.status)
+  /** A Node with a kubelet of its own, of which one sees the heartbeats alone. */
+  const startOther = Effect.gen(function*() {
+    yield* api.create(Nodes, { apiVersion: "v1", kind: "Node", metadata: { name: "other" }, spec: {} })
+    const beat = Effect.suspend(() => {
+      const at = timestamp(time.now)
+      return api.patch(Nodes, { name: "other", subresource: "status" }, {
+        type: "strategic",
+        body: {
+          status: {
+            conditions: [{ type: "Ready", status: "True", lastHeartbeatTime: at, lastTransitionTime: at }]
+          }
+        }
+      })
+    })
+    yield* beat
+    yield* Effect.forever(Effect.andThen(Effect.sleep("30 seconds"), beat)).pipe(Effect.orDie, Effect.forkIn(life))
+  }).pipe(Effect.orDie)
   return {
+    startOther,
     first,
     second,
     operator,

@@ -37,7 +37,7 @@ describe("a device that is away", () => {
           assert.deepStrictEqual(yield* running, everything)
           assert.deepInclude(yield* node, { ready: "True", connected: "Connected" })
         })),
-    60_000
+    300_000
   )
 
   it.live(
@@ -69,7 +69,7 @@ describe("a device that is away", () => {
             assert.deepStrictEqual(yield* running, everything)
           })
       ),
-    60_000
+    300_000
   )
 
   it.live(
@@ -102,7 +102,7 @@ describe("a device that is away", () => {
             assert.deepStrictEqual((yield* pods).map(({ restarts }) => restarts), [1, 1, 0, 1, 1])
           })
       ),
-    60_000
+    300_000
   )
 
   it.live(
@@ -144,7 +144,7 @@ describe("a device that is away", () => {
             assert.isFalse(yield* twice)
           })
       ),
-    60_000
+    300_000
   )
 
   it.live(
@@ -171,7 +171,7 @@ describe("a device that is away", () => {
             assert.lengthOf(yield* told("OrphansHeld"), 0)
           })
       ),
-    60_000
+    300_000
   )
 
   it.live("onReturn keepOriginal: a stand-in for what may be two, gone when the original is ready again", () =>
@@ -202,7 +202,7 @@ describe("a device that is away", () => {
           ])
           assert.isFalse(yield* twice)
         })
-    ), 60_000)
+    ), 300_000)
 
   it.live(
     "a pod that was deleted while its device is away is finished once it cannot run any more",
@@ -223,7 +223,7 @@ describe("a device that is away", () => {
           yield* scene.wait("6 minutes")
           assert.notInclude((yield* scene.running).join(), "bare")
         })),
-    60_000
+    300_000
   )
 })
 
@@ -250,7 +250,7 @@ describe("a device that is kept on a leash", () => {
             assert.deepStrictEqual(yield* names, atHome)
           })
       ),
-    60_000
+    300_000
   )
 
   it.live(
@@ -269,7 +269,7 @@ describe("a device that is kept on a leash", () => {
           yield* wait("7 minutes")
           assert.deepStrictEqual(yield* running, ["daemon-of-edge-2 a #0"])
         })),
-    60_000
+    300_000
   )
 
   it.live(
@@ -285,7 +285,7 @@ describe("a device that is kept on a leash", () => {
           assert.isAtLeast((yield* written(first)) - before, 6 * 2)
           assert.strictEqual(yield* written(second), 0)
         })),
-    60_000
+    300_000
   )
 
   it.live(
@@ -309,7 +309,7 @@ describe("a device that is kept on a leash", () => {
             assert.lengthOf(yield* running, 5)
           })
       ),
-    60_000
+    300_000
   )
 
   it.live(
@@ -325,7 +325,7 @@ describe("a device that is kept on a leash", () => {
           assert.deepStrictEqual(yield* running, everything)
           assert.lengthOf(yield* told("ReplacementHeld"), 1)
         })),
-    60_000
+    300_000
   )
 })
 
@@ -349,7 +349,7 @@ describe("an operator", () => {
             assert.isFalse(yield* twice)
           })
       ),
-    60_000
+    300_000
   )
 
   it.live(
@@ -370,6 +370,6 @@ describe("an operator", () => {
           yield* wait("5 seconds")
           assert.strictEqual((yield* node).connected, "LinkDown")
         })),
-    60_000
+    300_000
   )
 })
