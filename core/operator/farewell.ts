@@ -57,6 +57,8 @@ export const farewell = Effect.fnUntraced(function*(
         { _tag: "Wipe", reason: "the EdgeDevice was deleted" },
         { timeoutMillis: Duration.toMillis(Duration.fromInputUnsafe(settings.farewell)) }
       )),
+      // What this side ended itself says nothing of the device: an operator that is stopping leaves the rest to its next life.
+      Effect.tapError(({ reason }) => reason === "Closed" ? Effect.sleep(downAtMost) : Effect.void),
       Effect.raceFirst(staysDown(session))
     )
 

@@ -158,7 +158,7 @@ describe("deleting an EdgeDevice", () => {
       }).pipe(Effect.orDie)))
 
   it.live("is begun anew by the operator's next life where the one before was ended in the middle of it", () =>
-    inWorld(8, ({ device, operator }) =>
+    inWorld(27, ({ device, operator }) =>
       Effect.gen(function*() {
         const api = yield* KubeApi
         yield* device.transport.weather({ blackHole: true })
