@@ -485,6 +485,15 @@ export const serveDevice = Effect.fnUntraced(function*(
   })
   let warned = false
 
+  /** Whoever gives an EdgeDevice another key trusts the former no more, not even until its link breaks by itself. */
+  const endStrangers = Effect.fnUntraced(function*({ status }: EdgeDeviceObject) {
+    const { publicKey } = SubscriptionRef.getUnsafe(device).spec.identity
+    const known = status?.link?.publicKey
+    if (publicKey === undefined || known === undefined || publicKey === known) return
+    const linked = yield* SubscriptionRef.get(session)
+    if (linked !== undefined) yield* linked.close("its EdgeDevice knows another key now")
+  })
+
   const update = Effect.fnUntraced(function*(object: EdgeDeviceObject) {
     yield* settleHold
     partition.look()
@@ -525,6 +534,7 @@ export const serveDevice = Effect.fnUntraced(function*(
     yield* SubscriptionRef.set(device, decoded.success)
     if (before.generation === decoded.success.generation) return
     yield* warn(object, decoded.success)
+    yield* endStrangers(object)
     partition.look()
     yield* lookAgain
     pods.lookAtAll()

@@ -209,6 +209,8 @@ describe("an owner", () => {
           type: "merge",
           body: { spec: { identity: { publicKey: Base64.encode(new Uint8Array(32).fill(9)) } } }
         })
+        // Until then the operator knows the former key.
+        yield* Effect.sleep("5 seconds")
         yield* device.agent.start
         yield* eventually(told, (times) => times === 1)
         clocks.operator.jump(-30 * minute)

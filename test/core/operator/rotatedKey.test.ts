@@ -1,0 +1,39 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schedule } from "effect"
+import { Base64 } from "effect/encoding"
+import { EdgeDevices } from "../../../core/device/EdgeDevice.ts"
+import { KubeEvents } from "../../../core/kube/kinds.ts"
+import { KubeApi } from "../../../core/kube/KubeApi.ts"
+import { simulate } from "../../simulation/VirtualTime.ts"
+import { createNamespaces, makeDevice, makeOperator, worldLayer } from "../../simulation/World.ts"
+
+const every = Schedule.spaced("1 second").pipe(Schedule.upTo({ times: 60 }))
+
+describe("an EdgeDevice whose key is changed", () => {
+  it.live("ends the session of the device with the former key at once, and does not take it again", () =>
+    simulate(1, () =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        const here = { namespace: "edge", name: "edge-1" }
+        yield* createNamespaces
+        const device = yield* makeDevice("edge-1", 1)
+        const operator = yield* makeOperator([device])
+        yield* operator.start
+        yield* api.create(EdgeDevices, device.object())
+        yield* device.agent.start
+        const isConnected = Effect.map(
+          api.get(EdgeDevices, here),
+          ({ status }) => status?.conditions?.find(({ type }) => type === "Connected")?.status === "True"
+        )
+        yield* Effect.filterOrFail(isConnected, (yes) => yes).pipe(Effect.retry(every))
+        yield* api.patch(EdgeDevices, here, {
+          type: "merge",
+          body: { spec: { identity: { publicKey: Base64.encode(new Uint8Array(32).fill(9)) } } }
+        })
+        yield* Effect.filterOrFail(isConnected, (yes) => !yes).pipe(Effect.retry(every))
+        yield* Effect.sleep("10 minutes")
+        assert.isFalse(yield* isConnected)
+        const reasons = (yield* api.list(KubeEvents, { namespace: "edge" })).map(({ reason }) => reason)
+        assert.include(reasons, "WrongKey")
+      }).pipe(Effect.scoped, Effect.provide(worldLayer))))
+})
