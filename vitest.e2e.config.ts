@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config"
 /** Real processes, real engines, real control planes: one file at a time, each starts what it needs. */
 export default defineConfig({
   test: {
-    include: ["test/e2e/**/*.test.ts", "test/control-plane/**/*.test.ts"],
+    include: ["test/e2e/**/*.test.ts", "test/control-plane/**/*.test.ts", "test/**/*.broker.test.ts"],
     fileParallelism: false,
     testTimeout: 600_000,
     hookTimeout: 600_000
