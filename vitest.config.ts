@@ -4,7 +4,13 @@ import { defineConfig } from "vitest/config"
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
-    exclude: ["test/e2e/**", "test/control-plane/**", "test/partition/**", "test/**/*.broker.test.ts", "node_modules/**"],
+    exclude: [
+      "test/e2e/**",
+      "test/control-plane/**",
+      "test/partition/**",
+      "test/**/*.broker.test.ts",
+      "node_modules/**"
+    ],
     // Much of it waits for sockets.
     maxWorkers: 2,
     testTimeout: 60_000
