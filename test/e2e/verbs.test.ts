@@ -75,7 +75,7 @@ const talk = Effect.fnUntraced(function*(options: {
     "-qec",
     `stty rows 41 cols 123; ${
       [kubectlPath, ...always].join(" ")
-    } exec -it shell -- busybox sh -c 'until busybox stty size; do busybox sleep 0.1; done; echo done'`,
+    } exec -it shell -- busybox sh -c 'until busybox stty size | busybox grep 41; do busybox sleep 0.1; done; echo done'`,
     "/dev/null"
   ], { env })
   if (runtime.name === "docker") assert.match(typed.stdout, /41 123[^]*done/)

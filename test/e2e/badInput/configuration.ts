@@ -12,7 +12,7 @@ export const configuration = (it: Vitest.MethodsNonLive<Site>) => {
       [
         "aranya",
         "nonsense: 1",
-        "unknown key nonsense (known here: aranya, connectivity, kubelet, pod)"
+        "unknown key nonsense (known here: aranya, connectivity, kubelet, metrics, pod)"
       ],
       ["arhat", "arhat: { devise: edge-1 }", "unknown key arhat.devise, did you mean device?"],
       [
