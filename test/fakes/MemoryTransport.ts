@@ -85,6 +85,8 @@ interface Wire {
   readonly scope: Scope.Scope
   readonly ends: { readonly [direction in Direction]: End }
   open: boolean
+  /** Ends that hung up unheard. */
+  readonly left: Set<string>
 }
 
 export class MemoryTransport
@@ -177,6 +179,9 @@ export class MemoryTransport
         if (!wire.open) return
         if (weather.toOperator.blackHole && weather.toDevice.blackHole && why !== "cut") {
           yield* note(`#${wire.number} half-open: ${why}`)
+          wire.left.add(why)
+          // Once both ends have let go of it, it is nobody's.
+          if (wire.left.size === 2) wires.delete(wire)
           return
         }
         wire.open = false
@@ -206,7 +211,8 @@ export class MemoryTransport
         number,
         scope: yield* Effect.scope,
         ends: { toOperator: yield* end, toDevice: yield* end },
-        open: true
+        open: true,
+        left: new Set()
       }
       wires.add(wire)
       yield* Effect.addFinalizer(() => hangUp(wire, "the device hung up", () => true))
