@@ -79,6 +79,8 @@ export const keepNode = Effect.fnUntraced(function*(
   /** By the monotonic clock; 0 until a status was written. */
   let nextHeartbeat = 0
   let ours: Node | undefined
+  /** The version that our last write of the Node made. */
+  let ourVersion: string | undefined
   /** A Node of this name was there when ours was to be made. */
   let taken = false
   /** Our Node was made just now: there is hardly a Lease yet. */
@@ -127,7 +129,15 @@ export const keepNode = Effect.fnUntraced(function*(
     )
   })
 
+  /** Whoever wrote the Node anew after us may have taken the device, which the watch need not have told yet: two would write for ever. */
+  const mayWrite = Effect.fnUntraced(function*(found: Node) {
+    if (ourVersion === undefined || found.metadata.resourceVersion === ourVersion) return true
+    const epoch = context.hold.epoch()
+    return epoch !== undefined && (yield* context.hold.stands(epoch))
+  })
+
   const written = Effect.gen(function*() {
+    ourVersion = ours?.metadata.resourceVersion
     nextHeartbeat = (yield* monotonicMillis) + heartbeatMillis * (0.5 + (yield* Random.next))
   })
 
@@ -145,6 +155,7 @@ export const keepNode = Effect.fnUntraced(function*(
   const step = Effect.gen(function*(): Effect.fn.Return<void, KubeApiError> {
     if (!options.holds()) {
       ours = undefined
+      ourVersion = undefined
       if ((yield* SubscriptionRef.get(context.owned)) !== undefined) {
         yield* SubscriptionRef.set(context.owned, undefined)
       }
@@ -193,8 +204,14 @@ export const keepNode = Effect.fnUntraced(function*(
     if ((yield* SubscriptionRef.get(context.owned)) !== true) yield* SubscriptionRef.set(context.owned, true)
     yield* owned.open
     const patch = nodePatch(found, desired)
+    if (
+      (patch !== undefined || differs(found, nodeStatus(device, seen, found.status, now))) && !(yield* mayWrite(found))
+    ) {
+      return
+    }
     if (patch !== undefined) {
       ours = yield* api.patch(Nodes, at, { type: "merge", body: patch })
+      ourVersion = ours.metadata.resourceVersion
       index.learn(ours)
     }
     const status = nodeStatus(device, seen, ours.status, now)
