@@ -25,7 +25,10 @@ const isOnItsWay = ({ finished, status }: PodReport): boolean => {
 
 export class Outbox extends Context.Service<Outbox, {
   readonly put: (report: PodReport) => Effect.Effect<void>
-  /** The oldest untaken report whose pod is not being sent already; waits for one. */
+  /**
+   * The oldest untaken report whose pod is not being sent already; waits for one. To be asked where nothing can interrupt between the
+   * report and what is done with it: `taken` or `failed` has to follow.
+   */
   readonly next: Effect.Effect<PodReport>
   /** The operator has this one (a newer may have come meanwhile). */
   readonly taken: (report: PodReport) => Effect.Effect<void>
@@ -78,23 +81,27 @@ export class Outbox extends Context.Service<Outbox, {
         )
       })
 
-      const next: Effect.Effect<PodReport> = Effect.suspend(() => {
-        for (const uid of waiting) {
-          waiting.delete(uid)
-          const report = newest.get(uid)
-          if (report === undefined) continue
-          sending.add(uid)
-          return Effect.succeed(report)
+      /** From the choice on nothing comes between: one that was chosen and not handed over would wait for ever. */
+      const next: Effect.Effect<PodReport> = Effect.uninterruptible(Effect.gen(function*() {
+        while (true) {
+          for (const uid of waiting) {
+            waiting.delete(uid)
+            const report = newest.get(uid)
+            if (report === undefined) continue
+            sending.add(uid)
+            // Several senders may wait: wake the next one as long as there is work.
+            if (waiting.size > 0) Queue.offerUnsafe(due, undefined)
+            return report
+          }
+          yield* Effect.interruptible(Queue.take(due))
         }
-        return Effect.flatMap(Queue.take(due), () => next)
-      })
+      }))
 
       const settle = (uid: string) => Effect.suspend(() => (sending.delete(uid), queue(uid)))
 
       return Outbox.of({
         put,
-        // Several senders may wait: wake the next one as long as there is work.
-        next: Effect.tap(next, () => waiting.size > 0 ? Queue.offer(due, undefined) : Effect.void),
+        next,
         taken: Effect.fnUntraced(function*(report) {
           taken.set(report.uid, Math.max(taken.get(report.uid) ?? 0, report.number))
           if (newest.has(report.uid)) {

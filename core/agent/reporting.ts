@@ -103,25 +103,27 @@ export const reporting = Effect.fnUntraced(function*(
   })
 
   const podReports = (session: Session, host: HostTeller, bases: ReportBases | undefined) =>
-    Effect.gen(function*() {
-      const report = yield* outbox.next
-      yield* Effect.andThen(host.timed, tellReport(session, report, bases)).pipe(
-        Effect.matchEffect({
-          onSuccess: () => outbox.taken(report),
-          onFailure: (error) =>
-            Effect.gen(function*() {
-              // What the operator can never take is dropped, with a word: the next change is told again.
-              if (error.reason === "Refused") {
-                yield* Effect.logError(`the operator refuses the status of pod ${report.name}: ${error.detail}`)
-                return yield* outbox.taken(report)
-              }
-              yield* outbox.failed(report)
-              return yield* Effect.fail(error)
-            })
-        }),
-        Effect.onInterrupt(() => outbox.failed(report))
-      )
-    })
+    Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function*() {
+        const report = yield* outbox.next
+        yield* restore(Effect.andThen(host.timed, tellReport(session, report, bases))).pipe(
+          Effect.matchEffect({
+            onSuccess: () => outbox.taken(report),
+            onFailure: (error) =>
+              Effect.gen(function*() {
+                // What the operator can never take is dropped, with a word: the next change is told again.
+                if (error.reason === "Refused") {
+                  yield* Effect.logError(`the operator refuses the status of pod ${report.name}: ${error.detail}`)
+                  return yield* outbox.taken(report)
+                }
+                yield* outbox.failed(report)
+                return yield* Effect.fail(error)
+              })
+          }),
+          Effect.onInterrupt(() => outbox.failed(report))
+        )
+      })
+    )
 
   const podEvents = Effect.fnUntraced(function*(session: Session, host: HostTeller) {
     const events = yield* ring.oldest(eventsAtOnce)

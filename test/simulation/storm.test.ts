@@ -10,7 +10,8 @@ const rememberedElsewhere: ReadonlyArray<StormOptions> = [
   { seed: 3041, profile: "calm", size: "small" },
   { seed: 5010, profile: "everything" },
   { seed: 5014, profile: "disk" },
-  { seed: 7137, profile: "fleet", size: "small" }
+  { seed: 7137, profile: "fleet", size: "small" },
+  { seed: 235, profile: "clocks" }
 ]
 /** What is left of one that was lost. */
 const rememberedPlans = [
