@@ -13,7 +13,8 @@ const serveConnection = Effect.fnUntraced(
     yield* connection.input.pipe(
       Stream.runForEach(duplex.write),
       Effect.andThen(duplex.end),
-      Effect.ignore,
+      // Where the pod is lost with it, reading says so.
+      Effect.catch((error) => Effect.logDebug(`the input of a forwarded connection ended: ${error.message}`)),
       Effect.forkScoped
     )
     yield* Stream.runForEach(duplex.read, connection.send)

@@ -21,12 +21,16 @@ export const serveProcess = Effect.fnUntraced(function*(
       yield* client.input.pipe(
         Stream.runForEach(process.stdin),
         Effect.andThen(process.endStdin),
-        Effect.ignore,
+        Effect.catch((error) => Effect.logDebug(`the input of an ${kind} ended: ${error.message}`)),
         Effect.forkScoped
       )
     }
     if (options.tty) {
-      yield* client.resizes.pipe(Stream.runForEach(process.resize), Effect.ignore, Effect.forkScoped)
+      yield* client.resizes.pipe(
+        Stream.runForEach(process.resize),
+        Effect.catch((error) => Effect.logDebug(`the sizes of a terminal ended: ${error.message}`)),
+        Effect.forkScoped
+      )
     }
     yield* Stream.runForEach(process.output, client.output)
     const code = kind === "exec" ? yield* process.exitCode : 0

@@ -235,7 +235,7 @@ export const figures: ReadonlyArray<Figure> = [
     unit: "ms",
     budget: "<= 20",
     best: unpublished,
-    measuredBy: { reason: "there is no exec yet" }
+    measuredBy: { reason: "no scene measures it yet" }
   },
   {
     name: "exec-first-byte-process",
@@ -243,7 +243,7 @@ export const figures: ReadonlyArray<Figure> = [
     unit: "ms",
     budget: "<= 20",
     best: unpublished,
-    measuredBy: { reason: "there is no exec yet" }
+    measuredBy: { reason: "no scene measures it yet" }
   },
   {
     name: "port-forward-grpc",
@@ -251,7 +251,7 @@ export const figures: ReadonlyArray<Figure> = [
     unit: "MB/s",
     budget: ">= 60",
     best: unpublished,
-    measuredBy: { reason: "there is no port-forward yet" }
+    measuredBy: { reason: "no scene measures it yet" }
   },
   {
     name: "port-forward-mqtt",
