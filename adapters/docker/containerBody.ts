@@ -123,7 +123,13 @@ export const containerBody = (
       ...common(options),
       NetworkMode: `container:${sandbox.id}`,
       IpcMode: sandbox.hostIPC ? "host" : `container:${sandbox.id}`,
-      PidMode: sandbox.hostPID ? "host" : sandbox.shareProcessNamespace ? `container:${sandbox.id}` : "",
+      PidMode: sandbox.hostPID
+        ? "host"
+        : sandbox.shareProcessNamespace
+        ? `container:${sandbox.id}`
+        : spec.processesOf === undefined
+        ? ""
+        : `container:${spec.processesOf}`,
       // `Binds` would cut paths at colons.
       Mounts: spec.mounts.map(({ readOnly, source, target }) => ({
         Type: "bind",

@@ -15,7 +15,11 @@ const goingWell = new Set(["ContainerCreating", "PodInitializing"])
 
 /** Whether it tells of nothing but a pod on its way: no container has begun, and none is in trouble. */
 const isOnItsWay = ({ finished, status }: PodReport): boolean => {
-  const containers = [...status.initContainerStatuses ?? [], ...status.containerStatuses ?? []]
+  const containers = [
+    ...status.initContainerStatuses ?? [],
+    ...status.containerStatuses ?? [],
+    ...status.ephemeralContainerStatuses ?? []
+  ]
   return !finished && status.phase === "Pending" && status.reason === undefined &&
     containers.every(({ lastState, state }) =>
       goingWell.has(state?.waiting?.reason ?? "") && (state?.waiting?.message ?? "") === "" &&

@@ -92,6 +92,8 @@ export const Container = Schema.Struct({
 })
 export type Container = typeof Container.Type
 
+export const EphemeralContainer = Schema.Struct({ ...Container.fields, targetContainerName: opt(Schema.String) })
+
 export const KeyToPath = Schema.Struct({ key: Schema.String, path: Schema.String, mode: opt(Schema.Number) })
 export const DownwardFile = Schema.Struct({
   path: Schema.String,
@@ -170,7 +172,8 @@ export const PodSpec = Schema.Struct({
   tolerations: opt(Schema.Array(Toleration)),
   volumes: opt(Schema.Array(Volume)),
   initContainers: opt(Schema.Array(Container)),
-  containers: Schema.Array(Container)
+  containers: Schema.Array(Container),
+  ephemeralContainers: opt(Schema.Array(EphemeralContainer))
 })
 export type PodSpec = typeof PodSpec.Type
 
@@ -233,7 +236,8 @@ export const PodStatus = Schema.Struct({
   startTime: opt(Schema.NullOr(Schema.String)),
   qosClass: opt(Schema.String),
   initContainerStatuses: opt(Schema.Array(ContainerStatus)),
-  containerStatuses: opt(Schema.Array(ContainerStatus))
+  containerStatuses: opt(Schema.Array(ContainerStatus)),
+  ephemeralContainerStatuses: opt(Schema.Array(ContainerStatus))
 })
 export type PodStatus = typeof PodStatus.Type
 

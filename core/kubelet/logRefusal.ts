@@ -18,7 +18,9 @@ const waitingWords = (reason: string | undefined): string => {
 const isKept = (terminated: { readonly containerID?: string } | undefined) => (terminated?.containerID ?? "") !== ""
 
 export const hasContainer = (pod: Pod, container: string): boolean =>
-  [...pod.spec.containers, ...(pod.spec.initContainers ?? [])].some(({ name }) => name === container)
+  [...pod.spec.containers, ...(pod.spec.initContainers ?? []), ...(pod.spec.ephemeralContainers ?? [])].some(
+    ({ name }) => name === container
+  )
 
 /**
  * Undefined where there is a log: of the running container, of the one that ended last, or of the one before it where
@@ -28,7 +30,8 @@ export const logRefusal = (pod: Pod, container: string, previous: boolean): stri
   const name = pod.metadata.name ?? ""
   const statuses: ReadonlyArray<ContainerStatus> = [
     ...(pod.status?.containerStatuses ?? []),
-    ...(pod.status?.initContainerStatuses ?? [])
+    ...(pod.status?.initContainerStatuses ?? []),
+    ...(pod.status?.ephemeralContainerStatuses ?? [])
   ]
   const status = statuses.find((candidate) => candidate.name === container)
   if (status === undefined) return `container "${container}" in pod "${name}" is not available`

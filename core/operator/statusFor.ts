@@ -57,7 +57,10 @@ export const statusFor = (context: DeviceContext, pod: Pod, report: PodReport): 
     ...(status.initContainerStatuses === undefined
       ? {}
       : { initContainerStatuses: status.initContainerStatuses.map(container) }),
-    ...(status.containerStatuses === undefined ? {} : { containerStatuses: status.containerStatuses.map(container) })
+    ...(status.containerStatuses === undefined ? {} : { containerStatuses: status.containerStatuses.map(container) }),
+    ...(status.ephemeralContainerStatuses === undefined
+      ? {}
+      : { ephemeralContainerStatuses: status.ephemeralContainerStatuses.map(container) })
   }
 }
 

@@ -114,6 +114,8 @@ export interface ContainerSpec extends Ownership {
   readonly stdin: boolean
   readonly stdinOnce: boolean
   readonly tty: boolean
+  /** Id of the container of the pod whose processes this one shall see, where the runtime keeps those apart. */
+  readonly processesOf?: string
 }
 
 export interface Container extends Ownership {

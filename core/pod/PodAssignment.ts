@@ -132,6 +132,14 @@ export const AssignedContainer = Schema.Struct({
 })
 export type AssignedContainer = typeof AssignedContainer.Type
 
+/** Added to a pod that is there already, to look into it: it starts once and never again, and the pod does not depend on it. */
+export const AssignedEphemeralContainer = Schema.Struct({
+  ...AssignedContainer.fields,
+  /** The container whose processes it shall see; empty for none. */
+  targetContainer: Schema.String
+})
+export type AssignedEphemeralContainer = typeof AssignedEphemeralContainer.Type
+
 export const PodAssignment = Schema.Struct({
   uid: Schema.String,
   namespace: Schema.String,
@@ -168,6 +176,12 @@ export const PodAssignment = Schema.Struct({
   pullCredentials: Schema.Array(RegistryCredential),
   volumes: Schema.Array(AssignedVolume),
   initContainers: Schema.Array(AssignedContainer),
-  containers: Schema.Array(AssignedContainer)
+  containers: Schema.Array(AssignedContainer),
+  ephemeralContainers: Schema.Array(AssignedEphemeralContainer)
 })
 export type PodAssignment = typeof PodAssignment.Type
+
+/** Containers of every kind; no two have the same name. */
+export const assignedContainers = (
+  { containers, ephemeralContainers, initContainers }: PodAssignment
+): ReadonlyArray<AssignedContainer> => [...initContainers, ...containers, ...ephemeralContainers]

@@ -20,7 +20,7 @@ export const PodEvent = Schema.Struct({
   uid: Schema.String,
   namespace: Schema.String,
   name: Schema.String,
-  /** Empty for the pod itself; else `spec.containers{name}` or `spec.initContainers{name}`. */
+  /** Empty for the pod itself; else `spec.containers{name}`, or that of another list. */
   fieldPath: Schema.String,
   type: Schema.Literals(["Normal", "Warning"]),
   reason: Schema.String,

@@ -156,7 +156,11 @@ export const assignmentMessage = (pod: PodAssignment): Assignment => {
     pullCredentials: pod.pullCredentials.map((credential) => ({ ...credential })),
     volumes: pod.volumes.map(volumeMessage),
     initContainers: pod.initContainers.map(containerMessage),
-    containers: pod.containers.map(containerMessage)
+    containers: pod.containers.map(containerMessage),
+    ephemeralContainers: pod.ephemeralContainers.map((container) => ({
+      container: containerMessage(container),
+      targetContainer: container.targetContainer
+    }))
   })
 }
 
@@ -201,7 +205,11 @@ export const assignmentValue = (pod: Assignment): PodAssignment => {
     })),
     volumes: bounded(pod.volumes, limits.parts).map(volumeValue),
     initContainers: bounded(pod.initContainers, limits.parts).map(containerValue),
-    containers: bounded(pod.containers, limits.parts).map(containerValue)
+    containers: bounded(pod.containers, limits.parts).map(containerValue),
+    ephemeralContainers: bounded(pod.ephemeralContainers, limits.parts).map(({ container, targetContainer }) => ({
+      ...containerValue(container ?? reject("Invalid", "an ephemeral container without a container")),
+      targetContainer
+    }))
   }
 }
 

@@ -20,7 +20,16 @@ const phase = choice<PodPhase, Phase>("phase", [
 ])
 
 /** Bits of `present`. */
-const has = { conditions: 1, hostIPs: 2, podIPs: 4, initContainers: 8, containers: 16, hostIP: 32, podIP: 64 } as const
+const has = {
+  conditions: 1,
+  hostIPs: 2,
+  podIPs: 4,
+  initContainers: 8,
+  containers: 16,
+  hostIP: 32,
+  podIP: 64,
+  ephemeralContainers: 128
+} as const
 
 /** The start of the pod, else its first transition: most other times lie within minutes of it. */
 const baseOf = (status: PodStatus): number => {
@@ -97,13 +106,15 @@ export const reportMessage = (report: PodReport): Report => {
     qosClass: texts.number(status.qosClass),
     initContainers: status.initContainerStatuses?.map((each) => statusMessage(each, texts, time)) ?? [],
     containers: status.containerStatuses?.map((each) => statusMessage(each, texts, time)) ?? [],
+    ephemeralContainers: status.ephemeralContainerStatuses?.map((each) => statusMessage(each, texts, time)) ?? [],
     present: (status.conditions === undefined ? 0 : has.conditions) |
       (status.hostIPs === undefined ? 0 : has.hostIPs) |
       (status.podIPs === undefined ? 0 : has.podIPs) |
       (status.initContainerStatuses === undefined ? 0 : has.initContainers) |
       (status.containerStatuses === undefined ? 0 : has.containers) |
       (hostIsFirst ? has.hostIP : 0) |
-      (podIsFirst ? has.podIP : 0)
+      (podIsFirst ? has.podIP : 0) |
+      (status.ephemeralContainerStatuses === undefined ? 0 : has.ephemeralContainers)
   })
   message.texts = texts.list
   return message
@@ -137,6 +148,10 @@ export const reportValue = (report: Report): PodReport => {
     ...present(
       "containerStatuses",
       list(has.containers, bits, report.containers)?.map((each) => statusValue(each, texts, time))
+    ),
+    ...present(
+      "ephemeralContainerStatuses",
+      list(has.ephemeralContainers, bits, report.ephemeralContainers)?.map((each) => statusValue(each, texts, time))
     )
   }
   return {

@@ -29,6 +29,8 @@ const fieldPath = ({ assignment, container }: Subject): string =>
     ? ""
     : assignment.initContainers.some(({ name }) => name === container)
     ? `spec.initContainers{${container}}`
+    : assignment.ephemeralContainers.some(({ name }) => name === container)
+    ? `spec.ephemeralContainers{${container}}`
     : `spec.containers{${container}}`
 
 /** An Event's message may have 1024 bytes; longer ones are refused by the API. */

@@ -125,9 +125,10 @@ const make = Effect.gen(function*() {
       (fiber) => FiberMap.run(fibers, uid, fiber)
     )
 
-  const ensure = Effect.fnUntraced(function*(assignment: PodAssignment) {
-    const { uid } = assignment
+  const ensure = Effect.fnUntraced(function*(told: PodAssignment) {
+    const { uid } = told
     const held = store.get(uid)
+    const assignment = held === undefined ? told : withEphemeralOf(held.assignment, told)
     if (held !== undefined) {
       if (Equal.equals(held.assignment, assignment)) return true
       yield* durably(store.saveAssignment(assignment))
@@ -220,6 +221,14 @@ const make = Effect.gen(function*() {
     ...podStreams(runtime, store)
   })
 })
+
+/** Ephemeral containers are added and never taken away, also where what one is made of is not there any more. */
+const withEphemeralOf = (held: PodAssignment, told: PodAssignment): PodAssignment => {
+  const gone = held.ephemeralContainers.filter(({ name }) =>
+    !told.ephemeralContainers.some((container) => container.name === name)
+  )
+  return gone.length === 0 ? told : { ...told, ephemeralContainers: [...gone, ...told.ephemeralContainers] }
+}
 
 /** The pod is to go. The end lies where the earliest of all requests puts it. */
 const ending = (graceSeconds: number, since: number) => (pod: PodRecord): PodRecord => {

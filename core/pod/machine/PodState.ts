@@ -73,7 +73,7 @@ export interface PodRecord {
 export interface PodState {
   readonly assignment: PodAssignment
   readonly pod: PodRecord
-  /** By container name; names of init containers and containers never meet. */
+  /** By container name; names of all kinds of containers never meet. */
   readonly containers: ReadonlyMap<string, ContainerRecord>
 }
 

@@ -21,6 +21,8 @@ export interface SpecInput {
   /** Host paths by volume name. */
   readonly volumes: ReadonlyMap<string, string>
   readonly memoryCapacity: number
+  /** Id of the container whose processes it shall see. */
+  readonly processesOf?: string | undefined
 }
 
 const refused = (what: string) => (error: FilesError) =>
@@ -88,6 +90,7 @@ export const containerSpec = Effect.fnUntraced(function*(
     security: container.security,
     stdin: container.stdin,
     stdinOnce: container.stdinOnce,
-    tty: container.tty
+    tty: container.tty,
+    ...(input.processesOf === undefined ? {} : { processesOf: input.processesOf })
   }
 })

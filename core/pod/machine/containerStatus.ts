@@ -11,7 +11,7 @@ export const vanishedMessage = "The container could not be located when the pod 
 
 export interface ContainerView {
   readonly container: AssignedContainer
-  readonly init: boolean
+  readonly kind: "init" | "regular" | "ephemeral"
   readonly hasInitContainers: boolean
   readonly record: ContainerRecord | undefined
   /** The newest attempt while it runs. */
@@ -45,7 +45,7 @@ const waitingState = ({ message, reason }: Waiting): ContainerState => ({
 export const containerStatus = (view: ContainerView): ContainerStatus => {
   const { container, record, running, runtimeName } = view
   const fallback: Waiting = {
-    reason: view.init || view.hasInitContainers ? "PodInitializing" : "ContainerCreating",
+    reason: view.kind === "init" || view.hasInitContainers ? "PodInitializing" : "ContainerCreating",
     message: ""
   }
   const lostState: ContainerState = {
@@ -65,7 +65,7 @@ export const containerStatus = (view: ContainerView): ContainerStatus => {
     return {
       ...base,
       ...idOf(runtimeName, result.containerId),
-      ready: view.init && result.exitCode === 0,
+      ready: view.kind === "init" && result.exitCode === 0,
       started: false,
       restartCount,
       ...(view.waiting === undefined ?
@@ -77,7 +77,7 @@ export const containerStatus = (view: ContainerView): ContainerStatus => {
     return {
       ...base,
       ...idOf(runtimeName, running.id),
-      ready: !view.init,
+      ready: view.kind === "regular",
       started: true,
       restartCount,
       state: { running: { startedAt: timestamp(running.startedAt ?? running.createdAt) } },

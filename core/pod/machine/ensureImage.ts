@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import type { ImageInfo, RuntimeError } from "../ContainerRuntime.ts"
 import { credentialMatches } from "../credentialMatches.ts"
-import type { AssignedContainer, RegistryCredential } from "../PodAssignment.ts"
+import { type AssignedContainer, assignedContainers, type RegistryCredential } from "../PodAssignment.ts"
 import { ContainerRefused } from "./ContainerRefused.ts"
 import { goDuration } from "./goDuration.ts"
 import { monotonicMillis, stateOf, type Workbench } from "./Workbench.ts"
@@ -24,7 +24,7 @@ export const ensureImage = Effect.fnUntraced(function*(
 ): Effect.fn.Return<ImageInfo, RuntimeError | ContainerRefused> {
   while (true) {
     const { assignment } = yield* stateOf(bench)
-    const container = [...assignment.initContainers, ...assignment.containers].find((each) => each.name === name)
+    const container = assignedContainers(assignment).find((each) => each.name === name)
     if (container === undefined) return yield* Effect.interrupt
     const subject = { assignment, container: name }
     const { image } = container

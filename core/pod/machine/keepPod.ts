@@ -219,8 +219,10 @@ const recover = Effect.fnUntraced(function*(
     ? { reason: "CreateContainerError", message: error.message }
     : undefined
   if (error._tag === "RuntimeError" && error.reason === "Unsupported") {
-    const { containers } = yield* stateOf(bench)
-    const nothingRan = [...containers.values()].every(({ attempt, step }) => attempt === 0 && step === "Creating")
+    const { assignment, containers } = yield* stateOf(bench)
+    const added = assignment.ephemeralContainers.some((container) => container.name === name)
+    const nothingRan = !added &&
+      [...containers.values()].every(({ attempt, step }) => attempt === 0 && step === "Creating")
     if (nothingRan) return yield* Effect.catch(reject(bench, error), (failed) => Effect.logWarning(failed.message))
   }
   if (own === undefined) {

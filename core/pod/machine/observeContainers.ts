@@ -2,6 +2,7 @@
 import { Effect } from "effect"
 import type { JournalError } from "../../agent/Journal.ts"
 import type { Container, RuntimeError } from "../ContainerRuntime.ts"
+import { assignedContainers } from "../PodAssignment.ts"
 import { vanishedMessage } from "./containerStatus.ts"
 import { backOffAfter } from "./crashBackOff.ts"
 import { judgeContainer, type Verdict } from "./judgeContainer.ts"
@@ -24,7 +25,7 @@ export const observeContainers = Effect.fnUntraced(
     const containers = yield* bench.runtime.containers(bench.uid)
     const { assignment, containers: records } = yield* stateOf(bench)
     const { bootId } = bench.host()
-    const assigned = [...assignment.initContainers, ...assignment.containers]
+    const assigned = assignedContainers(assignment)
     const verdicts = new Map<string, Verdict>()
     const running = new Map<string, Container>()
     for (const { name } of assigned) {
@@ -58,7 +59,7 @@ const absorb = Effect.fnUntraced(function*(
   bench.waiting.delete(name)
   const now = yield* look
   const { assignment } = yield* stateOf(bench)
-  const assigned = [...assignment.initContainers, ...assignment.containers].find((each) => each.name === name)
+  const assigned = assignedContainers(assignment).find((each) => each.name === name)
   const result = verdict._tag === "Vanished" || assigned === undefined
     ? vanished(record, now.wall)
     : ended(verdict.container, now.wall, yield* terminationMessage(bench, assigned, verdict.container, containersOfPod))

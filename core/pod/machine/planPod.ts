@@ -1,6 +1,6 @@
 /** What is to be done next for a pod that shall run: which containers start, stop or wait. Pure; repeated after every change. */
 import type { Container } from "../ContainerRuntime.ts"
-import type { AssignedContainer, PodAssignment } from "../PodAssignment.ts"
+import { type AssignedContainer, assignedContainers, type PodAssignment } from "../PodAssignment.ts"
 import { type CrashBackOff, restartAfter } from "./crashBackOff.ts"
 import { goDuration } from "./goDuration.ts"
 import type { Verdict } from "./judgeContainer.ts"
@@ -100,37 +100,26 @@ export const planPod = (input: PlanInput): Plan => {
     })
   }
 
+  /** Starts the attempt of the record, or the first, where it was not started. */
+  const begin = (container: AssignedContainer, verdict: Verdict | undefined, record: ContainerRecord | undefined) => {
+    if (record === undefined || verdict === undefined) {
+      starts.push({ container, attempt: 0, backOffMillis: 0, verdict: "Absent" })
+      return
+    }
+    const { attempt, backOffMillis } = record
+    if (verdict._tag === "Absent") starts.push({ container, attempt, backOffMillis, verdict: "Absent" })
+    if (verdict._tag === "Created" || verdict._tag === "Unsettled") {
+      starts.push({ container, attempt, backOffMillis, verdict: verdict._tag, existing: verdict.container })
+    }
+  }
+
   /** What every container has in common; true when it needs no more thought. */
   const proceed = (container: AssignedContainer, verdict: Verdict | undefined, record: ContainerRecord | undefined) => {
     // A record without a verdict is of work that ended while one was looking: the next look sees it.
     if (input.busy.has(container.name) || (record !== undefined && verdict === undefined)) return (alive = true)
-    if (record === undefined || verdict === undefined) {
-      starts.push({ container, attempt: 0, backOffMillis: 0, verdict: "Absent" })
-      return (alive = true)
-    }
-    switch (verdict._tag) {
-      case "Absent":
-        starts.push({ container, attempt: record.attempt, backOffMillis: record.backOffMillis, verdict: "Absent" })
-        return (alive = true)
-      case "Created":
-      case "Unsettled":
-        starts.push({
-          container,
-          attempt: record.attempt,
-          backOffMillis: record.backOffMillis,
-          verdict: verdict._tag,
-          existing: verdict.container
-        })
-        return (alive = true)
-      case "Running":
-        return (alive = true)
-      case "Exited":
-      case "Vanished":
-        // Not absorbed yet.
-        return (alive = true)
-      case "Ended":
-        return false
-    }
+    if (verdict?._tag === "Ended") return false
+    begin(container, verdict, record)
+    return (alive = true)
   }
 
   const initDone = (container: AssignedContainer): boolean => {
@@ -188,8 +177,15 @@ export const planPod = (input: PlanInput): Plan => {
     if (runsAgain(assignment.restartPolicy, record, false)) restart(container, record, false)
   }
 
+  // They begin whatever the other containers do, once, and hold nothing up; in a sandbox that is to be made anew nothing begins.
+  for (const container of input.sandboxReady ? assignment.ephemeralContainers : []) {
+    const verdict = verdictOf(container.name)
+    if (verdict === undefined && records.has(container.name)) continue
+    if (!input.busy.has(container.name)) begin(container, verdict, records.get(container.name))
+  }
+
   if (!input.sandboxReady && pod.sandboxId !== "") {
-    for (const { name } of [...assignment.initContainers, ...assignment.containers]) {
+    for (const { name } of assignedContainers(assignment)) {
       const verdict = verdictOf(name)
       if (verdict?._tag === "Running" && !stops.some((stop) => stop.name === name)) {
         stops.push({ name, container: verdict.container, cause: "Sandbox" })

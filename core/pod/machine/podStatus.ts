@@ -3,7 +3,7 @@ import type { PodStatus } from "../../kube/Pod.ts"
 import { timestamp } from "../../kube/time.ts"
 import type { Container } from "../ContainerRuntime.ts"
 import type { AssignedContainer } from "../PodAssignment.ts"
-import { containerStatus } from "./containerStatus.ts"
+import { containerStatus, type ContainerView } from "./containerStatus.ts"
 import type { Waiting } from "./planPod.ts"
 import { podConditions } from "./podConditions.ts"
 import { podPhase } from "./podPhase.ts"
@@ -25,25 +25,26 @@ const addresses = (ips: ReadonlyArray<string>) => ips.map((ip) => ({ ip }))
 export const podIPs = (input: Pick<StatusInput, "state" | "sandbox" | "hostIPs">): ReadonlyArray<string> =>
   !input.sandbox.ready ? [] : input.state.assignment.hostNetwork ? input.hostIPs : input.sandbox.ips
 
-// Ephemeral containers and allocated resources of a live resize join here.
+// Allocated resources of a live resize join here.
 export const podStatus = (input: StatusInput): PodStatus => {
   const { assignment, containers: records, pod } = input.state
   const before = pod.report?.status
   const over = pod.stage === "Terminated"
   const initialized = hasInitialized(input.state)
-  const view = (init: boolean) => (container: AssignedContainer) =>
+  const view = (kind: ContainerView["kind"]) => (container: AssignedContainer) =>
     containerStatus({
       container,
-      init,
+      kind,
       hasInitContainers: assignment.initContainers.length > 0,
       record: records.get(container.name),
       running: input.running.get(container.name),
       waiting: input.waiting.get(container.name),
       runtimeName: input.runtimeName,
-      lost: over && !init && initialized
+      lost: over && kind === "regular" && initialized
     })
-  const initContainers = assignment.initContainers.map(view(true))
-  const containers = assignment.containers.map(view(false))
+  const initContainers = assignment.initContainers.map(view("init"))
+  const containers = assignment.containers.map(view("regular"))
+  const ephemeralContainers = assignment.ephemeralContainers.map(view("ephemeral"))
 
   const ending = over ? pod.ending : undefined
   const failed = ending !== undefined && ending.reason !== ""
@@ -77,6 +78,7 @@ export const podStatus = (input: StatusInput): PodStatus => {
     startTime: timestamp(pod.startedAt),
     qosClass: assignment.qosClass,
     ...(initContainers.length === 0 ? {} : { initContainerStatuses: initContainers }),
-    containerStatuses: containers
+    containerStatuses: containers,
+    ...(ephemeralContainers.length === 0 ? {} : { ephemeralContainerStatuses: ephemeralContainers })
   }
 }

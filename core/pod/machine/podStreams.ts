@@ -1,6 +1,7 @@
 /** Logs, exec, attach and port-forward: finds the container or sandbox that is meant now. */
 import { Clock, Effect, Result, Stream } from "effect"
 import type { ContainerRuntime, RuntimeError } from "../ContainerRuntime.ts"
+import { assignedContainers } from "../PodAssignment.ts"
 import { type PodLogQuery, type PodRuntime, PodStreamError } from "../PodRuntime.ts"
 import { limited, withTimes } from "./logBytes.ts"
 import { logTarget } from "./logTarget.ts"
@@ -33,12 +34,13 @@ export const podStreams = (
   const logs = Effect.fnUntraced(function*(uid: string, query: PodLogQuery) {
     const { assignment, pod } = yield* stateFor(store, uid)
     const { container } = query
-    if (![...assignment.initContainers, ...assignment.containers].some(({ name }) => name === container)) {
+    if (!assignedContainers(assignment).some(({ name }) => name === container)) {
       return yield* refuse("NotFound", `container "${container}" not found in pod "${assignment.name}"`)
     }
     const statuses = [
       ...(pod.report?.status.initContainerStatuses ?? []),
-      ...(pod.report?.status.containerStatuses ?? [])
+      ...(pod.report?.status.containerStatuses ?? []),
+      ...(pod.report?.status.ephemeralContainerStatuses ?? [])
     ]
     const status = statuses.find(({ name }) => name === container)
     const id = yield* Result.match(logTarget(assignment.name, container, status, query.previous), {

@@ -2,6 +2,7 @@
 import { Effect } from "effect"
 import type { JournalError } from "../../agent/Journal.ts"
 import type { Container, RuntimeError } from "../ContainerRuntime.ts"
+import type { AssignedContainer, AssignedEphemeralContainer } from "../PodAssignment.ts"
 import { ContainerRefused } from "./ContainerRefused.ts"
 import { containerSpec } from "./containerSpec.ts"
 import { ensureImage } from "./ensureImage.ts"
@@ -53,6 +54,7 @@ const createAndBegin = Effect.fnUntraced(
       podIPs: podIPs({ state, sandbox, hostIPs: host.addresses }),
       hostIPs: host.addresses
     }
+    const processesOf = yield* targetOf(bench, start.container)
     const spec = yield* containerSpec(bench.files, {
       assignment,
       container,
@@ -61,7 +63,8 @@ const createAndBegin = Effect.fnUntraced(
       sandboxId: sandbox.id,
       addresses,
       volumes,
-      memoryCapacity: host.memoryBytes
+      memoryCapacity: host.memoryBytes,
+      processesOf
     })
 
     const before = state.containers.get(container.name)
@@ -91,6 +94,23 @@ const createAndBegin = Effect.fnUntraced(
     return yield* refuseCreation(error)
   }
 )
+
+/** The id of the container whose processes an ephemeral one is to see: it has to run. */
+const targetOf = (
+  bench: Workbench,
+  container: AssignedContainer | AssignedEphemeralContainer
+): Effect.Effect<string | undefined, ContainerRefused> => {
+  if (!("targetContainer" in container) || container.targetContainer === "") return Effect.undefined
+  const target = bench.running.get(container.targetContainer)
+  return target === undefined
+    ? Effect.fail(
+      new ContainerRefused({
+        reason: "CreateContainerConfigError",
+        detail: `unable to find target container "${container.targetContainer}": it does not run`
+      })
+    )
+    : Effect.succeed(target.id)
+}
 
 /** What the engine will never do is the container's trouble; what it cannot do now is the engine's. */
 const refuseCreation = (error: RuntimeError) =>

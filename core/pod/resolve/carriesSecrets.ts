@@ -5,7 +5,9 @@ import type { PodAssignment } from "../PodAssignment.ts"
 export const carriesSecrets = (pod: Pod, { pullCredentials, volumes }: PodAssignment): boolean =>
   pullCredentials.length > 0 ||
   volumes.some((volume) => volume._tag === "Files" && volume.secret) ||
-  [...pod.spec.containers, ...pod.spec.initContainers ?? []].some(({ env = [], envFrom = [] }) =>
+  [...pod.spec.containers, ...pod.spec.initContainers ?? [], ...pod.spec.ephemeralContainers ?? []].some((
+    { env = [], envFrom = [] }
+  ) =>
     env.some(({ valueFrom }) => valueFrom?.secretKeyRef !== undefined) ||
     envFrom.some(({ secretRef }) => secretRef !== undefined)
   )

@@ -113,6 +113,9 @@ const container: Fields = {
   tty: used
 }
 
+/** Judged one by one: a pod that runs is not refused for what was added to it. */
+export const ephemeralContainerFields: Fields = { ...container, targetContainerName: used }
+
 const items: Treatment = list({ key: used, path: used, mode: used })
 const downwardItems: Treatment = list({
   path: used,
@@ -177,8 +180,7 @@ export const podSpecFields: Fields = {
   containers: list(container),
   initContainers: list(container),
   volumes: list(volume),
-  // Added to pods that run: those must not fail for it, so a notice says that it is not started.
-  ephemeralContainers: ignored,
+  ephemeralContainers: used,
   restartPolicy: used,
   terminationGracePeriodSeconds: used,
   activeDeadlineSeconds: used,

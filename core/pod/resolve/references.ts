@@ -27,6 +27,7 @@ export const tokenNeed = (
     : source.expirationSeconds
 })
 
+/** What the pod is made of, without what was added to look into it. */
 export const allContainers = (pod: Pod): ReadonlyArray<Container> => [
   ...pod.spec.initContainers ?? [],
   ...pod.spec.containers
@@ -37,7 +38,7 @@ export const references = (pod: Pod): References => {
   const secrets = new Set<string>()
   const tokens = new Map<string, TokenNeed>()
 
-  for (const { env, envFrom } of allContainers(pod)) {
+  for (const { env, envFrom } of [...allContainers(pod), ...pod.spec.ephemeralContainers ?? []]) {
     for (const { configMapRef, secretRef } of envFrom ?? []) {
       configMaps.add(configMapRef?.name ?? "")
       secrets.add(secretRef?.name ?? "")

@@ -6,6 +6,7 @@ import { assignmentHash } from "../../wire/assignment.ts"
 import type { AssignedContainer, PodAssignment } from "../PodAssignment.ts"
 import { resolveContainer } from "./containers.ts"
 import { podDns, podHostname } from "./dns.ts"
+import { resolveEphemeralContainers } from "./ephemeralContainers.ts"
 import { pullCredentials } from "./pullCredentials.ts"
 import { allContainers } from "./references.ts"
 import type { Notice, NotYet, RefusedReason, Resolution, ResolveSettings, Sources } from "./Resolution.ts"
@@ -79,18 +80,8 @@ export const resolvePod = Effect.fnUntraced(function*(
   }
   const { dns, notices: dnsNotices } = podDns(pod, settings)
   const { credentials, notices: pullNotices } = pullCredentials(pod, sources)
-  const ephemeral =
-    (pod.spec as { readonly ephemeralContainers?: ReadonlyArray<{ readonly name?: string }> }).ephemeralContainers ?? []
-  const notices: Array<Notice> = [
-    ...dnsNotices,
-    ...pullNotices,
-    ...ephemeral.map(({ name = "" }): Notice => ({
-      type: "Warning",
-      reason: "PodFeatureUnsupported",
-      message: `ephemeral container ${name} is not started: devices do not offer them yet`,
-      fieldPath: `spec.ephemeralContainers{${name}}`
-    }))
-  ]
+  const ephemeral = yield* resolveEphemeralContainers(pod, sources, settings)
+  const notices: Array<Notice> = [...dnsNotices, ...pullNotices, ...ephemeral.notices]
 
   const resolved = Effect.gen(function*(): Effect.fn.Return<Resolution, NotYet, Cryptography> {
     const { tokens, volumes, withheld } = yield* resolveVolumes(pod, sources, settings)
@@ -140,7 +131,8 @@ export const resolvePod = Effect.fnUntraced(function*(
       pullCredentials: credentials,
       volumes,
       initContainers,
-      containers
+      containers,
+      ephemeralContainers: ephemeral.containers
     }
     const hash = yield* assignmentHash(unhashed).pipe(Effect.orDie)
     return { _tag: "Assigned", assignment: { ...unhashed, hash }, tokens, notices }

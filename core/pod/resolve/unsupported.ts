@@ -1,5 +1,5 @@
 /** Finds what a pod asks for and a device does not offer. */
-import { type Fields, podSpecFields } from "./podFields.ts"
+import { ephemeralContainerFields, type Fields, podSpecFields } from "./podFields.ts"
 import type { RefusedReason } from "./Resolution.ts"
 
 export interface Unsupported {
@@ -59,5 +59,12 @@ const walk = (value: unknown, fields: Fields, path: string, found: Array<Unsuppo
 export const unsupportedFields = (spec: unknown): ReadonlyArray<Unsupported> => {
   const found: Array<Unsupported> = []
   walk(spec, podSpecFields, "spec", found)
+  return found
+}
+
+/** The same of one ephemeral container, which stands at `path`. */
+export const unsupportedInEphemeral = (container: unknown, path: string): ReadonlyArray<Unsupported> => {
+  const found: Array<Unsupported> = []
+  walk(container, ephemeralContainerFields, path, found)
   return found
 }

@@ -91,7 +91,8 @@ export const assignment: PodAssignment = {
     { _tag: "HostPath", name: "dev", path: "/dev/ttyUSB0", type: "CharDevice" }
   ],
   initContainers: [],
-  containers: [container]
+  containers: [container],
+  ephemeralContainers: []
 }
 
 const at = (second: number) => `2026-11-20T23:00:${String(second).padStart(2, "0")}Z`

@@ -11,7 +11,7 @@ import { MemoryRuntime } from "../../../fakes/MemoryRuntime.ts"
 import { crashes, exits, type Program } from "../../../fakes/runtime/Program.ts"
 import { Device, pass } from "./Device.ts"
 import type { Cut } from "./Guillotine.ts"
-import { container, pod } from "./pods.ts"
+import { container, ephemeral, pod } from "./pods.ts"
 
 interface Story {
   readonly assignment: PodAssignment
@@ -72,6 +72,22 @@ const stories: Readonly<Record<string, Story>> = {
       assert.strictEqual(only(report)?.state?.terminated?.exitCode, 0)
       assert.strictEqual(only(report)?.lastState?.terminated?.exitCode, 9)
       assert.strictEqual(only(report)?.restartCount, 2)
+    }
+  },
+  "a pod to which a container was added to look into it": {
+    assignment: pod({ ephemeralContainers: [ephemeral("debug", { targetContainer: "app" })] }),
+    programs: { debug: exits(7, "3 seconds") },
+    act: (machine, assignment) =>
+      Effect.gen(function*() {
+        yield* machine.ensure({ ...assignment, hash: "aa", ephemeralContainers: [] })
+        yield* pass(3)
+        yield* machine.ensure(assignment)
+      }),
+    runs: ["app#0", "debug#0"],
+    leaves: 2,
+    check: ({ status }) => {
+      assert.strictEqual(status.phase, "Running")
+      assert.strictEqual(status.ephemeralContainerStatuses?.[0]?.state?.terminated?.exitCode, 7)
     }
   },
   "a pod that is deleted while it runs": {

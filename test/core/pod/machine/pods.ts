@@ -1,5 +1,9 @@
 /** Pods to run in tests, as short as they can be said. */
-import type { AssignedContainer, PodAssignment } from "../../../../core/pod/PodAssignment.ts"
+import type {
+  AssignedContainer,
+  AssignedEphemeralContainer,
+  PodAssignment
+} from "../../../../core/pod/PodAssignment.ts"
 
 export const container = (name: string, change: Partial<AssignedContainer> = {}): AssignedContainer => ({
   name,
@@ -30,6 +34,12 @@ export const container = (name: string, change: Partial<AssignedContainer> = {})
   ...change
 })
 
+/** Added to look into the pod. */
+export const ephemeral = (
+  name: string,
+  change: Partial<AssignedEphemeralContainer> = {}
+): AssignedEphemeralContainer => ({ ...container(name), targetContainer: "", ...change })
+
 /** One container `app` under the name `web`, uid `u1`, unless told otherwise. */
 export const pod = (change: Partial<PodAssignment> = {}): PodAssignment => ({
   uid: "u1",
@@ -55,5 +65,6 @@ export const pod = (change: Partial<PodAssignment> = {}): PodAssignment => ({
   volumes: [],
   initContainers: [],
   containers: [container("app")],
+  ephemeralContainers: [],
   ...change
 })

@@ -270,7 +270,7 @@ describe("container status", () => {
   const view = (change: Partial<ContainerView>): ContainerStatus =>
     containerStatus({
       container: container("app"),
-      init: false,
+      kind: "regular",
       hasInitContainers: false,
       record: undefined,
       running: undefined,
@@ -318,7 +318,7 @@ describe("container status", () => {
   })
   it("of an init container is ready once it succeeded", () => {
     const ended = (exitCode: number) =>
-      view({ init: true, record: record({ step: "Ended", result: result({ exitCode }) }) }).ready
+      view({ kind: "init", record: record({ step: "Ended", result: result({ exitCode }) }) }).ready
     assert.deepStrictEqual([ended(0), ended(1)], [true, false])
   })
   it("of what never ran in a pod that is over is unknown", () => {
