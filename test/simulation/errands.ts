@@ -4,7 +4,7 @@ import type { RuntimeError } from "../../core/pod/ContainerRuntime.ts"
 import type { PodStreamError } from "../../core/pod/PodRuntime.ts"
 import { type Script, standardCommands } from "../fakes/runtime/Program.ts"
 import type { Count } from "./coverage.ts"
-import type { Dice } from "./faults.ts"
+import type { Dice } from "./faults/Dice.ts"
 import type { Known } from "./invariants.ts"
 import type { Door } from "./streams.ts"
 

@@ -1,6 +1,6 @@
 /** What befalls a storm by its profile: which faults it draws from. A run without a profile goes round all of them by seed. */
 import { budgetRules } from "./budgets.ts"
-import { episodes, type FaultName, kinds } from "./faults.ts"
+import { episodes, type FaultName, kinds } from "./faults/episodes.ts"
 import { rules } from "./invariants.ts"
 
 const link: ReadonlyArray<FaultName> = [

@@ -3,7 +3,7 @@ import { Cause, type Context, Effect, Exit, Fiber, FiberSet, Option, Stream } fr
 import { KubeletBackend } from "../../core/kubelet/KubeletBackend.ts"
 import type { PodLogQuery } from "../../core/pod/PodRuntime.ts"
 import type { Count } from "./coverage.ts"
-import type { Dice } from "./faults.ts"
+import type { Dice } from "./faults/Dice.ts"
 import type { Known } from "./invariants.ts"
 import { isRunning } from "./invariants.ts"
 import type { Program } from "./World.ts"

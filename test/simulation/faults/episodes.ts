@@ -1,0 +1,94 @@
+/** What befalls a storm's world, by name. To add a fault, write it into the table of its kind; to add a kind, put its table here. */
+import { Effect } from "effect"
+import { fairWeather } from "../../fakes/MemoryTransport.ts"
+import { images } from "../workload.ts"
+import { agent } from "./agent.ts"
+import { api } from "./api.ts"
+import { thaw } from "./ApiWeather.ts"
+import { byHand } from "./byHand.ts"
+import { clock } from "./clock.ts"
+import { disk } from "./disk.ts"
+import { engine } from "./engine.ts"
+import type { Episode, Episodes, Victims } from "./Episode.ts"
+import { impostor } from "./impostor.ts"
+import { link } from "./link.ts"
+import { operator } from "./operator.ts"
+import { power } from "./power.ts"
+import { watches } from "./watches.ts"
+
+const plagues = {
+  ...link,
+  ...agent,
+  ...power,
+  ...clock,
+  ...engine,
+  ...disk,
+  ...byHand,
+  ...operator,
+  ...watches,
+  ...impostor,
+  ...api
+} as const satisfies Episodes
+
+export type FaultName = keyof typeof plagues
+
+/** As they are, each counted when it finds its victim. */
+export const episodes: Episodes = Object.fromEntries(
+  Object.entries<Episode>(plagues).map(([name, episode]) => [
+    name,
+    (victims, device) =>
+      Effect.suspend(() => {
+        victims.count(`fault: ${name}`)
+        return Effect.tap(
+          episode(victims, device),
+          (outcome) => outcome === "missed" ? Effect.sync(() => victims.count(`fault: ${name}`, -1)) : Effect.void
+        )
+      })
+  ])
+)
+
+/** What a fault is made of, where it comes in several kinds. */
+export const kinds: Partial<Readonly<Record<FaultName, ReadonlyArray<string>>>> = {
+  clockJump: ["clock: device back", "clock: device forward", "clock: operator back", "clock: operator forward"],
+  badApi: [
+    "409",
+    "410",
+    "429",
+    "500",
+    "503",
+    "watch cut",
+    "watch broken",
+    "connection refused",
+    "answer lost",
+    "never answers",
+    "slow"
+  ].map((kind) => `api: ${kind}`),
+  slowApi: ["api: slow"],
+  staleReads: ["api: stale read"],
+  watchesCut: ["api: watch cut", "api: watch broken"],
+  badEngine: ["engine: Fails", "engine: Lost", "engine: Late", "engine: Slow"],
+  hungEngine: ["engine: Hangs", "engine: Silent"]
+}
+
+/** Everything as on a good day: what is still broken is mended, and both programs are up. */
+export const healEverything = Effect.fnUntraced(function*({ apis, devices, forgetful, operators, readmit }: Victims) {
+  for (const api of apis) {
+    api.chance = 0
+    api.trap = undefined
+    api.asOf = undefined
+    thaw(api)
+  }
+  for (const device of devices) {
+    yield* device.transport.weather({ ...fairWeather })
+    yield* device.transport.refuse(undefined)
+    yield* device.runtime.heal
+    yield* device.runtime.loseEvents(false)
+    for (const image of images) yield* device.runtime.grant(image)
+    yield* device.journal.heal
+    yield* device.files.heal
+    yield* device.runtime.startEngine
+    yield* device.agent.up
+    if (forgetful.has(device.name)) yield* readmit(device)
+  }
+  for (const operator of operators) yield* operator.up
+})

@@ -1,0 +1,54 @@
+/** How an operator dies, and what it comes back with. */
+import { Deferred, Effect } from "effect"
+import type { Program } from "../World.ts"
+import { freeze, thaw } from "./ApiWeather.ts"
+import { type Episodes, lasting, sprung } from "./Episode.ts"
+
+export const operator = {
+  operatorDies: Effect.fnUntraced(function*({ dice, operators }) {
+    const operator = dice.pick(operators)
+    yield* operator.kill
+    yield* lasting(dice, 0, 90_000)
+    yield* operator.start
+  }),
+  // The one that made the request, whichever that was.
+  operatorDiesAtRequest: Effect.fnUntraced(function*({ apis, dice, operators }) {
+    const reached = Deferred.makeUnsafe<void>()
+    const trap = { left: dice.between(1, 30) }
+    let victim: Program | undefined
+    for (const [i, api] of apis.entries()) {
+      api.trap = {
+        count: trap,
+        spring: () => {
+          victim = operators[i]
+          Deferred.doneUnsafe(reached, Effect.void)
+        }
+      }
+    }
+    const met = yield* sprung(reached)
+    for (const api of apis) if (api.trap?.count === trap) api.trap = undefined
+    if (!met || victim === undefined) return "missed"
+    yield* victim.kill
+    yield* lasting(dice, 0, 30_000)
+    return yield* victim.start
+  }),
+  // It begins with lists from before it died, and hears only later what has changed.
+  operatorComesBackBehind: Effect.fnUntraced(function*({ apis, dice, operators, version }) {
+    const chosen = dice.between(0, operators.length)
+    const operator = operators[chosen]!
+    const api = apis[chosen]!
+    const asOf = version()
+    yield* lasting(dice, 2_000, 30_000)
+    yield* operator.kill
+    yield* lasting(dice, 0, 10_000)
+    api.mood = "stale"
+    api.asOf = asOf
+    api.chance = 1
+    freeze(api)
+    yield* operator.start
+    yield* lasting(dice, 3_000, 40_000)
+    api.chance = 0
+    api.asOf = undefined
+    thaw(api)
+  })
+} as const satisfies Episodes

@@ -1,0 +1,52 @@
+/** How a device's programs and its power go away. */
+import { Effect, Fiber, Semaphore } from "effect"
+import type { SimulatedDevice } from "../World.ts"
+import type { Dice } from "./Dice.ts"
+import { lasting, type Victims } from "./Episode.ts"
+
+/** A device's plug is pulled by one at a time. */
+const plugs = new WeakMap<SimulatedDevice, Semaphore.Semaphore>()
+export const atThePlug = <A>(device: SimulatedDevice, work: Effect.Effect<A>): Effect.Effect<A> => {
+  let plug = plugs.get(device)
+  if (plug === undefined) plugs.set(device, plug = Semaphore.makeUnsafe(1))
+  return plug.withPermit(work)
+}
+
+/** A process that dies says no goodbye: what its finalizers send is swallowed. */
+export const killSilently = Effect.fnUntraced(function*(device: SimulatedDevice, dice: Dice) {
+  if (dice.chance() < 0.5) return yield* device.agent.kill
+  yield* device.transport.weather({ blackHole: true })
+  yield* device.agent.kill
+  yield* device.transport.weather({ blackHole: false })
+})
+
+/** Kills it in the middle of what it does: the disk takes nothing any more, so that no last words are written. */
+export const killAtWork = Effect.fnUntraced(
+  function*(device: SimulatedDevice, dice: Dice, release: Effect.Effect<void>) {
+    const dying = yield* Effect.forkChild(killSilently(device, dice), { startImmediately: true })
+    yield* device.journal.fail("Broken")
+    yield* release
+    yield* Fiber.join(dying)
+    yield* device.journal.heal
+  }
+)
+
+/** The power fails and comes back. */
+export const powerCycle = Effect.fnUntraced(function*(
+  { dice, disturbed, emptied, note }: Victims,
+  device: SimulatedDevice,
+  boot: () => void
+) {
+  const containers = dice.chance() < 0.7 ? "exited" : "gone"
+  yield* killSilently(device, dice)
+  disturbed.add(device.name)
+  if (containers === "gone") emptied.add(device.name)
+  yield* device.runtime.powerOff(containers)
+  yield* device.host.reboot
+  boot()
+  yield* lasting(dice, 1_000, 60_000)
+  yield* device.runtime.startEngine
+  if (dice.chance() < 0.3) yield* lasting(dice, 0, 5_000)
+  yield* device.agent.start
+  yield* note(`${device.name} is up again, containers ${containers}`)
+})

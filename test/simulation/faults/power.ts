@@ -1,0 +1,29 @@
+/** The power of a device fails, and what its disk had promised may fail with it. */
+import { Effect } from "effect"
+import { type Episodes, lasting } from "./Episode.ts"
+import { atThePlug, killSilently, powerCycle } from "./plug.ts"
+
+export const power = {
+  // A disk that lies about having written, found out when the power fails.
+  lostWrites: ({ clocks, dice, disturbed, emptied, forgetful, readmit }, device) =>
+    atThePlug(
+      device,
+      Effect.gen(function*() {
+        yield* device.journal.stopSyncing
+        yield* lasting(dice, 500, 30_000)
+        const containers = dice.chance() < 0.7 ? "exited" : "gone"
+        for (const marked of [disturbed, forgetful]) marked.add(device.name)
+        if (containers === "gone") emptied.add(device.name)
+        yield* killSilently(device, dice)
+        yield* device.journal.crash
+        yield* device.runtime.powerOff(containers)
+        yield* device.host.reboot
+        clocks.of(device).boot()
+        yield* lasting(dice, 500, 20_000)
+        yield* device.runtime.startEngine
+        yield* device.agent.start
+        yield* readmit(device)
+      })
+    ),
+  reboot: (victims, device) => atThePlug(device, powerCycle(victims, device, () => victims.clocks.of(device).boot()))
+} as const satisfies Episodes
