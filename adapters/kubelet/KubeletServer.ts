@@ -1,12 +1,13 @@
 /** The HTTPS listener of the kubelet API: certificates in, requests to the program of core, bytes out as they come. */
 import { NodeHttpServer, NodeHttpServerRequest } from "@effect/platform-node"
-import { Context, Deferred, Duration, Effect, Exit, Layer, Option, Schema, Stream } from "effect"
+import { ByteSize, Context, Deferred, Duration, Effect, Exit, Layer, Option, Schema, Stream } from "effect"
 import { HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { constants } from "node:crypto"
 import { createServer, type Server } from "node:https"
 import { createSecureContext, type TLSSocket } from "node:tls"
 import type { KubeApi } from "../../core/kube/KubeApi.ts"
 import { type Asked, KubeletApi } from "../../core/kubelet/KubeletApi.ts"
+import type { Query } from "../../core/kubelet/KubeletRequest.ts"
 import type { ServingCertificate } from "../../core/kubelet/ServingCertificate.ts"
 import { tokensCanBeChecked } from "../../core/kubelet/tokensCanBeChecked.ts"
 import { certificateSubject } from "./certificateSubject.ts"
@@ -190,7 +191,7 @@ export const make = Effect.fnUntraced(function*(options: KubeletServerOptions) {
   // Streams that outlive the grace are ended, or closing would wait for the last reader of a log.
   yield* Effect.addFinalizer(() => Effect.sync(() => server?.closeAllConnections()))
 
-  yield* HttpServer.serveEffect(Effect.gen(function*() {
+  const served = Effect.gen(function*() {
     const request = yield* HttpServerRequest.HttpServerRequest
     const answer = yield* api.answer(asked(request, options.node))
     switch (answer._tag) {
@@ -205,11 +206,34 @@ export const make = Effect.fnUntraced(function*(options: KubeletServerOptions) {
       case "Forward":
         return yield* upgrade(request, answer)
     }
-  })).pipe(Effect.provideService(HttpServer.HttpServer, http))
+  })
+  // The HTTP server runs its handlers where nothing interrupts them: neither a caller who leaves nor the listener's end.
+  yield* HttpServer.serveEffect(Effect.interruptible(served)).pipe(Effect.provideService(HttpServer.HttpServer, http))
 
   const address = server?.address()
   return KubeletServer.of({ port: typeof address === "object" && address !== null ? address.port : options.port })
 })
+
+/** A command and its words. */
+const mostFormBytes = ByteSize.kibibytes(64)
+
+class NoForm extends Schema.TaggedError<NoForm>()("NoForm", { detail: Schema.String }) {
+  override get message() {
+    return this.detail
+  }
+}
+
+/** Empty where the body is something else; a body without an end is given up with the request. */
+const formOf = (request: HttpServerRequest.HttpServerRequest): Effect.Effect<Query, NoForm> =>
+  /^application\/x-www-form-urlencoded\b/iu.test(request.headers["content-type"] ?? "")
+    ? request.text.pipe(
+      Effect.provideService(HttpServerRequest.MaxBodySize, mostFormBytes),
+      Effect.map((text) => [...new URLSearchParams(text)]),
+      Effect.mapError(() =>
+        new NoForm({ detail: `the form cannot be read: at most ${ByteSize.format(mostFormBytes)}` })
+      )
+    )
+    : Effect.succeed([])
 
 const asked = (request: HttpServerRequest.HttpServerRequest, listenerNode: string | undefined): Asked => {
   const question = request.url.indexOf("?")
@@ -224,6 +248,7 @@ const asked = (request: HttpServerRequest.HttpServerRequest, listenerNode: strin
     },
     upgrade: request.headers["upgrade"] !== undefined,
     forwardedUri: request.headers["x-forwarded-uri"],
+    form: formOf(request),
     listenerNode
   }
 }

@@ -1,5 +1,5 @@
 /** The kubelet API of all virtual nodes as one program: who asks, for which node, whether they may, and what they get. */
-import { Context, type Duration, Effect, Layer, Option, Result, type Scope } from "effect"
+import { Context, type Duration, Effect, Layer, Option, Result, type Scope, Semaphore } from "effect"
 import { Authenticator, type Credentials } from "./Authenticator.ts"
 import { Authorizer } from "./Authorizer.ts"
 import type { AccessUndecided, Identity } from "./KubeletAccess.ts"
@@ -12,6 +12,7 @@ import { hasContainer, logRefusal } from "./logRefusal.ts"
 import { openBytes } from "./openBytes.ts"
 import { parseProcessOptions } from "./processOptions.ts"
 import { requiredAccess } from "./requiredAccess.ts"
+import { commandToRun, runCommand } from "./runCommand.ts"
 import { serveForward } from "./serveForward.ts"
 import { serveProcess } from "./serveProcess.ts"
 
@@ -32,6 +33,8 @@ export interface Asked {
   /** It asks to leave HTTP: then its other headers are whatever the client of the API server wrote. */
   readonly upgrade: boolean
   readonly forwardedUri: string | undefined
+  /** The form in its body, read when it is asked for: that is after the caller is known and allowed. Absent where there is none. */
+  readonly form?: Effect.Effect<Query, { readonly message: string }>
   /** Set where a listener belongs to one node alone: nothing of another is found there. */
   readonly listenerNode: string | undefined
 }
@@ -47,6 +50,7 @@ export class KubeletApi extends Context.Service<KubeletApi, {
       const authorizer = yield* Authorizer
       const backend = yield* KubeletBackend
       const patience = yield* KubeletPatience
+      const runs = yield* Semaphore.make(mostRuns)
 
       const containerLogs = Effect.fnUntraced(function*(
         request: Route["request"] & { readonly _tag: "ContainerLogs" },
@@ -103,6 +107,30 @@ export class KubeletApi extends Context.Service<KubeletApi, {
               : serveProcess("attach", backend.attach(at, container, options), options, client)
         }
       }
+
+      const run = Effect.fnUntraced(
+        function*(
+          request: Route["request"] & { readonly _tag: "Run" },
+          { form = Effect.succeed([]), method, query }: Asked,
+          { node, pod }: ServedPod
+        ) {
+          if (method !== "POST") return wrongMethod
+          const { container } = request
+          if (!hasContainer(pod, container)) {
+            return words(404, `container "${container}" not found in pod "${request.pod}"`)
+          }
+          const at = { node, uid: pod.metadata.uid ?? "" }
+          const command = commandToRun(yield* form, query)
+          const answered = yield* runs.withPermitsIfAvailable(1)(
+            runCommand(command, (spec) => backend.exec(at, container, spec))
+          )
+          return Option.getOrElse(
+            answered,
+            () => words(500, `${mostRuns} commands run already: ask again when one has ended, or use exec`)
+          )
+        },
+        Effect.catch((error) => Effect.succeed(words(400, error.message)))
+      )
 
       const portForward = (query: Query, { node, pod }: ServedPod): KubeletAnswer => {
         const asked = query.flatMap(([name, value]) => name === "port" ? value.split(",") : [])
@@ -185,7 +213,7 @@ export class KubeletApi extends Context.Service<KubeletApi, {
           case "PortForward":
           case "Run":
             if (served === undefined) return words(404, `pod "${request.pod}" does not exist`)
-            if (request._tag === "Run") return words(400, "run is not supported yet by this version")
+            if (request._tag === "Run") return yield* run(request, asked, served)
             if (!asked.upgrade) return words(400, "this is for clients that upgrade the connection, as kubectl does")
             return request._tag === "PortForward"
               ? portForward(asked.query, served)
@@ -195,6 +223,10 @@ export class KubeletApi extends Context.Service<KubeletApi, {
           case "Healthz":
             return method === "GET" || method === "HEAD" ? words(200, "ok") : wrongMethod
           case "Checkpoint":
+            return words(
+              400,
+              "containers on edge devices cannot be checkpointed: a device keeps no images of their memory"
+            )
           case "NodeLogs":
           case "Flagz":
           case "Statusz":
@@ -257,6 +289,9 @@ export class KubeletApi extends Context.Service<KubeletApi, {
 }
 
 const wrongMethod = words(405, "Method Not Allowed")
+
+/** Their output is kept in memory until they end. */
+const mostRuns = 16
 
 /** A WebSocket has 256 channels, two a port. */
 const mostPorts = 100

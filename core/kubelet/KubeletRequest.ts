@@ -29,7 +29,7 @@ export type KubeletRequest =
   | { readonly _tag: "Flagz" }
   | { readonly _tag: "Statusz" }
   | { readonly _tag: "NodeLogs" }
-  | { readonly _tag: "Checkpoint" }
+  | { readonly _tag: "Checkpoint" } & InContainer
   | { readonly _tag: "Unknown" }
 
 /** `/metrics/nodes/NAME/...` names the node in front of any node-level path: what `metrics.k8s.io/resource-metrics-path` points to. */
@@ -53,7 +53,7 @@ const unknown: KubeletRequest = { _tag: "Unknown" }
 const METRICS = new Set(["cadvisor", "probes", "slis", "resource"])
 const CHECKS = new Set(["ping", "log", "syncloop"])
 
-const inContainer = (tag: "Exec" | "Attach" | "Run", rest: ReadonlyArray<string>): KubeletRequest => {
+const inContainer = (tag: "Exec" | "Attach" | "Run" | "Checkpoint", rest: ReadonlyArray<string>): KubeletRequest => {
   const [namespace, pod, third, fourth] = rest
   if (namespace === undefined || pod === undefined || third === undefined || rest.length > 4) return unknown
   return fourth === undefined
@@ -98,7 +98,7 @@ const read = (segments: ReadonlyArray<string>): KubeletRequest => {
     case "logs":
       return { _tag: "NodeLogs" }
     case "checkpoint":
-      return { _tag: "Checkpoint" }
+      return inContainer("Checkpoint", rest)
     default:
       return rest.length > 0 ? unknown : alone(first)
   }

@@ -1,5 +1,6 @@
 /** Answers the kubelet API from what the operator knows of pods, and from the devices themselves over their links. */
 import { Effect, Layer, Option, Stream, SubscriptionRef } from "effect"
+import type { Pod } from "../kube/Pod.ts"
 import { KubeletBackend, type PodPlace } from "../kubelet/KubeletBackend.ts"
 import type { LinkError, Priority, Session } from "../link/Session.ts"
 import { type Duplex, RuntimeError } from "../pod/ContainerRuntime.ts"
@@ -45,6 +46,12 @@ const streamError = (node: string, whatNow = askAgain) => (error: LinkError): Po
       return failed(`device ${node}: ${error.detail}`)
   }
 }
+
+/** A pod whose containers all wait or have ended runs nothing, whatever its phase; one that starts up may run its first. */
+const hasRunningContainer = ({ status }: Pod) =>
+  [...(status?.containerStatuses ?? []), ...(status?.initContainerStatuses ?? [])].some(({ state }) =>
+    state?.running !== undefined
+  )
 
 export const kubeletBackend = Layer.effect(
   KubeletBackend,
@@ -101,7 +108,7 @@ export const kubeletBackend = Layer.effect(
       attach: ({ node, uid }, container, spec) => process(node, { _tag: "Attach", uid, container, spec }),
       dial,
       pods: (node) => Effect.sync(() => index.onNode(node)),
-      runningPods: (node) => Effect.sync(() => index.onNode(node).filter(({ status }) => status?.phase === "Running")),
+      runningPods: (node) => Effect.sync(() => index.onNode(node).filter(hasRunningContainer)),
       summary: () => Effect.undefined,
       resourceMetrics: () => Effect.undefined,
       configuration: () => Effect.undefined

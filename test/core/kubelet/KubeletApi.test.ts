@@ -53,7 +53,7 @@ const prepared = Effect.gen(function*() {
   const reviews = yield* FakeReviews
   const backend = yield* FakeKubeletBackend
   for (const verb of ["get", "create"]) {
-    for (const subresource of ["proxy", "stats", "metrics", "log"]) {
+    for (const subresource of ["proxy", "stats", "metrics", "log", "checkpoint"]) {
       yield* reviews.allow(`kube-apiserver ${verb} ${subresource}`)
     }
   }
@@ -73,6 +73,7 @@ describe("KubeletApi", () => {
     ["POST", "/attach/shop/web/main", "create", "proxy"],
     ["GET", "/portForward/shop/web", "create", "proxy"],
     ["POST", "/run/shop/web/main", "create", "proxy"],
+    ["POST", "/checkpoint/shop/web/main", "create", "checkpoint"],
     ["GET", "/metrics/nodes/edge-1/pods", "get", "pods proxy"],
     ["GET", "/metrics/nodes/edge-1/metrics/resource", "get", "metrics"],
     ["GET", "/metrics/nodes/edge-1/stats/summary", "get", "stats"],
@@ -348,9 +349,9 @@ describe("KubeletApi", () => {
   it.effect("tells what is not supported yet in words that kubectl shows", () =>
     Effect.gen(function*() {
       yield* prepared
-      assert.strictEqual(
-        yield* said("POST", "/run/shop/web/main?cmd=ls"),
-        "400 run is not supported yet by this version"
+      assert.match(
+        yield* said("POST", "/checkpoint/shop/web/main"),
+        /^400 containers on edge devices cannot be checkpointed/
       )
       assert.strictEqual(yield* said("POST", "/exec/shop/web/another-uid/main"), `404 pod "web" does not exist`)
       assert.strictEqual(yield* said("GET", "/logs/"), "404 /logs is not supported yet by this version")

@@ -13,6 +13,8 @@ describe("the paths of the kubelet API", () => {
       ["/attach/shop/web/main", { _tag: "Attach", ...pod, uid: undefined, container: "main" }],
       ["/attach/shop/web/u-1/main", { _tag: "Attach", ...pod, uid: "u-1", container: "main" }],
       ["/run/shop/web/u-1/main", { _tag: "Run", ...pod, uid: "u-1", container: "main" }],
+      ["/checkpoint/shop/web/main", { _tag: "Checkpoint", ...pod, uid: undefined, container: "main" }],
+      ["/checkpoint/shop/web", { _tag: "Unknown" }],
       ["/portForward/shop/web", { _tag: "PortForward", ...pod, uid: undefined }],
       ["/portForward/shop/web/u-1", { _tag: "PortForward", ...pod, uid: "u-1" }],
       ["/pods", { _tag: "Pods" }],

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Stream, SubscriptionRef } from "effect"
 import { TestClock } from "effect/testing"
+import type { Pod, PodStatus } from "../../../core/kube/Pod.ts"
 import { KubeletBackend } from "../../../core/kubelet/KubeletBackend.ts"
 import { LinkError, type Session } from "../../../core/link/Session.ts"
 import { noTraffic } from "../../../core/link/Traffic.ts"
@@ -10,6 +11,18 @@ import { PodIndex } from "../../../core/operator/PodIndex.ts"
 
 const query = { container: "main", follow: true, previous: false, timestamps: false }
 const uid = "0b9a6f5e-4b1d-4c7e-9a53-5d0c6f1e2a3b"
+
+const fleetWith = (session: Session | undefined) =>
+  Layer.mock(Fleet, {
+    sessionOf: () => session,
+    serves: () => true,
+    nodes: () => ["edge-1"],
+    traffic: () => [],
+    presence: () => []
+  })
+
+const indexOf = (pods: ReadonlyArray<Pod>) =>
+  Layer.mock(PodIndex, { byUid: () => undefined, byName: () => undefined, onNode: () => pods, learn: () => {} })
 
 /** One device with a session; what its log says can be chosen. */
 const asking = (
@@ -32,25 +45,43 @@ const asking = (
     Effect.catch((error) => Effect.succeed(`failed: ${error.message}`)),
     Effect.provide(kubeletBackend.pipe(
       Layer.provide([
-        Layer.mock(Fleet, {
-          sessionOf: () => session,
-          serves: () => true,
-          nodes: () => ["edge-1"],
-          traffic: () => [],
-          presence: () => []
-        }),
-        Layer.mock(PodIndex, {
-          byUid: () => undefined,
-          byName: () => undefined,
-          onNode: () => [],
-          learn: () => {}
-        })
+        fleetWith(session),
+        indexOf([])
       ])
     ))
   )
 }
 
 const log = Stream.succeed(new TextEncoder().encode("line 1\n"))
+
+describe("the pods that run on a node", () => {
+  const pod = (name: string, phase: "Pending" | "Running" | "Failed", status: Partial<PodStatus>): Pod => ({
+    metadata: { namespace: "shop", name, uid: `uid-${name}` },
+    spec: { nodeName: "edge-1", containers: [{ name: "main" }] },
+    status: { phase, ...status }
+  })
+  const container = (state: object) => ({ name: "main", image: "i", imageID: "", ready: false, restartCount: 0, state })
+  const pods = [
+    pod("runs", "Running", { containerStatuses: [container({ running: {} })] }),
+    pod("starts-up", "Pending", {
+      initContainerStatuses: [container({ running: {} })],
+      containerStatuses: [container({ waiting: { reason: "PodInitializing" } })]
+    }),
+    pod("backs-off", "Running", { containerStatuses: [container({ waiting: { reason: "CrashLoopBackOff" } })] }),
+    pod("waits", "Pending", { containerStatuses: [container({ waiting: { reason: "ContainerCreating" } })] }),
+    pod("ended", "Failed", { containerStatuses: [container({ terminated: { exitCode: 1 } })] }),
+    pod("new", "Pending", {})
+  ]
+
+  it.effect("are those with a container that runs, with their statuses; the pods are all of them", () =>
+    Effect.gen(function*() {
+      const backend = yield* KubeletBackend
+      assert.deepStrictEqual(yield* backend.runningPods("edge-1"), pods.slice(0, 2))
+      assert.deepStrictEqual(yield* backend.pods("edge-1"), pods)
+    }).pipe(Effect.provide(kubeletBackend.pipe(
+      Layer.provide([fleetWith(undefined), indexOf(pods)])
+    ))))
+})
 
 describe("logs over a link", () => {
   it.effect("say that the device is away instead of waiting for it, once it is away for longer than a moment", () =>
