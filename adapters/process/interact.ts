@@ -16,7 +16,7 @@ import {
 import { unavailable } from "./disk.ts"
 
 /** Writes with the pipe's own back-pressure; what nobody reads any more is dropped, as a shell would. */
-const writeTo = (stream: Writable, bytes: Uint8Array): Effect.Effect<void, RuntimeError> =>
+export const writeTo = (stream: Writable, bytes: Uint8Array): Effect.Effect<void, RuntimeError> =>
   Effect.callback((resume) => {
     if (stream.destroyed || stream.writableEnded) return resume(Effect.void)
     const done = () => {
@@ -28,7 +28,11 @@ const writeTo = (stream: Writable, bytes: Uint8Array): Effect.Effect<void, Runti
   })
 
 /** Pulls a pipe only as fast as it is consumed. */
-const feed = (from: Readable, stream: Output["stream"], queue: Queue.Queue<Output, Cause.Done>): Effect.Effect<void> =>
+export const feed = (
+  from: Readable,
+  stream: Output["stream"],
+  queue: Queue.Queue<Output, Cause.Done>
+): Effect.Effect<void> =>
   Stream.fromAsyncIterable(from as AsyncIterable<Uint8Array>, () => "broken" as const).pipe(
     Stream.runForEach((bytes) => Queue.offer(queue, { stream, bytes })),
     Effect.ignore
@@ -56,7 +60,7 @@ export const runCommand = Effect.fnUntraced(function*(
       child.on("error", (error) => resume(Effect.fail(unavailable(`cannot run ${program}: ${error.message}`))))
       child.once(
         "exit",
-        (code, name) => Deferred.doneUnsafe(ended, Effect.succeed(code ?? 128 + (SIGNALS[name ?? "SIGKILL"] ?? 9)))
+        (code, name) => Deferred.doneUnsafe(ended, Effect.succeed(code ?? signalNumber(name)))
       )
       child.stdin?.on("error", () => {}) // it ended before it read everything
     }),
@@ -101,6 +105,9 @@ const SIGNALS: Readonly<Record<string, number>> = {
   SIGPIPE: 13,
   SIGTERM: 15
 }
+
+/** The exit code of what a signal ended. */
+export const signalNumber = (name: NodeJS.Signals | null): number => 128 + (SIGNALS[name ?? "SIGKILL"] ?? 9)
 
 /** The writing end of a container's input; the scope closes it without ending the input, which the shim holds open. */
 export const openInput = (path: string) =>

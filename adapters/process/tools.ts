@@ -26,13 +26,14 @@ export const isExecutable = (path: string): boolean => {
   }
 }
 
-const find = (name: string): string | undefined =>
+/** Its absolute path, where the device has it. */
+export const findProgram = (name: string): string | undefined =>
   SYSTEM_PATH.split(":").map((folder) => join(folder, name)).find(isExecutable)
 
 export const findTools = (root: boolean): Tools => {
-  const missing = [...ALWAYS, ...(root ? AS_ROOT : [])].filter((name) => find(name) === undefined)
+  const missing = [...ALWAYS, ...(root ? AS_ROOT : [])].filter((name) => findProgram(name) === undefined)
   return {
-    path: (tool) => find(tool) ?? tool,
+    path: (tool) => findProgram(tool) ?? tool,
     missing: missing.length === 0
       ? undefined
       : `process pods need ${missing.join(", ")} (util-linux and coreutils), which this device does not have`
