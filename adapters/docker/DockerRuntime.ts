@@ -9,7 +9,7 @@ import {
   RuntimeError,
   type SandboxSpec
 } from "../../core/pod/ContainerRuntime.ts"
-import { containerOf, Created, Inspected, Listed, sandboxOf, Stats, wasStarted, workingSet } from "./answers.ts"
+import { containerOf, Created, Inspected, Listed, sandboxOf, Stats, usageOf, wasStarted } from "./answers.ts"
 import { openConnection } from "./connection.ts"
 import { containerBody, isName, LABEL, nameOf, SANDBOX, sandboxBody, type SandboxModes } from "./containerBody.ts"
 import { type DockerCall, layerHttp, makeDockerClient, refused, unavailable } from "./DockerClient.ts"
@@ -232,17 +232,12 @@ const make = Effect.fnUntraced(function*(
     return yield* openConnection(socket)
   })
 
-  const usageOf = Effect.fnUntraced(function*(id: string) {
+  const measure = Effect.fnUntraced(function*(id: string) {
     const stats = yield* client.get(
       { method: "GET", path: `${pathOf(id)}/stats`, query: { stream: "0", "one-shot": "1" } },
       Stats
     )
-    return {
-      containerId: id,
-      at: yield* Clock.currentTimeMillis,
-      cpuNanoseconds: stats.cpu_stats?.cpu_usage?.total_usage ?? 0,
-      memoryWorkingSetBytes: workingSet(stats)
-    }
+    return usageOf(id, yield* Clock.currentTimeMillis, stats)
   })
 
   const isSandbox = ({ Labels }: (typeof Listed.Type)[number]) => Labels?.[LABEL.container] === SANDBOX
@@ -273,10 +268,11 @@ const make = Effect.fnUntraced(function*(
     dial,
     usage: Effect.gen(function*() {
       const found = yield* listed([])
-      const running = found.filter((one) => one.State === "running" && !isSandbox(one))
+      // Sandboxes too: the network is theirs.
+      const running = found.filter((one) => one.State === "running")
       const all = yield* Effect.forEach(
         running,
-        ({ Id }) => Effect.catchIf(usageOf(Id), ({ reason }) => reason === "NotFound", () => Effect.undefined),
+        ({ Id }) => Effect.catchIf(measure(Id), ({ reason }) => reason === "NotFound", () => Effect.undefined),
         {
           concurrency: CONCURRENCY
         }

@@ -1,6 +1,6 @@
 /** The parts of docker's answers that matter here, and what they mean. */
 import { Schema } from "effect"
-import type { Container, Sandbox } from "../../core/pod/ContainerRuntime.ts"
+import type { Container, Sandbox, Usage } from "../../core/pod/ContainerRuntime.ts"
 import { LABEL } from "./containerBody.ts"
 
 const opt = Schema.optionalKey
@@ -49,7 +49,12 @@ export const Stats = Schema.Struct({
   memory_stats: opt(Schema.Struct({
     usage: opt(Schema.Number),
     stats: opt(Schema.NullOr(Schema.Record(Schema.String, Schema.Unknown)))
-  }))
+  })),
+  /** Of interfaces in the container's own network namespace. */
+  networks: opt(Schema.NullOr(Schema.Record(
+    Schema.String,
+    Schema.Struct({ rx_bytes: opt(Schema.Number), tx_bytes: opt(Schema.Number) })
+  )))
 })
 
 export const ExecState = Schema.Struct({
@@ -132,7 +137,30 @@ export const sandboxOf = (inspected: Inspected): Sandbox => {
   }
 }
 
-export const workingSet = ({ memory_stats }: typeof Stats.Type): number => {
-  const inactive = memory_stats?.stats?.["total_inactive_file"] ?? memory_stats?.stats?.["inactive_file"]
-  return Math.max(0, (memory_stats?.usage ?? 0) - (typeof inactive === "number" ? inactive : 0))
+/** The names of memory.stat of control groups version 1, then of version 2. */
+export const usageOf = (id: string, at: number, { cpu_stats, memory_stats, networks }: typeof Stats.Type): Usage => {
+  const entry = (...names: ReadonlyArray<string>): number | undefined => {
+    for (const name of names) {
+      const value = memory_stats?.stats?.[name]
+      if (typeof value === "number") return value
+    }
+    return undefined
+  }
+  const used = memory_stats?.usage ?? 0
+  const rss = entry("total_rss", "rss", "anon")
+  const interfaces = Object.values(networks ?? {})
+  return {
+    containerId: id,
+    at,
+    cpuNanoseconds: cpu_stats?.cpu_usage?.total_usage ?? 0,
+    memoryUsedBytes: used,
+    memoryWorkingSetBytes: Math.max(0, used - (entry("total_inactive_file", "inactive_file") ?? 0)),
+    ...(rss === undefined ? {} : { memoryRssBytes: rss }),
+    ...(interfaces.length === 0 ? {} : {
+      network: {
+        receivedBytes: interfaces.reduce((sum, { rx_bytes = 0 }) => sum + rx_bytes, 0),
+        sentBytes: interfaces.reduce((sum, { tx_bytes = 0 }) => sum + tx_bytes, 0)
+      }
+    })
+  }
 }

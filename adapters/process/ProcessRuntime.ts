@@ -34,6 +34,7 @@ import { readLogs } from "./logs.ts"
 import { mountsOf } from "./mounts.ts"
 import type { ProcessOptions } from "./ProcessOptions.ts"
 import { makeSandboxes } from "./sandboxes.ts"
+import { sessionUsage } from "./sessionUsage.ts"
 import { encodeLines, shim } from "./shim.ts"
 import { findTools, SYSTEM_PATH, unsupported } from "./tools.ts"
 
@@ -80,6 +81,8 @@ const make = Effect.fnUntraced(function*(
   const events = yield* PubSub.sliding<RuntimeEvent>(256)
   const background = yield* FiberSet.make<void, RuntimeError>()
   const watched = new Map<string, string>()
+  /** What each container had used: without control groups the time of a process that nobody waited for is gone with it. */
+  let mostCpu: ReadonlyMap<string, number> = new Map()
 
   const allowed = Effect.suspend(() => {
     if (!options.enabled) {
@@ -376,19 +379,21 @@ const make = Effect.fnUntraced(function*(
     }),
     usage: Effect.gen(function*() {
       const now = yield* Clock.currentTimeMillis
-      return (yield* containers()).flatMap(({ container, life }) => {
-        if (life.state !== "running" || life.process === undefined) return []
-        const used = cgroups.usage(container.id) ?? ofProcess(life.process.pid)
-        return [{ containerId: container.id, at: now, ...used }]
+      const running = (yield* containers()).flatMap(({ container, life }) =>
+        life.state === "running" && life.process !== undefined ? [{ id: container.id, pid: life.process.pid }] : []
+      )
+      // Read once for all, and only where a container has no control group.
+      let bySession: ReturnType<typeof sessionUsage> | undefined
+      const most = new Map<string, number>()
+      const usages = running.flatMap(({ id, pid }) => {
+        const used = cgroups.usage(id) ?? (bySession ??= sessionUsage()).get(pid)
+        if (used === undefined) return []
+        const cpuNanoseconds = Math.max(used.cpuNanoseconds, mostCpu.get(id) ?? 0)
+        most.set(id, cpuNanoseconds)
+        return [{ containerId: id, at: now, ...used, cpuNanoseconds }]
       })
+      mostCpu = most
+      return usages
     })
   })
 })
-
-/** Without control groups only the first process is measured. 100 ticks a second and 4 KiB pages are what Linux devices have. */
-const ofProcess = (pid: number) => {
-  const stat = readIfThere(`/proc/${pid}/stat`) ?? ""
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
-  const ticks = Number(fields[11] ?? 0) + Number(fields[12] ?? 0)
-  return { cpuNanoseconds: ticks * 10_000_000, memoryWorkingSetBytes: Number(fields[21] ?? 0) * 4096 }
-}

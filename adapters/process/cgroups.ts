@@ -1,7 +1,7 @@
 /** Control groups of either version where the device has them and they may be made: limits, usage, and what died for memory. */
 import { accessSync, constants, existsSync, mkdirSync, rmdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import type { ContainerSpec } from "../../core/pod/ContainerRuntime.ts"
+import type { ContainerSpec, Usage } from "../../core/pod/ContainerRuntime.ts"
 import { readIfThere } from "./disk.ts"
 
 const FAMILY = "arhat"
@@ -15,9 +15,7 @@ export interface Cgroups {
   /** Where the shims themselves live. */
   readonly home: ReadonlyArray<string>
   readonly members: (id: string) => ReadonlyArray<number>
-  readonly usage: (
-    id: string
-  ) => { readonly cpuNanoseconds: number; readonly memoryWorkingSetBytes: number } | undefined
+  readonly usage: (id: string) => Omit<Usage, "containerId" | "at"> | undefined
   readonly oomKilled: (id: string) => boolean
   /** Absent is fine, a group that still has members stays. */
   readonly remove: (id: string) => void
@@ -100,8 +98,13 @@ const unified = (root: string): Cgroups => {
       const cpu = entry(join(of(id), "cpu.stat"), "usage_usec")
       const memory = number(readIfThere(join(of(id), "memory.current")))
       if (cpu === undefined || memory === undefined) return undefined
-      const inactive = entry(join(of(id), "memory.stat"), "inactive_file") ?? 0
-      return { cpuNanoseconds: cpu * 1000, memoryWorkingSetBytes: Math.max(0, memory - inactive) }
+      const stat = join(of(id), "memory.stat")
+      return {
+        cpuNanoseconds: cpu * 1000,
+        memoryUsedBytes: memory,
+        memoryWorkingSetBytes: Math.max(0, memory - (entry(stat, "inactive_file") ?? 0)),
+        memoryRssBytes: entry(stat, "anon") ?? 0
+      }
     },
     oomKilled: (id) => (entry(join(of(id), "memory.events"), "oom_kill") ?? 0) > 0,
     remove: (id) => removeQuietly(of(id))
@@ -136,8 +139,13 @@ const separate = (root: string): Cgroups => {
       const cpu = number(readIfThere(join(of("cpuacct", id), "cpuacct.usage")))
       const memory = number(readIfThere(join(of("memory", id), "memory.usage_in_bytes")))
       if (cpu === undefined || memory === undefined) return undefined
-      const inactive = entry(join(of("memory", id), "memory.stat"), "total_inactive_file") ?? 0
-      return { cpuNanoseconds: cpu, memoryWorkingSetBytes: Math.max(0, memory - inactive) }
+      const stat = join(of("memory", id), "memory.stat")
+      return {
+        cpuNanoseconds: cpu,
+        memoryUsedBytes: memory,
+        memoryWorkingSetBytes: Math.max(0, memory - (entry(stat, "total_inactive_file") ?? 0)),
+        memoryRssBytes: entry(stat, "total_rss") ?? 0
+      }
     },
     oomKilled: (id) => (entry(join(of("memory", id), "memory.oom_control"), "oom_kill") ?? 0) > 0,
     remove: (id) => {

@@ -1,8 +1,9 @@
 /** What a Linux device knows of itself, from /proc, /sys, /etc and its file systems. What cannot be read is empty. */
-import { Effect, Layer } from "effect"
+import { Clock, Effect, Layer } from "effect"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import { HostFacts, type HostInfo, type HostPressure } from "../../core/agent/HostFacts.ts"
+import { hostUsage } from "./hostUsage.ts"
 
 export interface NodeHostFactsOptions {
   /** Where pods' files lie: its file system is the device's storage. */
@@ -99,6 +100,16 @@ export const NodeHostFacts = {
   layer: (options: NodeHostFactsOptions): Layer.Layer<HostFacts> =>
     Layer.succeed(
       HostFacts,
-      HostFacts.of({ info: Effect.sync(() => infoOf(options)), pressure: Effect.sync(() => pressureOf(options)) })
+      HostFacts.of({
+        info: Effect.sync(() => infoOf(options)),
+        pressure: Effect.sync(() => pressureOf(options)),
+        usage: Effect.map(Clock.currentTimeMillis, (now) =>
+          hostUsage((path) =>
+            textOf(`${options.hostRoot ?? ""}${path}`), {
+            disk: fileSystem(options.storage),
+            now,
+            counted: (name) => !ofContainers.test(name)
+          }))
+      })
     )
 }

@@ -1,5 +1,6 @@
 /** The port to what the device knows of itself. */
 import { Context, type Effect, Schema } from "effect"
+import type { HostUsage } from "../metrics/DeviceUsage.ts"
 
 export const HostInfo = Schema.Struct({
   machineId: Schema.String,
@@ -30,4 +31,6 @@ export type HostPressure = typeof HostPressure.Type
 export class HostFacts extends Context.Service<HostFacts, {
   readonly info: Effect.Effect<HostInfo>
   readonly pressure: Effect.Effect<HostPressure>
+  /** Read anew each time it is asked for. */
+  readonly usage: Effect.Effect<HostUsage>
 }>()("aranya/agent/HostFacts") {}

@@ -5,6 +5,7 @@ import { PodRuntime } from "../pod/PodRuntime.ts"
 import { type Command, decodeCommand } from "../wire/Command.ts"
 import { encodeReply, failureOf, type Reply } from "../wire/Reply.ts"
 import type { KeepLeash } from "./keepLeash.ts"
+import { measuring } from "./measuring.ts"
 import { Outbox } from "./Outbox.ts"
 import { retire } from "./retire.ts"
 
@@ -16,6 +17,7 @@ export const commands = Effect.fnUntraced(function*(leash: Pick<KeepLeash, "allo
   const runtime = yield* PodRuntime
   const outbox = yield* Outbox
   const retirement = yield* retire
+  const measure = yield* measuring
   let retiring = false
 
   const obey = Effect.fnUntraced(function*(command: Command): Effect.fn.Return<Reply> {
@@ -64,6 +66,8 @@ export const commands = Effect.fnUntraced(function*(leash: Pick<KeepLeash, "allo
       case "Tokens":
         yield* runtime.rotate(command.uid, command.volume, command.files)
         return done
+      case "Measure":
+        return yield* measure(command.base)
     }
   })
 

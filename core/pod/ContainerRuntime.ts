@@ -3,6 +3,7 @@
  * Every operation is idempotent under its deterministic name, so that the machine may repeat it after a crash.
  */
 import { Context, type Effect, Schema, type Scope, type Stream } from "effect"
+import type { NetworkUsage } from "../metrics/DeviceUsage.ts"
 import type { ContainerSecurity, RegistryCredential } from "./PodAssignment.ts"
 
 /**
@@ -192,12 +193,20 @@ export interface Duplex {
   readonly read: Stream.Stream<Uint8Array, RuntimeError>
 }
 
+/** Of a container; or of a sandbox that has a network of its own. */
 export interface Usage {
   readonly containerId: string
   /** Milliseconds since the epoch. */
   readonly at: number
+  /** Of all its processes, those that have ended included. Grows for as long as the container runs. */
   readonly cpuNanoseconds: number
+  /** What is charged to it, page cache included. */
+  readonly memoryUsedBytes: number
   readonly memoryWorkingSetBytes: number
+  /** Absent where it cannot be told apart. */
+  readonly memoryRssBytes?: number
+  /** Of all interfaces of the sandbox's network but the loopback. */
+  readonly network?: NetworkUsage
 }
 
 export class ContainerRuntime extends Context.Service<ContainerRuntime, {
@@ -238,5 +247,6 @@ export class ContainerRuntime extends Context.Service<ContainerRuntime, {
   ) => Effect.Effect<ProcessStreams, RuntimeError, Scope.Scope>
   /** Connects to a TCP port inside the pod. */
   readonly dial: (sandboxId: string, port: number) => Effect.Effect<Duplex, RuntimeError, Scope.Scope>
+  /** Of what runs. */
   readonly usage: Effect.Effect<ReadonlyArray<Usage>, RuntimeError>
 }>()("aranya/pod/ContainerRuntime") {}

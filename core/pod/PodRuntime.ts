@@ -3,6 +3,7 @@
  * Desired state is idempotent: saying it twice does nothing twice.
  */
 import { Context, type Effect, Schema, type Scope, type Stream } from "effect"
+import type { PodUsage } from "../metrics/DeviceUsage.ts"
 import type { Duplex, ExecSpec, ProcessStreams, RuntimeError } from "./ContainerRuntime.ts"
 import type { PodAssignment, VolumeFile } from "./PodAssignment.ts"
 import type { PodEvent, PodReport } from "./PodReport.ts"
@@ -71,4 +72,6 @@ export class PodRuntime extends Context.Service<PodRuntime, {
     spec: Omit<ExecSpec, "command">
   ) => Effect.Effect<ProcessStreams, PodStreamError | RuntimeError, Scope.Scope>
   readonly dial: (uid: string, port: number) => Effect.Effect<Duplex, PodStreamError | RuntimeError, Scope.Scope>
+  /** What the pods that run have used by now, measured when it is asked for. */
+  readonly usage: Effect.Effect<ReadonlyArray<PodUsage>, RuntimeError>
 }>()("aranya/pod/PodRuntime") {}

@@ -33,7 +33,9 @@ export const Command = Schema.Union([
   /** The device was revoked or deleted: stop all pods, remove everything, secrets first. */
   Schema.TaggedStruct("Wipe", { reason: Schema.String }),
   /** Rotated ServiceAccount tokens of one volume. */
-  Schema.TaggedStruct("Tokens", { uid: Schema.String, volume: Schema.String, files: Schema.Array(VolumeFile) })
+  Schema.TaggedStruct("Tokens", { uid: Schema.String, volume: Schema.String, files: Schema.Array(VolumeFile) }),
+  /** Answered with `Usage`. `base` names the sample that the operator has; 0: none. */
+  Schema.TaggedStruct("Measure", { base: Schema.Number })
 ])
 export type Command = typeof Command.Type
 
@@ -68,6 +70,8 @@ const messageOf = (command: Command): Kind => {
         case: "tokens",
         value: { ...uidFields(command.uid), volume: command.volume, files: command.files.map(fileMessage) }
       }
+    case "Measure":
+      return { case: "measure", value: { base: long(command.base) } }
   }
 }
 
@@ -102,6 +106,8 @@ const valueOf = ({ kind }: Message): Command => {
         volume: kind.value.volume,
         files: bounded(kind.value.files, limits.parts).map(fileValue)
       }
+    case "measure":
+      return { _tag: "Measure", base: count(kind.value.base) }
     case undefined:
       return reject("Unsupported", "a command that this version does not know")
   }

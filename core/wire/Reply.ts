@@ -5,6 +5,7 @@ import { Failure_Code, type Reply as Message, ReplySchema } from "../gen/aranya/
 import { heldMessage, HeldPod, heldValue } from "./holdings.ts"
 import { limits } from "./limits.ts"
 import { decoding, encoding, reject } from "./message.ts"
+import { figuresMessage, figuresValue, UsageFigures } from "./usage.ts"
 import { WireError } from "./WireError.ts"
 
 /**
@@ -17,6 +18,7 @@ export type FailureCode = typeof FailureCode.Type
 export const Reply = Schema.Union([
   Schema.TaggedStruct("Done", {}),
   Schema.TaggedStruct("Held", { pods: Schema.Array(HeldPod) }),
+  Schema.TaggedStruct("Usage", { figures: UsageFigures }),
   Schema.TaggedStruct("Failure", { code: FailureCode, detail: Schema.String })
 ])
 export type Reply = typeof Reply.Type
@@ -40,6 +42,8 @@ const messageOf = (reply: Reply): Kind => {
       return { case: "done", value: {} }
     case "Held":
       return { case: "held", value: heldMessage(reply.pods) }
+    case "Usage":
+      return { case: "usage", value: figuresMessage(reply.figures) }
     case "Failure": {
       const code = codes.find(([name]) => name === reply.code)?.[1] ?? Failure_Code.UNSPECIFIED
       return { case: "failure", value: { code, detail: reply.detail.slice(0, longestDetail).toWellFormed() } }
@@ -53,6 +57,8 @@ const valueOf = ({ kind }: Message): Reply => {
       return { _tag: "Done" }
     case "held":
       return { _tag: "Held", pods: heldValue(kind.value) }
+    case "usage":
+      return { _tag: "Usage", figures: figuresValue(kind.value) }
     case "failure": {
       // A code of a newer version is still a failure; `Unavailable` makes the caller ask again, slowly.
       const code = codes.find(([, known]) => known === kind.value.code)?.[0] ?? "Unavailable"

@@ -43,5 +43,24 @@ export const hostFactsContract = (name: string, layer: Layer.Layer<HostFacts>): 
         assert.deepStrictEqual(Object.keys(pressure).toSorted(), ["disk", "memory", "pids"])
         for (const pressed of Object.values(pressure)) assert.isBoolean(pressed)
       }).pipe(Effect.provide(layer)))
+
+    it.live("measures what the host has used: counters that grow, and no more than there is", () =>
+      Effect.gen(function*() {
+        const host = yield* HostFacts
+        const { memoryBytes, storageBytes } = yield* host.info
+        const first = yield* host.usage
+        for (const figure of [first.cpuNanoseconds, first.memoryUsedBytes, first.processes, first.storageUsedBytes]) {
+          assert.isTrue(Number.isSafeInteger(figure) && figure > 0, `${figure}`)
+        }
+        assert.isAtMost(first.memoryUsedBytes, memoryBytes)
+        assert.isAtMost(first.memoryWorkingSetBytes, first.memoryUsedBytes)
+        assert.isAtMost(first.storageUsedBytes + first.storageAvailableBytes, storageBytes)
+        assert.isAtMost(first.inodesFree, first.inodes)
+        yield* Effect.sleep("50 millis") // a tick of the processor's clock is 10 ms
+        const second = yield* host.usage
+        assert.isAbove(second.cpuNanoseconds, first.cpuNanoseconds)
+        assert.isAtLeast(second.network.receivedBytes, first.network.receivedBytes)
+        assert.isAtMost(Math.abs(second.bootedAt - first.bootedAt), 2000)
+      }).pipe(Effect.provide(layer)))
   })
 }

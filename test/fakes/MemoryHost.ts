@@ -1,11 +1,13 @@
-/** A device's facts in memory; rebooting gives it another boot id. */
-import { Context, Effect, Layer } from "effect"
+/** A device's facts in memory; rebooting gives it another boot id. One core of it is busy a tenth of the time. */
+import { Clock, Context, Effect, Layer } from "effect"
 import { HostFacts, type HostInfo, type HostPressure } from "../../core/agent/HostFacts.ts"
+import type { HostUsage } from "../../core/metrics/DeviceUsage.ts"
 
 export class MemoryHost extends Context.Service<MemoryHost, {
   readonly reboot: Effect.Effect<void>
   readonly set: (change: Partial<HostInfo>) => Effect.Effect<void>
   readonly press: (change: Partial<HostPressure>) => Effect.Effect<void>
+  readonly use: (change: Partial<HostUsage>) => Effect.Effect<void>
 }>()("test/MemoryHost") {
   static readonly layer: Layer.Layer<HostFacts | MemoryHost> = Layer.effectContext(Effect.sync(() => {
     let boots = 1
@@ -24,7 +26,26 @@ export class MemoryHost extends Context.Service<MemoryHost, {
       storageBytes: 32 * 1024 ** 3,
       addresses: ["192.168.7.9"]
     }
-    return Context.make(HostFacts, { info: Effect.sync(() => info), pressure: Effect.sync(() => pressure) }).pipe(
+    let used: Partial<HostUsage> = {}
+    const usage = Effect.map(Clock.monotonicTimeNanos, (nanos): HostUsage => ({
+      cpuNanoseconds: Math.floor(Number(nanos) / 10),
+      memoryUsedBytes: 1024 ** 3,
+      memoryWorkingSetBytes: 600 * 1024 ** 2,
+      memoryRssBytes: 400 * 1024 ** 2,
+      bootedAt: 0,
+      storageAvailableBytes: 20 * 1024 ** 3,
+      storageUsedBytes: 12 * 1024 ** 3,
+      inodes: 2_000_000,
+      inodesFree: 1_900_000,
+      network: { receivedBytes: Math.floor(Number(nanos) / 1e7), sentBytes: Math.floor(Number(nanos) / 2e7) },
+      processes: 120,
+      ...used
+    }))
+    return Context.make(HostFacts, {
+      info: Effect.sync(() => info),
+      pressure: Effect.sync(() => pressure),
+      usage
+    }).pipe(
       Context.add(MemoryHost, {
         reboot: Effect.sync(() => {
           boots += 1
@@ -37,6 +58,10 @@ export class MemoryHost extends Context.Service<MemoryHost, {
         press: (change) =>
           Effect.sync(() => {
             pressure = { ...pressure, ...change }
+          }),
+        use: (change) =>
+          Effect.sync(() => {
+            used = { ...used, ...change }
           })
       })
     )

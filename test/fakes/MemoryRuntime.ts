@@ -243,6 +243,7 @@ const make = Effect.fnUntraced(function*(options: MemoryRuntimeOptions) {
             containerId: container.id,
             at: engine.clocks.host.currentTimeMillisUnsafe(),
             cpuNanoseconds: (now - (container.began ?? now)) * container.script.cpu * 1000,
+            memoryUsedBytes: container.script.memory * 2,
             memoryWorkingSetBytes: container.script.memory
           }))
       )

@@ -13,6 +13,7 @@ import { PodMachineOptions } from "./PodMachineOptions.ts"
 import type { PodRecord } from "./PodState.ts"
 import { makePodStore } from "./PodStore.ts"
 import { podStreams } from "./podStreams.ts"
+import { podUsage } from "./podUsage.ts"
 import { makePodWorker, type PodWorker } from "./PodWorker.ts"
 import { removeOrphans } from "./removeOrphans.ts"
 import { makeReportBoard } from "./ReportBoard.ts"
@@ -218,7 +219,8 @@ const make = Effect.gen(function*() {
     held: Effect.sync(() => store.all().map(({ assignment: { hash, uid } }) => ({ uid, hash }))),
     reports: board.reports,
     events: events.events,
-    ...podStreams(runtime, store)
+    ...podStreams(runtime, store),
+    usage: Effect.map(runtime.usage, (usages) => podUsage(store.all(), usages))
   })
 })
 

@@ -31,6 +31,7 @@ export const patientRuntime = (
     stop: (id, graceSeconds) => within(limitMillis + graceSeconds * 1000, "stop")(runtime.stop(id, graceSeconds)),
     remove: (id) => short("remove")(runtime.remove(id)),
     inspect: (id) => short("inspect")(runtime.inspect(id)),
-    containers: (uid) => short("containers")(runtime.containers(uid))
+    containers: (uid) => short("containers")(runtime.containers(uid)),
+    usage: short("usage")(runtime.usage)
   }
 }

@@ -114,6 +114,49 @@ describe("the docker runtime against an engine that misbehaves", () => {
       assert.include(error.message, "no progress")
     }))
 
+  it.live.each(
+    [
+      ["1", { total_inactive_file: 4096, inactive_file: 1, total_rss: 20_480, rss: 1 }, 20_480],
+      ["2", { inactive_file: 4096, anon: 12_288 }, 12_288]
+    ] as const
+  )(
+    "reads memory by the names of control groups version %s, and the network of sandboxes",
+    ([, stats, rss]) =>
+      Effect.gen(function*() {
+        const engine = yield* scriptedEngine((call, response) => {
+          if (call.startsWith("GET /containers/json")) {
+            const labels = { "io.kubernetes.container.name": "POD" }
+            response.end(JSON.stringify([
+              { Id: "c1", State: "running", Labels: null },
+              { Id: "gone", State: "running", Labels: null },
+              { Id: "ended", State: "exited", Labels: null },
+              { Id: "s1", State: "running", Labels: labels }
+            ]))
+          } else if (call.startsWith("GET /containers/gone/")) {
+            response.writeHead(404).end("{\"message\":\"no such\"}")
+          } else {response.end(JSON.stringify({
+              cpu_stats: { cpu_usage: { total_usage: 123_456_789 } },
+              memory_stats: { usage: 65_536, stats },
+              ...(call.startsWith("GET /containers/s1/")
+                ? { networks: { eth0: { rx_bytes: 10, tx_bytes: 20 }, eth1: { rx_bytes: 1, tx_bytes: 2 } } }
+                : {})
+            }))}
+        })
+        const usages = yield* using(engine, (runtime) => runtime.usage)
+        const plain = {
+          cpuNanoseconds: 123_456_789,
+          memoryUsedBytes: 65_536,
+          memoryWorkingSetBytes: 61_440,
+          memoryRssBytes: rss
+        }
+        assert.deepStrictEqual(usages.map(({ at: _, ...each }) => each), [
+          { containerId: "c1", ...plain },
+          { containerId: "s1", ...plain, network: { receivedBytes: 11, sentBytes: 22 } }
+        ])
+        assert.include(engine.asked.join("\n"), "GET /containers/c1/stats?stream=0&one-shot=1")
+      })
+  )
+
   it.live("subscribes to events again when the engine hangs up or talks nonsense", () =>
     Effect.gen(function*() {
       let turn = 0

@@ -1,6 +1,6 @@
 /** What a runtime tells of what is there: itself, its images, sandboxes and containers, also to an agent that has restarted. */
 import { assert } from "@effect/vitest"
-import { Effect, Fiber, Stream } from "effect"
+import { Effect, Fiber, Schedule, Stream } from "effect"
 import { type Container, ContainerRuntime } from "../../../core/pod/ContainerRuntime.ts"
 import { type ContractTest, ensured, launch, printed, reasonOf, sandboxSpec, untilExited } from "../runtimeWorld.ts"
 
@@ -89,14 +89,27 @@ export const standingContract = (test: ContractTest): void => {
       assert.strictEqual(hints.at(-1)?.kind, "exited")
     }))
 
-  test("measures what runs", (world) =>
+  test("measures what runs, and no more what has ended", (world) =>
     Effect.gen(function*() {
       const runtime = yield* ContainerRuntime
       const { id } = yield* launch(world, { _tag: "Counts" })
       yield* printed(id, "1")
-      const mine = (yield* runtime.usage).find(({ containerId }) => containerId === id)
-      assert.isAtLeast(mine?.cpuNanoseconds ?? -1, 0)
-      assert.isAbove(mine?.memoryWorkingSetBytes ?? 0, 0)
+      const measured = Effect.flatMap(runtime.usage, (all) => {
+        const mine = all.find(({ containerId }) => containerId === id)
+        return mine === undefined ? Effect.die(`${id} is not measured`) : Effect.succeed(mine)
+      })
+      const first = yield* measured
+      assert.isAbove(first.memoryUsedBytes, 0)
+      assert.isAbove(first.memoryWorkingSetBytes, 0)
+      assert.isAtMost(first.memoryWorkingSetBytes, first.memoryUsedBytes)
+      // It and the commands that it starts one after the other.
+      const grown = yield* measured.pipe(
+        Effect.flatMap((usage) =>
+          usage.cpuNanoseconds > first.cpuNanoseconds ? Effect.succeed(usage) : Effect.fail("not yet" as const)
+        ),
+        Effect.retry(Schedule.spaced("200 millis").pipe(Schedule.upTo({ times: 100 })))
+      )
+      assert.isAbove(grown.at, first.at)
       yield* runtime.stop(id, 0)
       assert.isFalse((yield* runtime.usage).some(({ containerId }) => containerId === id))
     }))

@@ -1,4 +1,5 @@
 /** Plain things as they come from a cluster, for tests of the wire. */
+import type { DeviceUsage } from "../../../core/metrics/DeviceUsage.ts"
 import type { AssignedContainer, PodAssignment } from "../../../core/pod/PodAssignment.ts"
 import type { PodEvent, PodReport } from "../../../core/pod/PodReport.ts"
 import type { NodeReport } from "../../../core/wire/Event.ts"
@@ -224,4 +225,34 @@ export const nodeReport: NodeReport = {
   runtime: { name: "docker", version: "28.1.0" },
   agentVersion: "0.1.0",
   at: 1_795_215_600_123
+}
+
+/** A device with five pods of one container each, after some days. */
+export const deviceUsage: DeviceUsage = {
+  at: 1_795_215_600_123,
+  host: {
+    cpuNanoseconds: 41_234_560_000_000,
+    memoryUsedBytes: 3_100_000 * 1024,
+    memoryWorkingSetBytes: 1_400_000 * 1024,
+    memoryRssBytes: 900_000 * 1024,
+    bootedAt: 1_794_715_600_000,
+    storageAvailableBytes: 40_000_000 * 1024,
+    storageUsedBytes: 20_000_000 * 1024,
+    inodes: 4_000_000,
+    inodesFree: 3_700_000,
+    network: { receivedBytes: 812_345_678, sentBytes: 91_234_567 },
+    processes: 130
+  },
+  pods: [1, 2, 3, 4, 5].map((seed) => ({
+    uid: `0b6d3c7e-5a52-4a8e-9f3b-2a1c4d5e6f7${seed}`,
+    network: { receivedBytes: 1_234_567 * seed, sentBytes: 345_678 * seed },
+    containers: [{
+      name: "web",
+      startedAt: 1_794_715_700_000,
+      cpuNanoseconds: 123_456_789_000 * seed,
+      memoryUsedBytes: 40_000 * 1024,
+      memoryWorkingSetBytes: 22_000 * 1024,
+      memoryRssBytes: 18_000 * 1024
+    }]
+  }))
 }

@@ -7,9 +7,10 @@ import { decodeEvent, encodeEvent, type Event } from "../../../core/wire/Event.t
 import { decodeProcessMessage, encodeProcessMessage, type ProcessMessage } from "../../../core/wire/ProcessMessage.ts"
 import { decodeReply, encodeReply, type Reply } from "../../../core/wire/Reply.ts"
 import { decodeStreamOpening, encodeStreamOpening, type StreamOpening } from "../../../core/wire/StreamOpening.ts"
+import { usageFigures } from "../../../core/wire/usage.ts"
 import { vocabulary } from "../../../core/wire/vocabulary.ts"
 import type { WireError } from "../../../core/wire/WireError.ts"
-import { assignment, crashed, events, nodeReport, report, uid } from "./samples.ts"
+import { assignment, crashed, deviceUsage, events, nodeReport, report, uid } from "./samples.ts"
 
 /**
  * Bytes that other versions have written and other implementations may be tested with. A new vector is recorded by running
@@ -54,7 +55,8 @@ describe("frozen bytes", () => {
         uid,
         volume: "kube-api-access",
         files: [{ path: "token", mode: 0o600, content: new TextEncoder().encode("second-token"), token: true }]
-      }
+      },
+      "command-measure": { _tag: "Measure", base: deviceUsage.at }
     },
     encodeCommand,
     decodeCommand
@@ -73,6 +75,7 @@ describe("frozen bytes", () => {
     {
       "reply-done": { _tag: "Done" },
       "reply-held": { _tag: "Held", pods: [{ uid, hash: "00ff", reportNumber: 3 }] },
+      "reply-usage": { _tag: "Usage", figures: usageFigures(deviceUsage) },
       "reply-failure": { _tag: "Failure", code: "NotFound", detail: "no such volume" }
     },
     encodeReply,

@@ -17,7 +17,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file aranya/wire/v1/message.proto.
  */
 export const file_aranya_wire_v1_message: GenFile = /*@__PURE__*/
-  fileDesc("ChxhcmFueWEvd2lyZS92MS9tZXNzYWdlLnByb3RvEg5hcmFueWEud2lyZS52MSLUAgoHQ29tbWFuZBIwCgphc3NpZ25fcG9kGAEgASgLMhouYXJhbnlhLndpcmUudjEuQXNzaWdubWVudEgAEi8KCnJlbW92ZV9wb2QYAiABKAsyGS5hcmFueWEud2lyZS52MS5SZW1vdmVQb2RIABIvCgpmb3JnZXRfcG9kGAMgASgLMhkuYXJhbnlhLndpcmUudjEuRm9yZ2V0UG9kSAASLQoJbGlzdF9oZWxkGAQgASgLMhguYXJhbnlhLndpcmUudjEuTGlzdEhlbGRIABIuCgljb25maWd1cmUYBSABKAsyGS5hcmFueWEud2lyZS52MS5Db25maWd1cmVIABIkCgR3aXBlGAYgASgLMhQuYXJhbnlhLndpcmUudjEuV2lwZUgAEigKBnRva2VucxgHIAEoCzIWLmFyYW55YS53aXJlLnYxLlRva2Vuc0gAQgYKBGtpbmQiQQoJUmVtb3ZlUG9kEgsKA3VpZBgBIAEoDBIQCgh1aWRfdGV4dBgCIAEoCRIVCg1ncmFjZV9zZWNvbmRzGAMgASgDIioKCUZvcmdldFBvZBILCgN1aWQYASABKAwSEAoIdWlkX3RleHQYAiABKAkiCgoITGlzdEhlbGQihgEKCUNvbmZpZ3VyZRIQCghob3N0X2lwcxgBIAMoCRITCgtjbHVzdGVyX2RucxgCIAMoCRIWCg5jbHVzdGVyX2RvbWFpbhgDIAEoCRIhChRzdG9wX3dvcmtsb2Fkc19hZnRlchgEIAEoA0gAiAEBQhcKFV9zdG9wX3dvcmtsb2Fkc19hZnRlciIWCgRXaXBlEg4KBnJlYXNvbhgBIAEoCSJcCgZUb2tlbnMSCwoDdWlkGAEgASgMEhAKCHVpZF90ZXh0GAIgASgJEg4KBnZvbHVtZRgDIAEoCRIjCgVmaWxlcxgEIAMoCzIULmFyYW55YS53aXJlLnYxLkZpbGUi1gEKBUV2ZW50EjEKC25vZGVfcmVwb3J0GAEgASgLMhouYXJhbnlhLndpcmUudjEuTm9kZVJlcG9ydEgAEiwKCnBvZF9yZXBvcnQYAiABKAsyFi5hcmFueWEud2lyZS52MS5SZXBvcnRIABIvCgpwb2RfZXZlbnRzGAMgASgLMhkuYXJhbnlhLndpcmUudjEuUG9kRXZlbnRzSAASMwoMcmVwb3J0X2RlbHRhGAQgASgLMhsuYXJhbnlhLndpcmUudjEuUmVwb3J0RGVsdGFIAEIGCgRraW5kIlkKC1JlcG9ydERlbHRhEgsKA3VpZBgBIAEoDBIQCgh1aWRfdGV4dBgCIAEoCRIMCgRiYXNlGAMgASgDEg4KBmxlbmd0aBgEIAEoDRINCgVkZWx0YRgFIAEoDCLdAQoKTm9kZVJlcG9ydBImCgRob3N0GAEgASgLMhguYXJhbnlhLndpcmUudjEuSG9zdEluZm8SFwoPbWVtb3J5X3ByZXNzdXJlGAIgASgIEhUKDWRpc2tfcHJlc3N1cmUYAyABKAgSFAoMcGlkX3ByZXNzdXJlGAQgASgIEhQKDHJ1bnRpbWVfbmFtZRgFIAEoCRIXCg9ydW50aW1lX3ZlcnNpb24YBiABKAkSFQoNYWdlbnRfdmVyc2lvbhgHIAEoCRIKCgJhdBgIIAEoAxIPCgdyZXN0aW5nGAkgASgIIoQCCghIb3N0SW5mbxISCgptYWNoaW5lX2lkGAEgASgJEhMKC3N5c3RlbV91dWlkGAIgASgJEg8KB2Jvb3RfaWQYAyABKAkSFgoOa2VybmVsX3ZlcnNpb24YBCABKAkSEAoIb3NfaW1hZ2UYBSABKAkSGAoQb3BlcmF0aW5nX3N5c3RlbRgGIAEoCRIUCgxhcmNoaXRlY3R1cmUYByABKAkSEAoIaG9zdG5hbWUYCCABKAkSEgoKY3B1X21pbGxpcxgJIAEoAxIUCgxtZW1vcnlfYnl0ZXMYCiABKAMSFQoNc3RvcmFnZV9ieXRlcxgLIAEoAxIRCglhZGRyZXNzZXMYDCADKAkihwEKBVJlcGx5EiQKBGRvbmUYASABKAsyFC5hcmFueWEud2lyZS52MS5Eb25lSAASJAoEaGVsZBgCIAEoCzIULmFyYW55YS53aXJlLnYxLkhlbGRIABIqCgdmYWlsdXJlGAMgASgLMhcuYXJhbnlhLndpcmUudjEuRmFpbHVyZUgAQgYKBGtpbmQiBgoERG9uZSItCgRIZWxkEiUKBHBvZHMYASADKAsyFy5hcmFueWEud2lyZS52MS5IZWxkUG9kImAKB0hlbGRQb2QSCwoDdWlkGAEgASgMEhAKCHVpZF90ZXh0GAIgASgJEgwKBGhhc2gYAyABKAwSEQoJaGFzaF90ZXh0GAQgASgJEhUKDXJlcG9ydF9udW1iZXIYBSABKAMi3AEKB0ZhaWx1cmUSKgoEY29kZRgBIAEoDjIcLmFyYW55YS53aXJlLnYxLkZhaWx1cmUuQ29kZRIOCgZkZXRhaWwYAiABKAkilAEKBENvZGUSFAoQQ09ERV9VTlNQRUNJRklFRBAAEhQKEENPREVfVU5TVVBQT1JURUQQARIQCgxDT0RFX0lOVkFMSUQQAhISCg5DT0RFX05PVF9GT1VORBADEhAKDENPREVfUkVGVVNFRBAEEhIKDkNPREVfVE9PX0xBUkdFEAUSFAoQQ09ERV9VTkFWQUlMQUJMRRAGIrkBCg1TdHJlYW1PcGVuaW5nEiQKBGxvZ3MYASABKAsyFC5hcmFueWEud2lyZS52MS5Mb2dzSAASJAoEZXhlYxgCIAEoCzIULmFyYW55YS53aXJlLnYxLkV4ZWNIABIoCgZhdHRhY2gYAyABKAsyFi5hcmFueWEud2lyZS52MS5BdHRhY2hIABIqCgdmb3J3YXJkGAQgASgLMhcuYXJhbnlhLndpcmUudjEuRm9yd2FyZEgAQgYKBGtpbmQilgIKBExvZ3MSCwoDdWlkGAEgASgMEhAKCHVpZF90ZXh0GAIgASgJEhEKCWNvbnRhaW5lchgDIAEoCRIOCgZmb2xsb3cYBCABKAgSEAoIcHJldmlvdXMYBSABKAgSEgoKdGltZXN0YW1wcxgGIAEoCBIaCg1zaW5jZV9zZWNvbmRzGAcgASgDSACIAQESFwoKc2luY2VfdGltZRgIIAEoA0gBiAEBEhcKCnRhaWxfbGluZXMYCSABKANIAogBARIYCgtsaW1pdF9ieXRlcxgKIAEoA0gDiAEBQhAKDl9zaW5jZV9zZWNvbmRzQg0KC19zaW5jZV90aW1lQg0KC190YWlsX2xpbmVzQg4KDF9saW1pdF9ieXRlcyKFAQoERXhlYxILCgN1aWQYASABKAwSEAoIdWlkX3RleHQYAiABKAkSEQoJY29udGFpbmVyGAMgASgJEg8KB2NvbW1hbmQYBCADKAkSDQoFc3RkaW4YBSABKAgSDgoGc3Rkb3V0GAYgASgIEg4KBnN0ZGVychgHIAEoCBILCgN0dHkYCCABKAgidgoGQXR0YWNoEgsKA3VpZBgBIAEoDBIQCgh1aWRfdGV4dBgCIAEoCRIRCgljb250YWluZXIYAyABKAkSDQoFc3RkaW4YBCABKAgSDgoGc3Rkb3V0GAUgASgIEg4KBnN0ZGVychgGIAEoCBILCgN0dHkYByABKAgiNgoHRm9yd2FyZBILCgN1aWQYASABKAwSEAoIdWlkX3RleHQYAiABKAkSDAoEcG9ydBgDIAEoDSLtAwoOUHJvY2Vzc01lc3NhZ2USDwoFc3RkaW4YASABKAxIABIQCgZzdGRvdXQYAiABKAxIABIQCgZzdGRlcnIYAyABKAxIABI8CgllbmRfc3RkaW4YBCABKAsyJy5hcmFueWEud2lyZS52MS5Qcm9jZXNzTWVzc2FnZS5FbmRTdGRpbkgAEjcKBnJlc2l6ZRgFIAEoCzIlLmFyYW55YS53aXJlLnYxLlByb2Nlc3NNZXNzYWdlLlJlc2l6ZUgAEjkKB3N0YXJ0ZWQYBiABKAsyJi5hcmFueWEud2lyZS52MS5Qcm9jZXNzTWVzc2FnZS5TdGFydGVkSAASMwoEZXhpdBgHIAEoCzIjLmFyYW55YS53aXJlLnYxLlByb2Nlc3NNZXNzYWdlLkV4aXRIABI3CgZmYWlsZWQYCCABKAsyJS5hcmFueWEud2lyZS52MS5Qcm9jZXNzTWVzc2FnZS5GYWlsZWRIABoKCghFbmRTdGRpbhonCgZSZXNpemUSDQoFd2lkdGgYASABKA0SDgoGaGVpZ2h0GAIgASgNGgkKB1N0YXJ0ZWQaFAoERXhpdBIMCgRjb2RlGAEgASgFGigKBkZhaWxlZBIOCgZyZWFzb24YASABKAkSDgoGZGV0YWlsGAIgASgJQgYKBGtpbmRiBnByb3RvMw", [file_aranya_wire_v1_assignment, file_aranya_wire_v1_report]);
+  fileDesc("ChxhcmFueWEvd2lyZS92MS9tZXNzYWdlLnByb3RvEg5hcmFueWEud2lyZS52MSKAAwoHQ29tbWFuZBIwCgphc3NpZ25fcG9kGAEgASgLMhouYXJhbnlhLndpcmUudjEuQXNzaWdubWVudEgAEi8KCnJlbW92ZV9wb2QYAiABKAsyGS5hcmFueWEud2lyZS52MS5SZW1vdmVQb2RIABIvCgpmb3JnZXRfcG9kGAMgASgLMhkuYXJhbnlhLndpcmUudjEuRm9yZ2V0UG9kSAASLQoJbGlzdF9oZWxkGAQgASgLMhguYXJhbnlhLndpcmUudjEuTGlzdEhlbGRIABIuCgljb25maWd1cmUYBSABKAsyGS5hcmFueWEud2lyZS52MS5Db25maWd1cmVIABIkCgR3aXBlGAYgASgLMhQuYXJhbnlhLndpcmUudjEuV2lwZUgAEigKBnRva2VucxgHIAEoCzIWLmFyYW55YS53aXJlLnYxLlRva2Vuc0gAEioKB21lYXN1cmUYCCABKAsyFy5hcmFueWEud2lyZS52MS5NZWFzdXJlSABCBgoEa2luZCJBCglSZW1vdmVQb2QSCwoDdWlkGAEgASgMEhAKCHVpZF90ZXh0GAIgASgJEhUKDWdyYWNlX3NlY29uZHMYAyABKAMiKgoJRm9yZ2V0UG9kEgsKA3VpZBgBIAEoDBIQCgh1aWRfdGV4dBgCIAEoCSIKCghMaXN0SGVsZCKGAQoJQ29uZmlndXJlEhAKCGhvc3RfaXBzGAEgAygJEhMKC2NsdXN0ZXJfZG5zGAIgAygJEhYKDmNsdXN0ZXJfZG9tYWluGAMgASgJEiEKFHN0b3Bfd29ya2xvYWRzX2FmdGVyGAQgASgDSACIAQFCFwoVX3N0b3Bfd29ya2xvYWRzX2FmdGVyIhYKBFdpcGUSDgoGcmVhc29uGAEgASgJIlwKBlRva2VucxILCgN1aWQYASABKAwSEAoIdWlkX3RleHQYAiABKAkSDgoGdm9sdW1lGAMgASgJEiMKBWZpbGVzGAQgAygLMhQuYXJhbnlhLndpcmUudjEuRmlsZSIXCgdNZWFzdXJlEgwKBGJhc2UYASABKAMi1gEKBUV2ZW50EjEKC25vZGVfcmVwb3J0GAEgASgLMhouYXJhbnlhLndpcmUudjEuTm9kZVJlcG9ydEgAEiwKCnBvZF9yZXBvcnQYAiABKAsyFi5hcmFueWEud2lyZS52MS5SZXBvcnRIABIvCgpwb2RfZXZlbnRzGAMgASgLMhkuYXJhbnlhLndpcmUudjEuUG9kRXZlbnRzSAASMwoMcmVwb3J0X2RlbHRhGAQgASgLMhsuYXJhbnlhLndpcmUudjEuUmVwb3J0RGVsdGFIAEIGCgRraW5kIlkKC1JlcG9ydERlbHRhEgsKA3VpZBgBIAEoDBIQCgh1aWRfdGV4dBgCIAEoCRIMCgRiYXNlGAMgASgDEg4KBmxlbmd0aBgEIAEoDRINCgVkZWx0YRgFIAEoDCLdAQoKTm9kZVJlcG9ydBImCgRob3N0GAEgASgLMhguYXJhbnlhLndpcmUudjEuSG9zdEluZm8SFwoPbWVtb3J5X3ByZXNzdXJlGAIgASgIEhUKDWRpc2tfcHJlc3N1cmUYAyABKAgSFAoMcGlkX3ByZXNzdXJlGAQgASgIEhQKDHJ1bnRpbWVfbmFtZRgFIAEoCRIXCg9ydW50aW1lX3ZlcnNpb24YBiABKAkSFQoNYWdlbnRfdmVyc2lvbhgHIAEoCRIKCgJhdBgIIAEoAxIPCgdyZXN0aW5nGAkgASgIIoQCCghIb3N0SW5mbxISCgptYWNoaW5lX2lkGAEgASgJEhMKC3N5c3RlbV91dWlkGAIgASgJEg8KB2Jvb3RfaWQYAyABKAkSFgoOa2VybmVsX3ZlcnNpb24YBCABKAkSEAoIb3NfaW1hZ2UYBSABKAkSGAoQb3BlcmF0aW5nX3N5c3RlbRgGIAEoCRIUCgxhcmNoaXRlY3R1cmUYByABKAkSEAoIaG9zdG5hbWUYCCABKAkSEgoKY3B1X21pbGxpcxgJIAEoAxIUCgxtZW1vcnlfYnl0ZXMYCiABKAMSFQoNc3RvcmFnZV9ieXRlcxgLIAEoAxIRCglhZGRyZXNzZXMYDCADKAkirwEKBVJlcGx5EiQKBGRvbmUYASABKAsyFC5hcmFueWEud2lyZS52MS5Eb25lSAASJAoEaGVsZBgCIAEoCzIULmFyYW55YS53aXJlLnYxLkhlbGRIABIqCgdmYWlsdXJlGAMgASgLMhcuYXJhbnlhLndpcmUudjEuRmFpbHVyZUgAEiYKBXVzYWdlGAQgASgLMhUuYXJhbnlhLndpcmUudjEuVXNhZ2VIAEIGCgRraW5kIgYKBERvbmUiLQoESGVsZBIlCgRwb2RzGAEgAygLMhcuYXJhbnlhLndpcmUudjEuSGVsZFBvZCJgCgdIZWxkUG9kEgsKA3VpZBgBIAEoDBIQCgh1aWRfdGV4dBgCIAEoCRIMCgRoYXNoGAMgASgMEhEKCWhhc2hfdGV4dBgEIAEoCRIVCg1yZXBvcnRfbnVtYmVyGAUgASgDItwBCgdGYWlsdXJlEioKBGNvZGUYASABKA4yHC5hcmFueWEud2lyZS52MS5GYWlsdXJlLkNvZGUSDgoGZGV0YWlsGAIgASgJIpQBCgRDb2RlEhQKEENPREVfVU5TUEVDSUZJRUQQABIUChBDT0RFX1VOU1VQUE9SVEVEEAESEAoMQ09ERV9JTlZBTElEEAISEgoOQ09ERV9OT1RfRk9VTkQQAxIQCgxDT0RFX1JFRlVTRUQQBBISCg5DT0RFX1RPT19MQVJHRRAFEhQKEENPREVfVU5BVkFJTEFCTEUQBiKKAgoFVXNhZ2USCgoCYXQYASABKAMSDAoEYmFzZRgCIAEoAxInCgRwb2RzGAMgAygLMhkuYXJhbnlhLndpcmUudjEuVXNhZ2UuUG9kEgwKBGhvc3QYBCADKBISDwoHb2ZfcG9kcxgFIAMoEhIVCg1vZl9jb250YWluZXJzGAYgAygSGlkKA1BvZBILCgN1aWQYASABKAwSEAoIdWlkX3RleHQYAiABKAkSMwoKY29udGFpbmVycxgDIAMoCzIfLmFyYW55YS53aXJlLnYxLlVzYWdlLkNvbnRhaW5lchotCglDb250YWluZXISDAoEbmFtZRgBIAEoCRISCgpzdGFydGVkX2F0GAIgASgDIrkBCg1TdHJlYW1PcGVuaW5nEiQKBGxvZ3MYASABKAsyFC5hcmFueWEud2lyZS52MS5Mb2dzSAASJAoEZXhlYxgCIAEoCzIULmFyYW55YS53aXJlLnYxLkV4ZWNIABIoCgZhdHRhY2gYAyABKAsyFi5hcmFueWEud2lyZS52MS5BdHRhY2hIABIqCgdmb3J3YXJkGAQgASgLMhcuYXJhbnlhLndpcmUudjEuRm9yd2FyZEgAQgYKBGtpbmQilgIKBExvZ3MSCwoDdWlkGAEgASgMEhAKCHVpZF90ZXh0GAIgASgJEhEKCWNvbnRhaW5lchgDIAEoCRIOCgZmb2xsb3cYBCABKAgSEAoIcHJldmlvdXMYBSABKAgSEgoKdGltZXN0YW1wcxgGIAEoCBIaCg1zaW5jZV9zZWNvbmRzGAcgASgDSACIAQESFwoKc2luY2VfdGltZRgIIAEoA0gBiAEBEhcKCnRhaWxfbGluZXMYCSABKANIAogBARIYCgtsaW1pdF9ieXRlcxgKIAEoA0gDiAEBQhAKDl9zaW5jZV9zZWNvbmRzQg0KC19zaW5jZV90aW1lQg0KC190YWlsX2xpbmVzQg4KDF9saW1pdF9ieXRlcyKFAQoERXhlYxILCgN1aWQYASABKAwSEAoIdWlkX3RleHQYAiABKAkSEQoJY29udGFpbmVyGAMgASgJEg8KB2NvbW1hbmQYBCADKAkSDQoFc3RkaW4YBSABKAgSDgoGc3Rkb3V0GAYgASgIEg4KBnN0ZGVychgHIAEoCBILCgN0dHkYCCABKAgidgoGQXR0YWNoEgsKA3VpZBgBIAEoDBIQCgh1aWRfdGV4dBgCIAEoCRIRCgljb250YWluZXIYAyABKAkSDQoFc3RkaW4YBCABKAgSDgoGc3Rkb3V0GAUgASgIEg4KBnN0ZGVychgGIAEoCBILCgN0dHkYByABKAgiNgoHRm9yd2FyZBILCgN1aWQYASABKAwSEAoIdWlkX3RleHQYAiABKAkSDAoEcG9ydBgDIAEoDSLtAwoOUHJvY2Vzc01lc3NhZ2USDwoFc3RkaW4YASABKAxIABIQCgZzdGRvdXQYAiABKAxIABIQCgZzdGRlcnIYAyABKAxIABI8CgllbmRfc3RkaW4YBCABKAsyJy5hcmFueWEud2lyZS52MS5Qcm9jZXNzTWVzc2FnZS5FbmRTdGRpbkgAEjcKBnJlc2l6ZRgFIAEoCzIlLmFyYW55YS53aXJlLnYxLlByb2Nlc3NNZXNzYWdlLlJlc2l6ZUgAEjkKB3N0YXJ0ZWQYBiABKAsyJi5hcmFueWEud2lyZS52MS5Qcm9jZXNzTWVzc2FnZS5TdGFydGVkSAASMwoEZXhpdBgHIAEoCzIjLmFyYW55YS53aXJlLnYxLlByb2Nlc3NNZXNzYWdlLkV4aXRIABI3CgZmYWlsZWQYCCABKAsyJS5hcmFueWEud2lyZS52MS5Qcm9jZXNzTWVzc2FnZS5GYWlsZWRIABoKCghFbmRTdGRpbhonCgZSZXNpemUSDQoFd2lkdGgYASABKA0SDgoGaGVpZ2h0GAIgASgNGgkKB1N0YXJ0ZWQaFAoERXhpdBIMCgRjb2RlGAEgASgFGigKBkZhaWxlZBIOCgZyZWFzb24YASABKAkSDgoGZGV0YWlsGAIgASgJQgYKBGtpbmRiBnByb3RvMw", [file_aranya_wire_v1_assignment, file_aranya_wire_v1_report]);
 
 /**
  * Operator to device.
@@ -70,6 +70,14 @@ export type Command = Message<"aranya.wire.v1.Command"> & {
      */
     value: Tokens;
     case: "tokens";
+  } | {
+    /**
+     * Answered with `usage`; counts as traffic of metrics.
+     *
+     * @generated from field: aranya.wire.v1.Measure measure = 8;
+     */
+    value: Measure;
+    case: "measure";
   } | { case: undefined; value?: undefined };
 };
 
@@ -228,6 +236,25 @@ export const TokensSchema: GenMessage<Tokens> = /*@__PURE__*/
   messageDesc(file_aranya_wire_v1_message, 6);
 
 /**
+ * @generated from message aranya.wire.v1.Measure
+ */
+export type Measure = Message<"aranya.wire.v1.Measure"> & {
+  /**
+   * `at` of the sample that the operator has: the answer may be what differs from it. 0: it has none.
+   *
+   * @generated from field: int64 base = 1;
+   */
+  base: bigint;
+};
+
+/**
+ * Describes the message aranya.wire.v1.Measure.
+ * Use `create(MeasureSchema)` to create a new message.
+ */
+export const MeasureSchema: GenMessage<Measure> = /*@__PURE__*/
+  messageDesc(file_aranya_wire_v1_message, 7);
+
+/**
  * Device to operator.
  *
  * @generated from message aranya.wire.v1.Event
@@ -270,7 +297,7 @@ export type Event = Message<"aranya.wire.v1.Event"> & {
  * Use `create(EventSchema)` to create a new message.
  */
 export const EventSchema: GenMessage<Event> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 7);
+  messageDesc(file_aranya_wire_v1_message, 8);
 
 /**
  * An Event with a pod_report of this pod, deflated with what both sides know as the dictionary.
@@ -315,7 +342,7 @@ export type ReportDelta = Message<"aranya.wire.v1.ReportDelta"> & {
  * Use `create(ReportDeltaSchema)` to create a new message.
  */
 export const ReportDeltaSchema: GenMessage<ReportDelta> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 8);
+  messageDesc(file_aranya_wire_v1_message, 9);
 
 /**
  * @generated from message aranya.wire.v1.NodeReport
@@ -376,7 +403,7 @@ export type NodeReport = Message<"aranya.wire.v1.NodeReport"> & {
  * Use `create(NodeReportSchema)` to create a new message.
  */
 export const NodeReportSchema: GenMessage<NodeReport> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 9);
+  messageDesc(file_aranya_wire_v1_message, 10);
 
 /**
  * @generated from message aranya.wire.v1.HostInfo
@@ -448,7 +475,7 @@ export type HostInfo = Message<"aranya.wire.v1.HostInfo"> & {
  * Use `create(HostInfoSchema)` to create a new message.
  */
 export const HostInfoSchema: GenMessage<HostInfo> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 10);
+  messageDesc(file_aranya_wire_v1_message, 11);
 
 /**
  * The answer to a command or an event. Given only after what it confirms is durable.
@@ -477,6 +504,12 @@ export type Reply = Message<"aranya.wire.v1.Reply"> & {
      */
     value: Failure;
     case: "failure";
+  } | {
+    /**
+     * @generated from field: aranya.wire.v1.Usage usage = 4;
+     */
+    value: Usage;
+    case: "usage";
   } | { case: undefined; value?: undefined };
 };
 
@@ -485,7 +518,7 @@ export type Reply = Message<"aranya.wire.v1.Reply"> & {
  * Use `create(ReplySchema)` to create a new message.
  */
 export const ReplySchema: GenMessage<Reply> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 11);
+  messageDesc(file_aranya_wire_v1_message, 12);
 
 /**
  * @generated from message aranya.wire.v1.Done
@@ -498,7 +531,7 @@ export type Done = Message<"aranya.wire.v1.Done"> & {
  * Use `create(DoneSchema)` to create a new message.
  */
 export const DoneSchema: GenMessage<Done> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 12);
+  messageDesc(file_aranya_wire_v1_message, 13);
 
 /**
  * Sorted by uid; also the bytes under the holdings digest.
@@ -517,7 +550,7 @@ export type Held = Message<"aranya.wire.v1.Held"> & {
  * Use `create(HeldSchema)` to create a new message.
  */
 export const HeldSchema: GenMessage<Held> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 13);
+  messageDesc(file_aranya_wire_v1_message, 14);
 
 /**
  * @generated from message aranya.wire.v1.HeldPod
@@ -554,7 +587,7 @@ export type HeldPod = Message<"aranya.wire.v1.HeldPod"> & {
  * Use `create(HeldPodSchema)` to create a new message.
  */
 export const HeldPodSchema: GenMessage<HeldPod> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 14);
+  messageDesc(file_aranya_wire_v1_message, 15);
 
 /**
  * @generated from message aranya.wire.v1.Failure
@@ -576,7 +609,7 @@ export type Failure = Message<"aranya.wire.v1.Failure"> & {
  * Use `create(FailureSchema)` to create a new message.
  */
 export const FailureSchema: GenMessage<Failure> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 15);
+  messageDesc(file_aranya_wire_v1_message, 16);
 
 /**
  * @generated from enum aranya.wire.v1.Failure.Code
@@ -627,7 +660,108 @@ export type Failure_Code = (typeof Failure_Code)[keyof typeof Failure_Code] | Un
  * Describes the enum aranya.wire.v1.Failure.Code.
  */
 export const Failure_CodeSchema: GenEnum<Failure_Code> = /*@__PURE__*/
-  enumDesc(file_aranya_wire_v1_message, 15, 0);
+  enumDesc(file_aranya_wire_v1_message, 16, 0);
+
+/**
+ * What the device and its pods have used. Figures stand in frozen places, new ones are appended (docs/protocol.md).
+ *
+ * @generated from message aranya.wire.v1.Usage
+ */
+export type Usage = Message<"aranya.wire.v1.Usage"> & {
+  /**
+   * Milliseconds since the Unix epoch, by the device's clock; names the sample.
+   *
+   * @generated from field: int64 at = 1;
+   */
+  at: bigint;
+
+  /**
+   * `at` of the sample whose pods these are and to which all figures are differences; 0: `pods` has them, and figures are whole.
+   *
+   * @generated from field: int64 base = 2;
+   */
+  base: bigint;
+
+  /**
+   * @generated from field: repeated aranya.wire.v1.Usage.Pod pods = 3;
+   */
+  pods: Usage_Pod[];
+
+  /**
+   * @generated from field: repeated sint64 host = 4;
+   */
+  host: bigint[];
+
+  /**
+   * As many for each pod; then as many for each container, in the order of `pods`.
+   *
+   * @generated from field: repeated sint64 of_pods = 5;
+   */
+  ofPods: bigint[];
+
+  /**
+   * @generated from field: repeated sint64 of_containers = 6;
+   */
+  ofContainers: bigint[];
+};
+
+/**
+ * Describes the message aranya.wire.v1.Usage.
+ * Use `create(UsageSchema)` to create a new message.
+ */
+export const UsageSchema: GenMessage<Usage> = /*@__PURE__*/
+  messageDesc(file_aranya_wire_v1_message, 17);
+
+/**
+ * @generated from message aranya.wire.v1.Usage.Pod
+ */
+export type Usage_Pod = Message<"aranya.wire.v1.Usage.Pod"> & {
+  /**
+   * @generated from field: bytes uid = 1;
+   */
+  uid: Uint8Array;
+
+  /**
+   * @generated from field: string uid_text = 2;
+   */
+  uidText: string;
+
+  /**
+   * @generated from field: repeated aranya.wire.v1.Usage.Container containers = 3;
+   */
+  containers: Usage_Container[];
+};
+
+/**
+ * Describes the message aranya.wire.v1.Usage.Pod.
+ * Use `create(Usage_PodSchema)` to create a new message.
+ */
+export const Usage_PodSchema: GenMessage<Usage_Pod> = /*@__PURE__*/
+  messageDesc(file_aranya_wire_v1_message, 17, 0);
+
+/**
+ * @generated from message aranya.wire.v1.Usage.Container
+ */
+export type Usage_Container = Message<"aranya.wire.v1.Usage.Container"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Seconds since the Unix epoch, by the device's clock.
+   *
+   * @generated from field: int64 started_at = 2;
+   */
+  startedAt: bigint;
+};
+
+/**
+ * Describes the message aranya.wire.v1.Usage.Container.
+ * Use `create(Usage_ContainerSchema)` to create a new message.
+ */
+export const Usage_ContainerSchema: GenMessage<Usage_Container> = /*@__PURE__*/
+  messageDesc(file_aranya_wire_v1_message, 17, 1);
 
 /**
  * The first message of a channel.
@@ -670,7 +804,7 @@ export type StreamOpening = Message<"aranya.wire.v1.StreamOpening"> & {
  * Use `create(StreamOpeningSchema)` to create a new message.
  */
 export const StreamOpeningSchema: GenMessage<StreamOpening> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 16);
+  messageDesc(file_aranya_wire_v1_message, 18);
 
 /**
  * The channel then carries raw bytes.
@@ -736,7 +870,7 @@ export type Logs = Message<"aranya.wire.v1.Logs"> & {
  * Use `create(LogsSchema)` to create a new message.
  */
 export const LogsSchema: GenMessage<Logs> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 17);
+  messageDesc(file_aranya_wire_v1_message, 19);
 
 /**
  * The channel then carries ProcessMessages.
@@ -790,7 +924,7 @@ export type Exec = Message<"aranya.wire.v1.Exec"> & {
  * Use `create(ExecSchema)` to create a new message.
  */
 export const ExecSchema: GenMessage<Exec> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 18);
+  messageDesc(file_aranya_wire_v1_message, 20);
 
 /**
  * The channel then carries ProcessMessages.
@@ -839,7 +973,7 @@ export type Attach = Message<"aranya.wire.v1.Attach"> & {
  * Use `create(AttachSchema)` to create a new message.
  */
 export const AttachSchema: GenMessage<Attach> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 19);
+  messageDesc(file_aranya_wire_v1_message, 21);
 
 /**
  * The channel then carries raw bytes, each direction ended by half-close.
@@ -868,7 +1002,7 @@ export type Forward = Message<"aranya.wire.v1.Forward"> & {
  * Use `create(ForwardSchema)` to create a new message.
  */
 export const ForwardSchema: GenMessage<Forward> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 20);
+  messageDesc(file_aranya_wire_v1_message, 22);
 
 /**
  * Within exec and attach. The operator sends stdin, end_stdin and resize; the device the others: `started` first,
@@ -936,7 +1070,7 @@ export type ProcessMessage = Message<"aranya.wire.v1.ProcessMessage"> & {
  * Use `create(ProcessMessageSchema)` to create a new message.
  */
 export const ProcessMessageSchema: GenMessage<ProcessMessage> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 21);
+  messageDesc(file_aranya_wire_v1_message, 23);
 
 /**
  * @generated from message aranya.wire.v1.ProcessMessage.EndStdin
@@ -949,7 +1083,7 @@ export type ProcessMessage_EndStdin = Message<"aranya.wire.v1.ProcessMessage.End
  * Use `create(ProcessMessage_EndStdinSchema)` to create a new message.
  */
 export const ProcessMessage_EndStdinSchema: GenMessage<ProcessMessage_EndStdin> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 21, 0);
+  messageDesc(file_aranya_wire_v1_message, 23, 0);
 
 /**
  * @generated from message aranya.wire.v1.ProcessMessage.Resize
@@ -971,7 +1105,7 @@ export type ProcessMessage_Resize = Message<"aranya.wire.v1.ProcessMessage.Resiz
  * Use `create(ProcessMessage_ResizeSchema)` to create a new message.
  */
 export const ProcessMessage_ResizeSchema: GenMessage<ProcessMessage_Resize> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 21, 1);
+  messageDesc(file_aranya_wire_v1_message, 23, 1);
 
 /**
  * @generated from message aranya.wire.v1.ProcessMessage.Started
@@ -984,7 +1118,7 @@ export type ProcessMessage_Started = Message<"aranya.wire.v1.ProcessMessage.Star
  * Use `create(ProcessMessage_StartedSchema)` to create a new message.
  */
 export const ProcessMessage_StartedSchema: GenMessage<ProcessMessage_Started> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 21, 2);
+  messageDesc(file_aranya_wire_v1_message, 23, 2);
 
 /**
  * @generated from message aranya.wire.v1.ProcessMessage.Exit
@@ -1001,7 +1135,7 @@ export type ProcessMessage_Exit = Message<"aranya.wire.v1.ProcessMessage.Exit"> 
  * Use `create(ProcessMessage_ExitSchema)` to create a new message.
  */
 export const ProcessMessage_ExitSchema: GenMessage<ProcessMessage_Exit> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 21, 3);
+  messageDesc(file_aranya_wire_v1_message, 23, 3);
 
 /**
  * @generated from message aranya.wire.v1.ProcessMessage.Failed
@@ -1025,5 +1159,5 @@ export type ProcessMessage_Failed = Message<"aranya.wire.v1.ProcessMessage.Faile
  * Use `create(ProcessMessage_FailedSchema)` to create a new message.
  */
 export const ProcessMessage_FailedSchema: GenMessage<ProcessMessage_Failed> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 21, 4);
+  messageDesc(file_aranya_wire_v1_message, 23, 4);
 
