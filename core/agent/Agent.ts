@@ -4,6 +4,7 @@ import type { Refused } from "../link/Hello.ts"
 import { LinkClient, type LinkState } from "../link/LinkClient.ts"
 import { PodRuntime } from "../pod/PodRuntime.ts"
 import { reportDelta } from "../wire/ReportBases.ts"
+import { measure } from "../wire/usage.ts"
 import { AgentSettings } from "./AgentSettings.ts"
 import { commands } from "./commands.ts"
 import { EventRing } from "./EventRing.ts"
@@ -69,7 +70,7 @@ export const agent = Effect.fnUntraced(function*(keys: AgentKeys) {
     psk: keys.enrolment,
     agentVersion: settings.version,
     get capabilities() {
-      return [reportDelta, ...leash.capabilities()]
+      return [reportDelta, measure, ...leash.capabilities()]
     },
     onSession: Effect.fnUntraced(function*(session, { capabilities, epoch }) {
       yield* Effect.forkScoped(report(session, capabilities))

@@ -9,6 +9,9 @@ import { uidFields, uidOf } from "./identity.ts"
 import { limits } from "./limits.ts"
 import { bounded, count, long, number } from "./message.ts"
 
+/** The capability of an agent that answers `Measure`; the operator does not repeat it. */
+export const measure = "measure"
+
 const Figures = Schema.Array(Schema.Number)
 
 export const UsageFigures = Schema.Struct({
