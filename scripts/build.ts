@@ -5,6 +5,7 @@ import { resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { deepImportsPlugin } from "./deepImports.ts"
+import { initialisedPlugin } from "./initialised.ts"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 const { version } = JSON.parse(readFileSync(`${root}package.json`, "utf8"))
@@ -22,7 +23,7 @@ for (const program of ["aranya", "arhat"]) {
     target: "node24",
     minify: true,
     keepNames: true,
-    plugins: [deepImportsPlugin(root)],
+    plugins: [deepImportsPlugin(root), initialisedPlugin],
     legalComments: "linked",
     define: { "process.env.ARANYA_VERSION": JSON.stringify(version) },
     banner: {

@@ -6,14 +6,14 @@ export interface Figure {
   readonly name: string
   readonly meaning: string
   readonly unit: string
-  /** `<= 12`, `>= 100`. */
+  /** `<= 12`, `>= 100`, or `none` where the figure is watched and nothing is promised. */
   readonly budget: string
   readonly best: string
   /** Which scene measures it, or why none does yet. */
   readonly measuredBy: { readonly scene: SceneName } | { readonly reason: string }
 }
 
-export type SceneName = "docker" | "footprint" | "link" | "fleet" | "wire"
+export type SceneName = "docker" | "footprint" | "link" | "fleet" | "streams" | "wire"
 
 export interface Measured {
   readonly name: string

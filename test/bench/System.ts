@@ -93,6 +93,7 @@ export const startSystem = Effect.fnUntraced(function*(
     plane,
     kubeconfigPath,
     grpcPort,
+    kubeletPort,
     operatorKey: key.stdout.trim(),
     /** base64 of PEM */
     caData: secret.data["ca.crt"],

@@ -12,7 +12,15 @@ export const prepareAgent = Effect.fnUntraced(function*(
   programs: Programs,
   system: System,
   folder: string,
-  options: { readonly device: string; readonly runtime: object; readonly port?: number }
+  options: {
+    readonly device: string
+    readonly runtime: object
+    readonly port?: number
+    /** Its way to the operator and what its EdgeDevice says of it, where that is not gRPC. */
+    readonly method?: { readonly agent: object; readonly connectivity: object }
+    /** For the agent's Node.js. */
+    readonly nodeArgs?: ReadonlyArray<string>
+  }
 ) {
   const dataDir = `${folder}/data`
   mkdirSync(folder, { recursive: true })
@@ -22,21 +30,28 @@ export const prepareAgent = Effect.fnUntraced(function*(
       arhat: { namespace: "edge", device: options.device, dataDir },
       connectivity: {
         operatorKey: system.operatorKey,
-        methods: [{
-          name: "grpc",
-          config: { endpoint: `localhost:${options.port ?? system.grpcPort}`, tls: { caCertData: system.caData } }
-        }]
+        methods: [
+          options.method?.agent ?? {
+            name: "grpc",
+            config: { endpoint: `localhost:${options.port ?? system.grpcPort}`, tls: { caCertData: system.caData } }
+          }
+        ]
       },
       runtime: options.runtime
     })
   )
   const identity = yield* runProgramOk(process.execPath, [programs.arhat, "identity", "--data-dir", dataDir])
-  yield* system.cluster.call("POST", paths.edgeDevices, edgeDevice(options.device, identity.stdout.trim()))
+  yield* system.cluster.call(
+    "POST",
+    paths.edgeDevices,
+    edgeDevice(options.device, identity.stdout.trim(), options.method?.connectivity)
+  )
+  const logFile = `${folder}/arhat.log`
   const start = startDaemon({
     name: "arhat",
     command: process.execPath,
-    args: [programs.arhat, "run", "-c", `${folder}/arhat.yaml`],
-    logFile: `${folder}/arhat.log`
+    args: [...options.nodeArgs ?? [], programs.arhat, "run", "-c", `${folder}/arhat.yaml`],
+    logFile
   })
-  return { start, dataDir }
+  return { start, dataDir, logFile }
 })

@@ -235,7 +235,7 @@ export const figures: ReadonlyArray<Figure> = [
     unit: "ms",
     budget: "<= 20",
     best: unpublished,
-    measuredBy: { reason: "no scene measures it yet" }
+    measuredBy: { scene: "streams" }
   },
   {
     name: "exec-first-byte-process",
@@ -243,7 +243,7 @@ export const figures: ReadonlyArray<Figure> = [
     unit: "ms",
     budget: "<= 20",
     best: unpublished,
-    measuredBy: { reason: "no scene measures it yet" }
+    measuredBy: { scene: "streams" }
   },
   {
     name: "port-forward-grpc",
@@ -251,7 +251,7 @@ export const figures: ReadonlyArray<Figure> = [
     unit: "MB/s",
     budget: ">= 60",
     best: unpublished,
-    measuredBy: { reason: "no scene measures it yet" }
+    measuredBy: { scene: "streams" }
   },
   {
     name: "port-forward-mqtt",
@@ -259,7 +259,55 @@ export const figures: ReadonlyArray<Figure> = [
     unit: "MB/s",
     budget: ">= 10",
     best: unpublished,
-    measuredBy: noMqtt
+    measuredBy: { scene: "streams" }
+  },
+  {
+    name: "logs-grpc",
+    meaning: "kubectl logs of a docker container, gRPC, beside the same by the Engine API alone",
+    unit: "% of it",
+    budget: "none",
+    best: unpublished,
+    measuredBy: { scene: "streams" }
+  },
+  {
+    name: "cp-down-grpc",
+    meaning: "bytes out of a container by exec, as kubectl cp takes them, beside the Engine API alone",
+    unit: "% of it",
+    budget: "none",
+    best: unpublished,
+    measuredBy: { scene: "streams" }
+  },
+  {
+    name: "cp-up-grpc",
+    meaning: "bytes into a container by exec, as kubectl cp brings them, beside the Engine API alone",
+    unit: "% of it",
+    budget: "none",
+    best: unpublished,
+    measuredBy: { scene: "streams" }
+  },
+  {
+    name: "interactive-beside-logs",
+    meaning: "echo of a line typed into an exec, while logs -f of 20 MB/s go over the same link",
+    unit: "ms",
+    budget: "<= 100",
+    best: unpublished,
+    measuredBy: { scene: "streams" }
+  },
+  {
+    name: "stalled-reader-operator",
+    meaning: "memory of the operator for one logs -f that nobody reads",
+    unit: "KB",
+    budget: "none",
+    best: unpublished,
+    measuredBy: { scene: "streams" }
+  },
+  {
+    name: "stalled-reader-agent",
+    meaning: "the same of the agent",
+    unit: "KB",
+    budget: "none",
+    best: unpublished,
+    measuredBy: { scene: "streams" }
   },
   {
     name: "operator-restart",

@@ -12,6 +12,7 @@ import { dockerScene } from "./scenes/docker.ts"
 import { fleetScene } from "./scenes/fleet.ts"
 import { footprintScene } from "./scenes/footprint.ts"
 import { linkScene } from "./scenes/link.ts"
+import { streamsScene } from "./scenes/streams.ts"
 import { wireScene } from "./scenes/wire.ts"
 import { buildPrograms, type Programs, say } from "./System.ts"
 
@@ -26,6 +27,7 @@ const scenes: Readonly<Record<SceneName, (programs: Programs, folder: string) =>
   footprint: footprintScene,
   link: linkScene,
   fleet: fleetScene,
+  streams: streamsScene,
   wire: wireScene
 }
 

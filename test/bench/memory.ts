@@ -36,11 +36,14 @@ class NoInspector extends Schema.TaggedError<NoInspector>()("NoInspector", { det
 
 interface Reply {
   readonly id?: number
-  readonly result?: { readonly usedSize?: number }
+  readonly result?: { readonly usedSize?: number; readonly backingStorageSize?: number }
 }
 
-/** Collects the garbage of a process started with `--inspect=127.0.0.1:0` and returns the bytes its heap uses after that. */
-export const usedHeap = (logFile: string): Effect.Effect<number, NoInspector> =>
+/** Collects the garbage of a process started with `--inspect=127.0.0.1:0` and returns the bytes its heap uses after that; with `buffers`, those too that its buffers hold outside of it. */
+export const usedHeap = (
+  logFile: string,
+  options: { readonly buffers?: boolean } = {}
+): Effect.Effect<number, NoInspector> =>
   Effect.callback<number, NoInspector>((resume) => {
     const listening = [...readFileSync(logFile, "utf8").matchAll(/Debugger listening on (ws:\S+)/g)].at(-1)?.[1]
     if (listening === undefined) return resume(Effect.fail(new NoInspector({ detail: "it does not listen" })))
@@ -53,7 +56,7 @@ export const usedHeap = (logFile: string): Effect.Effect<number, NoInspector> =>
       const { id, result } = JSON.parse(String(data)) as Reply
       if (id === undefined) return
       if (id + 1 < methods.length) return next(id + 1)
-      resume(Effect.succeed(result?.usedSize ?? 0))
+      resume(Effect.succeed((result?.usedSize ?? 0) + (options.buffers === true ? result?.backingStorageSize ?? 0 : 0)))
     }
     return Effect.sync(() => socket.close())
   }).pipe(

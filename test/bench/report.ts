@@ -20,7 +20,11 @@ export const table = (figures: ReadonlyArray<Figure>, outcomes: ReadonlyMap<stri
       measured === undefined ? "-" : shown(measured.value),
       figure.unit,
       figure.budget,
-      measured === undefined ? "" : keeps(measured.value, figure.budget) ? "kept" : "MISSED",
+      measured === undefined || figure.budget === "none"
+        ? ""
+        : keeps(measured.value, figure.budget)
+        ? "kept"
+        : "MISSED",
       figure.best
     ]
   })

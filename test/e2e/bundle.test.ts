@@ -85,6 +85,27 @@ describe("the built programs", () => {
           (out) => / 1\/1 +Running /.test(out)
         )
         yield* eventually(kubectl, ["logs", "-n", "edge", "hello"], (out) => out === "hello from one file\n")
+        // By WebSocket and by SPDY, as kubectl may choose: what is loaded late in a bundle is lost easily.
+        for (const chosen of ["true", "false"]) {
+          const said = yield* runProgram(
+            kubectlPath.value,
+            [
+              "--kubeconfig",
+              kubeconfigPath,
+              "--cache-dir",
+              `${folder}/cache`,
+              "exec",
+              "-n",
+              "edge",
+              "hello",
+              "--",
+              "echo",
+              "x"
+            ],
+            { env: { KUBECTL_REMOTE_COMMAND_WEBSOCKETS: chosen } }
+          )
+          assert.strictEqual(said.stdout, "x\n", said.stderr)
+        }
         const resident = residentMegabytes(arhat.pid)
         console.log(`the built agent with one pod has ${resident.toFixed(0)} MB resident`)
         assert.isAbove(resident, 0)

@@ -52,6 +52,7 @@ export const webSocketForwardClient = Effect.fnUntraced(function*(socket: Channe
     ),
     Effect.forkScoped
   )
-  const client: ForwardClient = { connections: Stream.fromIterable(connections) }
+  // There will be no others, and these go on until the client leaves.
+  const client: ForwardClient = { connections: Stream.concat(Stream.fromIterable(connections), Stream.never) }
   return { client, left }
 })

@@ -192,4 +192,21 @@ describe("port-forward over WebSockets", () => {
       const error = yield* Effect.flip(dial("/portForward/shop/web", ["v4.channel.k8s.io"]))
       assert.match(error.message, /400/)
     }).pipe(Effect.scoped, Effect.provide(world)))
+
+  it.live("go on while the pod takes its time", () =>
+    Effect.gen(function*() {
+      const backend = yield* prepared
+      const asked = yield* Deferred.make<Uint8Array>()
+      yield* backend.dial(() =>
+        Effect.succeed({
+          write: (question) => Effect.asVoid(Deferred.succeed(asked, question)),
+          end: Effect.void,
+          read: Stream.fromEffect(Effect.delay(Deferred.await(asked), "50 millis"))
+        })
+      )
+      const { closed, messages, socket } = yield* dial("/portForward/shop/web?port=8080", ["v4.channel.k8s.io"])
+      socket.send(Buffer.from("\u0000what?"))
+      assert.strictEqual(yield* closed, 1000)
+      assert.deepStrictEqual(messages.slice(2).map(String), ["\u0000what?"])
+    }).pipe(Effect.scoped, Effect.provide(world)))
 })
