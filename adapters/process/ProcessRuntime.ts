@@ -8,10 +8,10 @@ import { join } from "node:path"
 import {
   ContainerRuntime,
   type ContainerSpec,
-  type ProcessStreams,
   RuntimeError,
   type RuntimeEvent
 } from "../../core/pod/ContainerRuntime.ts"
+import { attachTo } from "./attach.ts"
 import { detectCgroups } from "./cgroups.ts"
 import { accountOf, checkText, commandLine, findCommand } from "./commandLine.ts"
 import {
@@ -29,13 +29,14 @@ import {
 import { makeFolder, onDisk, readIfThere, unavailable, writeWhole } from "./disk.ts"
 import { bootId, isAlive, type ProcessIdentity, signal } from "./identity.ts"
 import { makeImages } from "./images.ts"
-import { dialLocal, openInput, runCommand } from "./interact.ts"
+import { dialLocal, runCommand } from "./interact.ts"
 import { readLogs } from "./logs.ts"
 import { mountsOf } from "./mounts.ts"
 import type { ProcessOptions } from "./ProcessOptions.ts"
 import { makeSandboxes } from "./sandboxes.ts"
 import { sessionUsage } from "./sessionUsage.ts"
 import { encodeLines, shim } from "./shim.ts"
+import { makeTerminals } from "./terminals.ts"
 import { findTools, SYSTEM_PATH, unsupported } from "./tools.ts"
 
 const VERSION = "1"
@@ -61,6 +62,7 @@ const make = Effect.fnUntraced(function*(
   const asRoot = process.getuid?.() === 0
   const boot = options.bootId ?? bootId()
   const tools = findTools(asRoot)
+  const terminals = yield* makeTerminals
   const images = makeImages(options, tools)
   const cgroups = asRoot && options.enabled
     ? detectCgroups(options.cgroupRoot ?? "/sys/fs/cgroup")
@@ -129,7 +131,8 @@ const make = Effect.fnUntraced(function*(
     }
     const root = yield* images.rootOf(spec.image)
     const account = yield* accountOf(options, spec.security, sandbox.user)
-    if (spec.tty) return yield* unsupported("a process pod cannot have a terminal: leave out tty")
+    const lacking = spec.tty ? yield* terminals.missing : undefined
+    if (lacking !== undefined) return yield* unsupported(lacking)
     const kept: Kept = {
       spec,
       createdAt: yield* Clock.currentTimeMillis,
@@ -139,7 +142,7 @@ const make = Effect.fnUntraced(function*(
     }
     const mounts = yield* mountsOf(folderOf(id), spec, root, asRoot)
     const merged = mounts.root
-    const argv = commandLine(tools, asRoot, spec, account, merged, [...spec.command, ...spec.args])
+    const argv = commandLine(tools, asRoot, seated(spec), account, merged, [...spec.command, ...spec.args])
     yield* onDisk(folderOf(id), () => {
       const groups = cgroups.make(id, spec.resources)
       const fresh = join(containersFolder, limbo())
@@ -148,6 +151,7 @@ const make = Effect.fnUntraced(function*(
       writeFileSync(join(fresh, "argv"), encodeLines(argv), { mode: 0o600 })
       writeFileSync(join(fresh, "mounts"), mounts.lines, { mode: 0o600 })
       writeFileSync(join(fresh, "cgroups"), groups.map((path) => `${path}\n`).join(""))
+      if (spec.tty) writeFileSync(join(fresh, "tty"), `${account.uid}\n`)
       writeFileSync(join(fresh, "home"), cgroups.home.map((path) => `${path}\n`).join(""))
       writeWhole(join(fresh, "spec"), encodeKept(kept))
       // Refused by the kernel where the name is taken meanwhile: a folder that is not empty is never replaced.
@@ -172,7 +176,8 @@ const make = Effect.fnUntraced(function*(
     yield* findCommand(kept.spec, kept.root).pipe(
       Effect.tapError((error) => onDisk(folder, () => writeWhole(join(folder, "failed"), `${error.detail}\n`)))
     )
-    if (kept.spec.stdin) yield* makeFifo(join(folder, "stdin"))
+    // A terminal that nobody types at waits, it does not end.
+    if (kept.spec.stdin || kept.spec.tty) yield* makeFifo(join(folder, "stdin"))
     yield* launch(folder)
     yield* untilStarted(folder)
     watched.set(id, kept.spec.uid)
@@ -329,47 +334,36 @@ const make = Effect.fnUntraced(function*(
     logs: (id, query) => Stream.unwrap(Effect.map(look(id), ({ folder }) => readLogs(folder, query, endedNow(folder)))),
     exec: Effect.fnUntraced(function*(id, spec) {
       yield* allowed
-      if (spec.tty) return yield* unsupported("a command in a process pod cannot have a terminal: leave out --tty")
       const { folder, kept, process } = yield* running(id)
       const root = kept.root === undefined ? undefined : join(folder, "root")
       const account = { uid: kept.uid, gid: kept.gid, groups: kept.groups }
       const inNamespace = existsSync(join(folder, "mounts")) && (readIfThere(join(folder, "mounts")) ?? "") !== ""
-      return yield* runCommand(
-        [
-          tools.path("sh"),
-          shimPath,
-          "exec",
-          folder,
-          ...(inNamespace ? [tools.path("nsenter"), "-t", `${process.pid}`, "-m", "--"] : []),
-          ...commandLine(tools, asRoot, kept.spec, account, root, spec.command)
-        ],
-        ENVIRONMENT,
-        spec
-      )
+      const argv = [
+        tools.path("sh"),
+        shimPath,
+        "exec",
+        folder,
+        ...(inNamespace ? [tools.path("nsenter"), "-t", `${process.pid}`, "-m", "--"] : []),
+        ...commandLine(
+          tools,
+          asRoot,
+          spec.tty ? seated({ ...kept.spec, tty: true }) : kept.spec,
+          account,
+          root,
+          spec.command
+        )
+      ]
+      return spec.tty
+        ? yield* terminals.run({ argv, environment: ENVIRONMENT, owner: account.uid })
+        : yield* runCommand(argv, ENVIRONMENT, spec)
     }),
     attach: Effect.fnUntraced(function*(id, spec) {
-      const { folder, kept, life } = yield* running(id)
-      const input = spec.stdin && kept.spec.stdin ? yield* openInput(join(folder, "stdin")) : undefined
-      const output = readLogs(folder, { follow: true }, endedNow(folder), true).pipe(
-        Stream.filter(({ stream }) => (stream === "stdout" ? spec.stdout : spec.stderr)),
-        Stream.map(({ bytes, stream }) => ({ stream, bytes }))
-      )
-      const streams: ProcessStreams = {
-        stdin: (bytes) => input?.write(bytes) ?? Effect.void,
-        endStdin: input === undefined || !kept.spec.stdinOnce ? Effect.void : Effect.andThen(
-          input.close,
-          Effect.sync(() => {
-            if (life.shim !== undefined) signal(life.shim, boot, "SIGUSR1", false)
-          })
-        ),
-        resize: () => Effect.void,
-        output,
-        exitCode: Effect.flatMap(look(id), ({ life }) =>
-          life.exitCode === undefined
-            ? Effect.fail(unavailable(`container ${id} still runs`))
-            : Effect.succeed(life.exitCode))
-      }
-      return streams
+      const found = yield* running(id)
+      const exitCode = Effect.flatMap(look(id), ({ life }) =>
+        life.exitCode === undefined
+          ? Effect.fail(unavailable(`container ${id} still runs`))
+          : Effect.succeed(life.exitCode))
+      return yield* attachTo({ ...found, boot, ended: endedNow(found.folder), exitCode }, spec)
     }),
     dial: Effect.fnUntraced(function*(sandboxId, port) {
       if ((yield* sandboxes.read(sandboxId)) === undefined) {
@@ -397,3 +391,7 @@ const make = Effect.fnUntraced(function*(
     })
   })
 })
+
+/** What programs at a terminal ask for first, unless the pod says otherwise; docker gives the same. */
+const seated = (spec: ContainerSpec): ContainerSpec =>
+  spec.tty ? { ...spec, env: [{ name: "TERM", value: "xterm" }, ...spec.env] } : spec

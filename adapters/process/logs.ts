@@ -11,6 +11,8 @@ const READ_BYTES = 64 * 1024
 const MOST_LINE = 16 * 1024
 const NEWLINE = 10
 const POLL = "100 millis"
+/** Somebody waits for what was typed to appear. */
+const SCREEN_POLL = "30 millis"
 
 /** `2026-11-21 02:47:01.123456789 +0000`, with TZ unset and UTC, to RFC 3339; fewer digits are filled up. */
 const rfc3339 = (written: string): string => {
@@ -106,6 +108,12 @@ const makeCursor = (folder: string, stream: Output["stream"], ended: () => boole
   }
 
   return {
+    /** The next bytes as they were written, in whatever pieces. */
+    nextBytes: async (): Promise<Uint8Array | undefined> =>
+      (await nextPiece().catch((error: unknown) => {
+        if (isMissing(error)) return undefined
+        throw error
+      }))?.bytes,
     /** The next line; a line that is not finished yet only when nothing more will come. */
     next: async (): Promise<LogChunk | undefined> => {
       for (;;) {
@@ -156,6 +164,29 @@ const attempt = <A>(step: () => Promise<A>): Effect.Effect<A, RuntimeError> =>
   Effect.tryPromise({
     try: step,
     catch: (cause) => unavailable(`the log cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`)
+  })
+
+/** What a terminal shows from now on: not by lines, a prompt has no end of line. */
+export const readScreen = (folder: string, ended: () => boolean): Stream.Stream<Uint8Array, RuntimeError> =>
+  Stream.suspend(() => {
+    let over = ended()
+    const cursor = makeCursor(folder, "stdout", () => over)
+    cursor.skipToEnd()
+    const next: Effect.Effect<Uint8Array | undefined, RuntimeError> = Effect.flatMap(
+      attempt(cursor.nextBytes),
+      (bytes) => {
+        if (bytes !== undefined || over) return Effect.succeed(bytes)
+        const last = ended()
+        return Effect.andThen(
+          last ? Effect.void : Effect.sleep(SCREEN_POLL),
+          Effect.suspend(() => {
+            over = last
+            return next
+          })
+        )
+      }
+    )
+    return Stream.takeWhile(Stream.fromEffectRepeat(next), (bytes) => bytes !== undefined)
   })
 
 /** `ended` tells whether nothing more will be written; `fromNow` skips what is there. */

@@ -113,6 +113,11 @@ run() {
   (
     trap - HUP INT QUIT TERM USR1
     exec < "$input" > "$dir/out" 2> "$dir/err" 8>&-
+    if [ -e "$dir/tty" ]; then # holds the terminal for as long as the container lives; its text is fixed
+      SHELL=$(command -v sh) ARHAT_SHIM=$0 ARHAT_FOLDER=$dir
+      export SHELL ARHAT_SHIM ARHAT_FOLDER
+      exec script -qefc 'exec sh "$ARHAT_SHIM" seat "$ARHAT_FOLDER"' /dev/null
+    fi
     join_cgroups "$dir" || { echo "cannot join the control group" > "$dir/failed"; exit 128; }
     if [ -s "$dir/mounts" ]; then
       exec setsid unshare -m --propagation private -- sh "$0" inner "$dir"
@@ -130,6 +135,7 @@ run() {
   if [ -s "$dir/cgroups" ]; then
     kill_cgroups "$dir"
   else
+    [ ! -e "$dir/tty" ] || read -r child boot < "$dir/process"
     kill -9 "-$child" 2>/dev/null # what is left of its process group
   fi
   echo "$code" > "$dir/exit.new"
@@ -143,6 +149,20 @@ run() {
   sync "$dir/exit.new" 2>/dev/null
   if [ -e "$dir/process" ]; then mv "$dir/exit.new" "$dir/exit"; fi
   rm -f "$dir/out" "$dir/err"
+}
+
+# Takes its place at the terminal that it was started on, which belongs to the user in the file.
+seat() {
+  dir=$1
+  join_cgroups "$dir" || { echo "cannot join the control group" > "$dir/failed"; exit 128; }
+  stty echo rows 24 cols 80 || { echo "the terminal cannot be set up" > "$dir/failed"; exit 128; }
+  terminal=$(tty)
+  chown "$(cat "$dir/tty")" "$terminal" 2>/dev/null
+  echo "$terminal" > "$dir/terminal"
+  if [ -s "$dir/mounts" ]; then
+    exec unshare -m --propagation private -- sh "$0" inner "$dir"
+  fi
+  exec sh "$0" inner "$dir"
 }
 
 refuse() {
@@ -201,6 +221,7 @@ mode=$1
 shift
 case $mode in
   run) run "$1" ;;
+  seat) seat "$1" ;;
   inner) inner "$1" ;;
   exec)
     join_cgroups "$1" || exit 128

@@ -39,6 +39,8 @@ export interface ContractWorld {
   readonly program: (program: ContractProgram) => Pick<ContainerSpec, "command" | "args">
   /** A command for exec that writes `text` to stderr and ends with `code`. */
   readonly complains: (text: string, code: number) => ReadonlyArray<string>
+  /** Whether commands and containers can sit at terminals, and `sh` and `stty` are there. */
+  readonly terminals?: boolean
   /** A directory of the host with a file `greeting` containing `hello\n`; none where there is no host. */
   readonly directory?: string
   /** Where to mount it. */

@@ -88,6 +88,7 @@ export const openWorld = (
           }
           : { command: [process.execPath, "-e", GREETER], args: [`${program.port}`] },
       complains: shellComplaint,
+      terminals: isExecutable("/usr/bin/script"),
       directory,
       mountTarget: image === "busybox" ? "/etc/with space;$(id)" : join(folder, "with space;$(id)"),
       port,

@@ -2,7 +2,18 @@
 import { assert } from "@effect/vitest"
 import { Effect, Fiber, Schedule, Stream } from "effect"
 import { ContainerRuntime } from "../../../core/pod/ContainerRuntime.ts"
-import { type ContractTest, executed, launch, printed, reasonOf, textOf } from "../runtimeWorld.ts"
+import {
+  allLogs,
+  containerSpec,
+  type ContractTest,
+  ensured,
+  executed,
+  launch,
+  printed,
+  reasonOf,
+  textOf,
+  untilExited
+} from "../runtimeWorld.ts"
 
 export const streamsContract = (test: ContractTest): void => {
   test("runs a command inside, with its output and exit code", (world) =>
@@ -62,6 +73,67 @@ export const streamsContract = (test: ContractTest): void => {
         yield* Stream.runHead(attached.output)
       }))
       assert.strictEqual((yield* runtime.inspect(id)).state, "running")
+    }))
+
+  test("gives a command a terminal, tells it of new sizes, and gives back its last words and its exit code", (world) =>
+    Effect.gen(function*() {
+      if (world.terminals !== true) return
+      const runtime = yield* ContainerRuntime
+      const { id } = yield* launch(world, { _tag: "Forever" })
+      const at = { stdin: true, stdout: true, stderr: false, tty: true }
+      yield* Effect.scoped(Effect.gen(function*() {
+        const script = "test -t 0 && test -t 1 && test -t 2 && echo seated; echo $TERM; read word; echo got $word; " +
+          "until stty size | grep '40 120'; do sleep 0.1; done; exit 42"
+        const command = yield* runtime.exec(id, { ...at, command: ["sh", "-c", script] })
+        yield* command.stdin(new TextEncoder().encode("hello\r"))
+        yield* command.resize({ width: 120, height: 40 })
+        const text = textOf(yield* Effect.timeout(Stream.runCollect(command.output), "20 seconds"))
+        assert.match(text, /seated\r\n[^]*xterm\r\n[^]*got hello\r\n40 120\r\n$/)
+        assert.strictEqual(yield* command.exitCode, 42)
+      }))
+      for (let round = 0; round < 5; round++) {
+        const said = yield* Effect.scoped(Effect.gen(function*() {
+          const command = yield* runtime.exec(id, { ...at, stdin: false, command: ["echo", "x"] })
+          return textOf(yield* Effect.timeout(Stream.runCollect(command.output), "20 seconds"))
+        }))
+        assert.strictEqual(said, "x\r\n")
+      }
+    }))
+
+  test("attaches to a container at a terminal: a prompt, what is typed, and its size", (world) =>
+    Effect.gen(function*() {
+      if (world.terminals !== true) return
+      const runtime = yield* ContainerRuntime
+      const script = "while printf 'prompt> ' && read -r word; do echo \"heard $word\"; stty size; done; exit 7"
+      const sandbox = yield* ensured(world)
+      const id = yield* runtime.create({
+        ...containerSpec(world, sandbox.id, { _tag: "Forever" }, { stdin: true, tty: true }),
+        command: ["sh", "-c", script],
+        args: []
+      })
+      yield* runtime.start(id)
+      for (const [word, size] of [["one", { width: 100, height: 30 }], ["two", { width: 132, height: 50 }]] as const) {
+        yield* Effect.scoped(Effect.gen(function*() {
+          const attached = yield* runtime.attach(id, { stdin: true, stdout: true, stderr: false, tty: true })
+          yield* attached.resize(size)
+          const shown = yield* attached.output.pipe(
+            Stream.scan(() => "", (before, piece) => before + textOf([piece])),
+            Stream.filter((text) => text.includes(`${size.height} ${size.width}`) && text.endsWith("prompt> ")),
+            Stream.runHead,
+            Effect.timeout("20 seconds"),
+            Effect.forkChild({ startImmediately: true })
+          )
+          yield* attached.stdin(new TextEncoder().encode(`${word}\r`))
+          const text = yield* Fiber.join(shown)
+          assert.include(text._tag === "Some" ? text.value : "", `${word}\r\nheard ${word}\r\n`)
+        }))
+        assert.strictEqual((yield* runtime.inspect(id)).state, "running")
+      }
+      const attached = yield* runtime.attach(id, { stdin: true, stdout: true, stderr: false, tty: true })
+      yield* attached.stdin(Uint8Array.of(4))
+      yield* Effect.timeout(Stream.runDrain(attached.output), "20 seconds")
+      assert.strictEqual((yield* untilExited(id)).exitCode, 7)
+      assert.include(textOf(yield* allLogs(id)), "heard one\r\n")
     }))
 
   test("connects to a port of the pod, and says when nobody listens", (world) =>

@@ -65,6 +65,7 @@ const open: Effect.Effect<ContractWorld, never, Scope.Scope> = Effect.gen(functi
         }
         : shellProgram(program),
     complains: shellComplaint,
+    terminals: true,
     directory,
     port: 8080,
     uid: randomUUID()
