@@ -16,6 +16,9 @@ import { Outbox } from "./Outbox.ts"
 /** Events per message. */
 const eventsAtOnce = 64
 
+/** What happened waits so long for a report of where it led to. */
+const eventPatience = 1000
+
 /** The host is told of without its runtime if that does not answer by then: what pods do is told after it. */
 const runtimeWait = "10 seconds"
 
@@ -35,13 +38,14 @@ export const reporting = Effect.fnUntraced(function*(
   const timeoutMillis = Duration.toMillis(Duration.fromInputUnsafe(settings.reportTimeout))
 
   /** Completes when the operator has acted on it. `Refused` where it never will. */
-  const tell = (session: Session, event: Event) => Effect.flatMap(encoded(event), (message) => say(session, message))
+  const tell = (session: Session, event: Event, patienceMillis = 0) =>
+    Effect.flatMap(encoded(event), (message) => say(session, message, patienceMillis))
 
   const encoded = (event: Event) =>
     Effect.mapError(encodeEvent(event), (error) => new LinkError({ reason: "Refused", detail: error.message }))
 
-  const say = Effect.fnUntraced(function*(session: Session, message: Uint8Array) {
-    const answer = yield* session.request(message, { priority: "command", timeoutMillis })
+  const say = Effect.fnUntraced(function*(session: Session, message: Uint8Array, patienceMillis = 0) {
+    const answer = yield* session.request(message, { priority: "command", timeoutMillis, patienceMillis })
     const reply = yield* Effect.mapError(
       decodeReply(answer),
       (error) => new LinkError({ reason: "Refused", detail: error.message })
@@ -128,7 +132,7 @@ export const reporting = Effect.fnUntraced(function*(
   const podEvents = Effect.fnUntraced(function*(session: Session, host: HostTeller) {
     const events = yield* ring.oldest(eventsAtOnce)
     yield* host.timed
-    yield* tell(session, { _tag: "PodEvents", events }).pipe(
+    yield* tell(session, { _tag: "PodEvents", events }, eventPatience).pipe(
       Effect.catch((error) =>
         error.reason === "Refused"
           ? Effect.logError(`the operator refuses events: ${error.detail}`)

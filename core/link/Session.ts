@@ -57,6 +57,8 @@ export interface Session {
       readonly traffic?: TrafficClass
       /** False for a message that holds secrets beside what others chose: its length must not tell how alike they are. */
       readonly compress?: boolean
+      /** It may wait so long for something else to leave with; absent: it goes at once. */
+      readonly patienceMillis?: number
     }
   ) => Effect.Effect<Uint8Array, LinkError>
   /**

@@ -15,7 +15,12 @@ export interface NotHeld {
 export const askDevice = Effect.fnUntraced(function*(
   session: Session,
   command: Command,
-  options: { readonly priority?: Priority; readonly timeoutMillis?: number; readonly compress?: boolean } = {}
+  options: {
+    readonly priority?: Priority
+    readonly timeoutMillis?: number
+    readonly compress?: boolean
+    readonly patienceMillis?: number
+  } = {}
 ): Effect.fn.Return<Exclude<Reply, { readonly _tag: "Failure" }> | NotHeld, LinkError> {
   const refuse = (error: { readonly message: string }) => new LinkError({ reason: "Refused", detail: error.message })
   const message = yield* Effect.mapError(encodeCommand(command), refuse)

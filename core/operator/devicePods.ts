@@ -24,6 +24,9 @@ const mostKnown = 1024
 /** Fewer than this are removed without a second thought. */
 const fewOrphans = 4
 
+/** Nobody waits for a device to forget: it is told with whatever is told next. */
+const forgetPatience = 1000
+
 const sameBytes = (a: Uint8Array, b: Uint8Array) => a.length === b.length && a.every((byte, i) => byte === b[i])
 
 /** The conditions that others write: the node controller turns Ready to False while it hears nothing of a node. */
@@ -124,16 +127,23 @@ export const devicePods = Effect.fnUntraced(function*(
     for (const uid of held?.keys() ?? []) look(uid)
   }
 
+  /** Those that the device is being told to forget: the report and the API's word that a pod is gone both say so. */
+  const forgetting = new Map<string, Session>()
+
   const forget = Effect.fnUntraced(function*(uid: string) {
     const session = yield* SubscriptionRef.get(context.session)
-    if (session === undefined) return
-    yield* askDevice(session, { _tag: "ForgetPod", uid }).pipe(
+    if (session === undefined || forgetting.get(uid) === session) return
+    forgetting.set(uid, session)
+    yield* askDevice(session, { _tag: "ForgetPod", uid }, { patienceMillis: forgetPatience }).pipe(
       Effect.andThen(Effect.sync(() => {
         holdings.forgotten(uid)
         look(uid)
       })),
       // It is asked again when the device reports or links anew.
-      Effect.catch((error) => Effect.logDebug(`pod ${uid} on ${context.key} is not forgotten yet: ${error.message}`))
+      Effect.catch((error) => Effect.logDebug(`pod ${uid} on ${context.key} is not forgotten yet: ${error.message}`)),
+      Effect.ensuring(Effect.sync(() => {
+        if (forgetting.get(uid) === session) forgetting.delete(uid)
+      }))
     )
   })
 

@@ -371,6 +371,8 @@ export class Conversation {
   private fresh(plain: number, now: number): Packet | undefined {
     // What is to be sent again comes first: nothing newer could be acted on before it.
     if (this.unacknowledged.due() !== undefined) return undefined
+    // An acknowledgement that is due is company enough.
+    if (!this.outbox.pressing(now) && (this.ackAt === undefined || now < this.ackAt)) return undefined
     const window = this.rate.window
     const chunk = Math.max(leastChunk, Math.floor(window / 4))
     const filled = this.outbox.fill(
@@ -455,6 +457,7 @@ export class Conversation {
     return Math.min(
       this.silentAt,
       this.ackAt ?? Infinity,
+      this.outbox.patientUntil,
       this.side === "device" ? this.askAt : Infinity,
       oldest?.departure === undefined ? Infinity : this.resendAt(oldest)
     )

@@ -128,7 +128,7 @@ export const makeLinkSession = Effect.fnUntraced(function*(options: {
     kind: "channel" | "request",
     message: Uint8Array,
     priority: Priority,
-    options?: { readonly traffic?: TrafficClass; readonly compress?: boolean }
+    options?: { readonly traffic?: TrafficClass; readonly compress?: boolean; readonly patienceMillis?: number }
   ) => Effect.suspend(() => conversation.step(() => streams.start(kind, message, priorities[priority], options)))
 
   const close = Effect.fnUntraced(function*(why: string) {

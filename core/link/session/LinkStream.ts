@@ -56,6 +56,9 @@ export class LinkStream {
   credit: number
   /** Whether it stands in the outbox. */
   listed = false
+  /** How long what it has to say may wait for something else to leave with, in milliseconds; and until when it does. */
+  patience = 0
+  patientUntil: number | undefined
   /** What to do once queue and tail are empty. */
   whenSent: (() => void) | undefined
   /** Whether compressing has paid lately: messages left to skip before the next attempt, and how many to skip then. */

@@ -53,6 +53,28 @@ export class Outbox {
     if (index >= 0) list?.splice(index, 1)
   }
 
+  /** Whether there is something that does not wait for company, or not any more. */
+  pressing(now: number): boolean {
+    if (this.control.length > 0) return true
+    for (const list of this.classes) {
+      for (const stream of list) {
+        if (stream.patience === 0) return true
+        stream.patientUntil ??= now + stream.patience
+        if (now >= stream.patientUntil) return true
+      }
+    }
+    return false
+  }
+
+  /** When that becomes so although nothing happens. */
+  get patientUntil(): number {
+    let soonest = Infinity
+    for (const list of this.classes) {
+      for (const { patientUntil } of list) soonest = Math.min(soonest, patientUntil ?? Infinity)
+    }
+    return soonest
+  }
+
   /** The segments of the next packet; `leaving` is told of each stream before its first segment is made. */
   fill(room: Room, leaving: (stream: LinkStream) => void, sent: (stream: LinkStream) => void): ReadonlyArray<Leaving> {
     const filled: Array<Leaving> = []
@@ -83,6 +105,9 @@ export class Outbox {
         const segment = stream.take(chunk)
         list.shift()
         stream.listed = false
+        // What was begun goes on.
+        stream.patience = 0
+        stream.patientUntil = undefined
         if (segment !== undefined) {
           const size = segment.data.length + segmentOverhead + 3 * segment.detail.length
           filled.push({ segment, priority, bytes: size })

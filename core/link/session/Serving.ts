@@ -7,6 +7,9 @@ import { codes, type LinkStream, type Message, messageCost } from "./LinkStream.
 import { unpack } from "./packing.ts"
 import type { Streams } from "./Streams.ts"
 
+/** A reply that says no more than that it was done. */
+const shortReply = 64
+
 /** Starts a fiber that the session's scope owns. */
 export type Fork = <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
 
@@ -71,6 +74,9 @@ export class Serving {
         streams.conversation.step(() => {
           this.running -= 1
           this.done(stream, exit, (reply) => {
+            // A peer that asks one thing after the other has its next one wait for this.
+            const alone = this.running === 0 && reply.length <= shortReply
+            stream.patience = alone ? streams.conversation.timings.replyDelayMillis : 0
             streams.send(stream, reply)
             stream.whenSent = () => streams.table.forget(stream)
           })

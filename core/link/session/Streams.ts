@@ -63,7 +63,7 @@ export class Streams {
     kind: "channel" | "request",
     data: Uint8Array,
     priority: Priority,
-    options: { readonly traffic?: TrafficClass; readonly compress?: boolean } = {}
+    options: { readonly traffic?: TrafficClass; readonly compress?: boolean; readonly patienceMillis?: number } = {}
   ): Exit.Exit<LinkStream, LinkError> {
     const { lost } = this
     if (lost !== undefined) return Exit.fail(lost)
@@ -74,6 +74,7 @@ export class Streams {
     const stream = this.table.open(kind, priority, options.traffic)
     if (stream === undefined) return overloaded("as many streams are open as this link has memory for")
     const packed = options.compress === false ? { data, inflated: 0 } : this.pack(stream, data)
+    stream.patience = options.patienceMillis ?? 0
     stream.push(kind === "request" ? Kind.REQUEST : Kind.OPEN, packed)
     this.conversation.outbox.list(stream)
     return Exit.succeed(stream)
