@@ -71,12 +71,12 @@ export const makeMqttDialer = ({ broker, topicNamespace }: MqttDialerOptions): D
       maxFrame: maxPayloadOf(broker) - headerLength,
       clock,
       pool: { used: 0, most: Number.MAX_SAFE_INTEGER },
-      transmit: (frame) =>
-        connected.publish(
-          topics.message,
-          encode(heard ? Kind.Frame : Kind.Open, id, frame),
-          (error) => made.lose(error)
-        ),
+      transmit: (frame, confirmation) =>
+        connected.publish(topics.message, encode(heard ? Kind.Frame : Kind.Open, id, frame), {
+          // By the first ones a broker of MQTT 5 says whether it lets us speak here.
+          ...(heard ? { confirmation } : {}),
+          refused: (error) => made.lose(error)
+        }),
       tellTaken: (taken) => connected.hint(topics.message, encodeCredit(id, taken)),
       proven: Effect.void
     })

@@ -130,8 +130,11 @@ export class Switchboard {
       maxFrame,
       clock,
       pool: this.young,
-      transmit: (frame) =>
-        through.publish(namespace.command, encode(Kind.Frame, id, frame), (error) => this.lose(peer, error.detail)),
+      transmit: (frame, confirmation) =>
+        through.publish(namespace.command, encode(Kind.Frame, id, frame), {
+          confirmation,
+          refused: (error) => this.lose(peer, error.detail)
+        }),
       tellTaken: (taken) => through.hint(namespace.command, encodeCredit(id, taken)),
       proven: Effect.sync(() => {
         if (peer.proven) return

@@ -1,7 +1,8 @@
-/** One connection to a broker as the link wants it: clean session, QoS 1, never reconnecting by itself, nothing unbounded. */
+/** One connection to a broker as the link wants it: clean session, QoS 1 unless told, never reconnecting by itself, nothing unbounded. */
 import { Deferred, Duration, Effect, Redacted, type Scope } from "effect"
 import { type IClientOptions, type IPublishPacket, MqttClient } from "mqtt"
 import { TransportError } from "../../core/link/Transport.ts"
+import type { Confirmation } from "./brokeredEnd.ts"
 import { openBrokerStream, packetLimit } from "./brokerStream.ts"
 import { Gate } from "./Gate.ts"
 import { type BrokerOptions, describeBroker } from "./MqttBroker.ts"
@@ -18,12 +19,19 @@ const topicsAtOnce = { standard: 100, "aws-iot-core": 8 }
 /** How long what was sent may take to leave before the connection is cut. */
 const flushLimit = Duration.seconds(1)
 
+export interface PublishOptions {
+  /** Called if MQTT 5 says no to this one. */
+  readonly refused?: (error: TransportError) => void
+  /** Absent: QoS 1, always. */
+  readonly confirmation?: Confirmation
+}
+
 export interface BrokerConnection {
-  /** Done once it is the broker's turn; waits while that has too much already. `refused` is called if MQTT 5 says no to this one. */
+  /** Done once it is the broker's turn; waits while that has too much already. */
   readonly publish: (
     topic: string,
     payload: Buffer,
-    refused?: (error: TransportError) => void
+    options?: PublishOptions
   ) => Effect.Effect<void, TransportError>
   /** At once, or as soon as there is room, or not at all. */
   readonly hint: (topic: string, payload: Buffer) => void
@@ -149,8 +157,9 @@ export const connectToBroker = Effect.fnUntraced(function*(
   })
   if (yield* Deferred.isDone(ended)) gate.close()
 
-  const handOver = (topic: string, payload: Buffer, refused?: (error: TransportError) => void) => {
-    client.publish(topic, payload, { qos: 1 }, (error) => {
+  const handOver = (topic: string, payload: Buffer, { confirmation, refused }: PublishOptions = {}) => {
+    client.publish(topic, payload, { qos: confirmation?.wanted() === false ? 0 : 1 }, (error) => {
+      confirmation?.settled()
       gate.leave(payload.length)
       const code = (error as { readonly code?: unknown } | undefined)?.code
       if (typeof code === "number") refused?.(reasonCodeError(broker, code, true))
@@ -182,10 +191,10 @@ export const connectToBroker = Effect.fnUntraced(function*(
   }
 
   const connection: BrokerConnection = {
-    publish: (topic, payload, refused) =>
+    publish: (topic, payload, options) =>
       Effect.callback((resume) =>
         Effect.sync(gate.enter(payload.length, () => {
-          handOver(topic, payload, refused)
+          handOver(topic, payload, options)
           resume(Effect.void)
         }, () => resume(failed)))
       ),

@@ -17,6 +17,20 @@ const quantum = window / 4
 /** What was not taken after this was lost. */
 const lossMillis = 5000
 
+/**
+ * The broker's confirmation of a shorter frame, with TCP's of that, costs as much as the frame. The session confirms and resends by itself; what
+ * QoS 1 is for is to hold back what the broker cannot take yet, and there is nothing to hold back where it has confirmed all of it.
+ */
+const shortFrame = 512
+
+/** Whether the broker is to confirm a frame. */
+export interface Confirmation {
+  /** Asked when it is the frame's turn. */
+  readonly wanted: () => boolean
+  /** It was, or never will be. */
+  readonly settled: () => void
+}
+
 /** Memory that many connections use together. */
 export interface Pool {
   used: number
@@ -29,7 +43,7 @@ export interface BrokeredEndOptions {
   readonly clock: Clock.Clock
   readonly pool: Pool
   /** Hands a frame to the broker. */
-  readonly transmit: (frame: Uint8Array) => Effect.Effect<void, TransportError>
+  readonly transmit: (frame: Uint8Array, confirmation: Confirmation) => Effect.Effect<void, TransportError>
   /** Tells the peer how much was taken altogether. */
   readonly tellTaken: (taken: number) => void
   readonly proven: Effect.Effect<void>
@@ -126,6 +140,21 @@ export const makeBrokeredEnd = (options: BrokeredEndOptions): BrokeredEnd => {
     mark = { at: now, sent }
   }
 
+  let unconfirmed = 0
+  const confirmation = (frame: Uint8Array, expendable: boolean): Confirmation => {
+    let waits = false
+    return {
+      wanted: () => {
+        waits = !expendable && (frame.length > shortFrame || unconfirmed > 0)
+        if (waits) unconfirmed += 1
+        return waits
+      },
+      settled: () => {
+        if (waits) unconfirmed -= 1
+      }
+    }
+  }
+
   const room = (cost: number): Effect.Effect<void, TransportError> =>
     Effect.suspend(() => {
       if (lost !== undefined) return Effect.fail(lost)
@@ -146,10 +175,10 @@ export const makeBrokeredEnd = (options: BrokeredEndOptions): BrokeredEnd => {
       description,
       maxFrame,
       strangers: { proven: options.proven },
-      send: (frame) =>
+      send: (frame, { expendable = false } = {}) =>
         frame.length > maxFrame
           ? Effect.die(new Error(`a frame of ${frame.length} bytes was sent, at most ${maxFrame} are allowed`))
-          : Effect.andThen(room(costOf(frame)), Effect.suspend(() => transmit(frame))),
+          : Effect.andThen(room(costOf(frame)), Effect.suspend(() => transmit(frame, confirmation(frame, expendable)))),
       receive: when(() => {
         const frame = takeNext()
         if (frame !== undefined) return Effect.succeed(frame)

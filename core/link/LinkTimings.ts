@@ -31,7 +31,7 @@ export interface LinkTimings {
    */
   readonly ackDelayMillis: number
   /**
-   * A short reply, where nothing else is asked, waits so long for what often follows it: a command that is obeyed and the report of what
+   * A short reply, where little else is asked, waits so long for what often follows it: a command that is obeyed and the report of what
    * it did are then one packet, which saves 110 bytes on the wire by gRPC and 260 by MQTT.
    */
   readonly replyDelayMillis: number
@@ -70,7 +70,7 @@ export const defaultTimings: LinkTimings = {
   handshakeResendMillis: 2_000,
   connectTimeoutMillis: 20_000,
   ackDelayMillis: 500,
-  replyDelayMillis: 100,
+  replyDelayMillis: 200,
   resendFirstMillis: 2_000,
   resendMostMillis: 30_000,
   queueMillis: 250,

@@ -83,10 +83,10 @@ export const countedConnection = (connection: Connection) => {
   const count = { sent: 0, received: 0 }
   const counted: Connection = {
     ...connection,
-    send: (frame) =>
+    send: (frame, options) =>
       Effect.suspend(() => {
         count.sent += frame.length
-        return connection.send(frame)
+        return connection.send(frame, options)
       }),
     receive: Effect.map(connection.receive, (frame) => {
       count.received += frame.length

@@ -24,13 +24,18 @@ export class TransportError extends Schema.TaggedError<TransportError>()("Transp
   }
 }
 
+export interface SendOptions {
+  /** A beat or an acknowledgement: the session says it again where it is lost, and it follows and precedes nothing. */
+  readonly expendable?: boolean
+}
+
 export interface Connection {
   /** For logs: `grpc 10.0.0.7:41522`. */
   readonly description: string
   /** Bytes a single frame may have. */
   readonly maxFrame: number
   /** Waits while the transport below is full (its own back-pressure). */
-  readonly send: (frame: Uint8Array) => Effect.Effect<void, TransportError>
+  readonly send: (frame: Uint8Array, options?: SendOptions) => Effect.Effect<void, TransportError>
   /**
    * Where it was met, for transports on which each device has a place of its own: the topic namespace of MQTT. It proves
    * nothing; the handshake does.

@@ -22,7 +22,7 @@ const counting = (dialer: Dialer, count: (bytes: number) => void): Dialer => ({
   method: dialer.method,
   connect: Effect.map(dialer.connect, (connection) => ({
     ...connection,
-    send: (frame) => Effect.andThen(Effect.sync(() => count(frame.length)), connection.send(frame)),
+    send: (frame, options) => Effect.andThen(Effect.sync(() => count(frame.length)), connection.send(frame, options)),
     receive: Effect.tap(connection.receive, (frame) => Effect.sync(() => count(frame.length)))
   }))
 })

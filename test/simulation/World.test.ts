@@ -127,6 +127,35 @@ describe("the whole line, in virtual time", () => {
         assert.strictEqual(after.status?.containerStatuses?.[0]?.restartCount, 0)
       }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
 
+  it.live("a pod comes and goes in fourteen frames", () =>
+    simulate(5, () =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        yield* createNamespaces
+        const device = yield* makeDevice("edge-1", 1)
+        yield* device.runtime.script(() => true, { run: forever })
+        const operator = yield* makeOperator([device])
+        yield* operator.start
+        yield* api.create(EdgeDevices, device.object())
+        yield* device.agent.start
+        yield* eventually(Effect.option(api.get(Nodes, { name: "edge-1" })), (seen) => seen._tag === "Some")
+        yield* api.create(Pods, pod("first", "edge-1"))
+        yield* eventually(phaseOf("first"), ({ status }) => status?.phase === "Running")
+        yield* Effect.sleep("10 seconds")
+        const frames = Effect.map(
+          device.transport.traffic,
+          ({ toDevice, toOperator }) => toDevice.frames + toOperator.frames
+        )
+        const before = yield* frames
+        yield* api.create(Pods, pod("web", "edge-1"))
+        yield* eventually(phaseOf("web"), ({ status }) => status?.phase === "Running")
+        yield* Effect.sleep("5 seconds")
+        yield* api.delete(Pods, { namespace: "edge", name: "web" })
+        yield* eventually(Effect.result(phaseOf("web")), ({ _tag }) => _tag === "Failure")
+        yield* Effect.sleep("5 seconds")
+        assert.isAtMost((yield* frames) - before, 14)
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+
   it.live("restarts nothing over a link that is dead for two minutes, and keeps the Node Ready", () =>
     simulate(3, () =>
       Effect.gen(function*() {

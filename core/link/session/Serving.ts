@@ -10,6 +10,9 @@ import type { Streams } from "./Streams.ts"
 /** A reply that says no more than that it was done. */
 const shortReply = 64
 
+/** It waits for company only while no more of the peer's requests are worked on. */
+const mostBeside = 1
+
 /** Starts a fiber that the session's scope owns. */
 export type Fork = <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
 
@@ -74,8 +77,8 @@ export class Serving {
         streams.conversation.step(() => {
           this.running -= 1
           this.done(stream, exit, (reply) => {
-            // A peer that asks one thing after the other has its next one wait for this.
-            const alone = this.running === 0 && reply.length <= shortReply
+            // A peer that asks much at a time has its next requests wait for this.
+            const alone = this.running <= mostBeside && reply.length <= shortReply
             stream.patience = alone ? streams.conversation.timings.replyDelayMillis : 0
             streams.send(stream, reply)
             stream.whenSent = () => streams.table.forget(stream)

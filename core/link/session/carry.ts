@@ -12,6 +12,9 @@ export interface Ending {
   readonly silent: boolean
 }
 
+const saysLittle = ({ closed, segments, welcome }: Packet) =>
+  segments.length === 0 && closed === undefined && welcome === undefined
+
 /** Runs until the connection or the session is gone, or another connection took the session over; tells why. */
 export const carry = (
   link: LinkSession,
@@ -68,7 +71,7 @@ export const carry = (
           yield* Effect.timeoutOption(conversation.stirred.until(stirred), wait)
         } else {
           const frame = sealing.seal(packet)
-          yield* connection.send(frame)
+          yield* connection.send(frame, { expendable: saysLittle(packet) })
           meter.frame("sent", frame.length, packet)
           conversation.quietly(() => conversation.sent())
         }

@@ -358,6 +358,41 @@ describe.skipIf(!hasMosquitto)("with mosquitto", () => {
     50_000
   )
 
+  it.live("has the broker confirm what is long or much, and nothing else", () =>
+    Effect.gen(function*() {
+      const qualities: Array<number> = []
+      const { port } = yield* aedesBroker({
+        authorizePublish: (_, { payload, qos, topic }, decide) => {
+          if (topic === "edge/lamp/cmd" && payload[0] === 2) qualities.push(qos)
+          decide(null)
+        }
+      })
+      const to = at(port, { version: "3.1.1" })
+      const { next, up } = yield* accepting({ ...to, clientId: "operator" })
+      yield* up
+      const device = yield* dialer(to).connect
+      yield* device.send(bytes("hello"))
+      const operator = yield* next
+      assert.strictEqual(text(yield* operator.receive), "hello")
+      const said = Effect.fnUntraced(function*(length: number, expendable = false) {
+        yield* operator.send(new Uint8Array(length), { expendable })
+        assert.strictEqual((yield* device.receive).length, length)
+      })
+      yield* said(512)
+      yield* said(22, true)
+      assert.deepStrictEqual(qualities, [0, 0])
+      // The second one is on its way before the broker can have confirmed the first; what is expendable never waits for that.
+      qualities.length = 0
+      yield* Effect.all([
+        operator.send(new Uint8Array(513)),
+        operator.send(new Uint8Array(10)),
+        operator.send(new Uint8Array(11), { expendable: true })
+      ], { concurrency: "unbounded" })
+      const lengths = [(yield* device.receive).length, (yield* device.receive).length, (yield* device.receive).length]
+      assert.deepStrictEqual(lengths.toSorted((a, b) => a - b), [10, 11, 513])
+      assert.deepStrictEqual(qualities.toSorted(), [0, 1, 1])
+    }).pipe(Effect.scoped))
+
   it.live("leaves no socket and no timer behind", () =>
     Effect.gen(function*() {
       const { ports: [port = 0] } = yield* mosquitto()

@@ -56,11 +56,13 @@ export const wireScene = (programs: Programs, folder: string): Scene =>
     const nodes = yield* cluster.observe(paths.nodes)
     const pods = yield* cluster.observe(paths.pods)
 
-    const measure = Effect.fnUntraced(function*(method: Method, number: number) {
+    const idle = (method: Method) => options.wanted(`idle-payload-${method}`) || options.wanted(`idle-wire-${method}`)
+
+    const measure = Effect.fnUntraced(function*(method: Method, number: number, copy: number) {
       const measured: Array<Measured> = []
       const line = yield* packetLine(number)
       const { ask } = yield* startFleetAt(line.enter)
-      const name = `by-${method}`
+      const name = copy === 1 ? `by-${method}` : `by-${method}-${copy}`
       const topicNamespace = `bench/${name}`
       const setting = method === "grpc"
         ? { name, host: line.host, port: system.grpcPort }
@@ -129,7 +131,7 @@ export const wireScene = (programs: Programs, folder: string): Scene =>
         } B in ${median(costs.map(({ packets }) => packets))} packets`
 
       yield* run(1, idlePods)
-      if (options.wanted(`idle-payload-${method}`) || options.wanted(`idle-wire-${method}`)) {
+      if (idle(method)) {
         const windowSeconds = options.quick ? 6 * beatSeconds : 7 * beatSeconds
         yield* quiet
         yield* say(`wire: ${name} idle for ${windowSeconds} s`)
@@ -147,6 +149,7 @@ export const wireScene = (programs: Programs, folder: string): Scene =>
         )
       }
 
+      if (copy > 1) return measured
       if (options.wanted(figure("pod", method))) {
         yield* say(`wire: pods come and go at ${name}`)
         const costs = yield* repeated(Effect.fnUntraced(function*(round) {
@@ -218,8 +221,18 @@ export const wireScene = (programs: Programs, folder: string): Scene =>
       }
       return measured
     })
-    const all = yield* Effect.forEach(chosen, (method) => measure(method, 1 + methods.indexOf(method)), {
+    // Idle lines do not disturb one another: the three of which the median is told are idle side by side.
+    const lines = chosen.flatMap((method) =>
+      Array.from({ length: idle(method) && !options.quick ? rounds : 1 }, (_, n) => ({ method, copy: n + 1 }))
+    )
+    const all = (yield* Effect.forEach(lines, ({ copy, method }, n) => measure(method, n + 1, copy), {
       concurrency: "unbounded"
+    })).flat()
+    const inTheMiddle = all.map((one) => {
+      const values = all.filter(({ name }) => name === one.name).map(({ value }) => value)
+      if (values.length === 1) return one
+      const each = values.map((value) => value.toFixed(2)).join(", ")
+      return { ...one, value: median(values), note: `median of ${values.length} devices (${each}): ${one.note}` }
     })
-    return [...all.flat(), ...missing]
+    return [...new Map(inTheMiddle.map((one) => [one.name, one])).values(), ...missing]
   })

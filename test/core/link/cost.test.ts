@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Stream } from "effect"
+import { Clock, Effect, Fiber, Stream } from "effect"
 import type { LinkError } from "../../../core/link/Session.ts"
 import { noise } from "./noise.ts"
-import { echo, inWorld, text } from "./world.ts"
+import { echo, inWorld, string, text } from "./world.ts"
 
 /** What TLS, HTTP/2, gRPC and TCP/IP add to a frame, and a bare acknowledgement of TCP; with timestamps, IPv4. */
 const around = 52 + 22 + 9 + 5
@@ -37,6 +37,67 @@ describe("what a session costs", () => {
         const after = yield* world.transport.traffic
         const bytes = after.toDevice.bytes - before.toDevice.bytes + after.toOperator.bytes - before.toOperator.bytes
         assert.isBelow(bytes - 200, 150)
+      })))
+
+  it.live("a short reply waits for what follows it, and two frames are one", () =>
+    inWorld(
+      {
+        device: (session) =>
+          Effect.succeed({
+            ...echo,
+            // Obeyed; soon after there is something to tell of it.
+            onRequest: () =>
+              Effect.as(
+                Effect.forkDetach(Effect.delay(Effect.ignore(session.request(text("report"))), "30 millis")),
+                text("done")
+              )
+          })
+      },
+      (world) =>
+        Effect.gen(function*() {
+          const operator = yield* world.session("operator")
+          yield* Effect.sleep("1 second")
+          const before = yield* world.transport.traffic
+          assert.strictEqual(string(yield* operator.request(text("obey"))), "done")
+          const after = yield* world.transport.traffic
+          assert.strictEqual(after.toOperator.frames - before.toOperator.frames, 1)
+        })
+    ))
+
+  it.live("nobody who asks much waits for one short reply", () =>
+    inWorld({}, (world) =>
+      Effect.gen(function*() {
+        const operator = yield* world.session("operator")
+        yield* Effect.sleep("1 second")
+        const before = yield* Clock.currentTimeMillis
+        const asking = Effect.forEach(Array.from({ length: 25 }), () => operator.request(text("ask")), {
+          concurrency: 5
+        })
+        yield* Effect.all([asking, asking, asking, asking], { concurrency: 4 })
+        assert.isBelow((yield* Clock.currentTimeMillis) - before, 1000)
+      })))
+
+  it.live("what may wait leaves with the next thing, and in the end by itself", () =>
+    inWorld({}, (world) =>
+      Effect.gen(function*() {
+        const operator = yield* world.session("operator")
+        yield* Effect.sleep("1 second")
+        const frames = Effect.map(world.transport.traffic, ({ toDevice }) => toDevice.frames)
+        const patient = (word: string) => operator.request(text(word), { patienceMillis: 2000 })
+        const before = yield* frames
+        const waiting = yield* Effect.forkChild(patient("later"))
+        yield* Effect.sleep("500 millis")
+        assert.strictEqual(yield* frames, before)
+        yield* operator.request(text("now"))
+        assert.strictEqual(string(yield* Fiber.join(waiting)), "later")
+        assert.strictEqual(yield* frames, before + 1)
+
+        yield* Effect.sleep("5 seconds")
+        const began = yield* Clock.currentTimeMillis
+        yield* patient("alone")
+        const took = (yield* Clock.currentTimeMillis) - began
+        assert.isAtLeast(took, 2000)
+        assert.isBelow(took, 2500)
       })))
 
   it.live("handshake and resumption cost less than 1 KB", () =>
