@@ -11,8 +11,13 @@ import { type Acceptor, Acceptors, type Dialer, Dialers } from "../../../core/li
 const operatorKey = new Uint8Array(32).fill(21)
 const deviceKey = new Uint8Array(32).fill(22)
 
-/** Tries again soon. */
-export const hasty: Timings = { ...defaultTimings, backoffFirstMillis: 100, backoffMostMillis: 1000 }
+/** Tries again soon, and lets nobody who asks one thing after the other wait. */
+export const hasty: Timings = {
+  ...defaultTimings,
+  backoffFirstMillis: 100,
+  backoffMostMillis: 1000,
+  replyDelayMillis: 0
+}
 
 export interface Served {
   /** Requests in the order of their coming, as text. */
