@@ -115,6 +115,8 @@ export const connectToBroker = Effect.fnUntraced(function*(
           Deferred.doneUnsafe(accepted, Effect.succeed(properties ?? {}))
         })
         client.on("message", (topic: string, payload: Buffer, packet: IPublishPacket) => {
+          // The library counts only confirmations as life; by QoS 0 there are none, and it would ping besides each beat.
+          client.reschedulePing()
           if (!packet.retain) onMessage(topic, payload)
         })
         return client

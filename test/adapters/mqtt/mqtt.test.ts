@@ -393,6 +393,28 @@ describe.skipIf(!hasMosquitto)("with mosquitto", () => {
       assert.deepStrictEqual(qualities.toSorted(), [0, 1, 1])
     }).pipe(Effect.scoped))
 
+  it.live("is not pinged over while it is spoken over, at whichever quality of service", () =>
+    Effect.gen(function*() {
+      const { broker, port } = yield* aedesBroker()
+      const pings: Array<string> = []
+      broker.on("ping", (_, { id }) => void pings.push(id))
+      const to = at(port, { version: "3.1.1", keepalive: "4 seconds" })
+      const { next, up } = yield* accepting({ ...to, clientId: "operator" })
+      yield* up
+      const device = yield* dialer(to).connect
+      yield* device.send(bytes("hello"))
+      const operator = yield* next
+      yield* operator.receive
+      for (let beat = 0; beat < 8; beat++) {
+        yield* device.send(bytes("beat"), { expendable: true })
+        yield* operator.receive
+        yield* operator.send(bytes("here"), { expendable: true })
+        yield* device.receive
+        yield* Effect.sleep("700 millis")
+      }
+      assert.isFalse(pings.includes(to.clientId))
+    }).pipe(Effect.scoped))
+
   it.live("leaves no socket and no timer behind", () =>
     Effect.gen(function*() {
       const { ports: [port = 0] } = yield* mosquitto()
