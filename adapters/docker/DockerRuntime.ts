@@ -18,6 +18,7 @@ import { makeEvents } from "./events.ts"
 import { makeImages } from "./images.ts"
 import { makeLogReader } from "./multiplex.ts"
 import { makeProcesses } from "./processStreams.ts"
+import { makeRepeats } from "./repeats.ts"
 
 /** How many containers are looked at at once. */
 const CONCURRENCY = 8
@@ -208,28 +209,34 @@ const make = Effect.fnUntraced(function*(
         }
       })
       if (response.status !== 200) return yield* yield* client.refusal(response)
+      const isRepeat = query.follow ? makeRepeats() : () => false
       const read = (bytes: Uint8Array | undefined) =>
         Effect.try({ try: () => reader(bytes), catch: (error) => unavailable(String(error)) })
       return response.stream.pipe(
         Stream.mapError(() => unavailable(`docker broke off the log of ${id}`)),
         Stream.mapEffect(read),
         Stream.concat(Stream.fromEffect(Effect.suspend(() => read(undefined)))),
-        Stream.flattenIterable
+        Stream.flattenIterable,
+        Stream.filter((chunk) => !isRepeat(chunk))
       )
     }))
 
+  const dialHost = (host: string, port: number) =>
+    Effect.flatMap(
+      NodeSocket.makeNet({ host, port, openTimeout: DIAL_TIMEOUT, chunkSize: 16, allowHalfOpen: true }),
+      openConnection
+    )
+
   const dial = Effect.fnUntraced(function*(sandboxId: string, port: number) {
     const found = yield* inspectRaw(sandboxId)
-    const host = found.HostConfig?.NetworkMode === "host" ? "127.0.0.1" : sandboxOf(found).ips[0]
-    if (host === undefined) return yield* unavailable(`sandbox ${sandboxId} has no address`)
-    const socket = yield* NodeSocket.makeNet({
-      host,
-      port,
-      openTimeout: DIAL_TIMEOUT,
-      chunkSize: 16,
-      allowHalfOpen: true
-    })
-    return yield* openConnection(socket)
+    const onHost = found.HostConfig?.NetworkMode === "host"
+    const [first, ...others] = onHost ? ["127.0.0.1", "::1"] : sandboxOf(found).ips
+    if (first === undefined) return yield* unavailable(`sandbox ${sandboxId} has no address`)
+    // What listens on one family alone is found too; who finds nothing hears of the first address.
+    return yield* others.reduce(
+      (dialled, host) => Effect.catch(dialled, (refused) => Effect.mapError(dialHost(host, port), () => refused)),
+      dialHost(first, port)
+    )
   })
 
   const measure = Effect.fnUntraced(function*(id: string) {

@@ -29,7 +29,7 @@ export const Inspected = Schema.Struct({
     StartedAt: Schema.String,
     FinishedAt: Schema.String
   }),
-  Config: Schema.Struct({ Tty: opt(Schema.Boolean), Labels: opt(Labels) }),
+  Config: Schema.Struct({ Tty: opt(Schema.Boolean), StdinOnce: opt(Schema.Boolean), Labels: opt(Labels) }),
   HostConfig: opt(Schema.Struct({
     NetworkMode: opt(Schema.String),
     IpcMode: opt(Schema.String),

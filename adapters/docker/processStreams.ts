@@ -109,6 +109,8 @@ export const makeProcesses = (client: DockerClient) => {
     const path = `/containers/${encodeURIComponent(id)}`
     const inspect = client.get({ method: "GET", path: `${path}/json` }, Inspected)
     const { Config, State } = yield* inspect
+    // Where the container's input outlives its clients, docker would end the output with the input of this one.
+    const endsInput = spec.stdin && Config.StdinOnce === true
     if (!State.Running) return yield* new RuntimeError({ reason: "Invalid", detail: `container ${id} is not running` })
     const tty = Config.Tty ?? false
     const { end, read, write } = yield* hijack({
@@ -118,7 +120,7 @@ export const makeProcesses = (client: DockerClient) => {
     })
     const streams: ProcessStreams = {
       stdin: (bytes) => (spec.stdin ? write(bytes) : Effect.void),
-      endStdin: spec.stdin ? end : Effect.void,
+      endStdin: endsInput ? end : Effect.void,
       resize: resized(`${path}/resize`),
       output: outputOf(read, tty),
       exitCode: settled(Effect.map(inspect, ({ State }) => (State.Running ? undefined : State.ExitCode)))

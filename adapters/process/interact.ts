@@ -134,11 +134,17 @@ export const openInput = (path: string) =>
 
 const DIAL_TIMEOUT = "5 seconds"
 
-/** Process pods live on the host's own network. */
-export const dialLocal = Effect.fnUntraced(function*(port: number) {
+/** Process pods live on the host's own network. What listens on one family alone is found too. */
+export const dialLocal = (port: number) =>
+  Effect.catch(
+    dialHost("127.0.0.1", port),
+    (refused) => Effect.mapError(dialHost("::1", port), () => refused)
+  )
+
+const dialHost = Effect.fnUntraced(function*(host: string, port: number) {
   const broken = (error: Socket.SocketError) => unavailable(`the connection broke: ${error.message}`)
   const socket = yield* NodeSocket.makeNet({
-    host: "127.0.0.1",
+    host,
     port,
     openTimeout: DIAL_TIMEOUT,
     chunkSize: 16,

@@ -22,6 +22,11 @@ export class Cluster extends Context.Service<Cluster, {
     at: { readonly uid: string; readonly container: string },
     options?: { readonly previous?: boolean }
   ) => Effect.Effect<string, Deviation>
+  /** What `kubectl exec` prints, by the same way. */
+  readonly exec: (
+    at: { readonly uid: string; readonly container: string },
+    command: ReadonlyArray<string>
+  ) => Effect.Effect<string, Deviation>
   /** Programs that ended by themselves, which none should. */
   readonly died: ReadonlyArray<string>
 }>()("test/Cluster") {}
@@ -81,7 +86,19 @@ const make = Effect.gen(function*() {
       Effect.timeout("1 minute"),
       Effect.mapError((error) => new Deviation({ detail: `no logs of container ${container}: ${error.message}` }))
     )
-  return { device, hostDirectory: folder, logs, died }
+
+  const exec: Cluster["Service"]["exec"] = ({ container, uid }, command) =>
+    Effect.gen(function*() {
+      const backend = yield* Deferred.await(kubelet)
+      const spec = { command, stdin: false, stdout: true, stderr: true, tty: false }
+      const { output } = yield* backend.exec({ node: nodeName, uid }, container, spec)
+      return yield* output.pipe(Stream.map(({ bytes }) => bytes), Stream.decodeText, Stream.mkString)
+    }).pipe(
+      Effect.scoped,
+      Effect.timeout("1 minute"),
+      Effect.mapError((error) => new Deviation({ detail: `no exec in container ${container}: ${error.message}` }))
+    )
+  return { device, hostDirectory: folder, logs, exec, died }
 })
 
 /** A cluster with one device that is Ready: API, operator, link, agent and pod machine are the shipped ones, and so is the disk's adapter. */

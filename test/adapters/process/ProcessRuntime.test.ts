@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schedule, type Scope, Stream } from "effect"
 import { spawn } from "node:child_process"
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import { createServer } from "node:net"
 import { join } from "node:path"
 import { isAlive, parseIdentity } from "../../../adapters/process/identity.ts"
 import * as ProcessRuntime from "../../../adapters/process/ProcessRuntime.ts"
@@ -71,6 +72,19 @@ const until = (done: () => boolean) =>
   )
 
 describe.skipIf(whyNotRoot !== undefined)("a process pod", () => {
+  test("is reached at a port where it listens on IPv6 alone", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const { sandboxId } = yield* launch(world, { _tag: "Forever" })
+      const server = createServer((socket) => socket.end("by IPv6"))
+      yield* Effect.acquireRelease(
+        Effect.callback<void>((resume) => void server.listen(world.port, "::1", () => resume(Effect.void))),
+        () => Effect.sync(() => server.close())
+      )
+      const { read } = yield* runtime.dial(sandboxId, world.port)
+      assert.strictEqual(yield* Stream.mkString(Stream.decodeText(read)), "by IPv6")
+    }))
+
   test("survives kill -9 of the agent: nothing of output, exit code or identity is lost", (world) =>
     Effect.gen(function*() {
       const sandbox = sandboxSpec(world)

@@ -64,6 +64,26 @@ export const streamsContract = (test: ContractTest): void => {
       assert.strictEqual(yield* attached.exitCode, 0)
     }))
 
+  test("goes on telling a client that has no more to say what a container writes whose input stays open", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const { id } = yield* launch(world, { _tag: "Echoes" }, { stdin: true })
+      const talk = { stdin: true, stdout: true, stderr: true, tty: false }
+      const first = yield* runtime.attach(id, talk)
+      const heard = yield* first.output.pipe(
+        Stream.take(2),
+        Stream.runCollect,
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* first.stdin(new TextEncoder().encode("one\n"))
+      yield* printed(id, "one")
+      yield* first.endStdin
+      const second = yield* runtime.attach(id, talk)
+      yield* second.stdin(new TextEncoder().encode("two\n"))
+      assert.strictEqual(textOf(yield* Effect.timeout(Fiber.join(heard), "20 seconds")), "one\ntwo\n")
+      assert.strictEqual((yield* runtime.inspect(id)).state, "running")
+    }))
+
   test("leaves a container running when an attached client goes", (world) =>
     Effect.gen(function*() {
       const runtime = yield* ContainerRuntime
