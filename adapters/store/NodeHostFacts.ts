@@ -4,12 +4,15 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import { HostFacts, type HostInfo, type HostPressure } from "../../core/agent/HostFacts.ts"
 import { hostUsage } from "./hostUsage.ts"
+import { machineEnding } from "./machineEnding.ts"
 
 export interface NodeHostFactsOptions {
   /** Where pods' files lie: its file system is the device's storage. */
   readonly storage: string
   /** Before /proc, /sys and /etc: the host's root where arhat itself runs in a container. */
   readonly hostRoot?: string
+  /** Tells whether the machine goes down; `systemctl` of the PATH if absent. */
+  readonly systemctl?: string
 }
 
 /** A kubelet's hard eviction thresholds: 100 MiB, 10 % of the space and 5 % of the inodes of nodefs; and a tenth of the pids. */
@@ -103,6 +106,7 @@ export const NodeHostFacts = {
       HostFacts.of({
         info: Effect.sync(() => infoOf(options)),
         pressure: Effect.sync(() => pressureOf(options)),
+        ending: machineEnding(options.systemctl ?? "systemctl"),
         usage: Effect.map(Clock.currentTimeMillis, (now) =>
           hostUsage((path) =>
             textOf(`${options.hostRoot ?? ""}${path}`), {

@@ -86,6 +86,9 @@ export const AranyaConfig = Schema.Struct({
     /** Name servers of the cluster that devices can reach. */
     clusterDns: strings([]),
     timers: Schema.Struct({
+      streamCreationTimeout: goDurationBetween(Duration.seconds(1), Duration.minutes(10), {
+        description: "How long the streams of an exec or attach may take to come."
+      }).pipe(Schema.withDecodingDefaultKey(or("30s"))),
       streamIdleTimeout: goDurationBetween(Duration.seconds(10), Duration.hours(24 * 7), {
         description: "How long exec, attach and port-forward may be silent before they are ended."
       }).pipe(Schema.withDecodingDefaultKey(or("4h")))

@@ -5,6 +5,7 @@ import { isIP } from "node:net"
 import { NodeCryptography } from "../../adapters/crypto/NodeCryptography.ts"
 import { makeGrpcAcceptor } from "../../adapters/grpc/GrpcAcceptor.ts"
 import { layerKubeConfig } from "../../adapters/kube/client/layerKubeConfig.ts"
+import { StreamCreationTimeout } from "../../adapters/kubelet/spdy/StreamCreationTimeout.ts"
 import * as LogSink from "../../adapters/logging/LogSink.ts"
 import { serveMetrics } from "../../adapters/metrics/MetricsServer.ts"
 import { InvalidConfig } from "../../core/config/decodeConfig.ts"
@@ -140,6 +141,7 @@ export const runOperator = Effect.fnUntraced(function*(config: AranyaConfig) {
       streamIdle: config.pod.timers.streamIdleTimeout,
       farewell: "2 minutes"
     }),
+    Effect.provideService(StreamCreationTimeout, config.pod.timers.streamCreationTimeout),
     Effect.provideService(LinkTimings, linkTimings(config)),
     Effect.provide(LogSink.layer(config.aranya.log))
   )

@@ -8,6 +8,7 @@ import { measure } from "../wire/usage.ts"
 import { AgentSettings } from "./AgentSettings.ts"
 import { commands } from "./commands.ts"
 import { EventRing } from "./EventRing.ts"
+import { HostFacts } from "./HostFacts.ts"
 import { keepLeash } from "./keepLeash.ts"
 import { Outbox } from "./Outbox.ts"
 import { podStreams } from "./podStreams.ts"
@@ -46,12 +47,14 @@ const isDeleted = (state: LinkState): boolean =>
 export const agent = Effect.fnUntraced(function*(keys: AgentKeys) {
   const settings = yield* AgentSettings
   const runtime = yield* PodRuntime
+  const host = yield* HostFacts
   const outbox = yield* Outbox
   const ring = yield* EventRing
   const leash = yield* keepLeash
-  const onRequest = yield* commands(leash)
+  const asked = yield* SubscriptionRef.make(0)
+  const onRequest = yield* commands(leash, SubscriptionRef.update(asked, (times) => times + 1))
   const onOpen = yield* podStreams
-  const report = yield* reporting(leash.resting)
+  const report = yield* reporting(leash.resting, asked)
   const retirement = yield* retire
 
   yield* runtime.reports.pipe(Stream.runForEach(outbox.put), Effect.forkScoped)
@@ -69,6 +72,7 @@ export const agent = Effect.fnUntraced(function*(keys: AgentKeys) {
     operatorPublic: keys.operatorKey,
     psk: keys.enrolment,
     agentVersion: settings.version,
+    machineEnds: host.ending,
     get capabilities() {
       return [reportDelta, measure, ...leash.capabilities()]
     },

@@ -33,4 +33,6 @@ export class HostFacts extends Context.Service<HostFacts, {
   readonly pressure: Effect.Effect<HostPressure>
   /** Read anew each time it is asked for. */
   readonly usage: Effect.Effect<HostUsage>
+  /** Whether the machine is going down: asked as the agent is told to stop, and answered within half a second. */
+  readonly ending: Effect.Effect<boolean>
 }>()("aranya/agent/HostFacts") {}

@@ -13,7 +13,11 @@ const done: Reply = { _tag: "Done" }
 
 const notHeld = (uid: string): Reply => ({ _tag: "Failure", code: "NotFound", detail: `there is no pod ${uid}` })
 
-export const commands = Effect.fnUntraced(function*(leash: Pick<KeepLeash, "allow">) {
+export const commands = Effect.fnUntraced(function*(
+  leash: Pick<KeepLeash, "allow">,
+  /** Has the host told of again. */
+  tellNode: Effect.Effect<void>
+) {
   const runtime = yield* PodRuntime
   const outbox = yield* Outbox
   const retirement = yield* retire
@@ -54,6 +58,8 @@ export const commands = Effect.fnUntraced(function*(leash: Pick<KeepLeash, "allo
           )
         )
       }
+      case "TellNode":
+        return yield* Effect.as(tellNode, done)
       case "Wipe":
         retiring = true
         yield* Effect.ensuring(

@@ -15,6 +15,8 @@ const boot = Effect.map(
 export interface HostTeller {
   /** Looks at the host, and tells of it unless that would say nothing new. */
   readonly look: Effect.Effect<void, LinkError>
+  /** The same, and tells of it whatever it says. */
+  readonly repeat: Effect.Effect<void, LinkError>
   /** Completes when the operator knows by which clock the device's times are: at once, but at a beginning and after a step. */
   readonly timed: Effect.Effect<void, LinkError>
 }
@@ -28,9 +30,9 @@ export const makeHostTeller = (
   const known = Latch.makeUnsafe(false)
   let told: { readonly host: Omit<NodeReport, "at">; readonly boot: number } | undefined
 
-  const say = Effect.fnUntraced(function*(host: Omit<NodeReport, "at">) {
+  const say = Effect.fnUntraced(function*(host: Omit<NodeReport, "at">, anyway = false) {
     const now = yield* boot
-    if (told !== undefined && Math.abs(told.boot - now) < stepMillis && Equal.equals(told.host, host)) return
+    if (!anyway && told !== undefined && Math.abs(told.boot - now) < stepMillis && Equal.equals(told.host, host)) return
     yield* tell({ ...host, at: yield* Clock.currentTimeMillis }).pipe(
       // Whatever is wrong with it, pods are told of all the same.
       Effect.tapError(({ reason }) => reason === "Refused" ? known.open : Effect.void)
@@ -41,6 +43,7 @@ export const makeHostTeller = (
 
   return {
     look: Effect.flatMap(observe, (host) => turn.withPermit(say(host))),
+    repeat: Effect.flatMap(observe, (host) => turn.withPermit(say(host, true))),
     timed: Effect.andThen(
       known.await,
       turn.withPermit(Effect.suspend(() => told === undefined ? Effect.void : say(told.host)))

@@ -27,7 +27,9 @@ const again = Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("3
 
 export const reporting = Effect.fnUntraced(function*(
   /** Whether workloads rest for want of the operator; told at once. */
-  resting: SubscriptionRef.SubscriptionRef<boolean>
+  resting: SubscriptionRef.SubscriptionRef<boolean>,
+  /** How often the operator has asked to be told of the host again. */
+  asked: SubscriptionRef.SubscriptionRef<number>
 ) {
   const settings = yield* AgentSettings
   const host = yield* HostFacts
@@ -78,13 +80,18 @@ export const reporting = Effect.fnUntraced(function*(
     }
   })
 
-  /** Looked at from time to time, and at once when workloads begin to rest: the operator is what ends that. */
+  /** Looked at from time to time, when asked, and at once when workloads begin to rest: the operator is what ends that. */
   const hostReports = Effect.fnUntraced(function*(host: HostTeller) {
+    let answered = yield* SubscriptionRef.get(asked)
     while (true) {
       const before = yield* SubscriptionRef.get(resting)
-      yield* host.look
-      yield* SubscriptionRef.changes(resting).pipe(
-        Stream.filter((rests) => rests !== before),
+      const question = yield* SubscriptionRef.get(asked)
+      yield* question === answered ? host.look : host.repeat
+      answered = question
+      yield* Stream.merge(
+        Stream.filter(SubscriptionRef.changes(resting), (rests) => rests !== before),
+        Stream.filter(SubscriptionRef.changes(asked), (number) => number !== question)
+      ).pipe(
         Stream.runHead,
         Effect.timeoutOption(settings.hostPoll)
       )

@@ -42,7 +42,17 @@ const NodeSpec = Schema.Struct({
   ),
   taints: Schema.Array(DeviceTaint).check(Schema.isMaxLength(32)).annotate({
     description: "Taints of the Node, besides arhat.dev/namespace=<namespace>:NoSchedule."
-  }).pipe(Schema.withDecodingDefaultKey(Effect.succeed([])))
+  }).pipe(Schema.withDecodingDefaultKey(Effect.succeed([]))),
+  timers: Schema.Struct({
+    forceSyncInterval: goDuration({
+      description:
+        "How often the device is asked how it is although it tells each change, give or take a fifth, as a Go "
+        + "duration of at least 1s; 0 is never. One exchange costs about 600 bytes.",
+      default: "0s"
+    }).pipe(Schema.withDecodingDefaultKey(Effect.succeed("0s")))
+  }).annotate({ description: "Intervals of what is done for the Node." }).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed({}))
+  )
 }).annotate({ description: "What the device's Node looks like." })
 
 const PodDns = Schema.Struct({

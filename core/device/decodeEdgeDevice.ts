@@ -70,9 +70,11 @@ const furtherProblems = (meta: ObjectMeta, spec: EdgeDeviceSpec): ReadonlyArray<
     wrong("spec.connectivity.timers.unarySessionTimeout", "is too short: give it at least 1ms.")
   }
   const { grpc, method, mqtt } = spec.connectivity
-  const { forceSyncInterval } = spec.pod.timers
-  if (!Duration.isZero(forceSyncInterval) && Duration.isLessThan(forceSyncInterval, Duration.seconds(1))) {
-    wrong("spec.pod.timers.forceSyncInterval", "is too short: give it at least 1s, or 0 for never.")
+  for (const  of of["node", "pod"] as const) {
+    const { forceSyncInterval } = spec[of].timers
+    if (!Duration.isZero(forceSyncInterval) && Duration.isLessThan(forceSyncInterval, Duration.seconds(1))) {
+      wrong(`spec.${of}.timers.forceSyncInterval`, "is too short: give it at least 1s, or 0 for never.")
+    }
   }
   // RFC 1035, as the API server has it for Services.
   if (grpc?.service !== undefined && !/^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/u.test(grpc.service.name ?? name)) {

@@ -132,11 +132,6 @@ export const needless: ReadonlyArray<{
   readonly reason: string
 }> = [
   {
-    path: "spec.node.timers.forceSyncInterval",
-    type: "string",
-    reason: "the device tells each change of itself and everything at each new session"
-  },
-  {
     path: "spec.connectivity.mqtt.connectPacket.cleanSession",
     type: "boolean",
     reason: "the link keeps sessions of its own, and those with the broker are always clean"

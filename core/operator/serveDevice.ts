@@ -25,6 +25,7 @@ import type { ResolveSettings } from "../pod/resolve/Resolution.ts"
 import { decodeEvent, type Event, type NodeReport } from "../wire/Event.ts"
 import { encodeReply, failureOf, type Reply } from "../wire/Reply.ts"
 import { ReportBases, reportDelta } from "../wire/ReportBases.ts"
+import { askDevice } from "./askDevice.ts"
 import { type DeviceAbsence, deviceAbsence } from "./deviceAbsence.ts"
 import { DeviceClock } from "./DeviceClock.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
@@ -461,7 +462,10 @@ export const serveDevice = Effect.fnUntraced(function*(
           }),
           Effect.catch((error) => Effect.logDebug(`device ${context.key}: ${error.message}`))
         )
-        yield* Effect.forkScoped(forcedSync(context, pods.attach(linked, nothing)))
+        yield* Effect.forkScoped(forcedSync(context, "pod", pods.attach(linked, nothing)))
+        yield* Effect.forkScoped(
+          forcedSync(context, "node", askDevice(linked, { _tag: "TellNode" }).pipe(Effect.asVoid))
+        )
         yield* partition.attach(linked, hello)
         const why = yield* linked.closed
         yield* Effect.logInfo(`device ${context.key} is disconnected: ${why}`)

@@ -35,7 +35,9 @@ export const Command = Schema.Union([
   /** Rotated ServiceAccount tokens of one volume. */
   Schema.TaggedStruct("Tokens", { uid: Schema.String, volume: Schema.String, files: Schema.Array(VolumeFile) }),
   /** Answered with `Usage`. `base` names the sample that the operator has; 0: none. */
-  Schema.TaggedStruct("Measure", { base: Schema.Number })
+  Schema.TaggedStruct("Measure", { base: Schema.Number }),
+  /** Tell of the host again, also where that says nothing new. */
+  Schema.TaggedStruct("TellNode", {})
 ])
 export type Command = typeof Command.Type
 
@@ -72,6 +74,8 @@ const messageOf = (command: Command): Kind => {
       }
     case "Measure":
       return { case: "measure", value: { base: long(command.base) } }
+    case "TellNode":
+      return { case: "tellNode", value: {} }
   }
 }
 
@@ -108,6 +112,8 @@ const valueOf = ({ kind }: Message): Command => {
       }
     case "measure":
       return { _tag: "Measure", base: count(kind.value.base) }
+    case "tellNode":
+      return { _tag: "TellNode" }
     case undefined:
       return reject("Unsupported", "a command that this version does not know")
   }

@@ -8,9 +8,12 @@ export class MemoryHost extends Context.Service<MemoryHost, {
   readonly set: (change: Partial<HostInfo>) => Effect.Effect<void>
   readonly press: (change: Partial<HostPressure>) => Effect.Effect<void>
   readonly use: (change: Partial<HostUsage>) => Effect.Effect<void>
+  /** From now on the machine is going down, until it is booted again. */
+  readonly end: Effect.Effect<void>
 }>()("test/MemoryHost") {
   static readonly layer: Layer.Layer<HostFacts | MemoryHost> = Layer.effectContext(Effect.sync(() => {
     let boots = 1
+    let ending = false
     let pressure: HostPressure = { memory: false, disk: false, pids: false }
     let info: HostInfo = {
       machineId: "4c4c45440051",
@@ -44,11 +47,13 @@ export class MemoryHost extends Context.Service<MemoryHost, {
     return Context.make(HostFacts, {
       info: Effect.sync(() => info),
       pressure: Effect.sync(() => pressure),
-      usage
+      usage,
+      ending: Effect.sync(() => ending)
     }).pipe(
       Context.add(MemoryHost, {
         reboot: Effect.sync(() => {
           boots += 1
+          ending = false
           info = { ...info, bootId: `boot-${boots}` }
         }),
         set: (change) =>
@@ -59,6 +64,9 @@ export class MemoryHost extends Context.Service<MemoryHost, {
           Effect.sync(() => {
             pressure = { ...pressure, ...change }
           }),
+        end: Effect.sync(() => {
+          ending = true
+        }),
         use: (change) =>
           Effect.sync(() => {
             used = { ...used, ...change }

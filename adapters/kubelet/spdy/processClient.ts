@@ -1,17 +1,15 @@
 /** The client of an exec or attach behind a SPDY connection: remote command protocols v1 to v4. */
-import { Effect, Stream } from "effect"
+import { Duration, Effect, Stream } from "effect"
 import { plainStatus, processStatus } from "../../../core/kubelet/processStatus.ts"
 import { ClientGone, type ProcessClient } from "../../../core/kubelet/RemoteClient.ts"
 import type { ExecSpec } from "../../../core/pod/ContainerRuntime.ts"
 import { parseResizes } from "../resizes.ts"
 import type { SpdyConnection, SpdyStream } from "./SpdyConnection.ts"
 import type { SpdyError } from "./SpdyError.ts"
+import { StreamCreationTimeout } from "./StreamCreationTimeout.ts"
 
 /** What this side knows, best first. */
 export const remoteCommandProtocols = ["v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io"]
-
-/** How long all of a client's streams may take to come; as a kubelet's. */
-const patience = "30 seconds"
 
 const leaves = (error: SpdyError) => new ClientGone({ detail: error.message })
 
@@ -28,6 +26,7 @@ export const spdyProcessClient = Effect.fnUntraced(function*(
   // Protocols before v3 cannot resize.
   if (options.tty && (protocol.startsWith("v4") || protocol.startsWith("v3"))) expected.add("resize")
 
+  const patience = Duration.fromInputUnsafe(yield* StreamCreationTimeout)
   const streams = new Map<StreamType, SpdyStream>()
   const collect = Effect.gen(function*() {
     while (streams.size < expected.size) {
@@ -45,7 +44,9 @@ export const spdyProcessClient = Effect.fnUntraced(function*(
     duration: patience,
     orElse: () => {
       const missing = [...expected].filter((name) => !streams.has(name)).join(", ")
-      return Effect.fail(new ClientGone({ detail: `its streams did not come within ${patience}: ${missing}` }))
+      return Effect.fail(
+        new ClientGone({ detail: `its streams did not come within ${Duration.format(patience)}: ${missing}` })
+      )
     }
   }))
 

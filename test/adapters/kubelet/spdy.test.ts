@@ -6,6 +6,7 @@ import { headerDictionary } from "../../../adapters/kubelet/spdy/headerDictionar
 import { spdyProcessClient } from "../../../adapters/kubelet/spdy/processClient.ts"
 import { makeSpdyConnection } from "../../../adapters/kubelet/spdy/SpdyConnection.ts"
 import { SpdyError } from "../../../adapters/kubelet/spdy/SpdyError.ts"
+import { StreamCreationTimeout } from "../../../adapters/kubelet/spdy/StreamCreationTimeout.ts"
 import { serveForward } from "../../../core/kubelet/serveForward.ts"
 import { serveProcess } from "../../../core/kubelet/serveProcess.ts"
 import { type Duplex, type ProcessStreams, RuntimeError } from "../../../core/pod/ContainerRuntime.ts"
@@ -148,6 +149,17 @@ describe("exec over SPDY", () => {
       yield* peer.hangUp
       yield* Deferred.await(ended)
       yield* Fiber.join(serving)
+    }).pipe(Effect.scoped))
+
+  it.live("ends a client whose streams do not all come within the configured time, and names those", () =>
+    Effect.gen(function*() {
+      const peer = yield* makeSpdyPeer
+      const connection = yield* makeSpdyConnection(peer.socket)
+      for (const streamtype of ["error", "stdout", "stderr"]) yield* peer.open({ streamtype })
+      const gone = yield* Effect.flip(spdyProcessClient(connection, "v4.channel.k8s.io", { ...all, tty: false })).pipe(
+        Effect.provideService(StreamCreationTimeout, "100 millis")
+      )
+      assert.match(gone.message, /did not come within 100ms: stdin/u)
     }).pipe(Effect.scoped))
 
   it.live("makes a process wait whose client does not read", () =>

@@ -26,7 +26,12 @@ describe("an EdgeDevice", () => {
       assert.strictEqual(device.name, "lamp")
       assert.strictEqual(device.generation, 3)
       assert.strictEqual(Duration.toMillis(device.spec.connectivity.timers.unarySessionTimeout), 60_000)
-      assert.deepStrictEqual(device.spec.node, { labels: {}, annotations: {}, taints: [] })
+      assert.deepStrictEqual(device.spec.node, {
+        labels: {},
+        annotations: {},
+        taints: [],
+        timers: { forceSyncInterval: Duration.zero }
+      })
       assert.deepStrictEqual(device.spec.pod, {
         allocatable: 10,
         dns: { servers: [], searches: [], options: [] },

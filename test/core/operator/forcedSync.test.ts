@@ -12,10 +12,10 @@ import type { NodeReport } from "../../../core/wire/Event.ts"
 import { simulate } from "../../simulation/VirtualTime.ts"
 import { createNamespaces, makeDevice, makeOperator, worldLayer } from "../../simulation/World.ts"
 
-const deviceWith = (forceSyncInterval: string) =>
+const deviceWith = (forceSyncInterval: string, of: "node" | "pod" = "pod") =>
   decodeEdgeDevice({
     metadata: { namespace: "edge", name: "edge-1", uid: "u-1", generation: 1 },
-    spec: { connectivity: { method: "grpc" }, pod: { timers: { forceSyncInterval } } }
+    spec: { connectivity: { method: "grpc" }, [of]: { timers: { forceSyncInterval } } }
   })
 
 const contextOf = Effect.fnUntraced(function*(first: EdgeDevice) {
@@ -43,7 +43,7 @@ const asked = Effect.fnUntraced(function*(interval: string, seconds: number) {
     at.push((yield* Clock.currentTimeMillis) / 1000)
     if (at.length === 2) return yield* Effect.fail(new Error("no answer"))
   })
-  const running = yield* Effect.forkChild(forcedSync(context, sync))
+  const running = yield* Effect.forkChild(forcedSync(context, "pod", sync))
   for (let second = 0; second < seconds; second++) yield* TestClock.adjust("1 second")
   return { at, context, running }
 })
@@ -80,7 +80,7 @@ describe("a forced sync", () => {
   it.live("is asked of the device in each session, over the link", () =>
     Effect.gen(function*() {
       /** Frames to the device in ten minutes. */
-      const frames = (interval: string) =>
+      const frames = (interval: string, of: "node" | "pod") =>
         simulate(1, () =>
           Effect.gen(function*() {
             const api = yield* KubeApi
@@ -90,7 +90,7 @@ describe("a forced sync", () => {
             const object = device.object()
             yield* api.create(EdgeDevices, {
               ...object,
-              spec: { ...object.spec as object, pod: { timers: { forceSyncInterval: interval } } }
+              spec: { ...object.spec as object, [of]: { timers: { forceSyncInterval: interval } } }
             })
             yield* device.agent.start
             yield* Effect.sleep("2 minutes")
@@ -98,8 +98,10 @@ describe("a forced sync", () => {
             yield* Effect.sleep("10 minutes")
             return (yield* device.transport.traffic).toDevice.frames - before
           }).pipe(Effect.scoped, Effect.provide(worldLayer)))
-      assert.isAtMost(yield* frames("0s"), 20)
-      assert.isAtLeast(yield* frames("10s"), 50)
+      assert.isAtMost(yield* frames("0s", "pod"), 20)
+      assert.isAtLeast(yield* frames("10s", "pod"), 50)
+      // Each time the question, and the word that the report has come.
+      assert.isAtLeast(yield* frames("10s", "node"), 100)
     }))
 
   it.effect("is refused by name where it would keep a device busy", () =>
@@ -109,5 +111,7 @@ describe("a forced sync", () => {
         onSuccess: () => "good"
       })
       assert.match(message, /spec\.pod\.timers\.forceSyncInterval is too short: give it at least 1s, or 0 for never/u)
+      const node = yield* Effect.flip(deviceWith("999ms", "node"))
+      assert.match(node.message, /spec\.node\.timers\.forceSyncInterval is too short/u)
     }))
 })

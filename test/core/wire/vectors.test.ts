@@ -56,7 +56,8 @@ describe("frozen bytes", () => {
         volume: "kube-api-access",
         files: [{ path: "token", mode: 0o600, content: new TextEncoder().encode("second-token"), token: true }]
       },
-      "command-measure": { _tag: "Measure", base: deviceUsage.at }
+      "command-measure": { _tag: "Measure", base: deviceUsage.at },
+      "command-tell-node": { _tag: "TellNode" }
     },
     encodeCommand,
     decodeCommand

@@ -353,7 +353,7 @@ describe("an operator", () => {
   )
 
   it.live(
-    "tells an agent that was stopped from a link that is down",
+    "tells an agent that was stopped from a machine that goes down, and from a link that does",
     () =>
       inScene({}, ({ first, node, status, wait }) =>
         Effect.gen(function*() {
@@ -365,6 +365,13 @@ describe("an operator", () => {
           yield* first.agent.start
           yield* wait("30 seconds")
           assert.strictEqual((yield* node).connected, "Connected")
+          yield* first.host.end
+          yield* first.agent.kill
+          yield* wait("5 seconds")
+          assert.strictEqual((yield* node).connected, "DeviceDown")
+          yield* first.host.reboot
+          yield* first.agent.start
+          yield* wait("30 seconds")
           yield* first.transport.refuse("Refused")
           yield* first.transport.cut()
           yield* wait("5 seconds")

@@ -17,7 +17,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file aranya/wire/v1/message.proto.
  */
 export const file_aranya_wire_v1_message: GenFile = /*@__PURE__*/
-  fileDesc("ChxhcmFueWEvd2lyZS92MS9tZXNzYWdlLnByb3RvEg5hcmFueWEud2lyZS52MSKAAwoHQ29tbWFuZBIwCgphc3NpZ25fcG9kGAEgASgLMhouYXJhbnlhLndpcmUudjEuQXNzaWdubWVudEgAEi8KCnJlbW92ZV9wb2QYAiABKAsyGS5hcmFueWEud2lyZS52MS5SZW1vdmVQb2RIABIvCgpmb3JnZXRfcG9kGAMgASgLMhkuYXJhbnlhLndpcmUudjEuRm9yZ2V0UG9kSAASLQoJbGlzdF9oZWxkGAQgASgLMhguYXJhbnlhLndpcmUudjEuTGlzdEhlbGRIABIuCgljb25maWd1cmUYBSABKAsyGS5hcmFueWEud2lyZS52MS5Db25maWd1cmVIABIkCgR3aXBlGAYgASgLMhQuYXJhbnlhLndpcmUudjEuV2lwZUgAEigKBnRva2VucxgHIAEoCzIWLmFyYW55YS53aXJlLnYxLlRva2Vuc0gAEioKB21lYXN1cmUYCCABKAsyFy5hcmFueWEud2lyZS52MS5NZWFzdXJlSABCBgoEa2luZCJBCglSZW1vdmVQb2QSCwoDdWlkGAEgASgMEhAKCHVpZF90ZXh0GAIgASgJEhUKDWdyYWNlX3NlY29uZHMYAyABKAMiKgoJRm9yZ2V0UG9kEgsKA3VpZBgBIAEoDBIQCgh1aWRfdGV4dBgCIAEoCSIKCghMaXN0SGVsZCKGAQoJQ29uZmlndXJlEhAKCGhvc3RfaXBzGAEgAygJEhMKC2NsdXN0ZXJfZG5zGAIgAygJEhYKDmNsdXN0ZXJfZG9tYWluGAMgASgJEiEKFHN0b3Bfd29ya2xvYWRzX2FmdGVyGAQgASgDSACIAQFCFwoVX3N0b3Bfd29ya2xvYWRzX2FmdGVyIhYKBFdpcGUSDgoGcmVhc29uGAEgASgJIlwKBlRva2VucxILCgN1aWQYASABKAwSEAoIdWlkX3RleHQYAiABKAkSDgoGdm9sdW1lGAMgASgJEiMKBWZpbGVzGAQgAygLMhQuYXJhbnlhLndpcmUudjEuRmlsZSIXCgdNZWFzdXJlEgwKBGJhc2UYASABKAMi1gEKBUV2ZW50EjEKC25vZGVfcmVwb3J0GAEgASgLMhouYXJhbnlhLndpcmUudjEuTm9kZVJlcG9ydEgAEiwKCnBvZF9yZXBvcnQYAiABKAsyFi5hcmFueWEud2lyZS52MS5SZXBvcnRIABIvCgpwb2RfZXZlbnRzGAMgASgLMhkuYXJhbnlhLndpcmUudjEuUG9kRXZlbnRzSAASMwoMcmVwb3J0X2RlbHRhGAQgASgLMhsuYXJhbnlhLndpcmUudjEuUmVwb3J0RGVsdGFIAEIGCgRraW5kIlkKC1JlcG9ydERlbHRhEgsKA3VpZBgBIAEoDBIQCgh1aWRfdGV4dBgCIAEoCRIMCgRiYXNlGAMgASgDEg4KBmxlbmd0aBgEIAEoDRINCgVkZWx0YRgFIAEoDCLdAQoKTm9kZVJlcG9ydBImCgRob3N0GAEgASgLMhguYXJhbnlhLndpcmUudjEuSG9zdEluZm8SFwoPbWVtb3J5X3ByZXNzdXJlGAIgASgIEhUKDWRpc2tfcHJlc3N1cmUYAyABKAgSFAoMcGlkX3ByZXNzdXJlGAQgASgIEhQKDHJ1bnRpbWVfbmFtZRgFIAEoCRIXCg9ydW50aW1lX3ZlcnNpb24YBiABKAkSFQoNYWdlbnRfdmVyc2lvbhgHIAEoCRIKCgJhdBgIIAEoAxIPCgdyZXN0aW5nGAkgASgIIoQCCghIb3N0SW5mbxISCgptYWNoaW5lX2lkGAEgASgJEhMKC3N5c3RlbV91dWlkGAIgASgJEg8KB2Jvb3RfaWQYAyABKAkSFgoOa2VybmVsX3ZlcnNpb24YBCABKAkSEAoIb3NfaW1hZ2UYBSABKAkSGAoQb3BlcmF0aW5nX3N5c3RlbRgGIAEoCRIUCgxhcmNoaXRlY3R1cmUYByABKAkSEAoIaG9zdG5hbWUYCCABKAkSEgoKY3B1X21pbGxpcxgJIAEoAxIUCgxtZW1vcnlfYnl0ZXMYCiABKAMSFQoNc3RvcmFnZV9ieXRlcxgLIAEoAxIRCglhZGRyZXNzZXMYDCADKAkirwEKBVJlcGx5EiQKBGRvbmUYASABKAsyFC5hcmFueWEud2lyZS52MS5Eb25lSAASJAoEaGVsZBgCIAEoCzIULmFyYW55YS53aXJlLnYxLkhlbGRIABIqCgdmYWlsdXJlGAMgASgLMhcuYXJhbnlhLndpcmUudjEuRmFpbHVyZUgAEiYKBXVzYWdlGAQgASgLMhUuYXJhbnlhLndpcmUudjEuVXNhZ2VIAEIGCgRraW5kIgYKBERvbmUiLQoESGVsZBIlCgRwb2RzGAEgAygLMhcuYXJhbnlhLndpcmUudjEuSGVsZFBvZCJgCgdIZWxkUG9kEgsKA3VpZBgBIAEoDBIQCgh1aWRfdGV4dBgCIAEoCRIMCgRoYXNoGAMgASgMEhEKCWhhc2hfdGV4dBgEIAEoCRIVCg1yZXBvcnRfbnVtYmVyGAUgASgDItwBCgdGYWlsdXJlEioKBGNvZGUYASABKA4yHC5hcmFueWEud2lyZS52MS5GYWlsdXJlLkNvZGUSDgoGZGV0YWlsGAIgASgJIpQBCgRDb2RlEhQKEENPREVfVU5TUEVDSUZJRUQQABIUChBDT0RFX1VOU1VQUE9SVEVEEAESEAoMQ09ERV9JTlZBTElEEAISEgoOQ09ERV9OT1RfRk9VTkQQAxIQCgxDT0RFX1JFRlVTRUQQBBISCg5DT0RFX1RPT19MQVJHRRAFEhQKEENPREVfVU5BVkFJTEFCTEUQBiKKAgoFVXNhZ2USCgoCYXQYASABKAMSDAoEYmFzZRgCIAEoAxInCgRwb2RzGAMgAygLMhkuYXJhbnlhLndpcmUudjEuVXNhZ2UuUG9kEgwKBGhvc3QYBCADKBISDwoHb2ZfcG9kcxgFIAMoEhIVCg1vZl9jb250YWluZXJzGAYgAygSGlkKA1BvZBILCgN1aWQYASABKAwSEAoIdWlkX3RleHQYAiABKAkSMwoKY29udGFpbmVycxgDIAMoCzIfLmFyYW55YS53aXJlLnYxLlVzYWdlLkNvbnRhaW5lchotCglDb250YWluZXISDAoEbmFtZRgBIAEoCRISCgpzdGFydGVkX2F0GAIgASgDIrkBCg1TdHJlYW1PcGVuaW5nEiQKBGxvZ3MYASABKAsyFC5hcmFueWEud2lyZS52MS5Mb2dzSAASJAoEZXhlYxgCIAEoCzIULmFyYW55YS53aXJlLnYxLkV4ZWNIABIoCgZhdHRhY2gYAyABKAsyFi5hcmFueWEud2lyZS52MS5BdHRhY2hIABIqCgdmb3J3YXJkGAQgASgLMhcuYXJhbnlhLndpcmUudjEuRm9yd2FyZEgAQgYKBGtpbmQilgIKBExvZ3MSCwoDdWlkGAEgASgMEhAKCHVpZF90ZXh0GAIgASgJEhEKCWNvbnRhaW5lchgDIAEoCRIOCgZmb2xsb3cYBCABKAgSEAoIcHJldmlvdXMYBSABKAgSEgoKdGltZXN0YW1wcxgGIAEoCBIaCg1zaW5jZV9zZWNvbmRzGAcgASgDSACIAQESFwoKc2luY2VfdGltZRgIIAEoA0gBiAEBEhcKCnRhaWxfbGluZXMYCSABKANIAogBARIYCgtsaW1pdF9ieXRlcxgKIAEoA0gDiAEBQhAKDl9zaW5jZV9zZWNvbmRzQg0KC19zaW5jZV90aW1lQg0KC190YWlsX2xpbmVzQg4KDF9saW1pdF9ieXRlcyKFAQoERXhlYxILCgN1aWQYASABKAwSEAoIdWlkX3RleHQYAiABKAkSEQoJY29udGFpbmVyGAMgASgJEg8KB2NvbW1hbmQYBCADKAkSDQoFc3RkaW4YBSABKAgSDgoGc3Rkb3V0GAYgASgIEg4KBnN0ZGVychgHIAEoCBILCgN0dHkYCCABKAgidgoGQXR0YWNoEgsKA3VpZBgBIAEoDBIQCgh1aWRfdGV4dBgCIAEoCRIRCgljb250YWluZXIYAyABKAkSDQoFc3RkaW4YBCABKAgSDgoGc3Rkb3V0GAUgASgIEg4KBnN0ZGVychgGIAEoCBILCgN0dHkYByABKAgiNgoHRm9yd2FyZBILCgN1aWQYASABKAwSEAoIdWlkX3RleHQYAiABKAkSDAoEcG9ydBgDIAEoDSLtAwoOUHJvY2Vzc01lc3NhZ2USDwoFc3RkaW4YASABKAxIABIQCgZzdGRvdXQYAiABKAxIABIQCgZzdGRlcnIYAyABKAxIABI8CgllbmRfc3RkaW4YBCABKAsyJy5hcmFueWEud2lyZS52MS5Qcm9jZXNzTWVzc2FnZS5FbmRTdGRpbkgAEjcKBnJlc2l6ZRgFIAEoCzIlLmFyYW55YS53aXJlLnYxLlByb2Nlc3NNZXNzYWdlLlJlc2l6ZUgAEjkKB3N0YXJ0ZWQYBiABKAsyJi5hcmFueWEud2lyZS52MS5Qcm9jZXNzTWVzc2FnZS5TdGFydGVkSAASMwoEZXhpdBgHIAEoCzIjLmFyYW55YS53aXJlLnYxLlByb2Nlc3NNZXNzYWdlLkV4aXRIABI3CgZmYWlsZWQYCCABKAsyJS5hcmFueWEud2lyZS52MS5Qcm9jZXNzTWVzc2FnZS5GYWlsZWRIABoKCghFbmRTdGRpbhonCgZSZXNpemUSDQoFd2lkdGgYASABKA0SDgoGaGVpZ2h0GAIgASgNGgkKB1N0YXJ0ZWQaFAoERXhpdBIMCgRjb2RlGAEgASgFGigKBkZhaWxlZBIOCgZyZWFzb24YASABKAkSDgoGZGV0YWlsGAIgASgJQgYKBGtpbmRiBnByb3RvMw", [file_aranya_wire_v1_assignment, file_aranya_wire_v1_report]);
+  fileDesc("ChxhcmFueWEvd2lyZS92MS9tZXNzYWdlLnByb3RvEg5hcmFueWEud2lyZS52MSKvAwoHQ29tbWFuZBIwCgphc3NpZ25fcG9kGAEgASgLMhouYXJhbnlhLndpcmUudjEuQXNzaWdubWVudEgAEi8KCnJlbW92ZV9wb2QYAiABKAsyGS5hcmFueWEud2lyZS52MS5SZW1vdmVQb2RIABIvCgpmb3JnZXRfcG9kGAMgASgLMhkuYXJhbnlhLndpcmUudjEuRm9yZ2V0UG9kSAASLQoJbGlzdF9oZWxkGAQgASgLMhguYXJhbnlhLndpcmUudjEuTGlzdEhlbGRIABIuCgljb25maWd1cmUYBSABKAsyGS5hcmFueWEud2lyZS52MS5Db25maWd1cmVIABIkCgR3aXBlGAYgASgLMhQuYXJhbnlhLndpcmUudjEuV2lwZUgAEigKBnRva2VucxgHIAEoCzIWLmFyYW55YS53aXJlLnYxLlRva2Vuc0gAEioKB21lYXN1cmUYCCABKAsyFy5hcmFueWEud2lyZS52MS5NZWFzdXJlSAASLQoJdGVsbF9ub2RlGAkgASgLMhguYXJhbnlhLndpcmUudjEuVGVsbE5vZGVIAEIGCgRraW5kIkEKCVJlbW92ZVBvZBILCgN1aWQYASABKAwSEAoIdWlkX3RleHQYAiABKAkSFQoNZ3JhY2Vfc2Vjb25kcxgDIAEoAyIqCglGb3JnZXRQb2QSCwoDdWlkGAEgASgMEhAKCHVpZF90ZXh0GAIgASgJIgoKCExpc3RIZWxkIgoKCFRlbGxOb2RlIoYBCglDb25maWd1cmUSEAoIaG9zdF9pcHMYASADKAkSEwoLY2x1c3Rlcl9kbnMYAiADKAkSFgoOY2x1c3Rlcl9kb21haW4YAyABKAkSIQoUc3RvcF93b3JrbG9hZHNfYWZ0ZXIYBCABKANIAIgBAUIXChVfc3RvcF93b3JrbG9hZHNfYWZ0ZXIiFgoEV2lwZRIOCgZyZWFzb24YASABKAkiXAoGVG9rZW5zEgsKA3VpZBgBIAEoDBIQCgh1aWRfdGV4dBgCIAEoCRIOCgZ2b2x1bWUYAyABKAkSIwoFZmlsZXMYBCADKAsyFC5hcmFueWEud2lyZS52MS5GaWxlIhcKB01lYXN1cmUSDAoEYmFzZRgBIAEoAyLWAQoFRXZlbnQSMQoLbm9kZV9yZXBvcnQYASABKAsyGi5hcmFueWEud2lyZS52MS5Ob2RlUmVwb3J0SAASLAoKcG9kX3JlcG9ydBgCIAEoCzIWLmFyYW55YS53aXJlLnYxLlJlcG9ydEgAEi8KCnBvZF9ldmVudHMYAyABKAsyGS5hcmFueWEud2lyZS52MS5Qb2RFdmVudHNIABIzCgxyZXBvcnRfZGVsdGEYBCABKAsyGy5hcmFueWEud2lyZS52MS5SZXBvcnREZWx0YUgAQgYKBGtpbmQiWQoLUmVwb3J0RGVsdGESCwoDdWlkGAEgASgMEhAKCHVpZF90ZXh0GAIgASgJEgwKBGJhc2UYAyABKAMSDgoGbGVuZ3RoGAQgASgNEg0KBWRlbHRhGAUgASgMIt0BCgpOb2RlUmVwb3J0EiYKBGhvc3QYASABKAsyGC5hcmFueWEud2lyZS52MS5Ib3N0SW5mbxIXCg9tZW1vcnlfcHJlc3N1cmUYAiABKAgSFQoNZGlza19wcmVzc3VyZRgDIAEoCBIUCgxwaWRfcHJlc3N1cmUYBCABKAgSFAoMcnVudGltZV9uYW1lGAUgASgJEhcKD3J1bnRpbWVfdmVyc2lvbhgGIAEoCRIVCg1hZ2VudF92ZXJzaW9uGAcgASgJEgoKAmF0GAggASgDEg8KB3Jlc3RpbmcYCSABKAgihAIKCEhvc3RJbmZvEhIKCm1hY2hpbmVfaWQYASABKAkSEwoLc3lzdGVtX3V1aWQYAiABKAkSDwoHYm9vdF9pZBgDIAEoCRIWCg5rZXJuZWxfdmVyc2lvbhgEIAEoCRIQCghvc19pbWFnZRgFIAEoCRIYChBvcGVyYXRpbmdfc3lzdGVtGAYgASgJEhQKDGFyY2hpdGVjdHVyZRgHIAEoCRIQCghob3N0bmFtZRgIIAEoCRISCgpjcHVfbWlsbGlzGAkgASgDEhQKDG1lbW9yeV9ieXRlcxgKIAEoAxIVCg1zdG9yYWdlX2J5dGVzGAsgASgDEhEKCWFkZHJlc3NlcxgMIAMoCSKvAQoFUmVwbHkSJAoEZG9uZRgBIAEoCzIULmFyYW55YS53aXJlLnYxLkRvbmVIABIkCgRoZWxkGAIgASgLMhQuYXJhbnlhLndpcmUudjEuSGVsZEgAEioKB2ZhaWx1cmUYAyABKAsyFy5hcmFueWEud2lyZS52MS5GYWlsdXJlSAASJgoFdXNhZ2UYBCABKAsyFS5hcmFueWEud2lyZS52MS5Vc2FnZUgAQgYKBGtpbmQiBgoERG9uZSItCgRIZWxkEiUKBHBvZHMYASADKAsyFy5hcmFueWEud2lyZS52MS5IZWxkUG9kImAKB0hlbGRQb2QSCwoDdWlkGAEgASgMEhAKCHVpZF90ZXh0GAIgASgJEgwKBGhhc2gYAyABKAwSEQoJaGFzaF90ZXh0GAQgASgJEhUKDXJlcG9ydF9udW1iZXIYBSABKAMi3AEKB0ZhaWx1cmUSKgoEY29kZRgBIAEoDjIcLmFyYW55YS53aXJlLnYxLkZhaWx1cmUuQ29kZRIOCgZkZXRhaWwYAiABKAkilAEKBENvZGUSFAoQQ09ERV9VTlNQRUNJRklFRBAAEhQKEENPREVfVU5TVVBQT1JURUQQARIQCgxDT0RFX0lOVkFMSUQQAhISCg5DT0RFX05PVF9GT1VORBADEhAKDENPREVfUkVGVVNFRBAEEhIKDkNPREVfVE9PX0xBUkdFEAUSFAoQQ09ERV9VTkFWQUlMQUJMRRAGIooCCgVVc2FnZRIKCgJhdBgBIAEoAxIMCgRiYXNlGAIgASgDEicKBHBvZHMYAyADKAsyGS5hcmFueWEud2lyZS52MS5Vc2FnZS5Qb2QSDAoEaG9zdBgEIAMoEhIPCgdvZl9wb2RzGAUgAygSEhUKDW9mX2NvbnRhaW5lcnMYBiADKBIaWQoDUG9kEgsKA3VpZBgBIAEoDBIQCgh1aWRfdGV4dBgCIAEoCRIzCgpjb250YWluZXJzGAMgAygLMh8uYXJhbnlhLndpcmUudjEuVXNhZ2UuQ29udGFpbmVyGi0KCUNvbnRhaW5lchIMCgRuYW1lGAEgASgJEhIKCnN0YXJ0ZWRfYXQYAiABKAMiuQEKDVN0cmVhbU9wZW5pbmcSJAoEbG9ncxgBIAEoCzIULmFyYW55YS53aXJlLnYxLkxvZ3NIABIkCgRleGVjGAIgASgLMhQuYXJhbnlhLndpcmUudjEuRXhlY0gAEigKBmF0dGFjaBgDIAEoCzIWLmFyYW55YS53aXJlLnYxLkF0dGFjaEgAEioKB2ZvcndhcmQYBCABKAsyFy5hcmFueWEud2lyZS52MS5Gb3J3YXJkSABCBgoEa2luZCKWAgoETG9ncxILCgN1aWQYASABKAwSEAoIdWlkX3RleHQYAiABKAkSEQoJY29udGFpbmVyGAMgASgJEg4KBmZvbGxvdxgEIAEoCBIQCghwcmV2aW91cxgFIAEoCBISCgp0aW1lc3RhbXBzGAYgASgIEhoKDXNpbmNlX3NlY29uZHMYByABKANIAIgBARIXCgpzaW5jZV90aW1lGAggASgDSAGIAQESFwoKdGFpbF9saW5lcxgJIAEoA0gCiAEBEhgKC2xpbWl0X2J5dGVzGAogASgDSAOIAQFCEAoOX3NpbmNlX3NlY29uZHNCDQoLX3NpbmNlX3RpbWVCDQoLX3RhaWxfbGluZXNCDgoMX2xpbWl0X2J5dGVzIoUBCgRFeGVjEgsKA3VpZBgBIAEoDBIQCgh1aWRfdGV4dBgCIAEoCRIRCgljb250YWluZXIYAyABKAkSDwoHY29tbWFuZBgEIAMoCRINCgVzdGRpbhgFIAEoCBIOCgZzdGRvdXQYBiABKAgSDgoGc3RkZXJyGAcgASgIEgsKA3R0eRgIIAEoCCJ2CgZBdHRhY2gSCwoDdWlkGAEgASgMEhAKCHVpZF90ZXh0GAIgASgJEhEKCWNvbnRhaW5lchgDIAEoCRINCgVzdGRpbhgEIAEoCBIOCgZzdGRvdXQYBSABKAgSDgoGc3RkZXJyGAYgASgIEgsKA3R0eRgHIAEoCCI2CgdGb3J3YXJkEgsKA3VpZBgBIAEoDBIQCgh1aWRfdGV4dBgCIAEoCRIMCgRwb3J0GAMgASgNIu0DCg5Qcm9jZXNzTWVzc2FnZRIPCgVzdGRpbhgBIAEoDEgAEhAKBnN0ZG91dBgCIAEoDEgAEhAKBnN0ZGVychgDIAEoDEgAEjwKCWVuZF9zdGRpbhgEIAEoCzInLmFyYW55YS53aXJlLnYxLlByb2Nlc3NNZXNzYWdlLkVuZFN0ZGluSAASNwoGcmVzaXplGAUgASgLMiUuYXJhbnlhLndpcmUudjEuUHJvY2Vzc01lc3NhZ2UuUmVzaXplSAASOQoHc3RhcnRlZBgGIAEoCzImLmFyYW55YS53aXJlLnYxLlByb2Nlc3NNZXNzYWdlLlN0YXJ0ZWRIABIzCgRleGl0GAcgASgLMiMuYXJhbnlhLndpcmUudjEuUHJvY2Vzc01lc3NhZ2UuRXhpdEgAEjcKBmZhaWxlZBgIIAEoCzIlLmFyYW55YS53aXJlLnYxLlByb2Nlc3NNZXNzYWdlLkZhaWxlZEgAGgoKCEVuZFN0ZGluGicKBlJlc2l6ZRINCgV3aWR0aBgBIAEoDRIOCgZoZWlnaHQYAiABKA0aCQoHU3RhcnRlZBoUCgRFeGl0EgwKBGNvZGUYASABKAUaKAoGRmFpbGVkEg4KBnJlYXNvbhgBIAEoCRIOCgZkZXRhaWwYAiABKAlCBgoEa2luZGIGcHJvdG8z", [file_aranya_wire_v1_assignment, file_aranya_wire_v1_report]);
 
 /**
  * Operator to device.
@@ -78,6 +78,12 @@ export type Command = Message<"aranya.wire.v1.Command"> & {
      */
     value: Measure;
     case: "measure";
+  } | {
+    /**
+     * @generated from field: aranya.wire.v1.TellNode tell_node = 9;
+     */
+    value: TellNode;
+    case: "tellNode";
   } | { case: undefined; value?: undefined };
 };
 
@@ -151,6 +157,21 @@ export const ListHeldSchema: GenMessage<ListHeld> = /*@__PURE__*/
   messageDesc(file_aranya_wire_v1_message, 3);
 
 /**
+ * A `NodeReport` follows, also where it says nothing new.
+ *
+ * @generated from message aranya.wire.v1.TellNode
+ */
+export type TellNode = Message<"aranya.wire.v1.TellNode"> & {
+};
+
+/**
+ * Describes the message aranya.wire.v1.TellNode.
+ * Use `create(TellNodeSchema)` to create a new message.
+ */
+export const TellNodeSchema: GenMessage<TellNode> = /*@__PURE__*/
+  messageDesc(file_aranya_wire_v1_message, 4);
+
+/**
  * The whole of the settings: what is absent takes its default.
  *
  * @generated from message aranya.wire.v1.Configure
@@ -184,7 +205,7 @@ export type Configure = Message<"aranya.wire.v1.Configure"> & {
  * Use `create(ConfigureSchema)` to create a new message.
  */
 export const ConfigureSchema: GenMessage<Configure> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 4);
+  messageDesc(file_aranya_wire_v1_message, 5);
 
 /**
  * @generated from message aranya.wire.v1.Wipe
@@ -201,7 +222,7 @@ export type Wipe = Message<"aranya.wire.v1.Wipe"> & {
  * Use `create(WipeSchema)` to create a new message.
  */
 export const WipeSchema: GenMessage<Wipe> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 5);
+  messageDesc(file_aranya_wire_v1_message, 6);
 
 /**
  * @generated from message aranya.wire.v1.Tokens
@@ -233,7 +254,7 @@ export type Tokens = Message<"aranya.wire.v1.Tokens"> & {
  * Use `create(TokensSchema)` to create a new message.
  */
 export const TokensSchema: GenMessage<Tokens> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 6);
+  messageDesc(file_aranya_wire_v1_message, 7);
 
 /**
  * @generated from message aranya.wire.v1.Measure
@@ -252,7 +273,7 @@ export type Measure = Message<"aranya.wire.v1.Measure"> & {
  * Use `create(MeasureSchema)` to create a new message.
  */
 export const MeasureSchema: GenMessage<Measure> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 7);
+  messageDesc(file_aranya_wire_v1_message, 8);
 
 /**
  * Device to operator.
@@ -297,7 +318,7 @@ export type Event = Message<"aranya.wire.v1.Event"> & {
  * Use `create(EventSchema)` to create a new message.
  */
 export const EventSchema: GenMessage<Event> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 8);
+  messageDesc(file_aranya_wire_v1_message, 9);
 
 /**
  * An Event with a pod_report of this pod, deflated with what both sides know as the dictionary.
@@ -342,7 +363,7 @@ export type ReportDelta = Message<"aranya.wire.v1.ReportDelta"> & {
  * Use `create(ReportDeltaSchema)` to create a new message.
  */
 export const ReportDeltaSchema: GenMessage<ReportDelta> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 9);
+  messageDesc(file_aranya_wire_v1_message, 10);
 
 /**
  * @generated from message aranya.wire.v1.NodeReport
@@ -403,7 +424,7 @@ export type NodeReport = Message<"aranya.wire.v1.NodeReport"> & {
  * Use `create(NodeReportSchema)` to create a new message.
  */
 export const NodeReportSchema: GenMessage<NodeReport> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 10);
+  messageDesc(file_aranya_wire_v1_message, 11);
 
 /**
  * @generated from message aranya.wire.v1.HostInfo
@@ -475,7 +496,7 @@ export type HostInfo = Message<"aranya.wire.v1.HostInfo"> & {
  * Use `create(HostInfoSchema)` to create a new message.
  */
 export const HostInfoSchema: GenMessage<HostInfo> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 11);
+  messageDesc(file_aranya_wire_v1_message, 12);
 
 /**
  * The answer to a command or an event. Given only after what it confirms is durable.
@@ -518,7 +539,7 @@ export type Reply = Message<"aranya.wire.v1.Reply"> & {
  * Use `create(ReplySchema)` to create a new message.
  */
 export const ReplySchema: GenMessage<Reply> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 12);
+  messageDesc(file_aranya_wire_v1_message, 13);
 
 /**
  * @generated from message aranya.wire.v1.Done
@@ -531,7 +552,7 @@ export type Done = Message<"aranya.wire.v1.Done"> & {
  * Use `create(DoneSchema)` to create a new message.
  */
 export const DoneSchema: GenMessage<Done> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 13);
+  messageDesc(file_aranya_wire_v1_message, 14);
 
 /**
  * Sorted by uid; also the bytes under the holdings digest.
@@ -550,7 +571,7 @@ export type Held = Message<"aranya.wire.v1.Held"> & {
  * Use `create(HeldSchema)` to create a new message.
  */
 export const HeldSchema: GenMessage<Held> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 14);
+  messageDesc(file_aranya_wire_v1_message, 15);
 
 /**
  * @generated from message aranya.wire.v1.HeldPod
@@ -587,7 +608,7 @@ export type HeldPod = Message<"aranya.wire.v1.HeldPod"> & {
  * Use `create(HeldPodSchema)` to create a new message.
  */
 export const HeldPodSchema: GenMessage<HeldPod> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 15);
+  messageDesc(file_aranya_wire_v1_message, 16);
 
 /**
  * @generated from message aranya.wire.v1.Failure
@@ -609,7 +630,7 @@ export type Failure = Message<"aranya.wire.v1.Failure"> & {
  * Use `create(FailureSchema)` to create a new message.
  */
 export const FailureSchema: GenMessage<Failure> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 16);
+  messageDesc(file_aranya_wire_v1_message, 17);
 
 /**
  * @generated from enum aranya.wire.v1.Failure.Code
@@ -660,7 +681,7 @@ export type Failure_Code = (typeof Failure_Code)[keyof typeof Failure_Code] | Un
  * Describes the enum aranya.wire.v1.Failure.Code.
  */
 export const Failure_CodeSchema: GenEnum<Failure_Code> = /*@__PURE__*/
-  enumDesc(file_aranya_wire_v1_message, 16, 0);
+  enumDesc(file_aranya_wire_v1_message, 17, 0);
 
 /**
  * What the device and its pods have used. Figures stand in frozen places, new ones are appended (docs/protocol.md).
@@ -710,7 +731,7 @@ export type Usage = Message<"aranya.wire.v1.Usage"> & {
  * Use `create(UsageSchema)` to create a new message.
  */
 export const UsageSchema: GenMessage<Usage> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 17);
+  messageDesc(file_aranya_wire_v1_message, 18);
 
 /**
  * @generated from message aranya.wire.v1.Usage.Pod
@@ -737,7 +758,7 @@ export type Usage_Pod = Message<"aranya.wire.v1.Usage.Pod"> & {
  * Use `create(Usage_PodSchema)` to create a new message.
  */
 export const Usage_PodSchema: GenMessage<Usage_Pod> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 17, 0);
+  messageDesc(file_aranya_wire_v1_message, 18, 0);
 
 /**
  * @generated from message aranya.wire.v1.Usage.Container
@@ -761,7 +782,7 @@ export type Usage_Container = Message<"aranya.wire.v1.Usage.Container"> & {
  * Use `create(Usage_ContainerSchema)` to create a new message.
  */
 export const Usage_ContainerSchema: GenMessage<Usage_Container> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 17, 1);
+  messageDesc(file_aranya_wire_v1_message, 18, 1);
 
 /**
  * The first message of a channel.
@@ -804,7 +825,7 @@ export type StreamOpening = Message<"aranya.wire.v1.StreamOpening"> & {
  * Use `create(StreamOpeningSchema)` to create a new message.
  */
 export const StreamOpeningSchema: GenMessage<StreamOpening> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 18);
+  messageDesc(file_aranya_wire_v1_message, 19);
 
 /**
  * The channel then carries raw bytes.
@@ -870,7 +891,7 @@ export type Logs = Message<"aranya.wire.v1.Logs"> & {
  * Use `create(LogsSchema)` to create a new message.
  */
 export const LogsSchema: GenMessage<Logs> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 19);
+  messageDesc(file_aranya_wire_v1_message, 20);
 
 /**
  * The channel then carries ProcessMessages.
@@ -924,7 +945,7 @@ export type Exec = Message<"aranya.wire.v1.Exec"> & {
  * Use `create(ExecSchema)` to create a new message.
  */
 export const ExecSchema: GenMessage<Exec> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 20);
+  messageDesc(file_aranya_wire_v1_message, 21);
 
 /**
  * The channel then carries ProcessMessages.
@@ -973,7 +994,7 @@ export type Attach = Message<"aranya.wire.v1.Attach"> & {
  * Use `create(AttachSchema)` to create a new message.
  */
 export const AttachSchema: GenMessage<Attach> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 21);
+  messageDesc(file_aranya_wire_v1_message, 22);
 
 /**
  * The channel then carries raw bytes, each direction ended by half-close.
@@ -1002,7 +1023,7 @@ export type Forward = Message<"aranya.wire.v1.Forward"> & {
  * Use `create(ForwardSchema)` to create a new message.
  */
 export const ForwardSchema: GenMessage<Forward> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 22);
+  messageDesc(file_aranya_wire_v1_message, 23);
 
 /**
  * Within exec and attach. The operator sends stdin, end_stdin and resize; the device the others: `started` first,
@@ -1070,7 +1091,7 @@ export type ProcessMessage = Message<"aranya.wire.v1.ProcessMessage"> & {
  * Use `create(ProcessMessageSchema)` to create a new message.
  */
 export const ProcessMessageSchema: GenMessage<ProcessMessage> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 23);
+  messageDesc(file_aranya_wire_v1_message, 24);
 
 /**
  * @generated from message aranya.wire.v1.ProcessMessage.EndStdin
@@ -1083,7 +1104,7 @@ export type ProcessMessage_EndStdin = Message<"aranya.wire.v1.ProcessMessage.End
  * Use `create(ProcessMessage_EndStdinSchema)` to create a new message.
  */
 export const ProcessMessage_EndStdinSchema: GenMessage<ProcessMessage_EndStdin> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 23, 0);
+  messageDesc(file_aranya_wire_v1_message, 24, 0);
 
 /**
  * @generated from message aranya.wire.v1.ProcessMessage.Resize
@@ -1105,7 +1126,7 @@ export type ProcessMessage_Resize = Message<"aranya.wire.v1.ProcessMessage.Resiz
  * Use `create(ProcessMessage_ResizeSchema)` to create a new message.
  */
 export const ProcessMessage_ResizeSchema: GenMessage<ProcessMessage_Resize> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 23, 1);
+  messageDesc(file_aranya_wire_v1_message, 24, 1);
 
 /**
  * @generated from message aranya.wire.v1.ProcessMessage.Started
@@ -1118,7 +1139,7 @@ export type ProcessMessage_Started = Message<"aranya.wire.v1.ProcessMessage.Star
  * Use `create(ProcessMessage_StartedSchema)` to create a new message.
  */
 export const ProcessMessage_StartedSchema: GenMessage<ProcessMessage_Started> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 23, 2);
+  messageDesc(file_aranya_wire_v1_message, 24, 2);
 
 /**
  * @generated from message aranya.wire.v1.ProcessMessage.Exit
@@ -1135,7 +1156,7 @@ export type ProcessMessage_Exit = Message<"aranya.wire.v1.ProcessMessage.Exit"> 
  * Use `create(ProcessMessage_ExitSchema)` to create a new message.
  */
 export const ProcessMessage_ExitSchema: GenMessage<ProcessMessage_Exit> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 23, 3);
+  messageDesc(file_aranya_wire_v1_message, 24, 3);
 
 /**
  * @generated from message aranya.wire.v1.ProcessMessage.Failed
@@ -1159,5 +1180,5 @@ export type ProcessMessage_Failed = Message<"aranya.wire.v1.ProcessMessage.Faile
  * Use `create(ProcessMessage_FailedSchema)` to create a new message.
  */
 export const ProcessMessage_FailedSchema: GenMessage<ProcessMessage_Failed> = /*@__PURE__*/
-  messageDesc(file_aranya_wire_v1_message, 23, 4);
+  messageDesc(file_aranya_wire_v1_message, 24, 4);
 

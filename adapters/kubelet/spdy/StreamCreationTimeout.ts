@@ -1,0 +1,6 @@
+/** How long all streams of a SPDY client of exec or attach may take to come; a kubelet's, unless configured. */
+import { Context, type Duration } from "effect"
+
+export const StreamCreationTimeout = Context.Reference<Duration.Input>("aranya/kubelet/StreamCreationTimeout", {
+  defaultValue: () => "30 seconds"
+})
