@@ -79,7 +79,11 @@ export const AranyaConfig = Schema.Struct({
   }).pipe(Schema.withDecodingDefaultKey(or({}))),
   metrics: Schema.Struct({
     /** Where Prometheus reads the operator's own metrics, by plain HTTP and without a login; not served when empty. */
-    listen: text("")
+    listen: text(""),
+    /** Devices behind metered lines pay for each sample; scrapes in between are answered from the last. */
+    minInterval: goDurationBetween(Duration.seconds(1), Duration.hours(24), {
+      description: "How often a device is asked at most what it and its pods use."
+    }).pipe(Schema.withDecodingDefaultKey(or("5m")))
   }).pipe(Schema.withDecodingDefaultKey(or({}))),
   pod: Schema.Struct({
     clusterDomain: text("cluster.local"),

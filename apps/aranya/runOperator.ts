@@ -138,6 +138,7 @@ export const runOperator = Effect.fnUntraced(function*(config: AranyaConfig) {
       kubeletPerNode: config.kubelet.perNode,
       grpc,
       disconnectGrace: config.aranya.disconnectGrace,
+      metricsMinInterval: config.metrics.minInterval,
       streamIdle: config.pod.timers.streamIdleTimeout,
       farewell: "2 minutes"
     }),

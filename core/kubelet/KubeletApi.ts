@@ -188,8 +188,8 @@ export class KubeletApi extends Context.Service<KubeletApi, {
             return "_tag" in found ? found : jsonAnswer(found.value)
           }
           case "Metrics": {
-            if (request.family !== "resource") return words(404, `this version serves no metrics but /metrics/resource`)
-            const found = yield* offered("resource metrics", backend.resourceMetrics(node))
+            const name = request.family === "" ? "metrics" : `${request.family} metrics`
+            const found = yield* offered(name, backend.metrics(node, request.family))
             return typeof found === "string"
               ? { ...words(200, found), contentType: "text/plain; version=0.0.4; charset=utf-8" }
               : found

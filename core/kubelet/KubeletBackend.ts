@@ -19,6 +19,9 @@ export interface PodPlace {
 /** Words for the user of kubectl. */
 export type StreamFailure = PodStreamError | RuntimeError
 
+/** `/metrics/PAGE`; empty for `/metrics` itself. */
+export type MetricsPage = "" | "cadvisor" | "probes" | "slis" | "resource"
+
 /** One ability of a node that a version may lack: undefined is answered with a sentence and 404. */
 type Offered<A> = Effect.Effect<A | undefined, RuntimeError>
 
@@ -52,8 +55,8 @@ export class KubeletBackend extends Context.Service<KubeletBackend, {
   readonly runningPods: (node: string) => Offered<ReadonlyArray<Pod>>
   /** `/stats/summary` as the kubelet's JSON. */
   readonly summary: (node: string, options: { readonly onlyCpuAndMemory: boolean }) => Offered<unknown>
-  /** `/metrics/resource` in Prometheus text. */
-  readonly resourceMetrics: (node: string) => Offered<string>
+  /** A page below `/metrics` in Prometheus text. */
+  readonly metrics: (node: string, page: MetricsPage) => Offered<string>
   /** The `kubeletconfig` of `/configz`. */
   readonly configuration: (node: string) => Offered<unknown>
 }>()("aranya/kubelet/KubeletBackend") {}

@@ -7,6 +7,8 @@ export interface MetricFamily {
   readonly samples: ReadonlyArray<{
     readonly labels: Readonly<Record<string, string>>
     readonly value: number
+    /** When it was measured, milliseconds since the epoch; absent: when it is read. */
+    readonly at?: number
   }>
 }
 
@@ -26,9 +28,11 @@ export const exposition = (families: ReadonlyArray<MetricFamily>): string =>
     [
       `# HELP ${name} ${escapeHelp(help)}`,
       `# TYPE ${name} ${type}`,
-      ...samples.map(({ labels, value }) => {
+      ...samples.map(({ at, labels, value }) => {
         const pairs = Object.entries(labels).map(([key, text]) => `${key}="${escapeLabel(text)}"`)
-        return `${name}${pairs.length === 0 ? "" : `{${pairs.join(",")}}`} ${numberOf(value)}`
+        return `${name}${pairs.length === 0 ? "" : `{${pairs.join(",")}}`} ${numberOf(value)}${
+          at === undefined ? "" : ` ${Math.floor(at)}`
+        }`
       }),
       ""
     ].join("\n")

@@ -25,6 +25,8 @@ export class Fleet extends Context.Service<Fleet, {
   readonly onSession: (session: Session, hello: DeviceHello) => Effect.Effect<Handlers, Refused>
   /** The session with the device whose Node has this name, if it is connected. */
   readonly sessionOf: (node: string) => Session | undefined
+  /** The device whose Node has this name, if it is served here. */
+  readonly deviceOf: (node: string) => Effect.Effect<ServedDevice | undefined>
   /** Whether a Node of this name is one of ours. */
   readonly serves: (node: string) => boolean
   /** What the links of those devices have carried that this process speaks for. */
@@ -144,6 +146,7 @@ export class Fleet extends Context.Service<Fleet, {
           const device = byNode(node)
           return device === undefined ? undefined : SubscriptionRef.getUnsafe(device.context.session)
         },
+        deviceOf: (node) => Effect.sync(() => byNode(node)),
         serves: (node) => byNode(node) !== undefined,
         traffic: () =>
           [...served.values()].filter(({ device }) => device.holds()).map(({ device: { context, traffic } }) => ({

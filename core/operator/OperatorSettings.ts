@@ -18,6 +18,8 @@ export const OperatorSettings = Context.Reference<{
   readonly disconnectGrace: Duration.Input
   /** How long exec, attach and port-forward may be silent before they are ended; 4 hours when absent, as a kubelet's. */
   readonly streamIdle?: Duration.Input
+  /** How often a device is asked at most what it and its pods use; 5 minutes when absent. */
+  readonly metricsMinInterval?: Duration.Input
   /** How long the deletion of an EdgeDevice waits for a device that answers to end its pods. */
   readonly farewell: Duration.Input
 }>("aranya/operator/OperatorSettings", {

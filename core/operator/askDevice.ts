@@ -1,6 +1,7 @@
 /** One command to a device and its answer, as typed values. */
 import { Effect } from "effect"
 import { LinkError, type Priority, type Session } from "../link/Session.ts"
+import type { TrafficClass } from "../link/Traffic.ts"
 import { type Command, encodeCommand } from "../wire/Command.ts"
 import { decodeReply, type Reply } from "../wire/Reply.ts"
 
@@ -20,6 +21,7 @@ export const askDevice = Effect.fnUntraced(function*(
     readonly timeoutMillis?: number
     readonly compress?: boolean
     readonly patienceMillis?: number
+    readonly traffic?: TrafficClass
   } = {}
 ): Effect.fn.Return<Exclude<Reply, { readonly _tag: "Failure" }> | NotHeld, LinkError> {
   const refuse = (error: { readonly message: string }) => new LinkError({ reason: "Refused", detail: error.message })

@@ -8,6 +8,7 @@ import { PodStreamError } from "../pod/PodRuntime.ts"
 import { encodeStreamOpening, streamErrorOf, type StreamOpening } from "../wire/StreamOpening.ts"
 import { Fleet } from "./Fleet.ts"
 import { idleChannel } from "./idleChannel.ts"
+import { nodePaths } from "./nodePaths.ts"
 import { OperatorSettings } from "./OperatorSettings.ts"
 import { PodIndex } from "./PodIndex.ts"
 import { remoteProcess } from "./remoteProcess.ts"
@@ -58,6 +59,7 @@ export const kubeletBackend = Layer.effect(
   Effect.gen(function*() {
     const fleet = yield* Fleet
     const index = yield* PodIndex
+    const paths = yield* nodePaths
     const { streamIdle = "4 hours" } = yield* OperatorSettings
 
     const open = Effect.fnUntraced(
@@ -109,9 +111,7 @@ export const kubeletBackend = Layer.effect(
       dial,
       pods: (node) => Effect.sync(() => index.onNode(node)),
       runningPods: (node) => Effect.sync(() => index.onNode(node).filter(hasRunningContainer)),
-      summary: () => Effect.undefined,
-      resourceMetrics: () => Effect.undefined,
-      configuration: () => Effect.undefined
+      ...paths
     })
   })
 )

@@ -34,6 +34,7 @@ import { devicePods, releaseOrphansAnnotation } from "./devicePods.ts"
 import { DeviceRegistry } from "./DeviceRegistry.ts"
 import { type ConditionDraft, saysTheSame, withConditions } from "./deviceStatus.ts"
 import { type DeviceTraffic, deviceTraffic } from "./deviceTraffic.ts"
+import { deviceUsage, type DeviceUsageKnown } from "./deviceUsage.ts"
 import { disconnectedPods } from "./disconnectedPods.ts"
 import { EventRecorder } from "./EventRecorder.ts"
 import { farewell, finalizer } from "./farewell.ts"
@@ -52,6 +53,7 @@ import { Revocations } from "./Revocations.ts"
 export interface ServedDevice {
   readonly context: DeviceContext
   readonly traffic: DeviceTraffic
+  readonly usage: DeviceUsageKnown
   readonly connected: () => boolean
   readonly absence: DeviceAbsence
   /** Pods given up since this process began. */
@@ -131,6 +133,8 @@ export const serveDevice = Effect.fnUntraced(function*(
     clockOffset: () => deviceClock.offset(),
     leaving: () => deleting || registry.get(key)?.metadata.deletionTimestamp !== undefined
   }
+
+  const usage = yield* deviceUsage(context)
 
   const resolveSettings = (): ResolveSettings => {
     const { spec } = SubscriptionRef.getUnsafe(device)
@@ -439,6 +443,7 @@ export const serveDevice = Effect.fnUntraced(function*(
     const linked = traffic.guard(unguarded)
     method = hello.method
     agentVersion = hello.agentVersion
+    usage.linked(hello.capabilities)
     yield* FiberHandle.run(
       sessionLife,
       Effect.gen(function*() {
@@ -547,6 +552,7 @@ export const serveDevice = Effect.fnUntraced(function*(
   return {
     context,
     traffic,
+    usage,
     holds,
     update,
     attach,

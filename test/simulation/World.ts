@@ -26,6 +26,7 @@ import { Cryptography } from "../../core/link/Cryptography.ts"
 import { SecureRandom } from "../../core/link/SecureRandom.ts"
 import { Acceptors, Dialers } from "../../core/link/Transport.ts"
 import { Brokers } from "../../core/operator/Brokers.ts"
+import type { Fleet } from "../../core/operator/Fleet.ts"
 import { NamedIdentities } from "../../core/operator/NamedIdentities.ts"
 import { operator, operatorLayer } from "../../core/operator/Operator.ts"
 import { OperatorIdentity } from "../../core/operator/OperatorIdentity.ts"
@@ -274,7 +275,7 @@ export const makeOperator = Effect.fnUntraced(function*(
   devices: ReadonlyArray<SimulatedDevice>,
   died: (why: string) => Effect.Effect<void> = silently,
   /** What else the process does once it is built, such as serving the kubelet API. */
-  beside: Effect.Effect<void, never, KubeletBackend> = Effect.void,
+  beside: Effect.Effect<void, never, KubeletBackend | Fleet> = Effect.void,
   /** Of the host; each start of the process is a holder of its own. */
   name = "operator",
   /** The host's own, of which the cluster and the devices know nothing. */
