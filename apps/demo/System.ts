@@ -133,7 +133,9 @@ export const startSystem = Effect.fnUntraced(function*(runtime: DemoRuntime, opt
         stringify({
           aranya: { namespace: "aranya" },
           connectivity: { grpc: { listen: `127.0.0.1:${grpcPort}` } },
-          kubelet: { listen: "127.0.0.1", port: kubeletPort, address: "127.0.0.1", serving: { mode: "csr" } }
+          kubelet: { listen: "127.0.0.1", port: kubeletPort, address: "127.0.0.1", serving: { mode: "csr" } },
+          // For `kubectl top` half a minute after the start; on a real line each sample costs.
+          metrics: { minInterval: "10s" }
         })
       )
       const child = yield* startChild("aranya", main("aranya"), [

@@ -77,6 +77,7 @@ const kubectlTour = (kubeconfig: string) =>
         "kubectl get nodes,edgedevices,pods -A -o wide",
         "kubectl describe node edge-1",
         "kubectl logs -n edge -f deploy/hello",
+        "kubectl top node edge-1    # half a minute after the start",
         "kubectl scale -n edge deploy/hello --replicas=3",
         "kubectl delete -n edge deploy/hello",
         "kubectl delete -n edge edgedevice edge-1"

@@ -8,7 +8,7 @@ const [kubeconfigPath = ""] = process.argv.slice(2)
 
 runProgram(
   Effect.gen(function*() {
-    const embedded = yield* startEmbedded()
+    const embedded = yield* startEmbedded({ metricResolution: "15 seconds" })
     // Whoever waits for the file finds it whole.
     writeFileSync(`${kubeconfigPath}.new`, embedded.adminKubeconfigYaml, { mode: 0o600 })
     renameSync(`${kubeconfigPath}.new`, kubeconfigPath)

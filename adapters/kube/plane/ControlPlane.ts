@@ -1,5 +1,5 @@
 /** An in-memory Kubernetes: one store, one registry, one request handler. Pure; doors and controllers are built on it. */
-import { Context, Effect, Layer } from "effect"
+import { Context, type Duration, Effect, Layer } from "effect"
 import { Authorizer } from "./authority/Authorizer.ts"
 import { TokenSigner } from "./authority/TokenSigner.ts"
 import { bootstrap } from "./bootstrap.ts"
@@ -13,7 +13,8 @@ import { Registry } from "./registry/Registry.ts"
 import type { ResourceType } from "./registry/ResourceType.ts"
 import type { ApiRequest, ApiResponse, KubeletTarget } from "./request/ApiRequest.ts"
 import { handle, type Server, upgradeTarget } from "./request/handle.ts"
-import { metricsGroup, ResourceMetrics } from "./request/metricsApi.ts"
+import { metricsGroup } from "./request/metricsApi.ts"
+import { ResourceMetrics } from "./request/ResourceMetrics.ts"
 import type { World } from "./request/World.ts"
 import { Store } from "./store/Store.ts"
 
@@ -34,6 +35,11 @@ export class ControlPlane extends Context.Service<ControlPlane, {
   readonly handle: (request: ApiRequest) => Effect.Effect<ApiResponse>
   /** Where an exec, attach or port-forward upgrade goes. */
   readonly upgradeTarget: (request: ApiRequest) => Effect.Effect<KubeletTarget, ApiFailure>
+  /**
+   * Scrapes all nodes at this interval, as metrics-server does, until it is interrupted; else a node is scraped when somebody asks
+   * for metrics. Through KubeletConnection, if there is one.
+   */
+  readonly scrapeMetrics: (every: Duration.Input) => Effect.Effect<never>
   /** Told by the server door once it listens; clients see it in discovery. */
   readonly setAddress: (hostAndPort: string) => void
 }>()("aranya/plane/ControlPlane") {
@@ -54,6 +60,11 @@ export class ControlPlane extends Context.Service<ControlPlane, {
           world,
           handle: (request) => Effect.provideService(handle(server, request), TokenSigner, signer),
           upgradeTarget: (request) => Effect.provideService(upgradeTarget(server, request), TokenSigner, signer),
+          scrapeMetrics: (every) =>
+            Effect.suspend(() => {
+              server.metrics.scrapedByTheClock = true
+              return Effect.forever(Effect.andThen(server.metrics.scrapeAll(world), Effect.sleep(every)))
+            }),
           setAddress: (hostAndPort) => {
             address = hostAndPort
           }

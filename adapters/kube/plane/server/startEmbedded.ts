@@ -1,5 +1,5 @@
 /** Starts an embedded control plane with its door, controllers and certificates: what the demo and the end-to-end tests use. */
-import { Clock, Context, Effect, Layer, type Scope } from "effect"
+import { Clock, Context, type Duration, Effect, Layer, type Scope } from "effect"
 import { isIP } from "node:net"
 import { stringify } from "yaml"
 import type { KeyPair } from "../../../x509/certificate.ts"
@@ -33,6 +33,8 @@ export interface EmbeddedOptions {
   readonly controllers?: (name: string) => boolean
   /** Changes per resource that stay replayable for watches. */
   readonly historyWindow?: number
+  /** Scrapes all nodes this often, as metrics-server does; absent: a node is scraped when somebody asks for its metrics. */
+  readonly metricResolution?: Duration.Input
   /** CAs that kubelet certificates must come from: "cluster" for this cluster's own, a PEM, or undefined for no check. */
   readonly kubeletCa?: "cluster" | string
 }
@@ -105,6 +107,12 @@ export const startEmbedded = Effect.fn("startEmbedded")(function*(
     ...own,
     handle: (request) => Effect.provideService(own.handle(request), KubeletConnection, kubelets)
   })
+  if (options.metricResolution !== undefined) {
+    yield* own.scrapeMetrics(options.metricResolution).pipe(
+      Effect.provideService(KubeletConnection, kubelets),
+      Effect.forkScoped
+    )
+  }
   const ips = isIP(host) === 0 || host === "0.0.0.0" || host === "::" ? [] : [host]
   const serving = servingCertificate(authority, now, ips)
   const port = yield* listen({ plane, host, port: options.port ?? 0, serving, clientCa: ca, trust })
