@@ -70,10 +70,10 @@ const furtherProblems = (meta: ObjectMeta, spec: EdgeDeviceSpec): ReadonlyArray<
     wrong("spec.connectivity.timers.unarySessionTimeout", "is too short: give it at least 1ms.")
   }
   const { grpc, method, mqtt } = spec.connectivity
-  for (const  of of["node", "pod"] as const) {
-    const { forceSyncInterval } = spec[of].timers
+  for (const part of ["node", "pod"] as const) {
+    const { forceSyncInterval } = spec[part].timers
     if (!Duration.isZero(forceSyncInterval) && Duration.isLessThan(forceSyncInterval, Duration.seconds(1))) {
-      wrong(`spec.${of}.timers.forceSyncInterval`, "is too short: give it at least 1s, or 0 for never.")
+      wrong(`spec.${part}.timers.forceSyncInterval`, "is too short: give it at least 1s, or 0 for never.")
     }
   }
   // RFC 1035, as the API server has it for Services.
