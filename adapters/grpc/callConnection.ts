@@ -1,6 +1,7 @@
 /** A gRPC call of either side as a Connection: frames are pulled one by one, so that nothing piles up unread. */
 import { Duration, Effect } from "effect"
 import { type Connection, TransportError } from "../../core/link/Transport.ts"
+import { Waiting } from "../../core/link/Waiting.ts"
 
 /** Frames may wait to be sent up to this many bytes; then `send` waits. HTTP/2 and the kernel hold more below. */
 const sendBuffer = 128 * 1024
@@ -36,13 +37,10 @@ export const callConnection = (call: FrameCall, { description, errorOf, maxFrame
   let lost: TransportError | undefined
   let unsent = 0
   /** Those who wait for a frame, for room, or for the end; each looks again whenever something happened. */
-  const waiting = new Set<() => void>()
-  const wake = () => {
-    for (const look of [...waiting]) look()
-  }
+  const waiting = new Waiting()
   const lose = (error: TransportError) => {
     lost ??= error
-    wake()
+    waiting.wake()
   }
   const ended = () => lose(new TransportError({ reason: "Lost", detail: "the peer hung up" }))
 
@@ -50,23 +48,9 @@ export const callConnection = (call: FrameCall, { description, errorOf, maxFrame
   call.on("end", ended)
   call.on("close", ended)
   call.on("cancelled", ended)
-  call.on("readable", wake)
+  call.on("readable", () => waiting.wake())
 
-  /** Resumes with what `look` first finds. */
-  const when = <A, E>(look: () => Effect.Effect<A, E> | undefined): Effect.Effect<A, E> =>
-    Effect.callback((resume) => {
-      const attempt = () => {
-        const found = look()
-        if (found === undefined) return
-        waiting.delete(attempt)
-        resume(found)
-      }
-      waiting.add(attempt)
-      attempt()
-      return Effect.sync(() => waiting.delete(attempt))
-    })
-
-  const receive = when(() => {
+  const receive = waiting.when(() => {
     const frame = call.read() as Uint8Array | null
     if (frame !== null) return frame.length <= maxFrame ? Effect.succeed(frame) : Effect.fail(oversized(frame.length))
     return lost === undefined ? undefined : Effect.fail(lost)
@@ -82,7 +66,7 @@ export const callConnection = (call: FrameCall, { description, errorOf, maxFrame
     return error
   }
 
-  const room = when(() => {
+  const room = waiting.when(() => {
     if (lost !== undefined) return Effect.fail(lost)
     return unsent < sendBuffer ? Effect.void : undefined
   })
@@ -96,7 +80,7 @@ export const callConnection = (call: FrameCall, { description, errorOf, maxFrame
           unsent += frame.length
           call.write(frame, () => {
             unsent -= frame.length
-            if (waiting.size > 0) wake()
+            if (waiting.size > 0) waiting.wake()
           })
         })
       )

@@ -5,6 +5,7 @@
  */
 import { type Clock, Effect } from "effect"
 import { type Connection, TransportError } from "../../core/link/Transport.ts"
+import { Waiting } from "../../core/link/Waiting.ts"
 
 /** A frame counts for this many bytes more than it has: brokers limit the number of messages they hold as well. */
 const frameCost = 4096
@@ -68,24 +69,7 @@ export const makeBrokeredEnd = (options: BrokeredEndOptions): BrokeredEnd => {
   const { clock, description, maxFrame, transmit } = options
   let pool = options.pool
   let lost: TransportError | undefined
-  const waiting = new Set<() => void>()
-  const wake = () => {
-    for (const look of [...waiting]) look()
-  }
-
-  /** Resumes with what `look` first finds. */
-  const when = <A, E>(look: () => Effect.Effect<A, E> | undefined): Effect.Effect<A, E> =>
-    Effect.callback((resume) => {
-      const attempt = () => {
-        const found = look()
-        if (found === undefined) return
-        waiting.delete(attempt)
-        resume(found)
-      }
-      waiting.add(attempt)
-      attempt()
-      return Effect.sync(() => waiting.delete(attempt))
-    })
+  const waiting = new Waiting()
 
   // What arrives.
   let inbox: Array<Uint8Array> = []
@@ -123,7 +107,7 @@ export const makeBrokeredEnd = (options: BrokeredEndOptions): BrokeredEnd => {
     held += cost
     pool.used += cost
     inbox.push(frame)
-    wake()
+    waiting.wake()
   }
 
   // What goes out.
@@ -164,7 +148,7 @@ export const makeBrokeredEnd = (options: BrokeredEndOptions): BrokeredEnd => {
         sent += cost
         return Effect.void
       }
-      return when(() => lost !== undefined || free() ? Effect.void : undefined).pipe(
+      return waiting.when(() => lost !== undefined || free() ? Effect.void : undefined).pipe(
         Effect.timeoutOption(lossMillis),
         Effect.andThen(room(cost))
       )
@@ -179,7 +163,7 @@ export const makeBrokeredEnd = (options: BrokeredEndOptions): BrokeredEnd => {
         frame.length > maxFrame
           ? Effect.die(new Error(`a frame of ${frame.length} bytes was sent, at most ${maxFrame} are allowed`))
           : Effect.andThen(room(costOf(frame)), Effect.suspend(() => transmit(frame, confirmation(frame, expendable)))),
-      receive: when(() => {
+      receive: waiting.when(() => {
         const frame = takeNext()
         if (frame !== undefined) return Effect.succeed(frame)
         return lost === undefined ? undefined : Effect.fail(lost)
@@ -190,11 +174,11 @@ export const makeBrokeredEnd = (options: BrokeredEndOptions): BrokeredEnd => {
       if (!Number.isSafeInteger(total) || total <= takenThere || total > sent) return
       takenThere = total
       missing = Math.min(missing, sent - takenThere)
-      wake()
+      waiting.wake()
     },
     lose: (error) => {
       lost ??= error
-      wake()
+      waiting.wake()
     },
     isLost: () => lost !== undefined,
     moveTo: (other) => {

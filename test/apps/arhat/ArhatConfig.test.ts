@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
 import { stringify } from "yaml"
 import { ArhatConfig } from "../../../apps/arhat/ArhatConfig.ts"
+import { tlsMaterial } from "../../../apps/arhat/tlsMaterial.ts"
 import { decodeConfig } from "../../../core/config/decodeConfig.ts"
 import { knownCipherSuites } from "../../../core/link/cipherSuites.ts"
 
@@ -141,6 +142,53 @@ describe("the agent's ways to its operator", () => {
         }
       })
   )
+
+  /** Every key that a tls section had in 2021, and what becomes of it. */
+  it.effect("know each TLS key of former agents: it takes effect, or is refused by name", () =>
+    Effect.gen(function*() {
+      const written: Readonly<Record<string, unknown>> = {
+        enabled: true,
+        caCert: "/ca",
+        caCertData: Buffer.from("pem of a CA").toString("base64"),
+        cert: "/cert",
+        certData: Buffer.from("pem of a certificate").toString("base64"),
+        key: "/key",
+        keyData: Buffer.from("pem of a key").toString("base64"),
+        serverName: "broker.example.com",
+        cipherSuites: ["TLS_AES_128_GCM_SHA256"],
+        insecureSkipVerify: true,
+        keyLogFile: "/tmp/keys",
+        allowInsecureHashes: true,
+        preSharedKey: { serverHintMapping: ["a"], identityHint: "b" },
+        verifyClientCert: true
+      }
+      const refused = new Set(tlsKeys.map(([key]) => key))
+      for (const [key, value] of Object.entries(written)) {
+        for (const method of [mqtt, grpc]) {
+          if (refused.has(key)) {
+            const [problem] = yield* problems(method({ tls: { [key]: value } }))
+            assert.match(problem ?? "", new RegExp(`^connectivity\\.methods\\[0\\]\\.config\\.tls\\.${key}: `, "u"))
+            continue
+          }
+          const config = yield* decode(method({ tls: { [key]: value } }))
+          assert.deepInclude(config.connectivity.methods[0]?.config.tls, { [key]: value })
+        }
+      }
+      // What is decoded is also what both transports are given.
+      const { caCertData, certData, cipherSuites, keyData, serverName } = written
+      const data = { caCertData, certData, keyData, serverName, cipherSuites, hybridKeyExchange: true }
+      const { connectivity } = yield* decode(grpc({ tls: data }))
+      const material = yield* tlsMaterial(connectivity.methods[0].config.tls, "tls")
+      const text = (bytes: Uint8Array | undefined) => new TextDecoder().decode(bytes)
+      assert.strictEqual(text(material?.ca), "pem of a CA")
+      assert.strictEqual(text(material?.identity?.cert), "pem of a certificate")
+      assert.strictEqual(text(material?.identity?.key), "pem of a key")
+      assert.strictEqual(material?.serverName, serverName)
+      assert.deepStrictEqual<unknown>(material?.cipherSuites, cipherSuites)
+      assert.isTrue(material?.hybridKeyExchange)
+      const off = yield* decode(grpc({ tls: { enabled: false } }))
+      assert.isUndefined(yield* tlsMaterial(off.connectivity.methods[0].config.tls, "tls"))
+    }))
 
   it.effect("take cipher suites by their IANA names, and no others", () =>
     Effect.gen(function*() {
