@@ -1,10 +1,10 @@
 /** Talks to a process in a container: commands run inside, and the container's own process. */
 import { Duration, Effect, type Exit, Schedule, Stream } from "effect"
-import { readFileSync } from "node:fs"
 import { type ExecSpec, type Output, type ProcessStreams, RuntimeError } from "../../core/pod/ContainerRuntime.ts"
 import { Created, ExecState, Inspected } from "./answers.ts"
 import { openConnection } from "./connection.ts"
 import { type DockerCall, type DockerClient, unavailable } from "./DockerClient.ts"
+import { endExecSession } from "./execSession.ts"
 import { makeDemultiplexer } from "./multiplex.ts"
 
 /** How long docker may take to know an exit code after the output ended. */
@@ -56,17 +56,12 @@ export const makeProcesses = (client: DockerClient) => {
 
   const execState = (execId: string) => client.get({ method: "GET", path: `/exec/${execId}/json` }, ExecState)
 
-  /** Docker has no call for it. A pid counts only where the kernel says that it belongs to this container. */
+  /** Where the engine lives elsewhere, so that its processes cannot be seen, the end of input has to do. */
   const killExec = (execId: string, containerId: string) =>
-    Effect.flatMap(execState(execId), ({ Pid, Running }) =>
-      Effect.sync(() => {
-        if (!Running || Pid === undefined || Pid <= 1) return
-        try {
-          if (readFileSync(`/proc/${Pid}/cgroup`, "utf8").includes(containerId)) process.kill(Pid, "SIGKILL")
-        } catch {
-          // It ended meanwhile, or the engine lives where its processes cannot be reached; the end of stdin has to do then.
-        }
-      }))
+    Effect.flatMap(
+      execState(execId),
+      ({ Pid, Running }) => Running && Pid !== undefined && Pid > 1 ? endExecSession(Pid, containerId) : Effect.void
+    )
 
   const exec = Effect.fnUntraced(function*(id: string, spec: ExecSpec) {
     const created = yield* client.get({

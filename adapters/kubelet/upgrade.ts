@@ -1,9 +1,12 @@
 /** Takes a connection from HTTP to the streams of exec, attach and port-forward, in the protocol that its client speaks. */
+import { NodeHttpServerRequest } from "@effect/platform-node"
 import { Effect, Fiber } from "effect"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import type { KubeletAnswer } from "../../core/kubelet/KubeletAnswer.ts"
 import type { ClientGone } from "../../core/kubelet/RemoteClient.ts"
+import { type Connection, hangUp } from "./hangUp.ts"
 import { portForwardProtocol, spdyForwardClient } from "./spdy/forwardClient.ts"
+import { pingFrame } from "./spdy/frames.ts"
 import { remoteCommandProtocols, spdyProcessClient } from "./spdy/processClient.ts"
 import { makeSpdyConnection } from "./spdy/SpdyConnection.ts"
 import { makeChannelSocket } from "./webSocket/channels.ts"
@@ -59,6 +62,15 @@ const overChannels = Effect.fnUntraced(function*(answer: Upgrading, protocol: st
   yield* Effect.timeoutOption(Fiber.join(left), lingering)
 }, Effect.scoped)
 
+/** An empty ping of RFC 6455, unmasked as a server's are. */
+const webSocketPing = () => Uint8Array.of(0x89, 0)
+
+/** A server's pings have even numbers. */
+const makeSpdyPing = () => {
+  let number = 0
+  return () => pingFrame(number = (number + 2) % 0x7ffffffe)
+}
+
 /** Who leaves is not told. */
 const quietly = <E extends ClientGone | { readonly message: string }, R>(session: Effect.Effect<void, E, R>) =>
   Effect.catch(session, (error) => Effect.logDebug(`a client of the kubelet API left: ${error.message}`))
@@ -68,6 +80,7 @@ export const upgrade = Effect.fnUntraced(function*(
   request: HttpServerRequest.HttpServerRequest,
   answer: Upgrading
 ) {
+  const raw: Connection = NodeHttpServerRequest.toIncomingMessage(request).socket
   const to = request.headers["upgrade"]?.toLowerCase()
   if (to === "spdy/3.1") {
     const known = answer._tag === "Process" ? remoteCommandProtocols : [portForwardProtocol]
@@ -85,7 +98,7 @@ export const upgrade = Effect.fnUntraced(function*(
       )
     }
     const socket = yield* request.upgradeWith({ headers: { "X-Stream-Protocol-Version": protocol } })
-    yield* quietly(overSpdy(answer, protocol, socket))
+    yield* quietly(Effect.raceFirst(overSpdy(answer, protocol, socket), hangUp(raw, makeSpdyPing())))
     return HttpServerResponse.empty()
   }
   if (to !== "websocket") return refused(400, "unable to upgrade: SPDY/3.1 and WebSocket are spoken here")
@@ -100,8 +113,9 @@ export const upgrade = Effect.fnUntraced(function*(
     return refused(400, "query parameter port is required: which ports shall be forwarded?")
   }
   const socket = yield* request.upgradeWith({})
-  yield* quietly(
-    protocol === tunnelled ? overSpdy(answer, portForwardProtocol, socket) : overChannels(answer, protocol, socket)
-  )
+  const served = protocol === tunnelled
+    ? overSpdy(answer, portForwardProtocol, socket)
+    : overChannels(answer, protocol, socket)
+  yield* quietly(Effect.raceFirst(served, hangUp(raw, webSocketPing)))
   return HttpServerResponse.empty()
 })

@@ -14,6 +14,7 @@ import {
   RuntimeError
 } from "../../core/pod/ContainerRuntime.ts"
 import { unavailable } from "./disk.ts"
+import { endSession, leaderOf, type SessionLeader } from "./session.ts"
 
 /** Writes with the pipe's own back-pressure; what nobody reads any more is dropped, as a shell would. */
 export const writeTo = (stream: Writable, bytes: Uint8Array): Effect.Effect<void, RuntimeError> =>
@@ -38,7 +39,10 @@ export const feed = (
     Effect.ignore
   )
 
-/** Runs `argv` with an empty environment but the given; ends it, with its whole group, when the scope closes. */
+/**
+ * Runs `argv` with an empty environment but the given. It leads a session of its own; when the scope closes before its output has
+ * ended, all of that session ends.
+ */
 export const runCommand = Effect.fnUntraced(function*(
   argv: ReadonlyArray<string>,
   environment: Readonly<Record<string, string>>,
@@ -46,6 +50,8 @@ export const runCommand = Effect.fnUntraced(function*(
 ) {
   const [program = "", ...args] = argv
   const ended = yield* Deferred.make<number, RuntimeError>()
+  let leader: SessionLeader | undefined
+  let over = false
   const child = yield* Effect.acquireRelease(
     Effect.callback<ChildProcess, RuntimeError>((resume) => {
       const child = spawn(program, args, {
@@ -56,6 +62,8 @@ export const runCommand = Effect.fnUntraced(function*(
       })
       // Without a listener node throws output away when the process ends before anybody reads.
       for (const output of [child.stdout, child.stderr]) output?.on("readable", () => {})
+      // Nobody else can have the number before this process has looked after its child.
+      leader = child.pid === undefined ? undefined : leaderOf(child.pid)
       child.once("spawn", () => resume(Effect.succeed(child)))
       child.on("error", (error) => resume(Effect.fail(unavailable(`cannot run ${program}: ${error.message}`))))
       child.once(
@@ -64,15 +72,7 @@ export const runCommand = Effect.fnUntraced(function*(
       )
       child.stdin?.on("error", () => {}) // it ended before it read everything
     }),
-    (child) =>
-      Effect.sync(() => {
-        if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
-        try {
-          process.kill(-child.pid, "SIGKILL")
-        } catch {
-          // It ended between the look and the signal.
-        }
-      })
+    () => over || leader === undefined ? Effect.void : endSession(leader)
   )
   const queue = yield* Queue.bounded<Output, Cause.Done>(16)
   yield* Effect.all([
@@ -80,6 +80,7 @@ export const runCommand = Effect.fnUntraced(function*(
     child.stderr === null ? Effect.void : feed(child.stderr, "stderr", queue)
   ], { concurrency: "unbounded", discard: true }).pipe(
     Effect.andThen(Effect.ignore(Deferred.await(ended))),
+    Effect.andThen(Effect.sync(() => void (over = true))),
     Effect.ensuring(Queue.end(queue)),
     Effect.forkScoped
   )

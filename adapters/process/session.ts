@@ -1,4 +1,4 @@
-/** The processes of a terminal's session: found in /proc, hung up, ended. */
+/** The processes of a session, which a command begins with a terminal or without: found in /proc, hung up, ended. */
 import { Effect } from "effect"
 import { readdirSync } from "node:fs"
 import { readIfThere } from "./disk.ts"
@@ -15,11 +15,10 @@ interface Member {
   readonly start: string
 }
 
-/** Fields 3 and on of /proc/PID/stat; a zombie is gone already. */
+/** Fields 3 and on of /proc/PID/stat. */
 const statOf = (pid: number | string): ReadonlyArray<string> | undefined => {
   const stat = readIfThere(`/proc/${pid}/stat`)
-  const fields = stat?.slice(stat.lastIndexOf(")") + 2).split(" ")
-  return fields === undefined || fields[0] === "Z" || fields[0] === "X" ? undefined : fields
+  return stat?.slice(stat.lastIndexOf(")") + 2).split(" ")
 }
 
 export const leaderOf = (pid: number): SessionLeader | undefined => {
@@ -31,7 +30,8 @@ export const leaderOf = (pid: number): SessionLeader | undefined => {
 const membersOf = (leader: SessionLeader): ReadonlyArray<Member> => {
   const members = readdirSync("/proc").filter((name) => /^[1-9][0-9]*$/.test(name)).flatMap((pid) => {
     const fields = statOf(pid)
-    return fields === undefined || Number(fields[3]) !== leader.pid
+    // A zombie is gone already.
+    return fields === undefined || Number(fields[3]) !== leader.pid || fields[0] === "Z" || fields[0] === "X"
       ? []
       : [{ pid: Number(pid), group: Number(fields[2]), start: fields[19] ?? "" }]
   })
@@ -55,18 +55,23 @@ const GRACE_LOOKS = 20
 const KILL_LOOKS = 100
 const LOOK_EVERY = "50 millis"
 
-/** Tells a session that its terminal is gone, and ends what has not ended a second later. */
-export const hangUp = (leader: SessionLeader): Effect.Effect<void> =>
+/** Ends all of a session. A process may fork while it is looked for. */
+export const endSession = (leader: SessionLeader): Effect.Effect<void> =>
   Effect.gen(function*() {
-    signalAll(membersOf(leader), ["SIGHUP", "SIGCONT"])
-    for (let look = 0; look < GRACE_LOOKS && membersOf(leader).length > 0; look++) yield* Effect.sleep(LOOK_EVERY)
-    // A process may fork while it is looked for.
     for (let look = 0; look < KILL_LOOKS; look++) {
       const left = membersOf(leader)
       if (left.length === 0) return
       signalAll(left, ["SIGKILL"])
       yield* Effect.sleep(LOOK_EVERY)
     }
+  })
+
+/** Tells a session that its terminal is gone, and ends what has not ended a second later. */
+export const hangUp = (leader: SessionLeader): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    signalAll(membersOf(leader), ["SIGHUP", "SIGCONT"])
+    for (let look = 0; look < GRACE_LOOKS && membersOf(leader).length > 0; look++) yield* Effect.sleep(LOOK_EVERY)
+    yield* endSession(leader)
   })
 
 /** After the leader has ended by itself: its own process group goes with it, as a container's does. */

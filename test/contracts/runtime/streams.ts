@@ -120,6 +120,35 @@ export const streamsContract = (test: ContractTest): void => {
       }
     }))
 
+  test("ends a command with all that it began when its client leaves", (world) =>
+    Effect.gen(function*() {
+      if (world.terminals !== true) return
+      const { exec } = yield* ContainerRuntime
+      const { id } = yield* launch(world, { _tag: "Forever" })
+      const alive = Effect.map(
+        executed(id, ["sh", "-c", "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n'"]),
+        ({ stdout }) => stdout.split("\n").filter((word) => word === `9${world.port}`).length
+      )
+      const script = `trap '' HUP; sleep 9${world.port} & sh -c 'sleep 9${world.port}; true' & echo running; wait`
+      for (const tty of [false, true]) {
+        yield* Effect.scoped(Effect.gen(function*() {
+          const command = yield* exec(id, {
+            command: ["sh", "-c", script],
+            stdin: false,
+            stdout: true,
+            stderr: !tty,
+            tty
+          })
+          yield* Effect.timeout(Stream.runHead(command.output), "20 seconds")
+          yield* Effect.retry(
+            Effect.flatMap(alive, (count) => count === 2 ? Effect.void : Effect.fail(count)),
+            { schedule: Schedule.spaced("100 millis"), times: 50 }
+          )
+        }))
+        assert.strictEqual(yield* alive, 0)
+      }
+    }))
+
   test("attaches to a container at a terminal: a prompt, what is typed, and its size", (world) =>
     Effect.gen(function*() {
       if (world.terminals !== true) return
@@ -145,7 +174,7 @@ export const streamsContract = (test: ContractTest): void => {
           )
           yield* attached.stdin(new TextEncoder().encode(`${word}\r`))
           const text = yield* Fiber.join(shown)
-          assert.include(text._tag === "Some" ? text.value : "", `${word}\r\nheard ${word}\r\n`)
+          assert.match(text._tag === "Some" ? text.value : "", new RegExp(`${word}\r\n(prompt> )?heard ${word}\r\n`))
         }))
         assert.strictEqual((yield* runtime.inspect(id)).state, "running")
       }
