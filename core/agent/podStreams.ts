@@ -1,10 +1,11 @@
-/** Answers the operator's requests for logs, exec, attach and port-forward with streams from the pod's runtime. */
+/** Answers the operator's requests for logs, exec, attach and port-forward with streams from the pod's runtime, or from the device itself. */
 import { Effect, type Scope, Stream } from "effect"
 import { type Channel, type Handlers, LinkError } from "../link/Session.ts"
 import type { Duplex, ProcessStreams, RuntimeError } from "../pod/ContainerRuntime.ts"
 import { PodRuntime, PodStreamError } from "../pod/PodRuntime.ts"
 import { decodeProcessMessage, encodeProcessMessage, type ProcessMessage } from "../wire/ProcessMessage.ts"
 import { decodeStreamOpening, streamFailure, type StreamOpening } from "../wire/StreamOpening.ts"
+import { hostStreams, hostUid } from "./host/hostStreams.ts"
 
 /** The sign that a byte stream is open: nothing in it, so that it cannot be taken for content. */
 const opened = new Uint8Array()
@@ -18,10 +19,12 @@ const refusal = (error: PodStreamError | RuntimeError) =>
 
 export const podStreams = Effect.gen(function*() {
   const runtime = yield* PodRuntime
+  const host = yield* hostStreams
 
   const sendLogs = Effect.fnUntraced(function*(opening: StreamOpening & { readonly _tag: "Logs" }, channel: Channel) {
     // Its first element is empty and opens the stream; a container that has no logs is an answer, not a broken stream.
-    yield* runtime.logs(opening.uid, opening.query).pipe(
+    const logs = opening.uid === hostUid ? host.logs(opening.query) : runtime.logs(opening.uid, opening.query)
+    yield* logs.pipe(
       Stream.mapError(refusal),
       Stream.runForEach((chunk) => channel.send(chunk))
     )
@@ -101,15 +104,22 @@ export const podStreams = Effect.gen(function*() {
         })
       )
     )
+    const ofHost = opening.uid === hostUid
     switch (opening._tag) {
       case "Logs":
         return yield* sendLogs(opening, channel)
       case "Exec":
-        return yield* runProcess(runtime.exec(opening.uid, opening.container, opening.spec), channel)
+        return yield* runProcess(
+          ofHost ? host.exec(opening.spec) : runtime.exec(opening.uid, opening.container, opening.spec),
+          channel
+        )
       case "Attach":
-        return yield* runProcess(runtime.attach(opening.uid, opening.container, opening.spec), channel)
+        return yield* runProcess(
+          ofHost ? host.attach(opening.spec) : runtime.attach(opening.uid, opening.container, opening.spec),
+          channel
+        )
       case "Forward":
-        return yield* forward(runtime.dial(opening.uid, opening.port), channel)
+        return yield* forward(ofHost ? host.dial(opening.port) : runtime.dial(opening.uid, opening.port), channel)
     }
   })
   return onOpen
