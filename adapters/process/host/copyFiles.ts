@@ -9,7 +9,7 @@ import type { CopyCommand } from "../../../core/agent/host/copyCommand.ts"
 import type { Confinement } from "./confinement.ts"
 import { entriesOf } from "./pack.ts"
 import { unpackEntry } from "./unpack.ts"
-import { codeOf, CopyRefused, openRoot, walk } from "./walk.ts"
+import { codeOf, CopyRefused, openRoot, walk, wordsOf } from "./walk.ts"
 
 /** First argument of the program; the second is the request. */
 export const copyFilesArgument = "copy-files"
@@ -36,7 +36,6 @@ const Request = Schema.fromJsonString(Schema.Struct({
 const failedCode = 2
 
 const say = (sentence: string) => fs.writeSync(2, `tar: ${sentence}\n`)
-const wordsOf = (cause: unknown) => cause instanceof Error ? cause.message : String(cause)
 
 /** The root is opened first: who has become somebody else may not find the way to it. */
 const confine = ({ gid, rootfs = "/", uid }: Confinement): number => {
@@ -102,7 +101,10 @@ const input = Stream.fromAsyncIterable(
 )
 
 const extract = Effect.fnUntraced(function*(root: number, path: string, preserve: boolean) {
-  const directory = walk(root, path, { links: true, last: false }).directory
+  const directory = yield* Effect.try({
+    try: () => walk(root, path, { links: true, last: false }).directory,
+    catch: (cause) => new Error(`${path}: ${wordsOf(cause)}`)
+  })
   let complaints = 0
   yield* input.pipe(
     Stream.pipeThroughChannel(Tar.decode()),

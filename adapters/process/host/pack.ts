@@ -2,7 +2,7 @@
 import { Effect, Stream } from "effect"
 import { Tar } from "effect/encoding"
 import * as fs from "node:fs"
-import { at, CopyRefused, walk } from "./walk.ts"
+import { at, CopyRefused, walk, wordsOf } from "./walk.ts"
 
 const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants
 const READ_BYTES = 64 * 1024
@@ -11,7 +11,6 @@ const deepest = 512
 
 const replacement = "\uFFFD"
 
-const wordsOf = (cause: unknown) => cause instanceof Error ? cause.message : String(cause)
 
 /** Exactly as many bytes as the header says: a file that shrinks meanwhile is filled up, as tar does. */
 const bodyOf = (file: number, size: number): Stream.Stream<Uint8Array> =>
@@ -34,7 +33,6 @@ export function* entriesOf(
   path: string,
   complain: (sentence: string) => void
 ): Generator<Tar.Entry> {
-  const { directory, name } = walk(root, path, { links: true, last: true })
   const prefix = prefixOf(path)
 
   function* visit(parent: number, name: string, shown: string, depth: number): Generator<Tar.Entry> {
@@ -79,12 +77,15 @@ export function* entriesOf(
     }
   }
 
+  let directory: number | undefined
   try {
-    yield* visit(directory, name ?? ".", prefix, 0)
+    const way = walk(root, path, { links: true, last: true })
+    directory = way.directory
+    yield* visit(directory, way.name ?? ".", prefix, 0)
   } catch (cause) {
     throw cause instanceof CopyRefused ? cause : new CopyRefused(`${path}: ${wordsOf(cause)}`)
   } finally {
-    fs.closeSync(directory)
+    if (directory !== undefined) fs.closeSync(directory)
   }
 }
 

@@ -16,6 +16,10 @@ export class CopyRefused extends Error {}
 
 export const codeOf = (cause: unknown): string => cause instanceof Error && "code" in cause ? String(cause.code) : ""
 
+/** What the disk said, without the paths that only this program knows. */
+export const wordsOf = (cause: unknown): string =>
+  cause instanceof Error ? cause.message.replace(/, [a-z]+ '[^]*$/, "") : String(cause)
+
 /** The path of a name in an open directory; the name is a single part. */
 export const at = (directory: number, name: string): string => `/proc/self/fd/${directory}/${name}`
 
