@@ -11,6 +11,27 @@ const or = <A>(value: A) => Effect.succeed(value)
 const text = (fallback: string) => Schema.String.pipe(Schema.withDecodingDefaultKey(or(fallback)))
 const flag = (fallback: boolean) => Schema.Boolean.pipe(Schema.withDecodingDefaultKey(or(fallback)))
 
+/** The largest number is what systems call nobody with: chown(2). */
+const accountId = Schema.Int.check(
+  Schema.isBetween({ minimum: 0, maximum: 4_294_967_294 }, { expected: "the number of a user or group" })
+)
+
+/** The device itself, as its host pod reaches it: nothing unless it is allowed here. */
+const Host = Schema.Struct({
+  /** Commands, shells and files are held to this directory; the agent's own root when absent. */
+  rootfs: opt(
+    Schema.String.check(Schema.isPattern(/^\//u, { expected: "the absolute path of a directory" }))
+  ),
+  /** Who they run as; the agent's own user and groups when both are absent. */
+  uid: opt(accountId),
+  gid: opt(accountId),
+  allowExec: flag(false),
+  allowAttach: flag(false),
+  allowLog: flag(false),
+  allowPortForward: flag(false),
+  allowCopy: flag(false)
+})
+
 const GrpcMethod = Schema.Struct({
   name: Schema.Literal("grpc"),
   /** Lowest first. */
@@ -37,6 +58,7 @@ export const ArhatConfig = Schema.Struct({
     device: Schema.String.check(Schema.isMinLength(1)),
     /** Journal, keys and pods' files. */
     dataDir: text("/var/lib/arhat"),
+    host: Host.pipe(Schema.withDecodingDefaultKey(or({}))),
     log: Schema.Array(LogSink).pipe(Schema.withDecodingDefaultKey(or([{}])))
   }),
   connectivity: Schema.Struct({

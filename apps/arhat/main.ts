@@ -3,6 +3,7 @@ import { Config, Console, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import { Base64 } from "effect/encoding"
 import { NodeCryptography } from "../../adapters/crypto/NodeCryptography.ts"
+import { copyFilesArgument } from "../../adapters/process/host/copyFilesArgument.ts"
 import { loadOrCreateDeviceKey } from "../../adapters/store/DeviceKeys.ts"
 import { Cryptography } from "../../core/link/Cryptography.ts"
 import { checkConfig, printVersion } from "../shared/commonCommands.ts"
@@ -92,4 +93,8 @@ const arhat = Command.make("arhat").pipe(
   Command.withSubcommands([run, identity, checkConfig(flags, configured), printVersion])
 )
 
-runProgram(Command.run(arhat, { version }))
+// Called by arhat itself, for files of the host: as small as it can be.
+if (process.argv[2] === copyFilesArgument) {
+  const { runCopyFiles } = await import("../../adapters/process/host/copyFiles.ts")
+  await runCopyFiles(process.argv[3] ?? "")
+} else runProgram(Command.run(arhat, { version }))

@@ -18,6 +18,7 @@ import { version } from "../shared/version.ts"
 import type { ArhatConfig } from "./ArhatConfig.ts"
 import { containerRuntime } from "./containerRuntime.ts"
 import { dialers } from "./dialers.ts"
+import { hostAccess } from "./hostAccess.ts"
 import { readBytes } from "./readFile.ts"
 
 export class BadKey extends Schema.TaggedError<BadKey>()("BadKey", { detail: Schema.String }) {
@@ -72,6 +73,7 @@ export const runAgent = Effect.fnUntraced(function*(config: ArhatConfig) {
     DiskPodFiles.layer({ root: `${dataDir}/pods` }),
     NodeHostFacts.layer({ storage: dataDir }),
     containerRuntime(config),
+    hostAccess(config),
     Layer.effect(Dialers, dialers(config))
   )
   const inside = deviceMemory.pipe(Layer.provideMerge(mailLayer), Layer.provideMerge(PodMachine.layer))

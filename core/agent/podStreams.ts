@@ -4,8 +4,8 @@ import { type Channel, type Handlers, LinkError } from "../link/Session.ts"
 import type { Duplex, ProcessStreams, RuntimeError } from "../pod/ContainerRuntime.ts"
 import { PodRuntime, PodStreamError } from "../pod/PodRuntime.ts"
 import { decodeProcessMessage, encodeProcessMessage, type ProcessMessage } from "../wire/ProcessMessage.ts"
-import { decodeStreamOpening, streamFailure, type StreamOpening } from "../wire/StreamOpening.ts"
-import { hostStreams, hostUid } from "./host/hostStreams.ts"
+import { decodeStreamOpening, hostUid, streamFailure, type StreamOpening } from "../wire/StreamOpening.ts"
+import { hostStreams } from "./host/hostStreams.ts"
 
 /** The sign that a byte stream is open: nothing in it, so that it cannot be taken for content. */
 const opened = new Uint8Array()

@@ -1,5 +1,6 @@
 /** Why a container has no log to show, in the sentences that users of kubectl know. */
 import type { ContainerStatus, Pod } from "../kube/Pod.ts"
+import { isMirrorPod } from "../node/hostPod.ts"
 
 const waitingWords = (reason: string | undefined): string => {
   switch (reason) {
@@ -27,6 +28,8 @@ export const hasContainer = (pod: Pod, container: string): boolean =>
  * `previous` asks for that or the newest never started.
  */
 export const logRefusal = (pod: Pod, container: string, previous: boolean): string | undefined => {
+  // No container's log: the agent knows by itself which ones it has.
+  if (isMirrorPod(pod)) return undefined
   const name = pod.metadata.name ?? ""
   const statuses: ReadonlyArray<ContainerStatus> = [
     ...(pod.status?.containerStatuses ?? []),

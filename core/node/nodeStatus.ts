@@ -149,7 +149,8 @@ export const nodeStatus = (
     cpu: report === undefined ? "0" : `${report.host.cpuMillis}m`,
     memory: `${Math.floor((report?.host.memoryBytes ?? 0) / 1024)}Ki`,
     "ephemeral-storage": `${Math.floor((report?.host.storageBytes ?? 0) / 1024)}Ki`,
-    pods: String(device.spec.pod.allocatable)
+    // Beside the workloads there is the host pod.
+    pods: String(device.spec.pod.allocatable + 1)
   }
   return {
     capacity,

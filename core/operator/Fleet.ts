@@ -27,6 +27,8 @@ export class Fleet extends Context.Service<Fleet, {
   readonly sessionOf: (node: string) => Session | undefined
   /** The device whose Node has this name, if it is served here. */
   readonly deviceOf: (node: string) => Effect.Effect<ServedDevice | undefined>
+  /** Namespace of the EdgeDevice whose Node has this name. */
+  readonly namespaceOf: (node: string) => string | undefined
   /** Whether a Node of this name is one of ours. */
   readonly serves: (node: string) => boolean
   /** What the links of those devices have carried that this process speaks for. */
@@ -147,6 +149,7 @@ export class Fleet extends Context.Service<Fleet, {
           return device === undefined ? undefined : SubscriptionRef.getUnsafe(device.context.session)
         },
         deviceOf: (node) => Effect.sync(() => byNode(node)),
+        namespaceOf: (node) => byNode(node)?.context.namespace,
         serves: (node) => byNode(node) !== undefined,
         traffic: () =>
           [...served.values()].filter(({ device }) => device.holds()).map(({ device: { context, traffic } }) => ({

@@ -4,6 +4,7 @@ import type { KubeApiError } from "../kube/KubeApi.ts"
 import type { Pod, PodStatus } from "../kube/Pod.ts"
 import { Cryptography } from "../link/Cryptography.ts"
 import type { Session } from "../link/Session.ts"
+import { isMirrorPod } from "../node/hostPod.ts"
 import type { PodEvent, PodReport } from "../pod/PodReport.ts"
 import type { ResolveSettings } from "../pod/resolve/Resolution.ts"
 import { holdingsDigest } from "../wire/holdings.ts"
@@ -42,6 +43,8 @@ export const devicePods = Effect.fnUntraced(function*(
     readonly wasReplaced: (uid: string) => boolean
     /** Whether the owner lets orphans go that are more than half of the device. */
     readonly mayReleaseOrphans: () => boolean
+    /** A mirror pod of this Node changed, came or went: none of them is the device's to run. */
+    readonly mirrorChanged: () => void
   }
 ) {
   const index = yield* PodIndex
@@ -86,10 +89,16 @@ export const devicePods = Effect.fnUntraced(function*(
     Effect.Services<ReturnType<typeof keepPod>>
   >()
 
+  const mirrors = new Set<string>()
+
   /** Looks at a pod, with a keeper of its own from the first look on. */
   const look = (uid: string) => {
     if (heldBack.has(uid)) return
     const pod = index.byUid(uid)
+    if (pod === undefined ? mirrors.delete(uid) : isMirrorPod(pod)) {
+      if (pod !== undefined) mirrors.add(uid)
+      return options.mirrorChanged()
+    }
     if (pod !== undefined) {
       const { name = "", namespace = "" } = pod.metadata
       places.set(uid, { namespace, name, graceSeconds: pod.spec.terminationGracePeriodSeconds ?? 30 })

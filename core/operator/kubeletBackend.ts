@@ -3,9 +3,10 @@ import { Effect, Layer, Option, Stream, SubscriptionRef } from "effect"
 import type { Pod } from "../kube/Pod.ts"
 import { KubeletBackend, type PodPlace } from "../kubelet/KubeletBackend.ts"
 import type { LinkError, Priority, Session } from "../link/Session.ts"
+import { isHostPod } from "../node/hostPod.ts"
 import { type Duplex, RuntimeError } from "../pod/ContainerRuntime.ts"
 import { PodStreamError } from "../pod/PodRuntime.ts"
-import { encodeStreamOpening, streamErrorOf, type StreamOpening } from "../wire/StreamOpening.ts"
+import { encodeStreamOpening, hostUid, streamErrorOf, type StreamOpening } from "../wire/StreamOpening.ts"
 import { Fleet } from "./Fleet.ts"
 import { idleChannel } from "./idleChannel.ts"
 import { nodePaths } from "./nodePaths.ts"
@@ -75,14 +76,22 @@ export const kubeletBackend = Layer.effect(
       }
     )
 
+    /** The host pod is the device itself, which knows of no such pod. */
+    const uidThere = ({ node, uid }: PodPlace): string => {
+      const namespace = fleet.namespaceOf(node)
+      const pod = index.byUid(uid)
+      return pod !== undefined && namespace !== undefined && isHostPod(pod, { namespace, name: node }) ? hostUid : uid
+    }
+
     const process = Effect.fnUntraced(function*(node: string, opening: StreamOpening) {
       const channel = yield* open(node, opening, "interactive", outcomeUnknown)
       return yield* remoteProcess(channel, streamError(node, outcomeUnknown))
     })
 
     /** The device's first message is empty: its port has answered. */
-    const dial = Effect.fnUntraced(function*({ node, uid }: PodPlace, port: number) {
-      const channel = yield* open(node, { _tag: "Forward", uid, port }, "interactive")
+    const dial = Effect.fnUntraced(function*(at: PodPlace, port: number) {
+      const { node } = at
+      const channel = yield* open(node, { _tag: "Forward", uid: uidThere(at), port }, "interactive")
       const broken = (error: LinkError) =>
         new RuntimeError({ reason: "Unavailable", detail: streamError(node)(error).message })
       const duplex: Duplex = {
@@ -101,13 +110,13 @@ export const kubeletBackend = Layer.effect(
           return pod === undefined || !fleet.serves(node) ? undefined : { node, pod }
         }),
       serves: (node) => Effect.sync(() => fleet.serves(node)),
-      logs: ({ node, uid }, query) =>
+      logs: (at, query) =>
         Stream.unwrap(Effect.map(
-          open(node, { _tag: "Logs", uid, query }, "bulk"),
-          (channel) => Stream.mapError(channel.messages, streamError(node))
+          open(at.node, { _tag: "Logs", uid: uidThere(at), query }, "bulk"),
+          (channel) => Stream.mapError(channel.messages, streamError(at.node))
         )),
-      exec: ({ node, uid }, container, spec) => process(node, { _tag: "Exec", uid, container, spec }),
-      attach: ({ node, uid }, container, spec) => process(node, { _tag: "Attach", uid, container, spec }),
+      exec: (at, container, spec) => process(at.node, { _tag: "Exec", uid: uidThere(at), container, spec }),
+      attach: (at, container, spec) => process(at.node, { _tag: "Attach", uid: uidThere(at), container, spec }),
       dial,
       pods: (node) => Effect.sync(() => index.onNode(node)),
       runningPods: (node) => Effect.sync(() => index.onNode(node).filter(hasRunningContainer)),

@@ -40,6 +40,7 @@ import { EventRecorder } from "./EventRecorder.ts"
 import { farewell, finalizer } from "./farewell.ts"
 import { forcedSync } from "./forcedSync.ts"
 import { keepBroker } from "./keepBroker.ts"
+import { keepHostPod } from "./keepHostPod.ts"
 import { keepIdentity } from "./keepIdentity.ts"
 import { keepNode } from "./keepNode.ts"
 import { keepPartition } from "./keepPartition.ts"
@@ -220,12 +221,18 @@ export const serveDevice = Effect.fnUntraced(function*(
         return Effect.asVoid(Queue.offer(statusBell, undefined))
       })
   }).pipe(Scope.provide(keeping))
-  lookAtNode = node.look
+  let lookAtHostPod = () => {}
+  lookAtNode = () => {
+    node.look()
+    lookAtHostPod()
+  }
   const pods = yield* devicePods(context, {
     resolveSettings,
     wasReplaced: (uid) => registry.get(key)?.status?.partition?.replaced?.includes(uid) === true,
-    mayReleaseOrphans: () => annotationsSeen[releaseOrphansAnnotation] !== undefined
+    mayReleaseOrphans: () => annotationsSeen[releaseOrphansAnnotation] !== undefined,
+    mirrorChanged: () => lookAtHostPod()
   })
+  lookAtHostPod = (yield* keepHostPod(context, { connected, holds }).pipe(Scope.provide(keeping))).look
   const away = yield* disconnectedPods(context, {
     connected,
     why: () => brokerDown() ?? absenceSentence(absence.reason() ?? "LinkDown"),
@@ -243,7 +250,7 @@ export const serveDevice = Effect.fnUntraced(function*(
     service.look()
     if (held) yield* absence.anew
     partition.look()
-    node.look()
+    lookAtNode()
   })
 
   const writeStatus = Effect.gen(function*() {
@@ -340,7 +347,7 @@ export const serveDevice = Effect.fnUntraced(function*(
   )
 
   const lookAgain = Effect.suspend(() => {
-    node.look()
+    lookAtNode()
     return Effect.asVoid(Queue.offer(statusBell, undefined))
   })
   const isBack = Effect.suspend(() => absence.back).pipe(
@@ -360,7 +367,12 @@ export const serveDevice = Effect.fnUntraced(function*(
     })
 
   yield* SubscriptionRef.changes(owned).pipe(
-    Stream.runForEach((mine) => mine === true ? Effect.sync(pods.lookAtAll) : Effect.void),
+    Stream.runForEach((mine) =>
+      Effect.sync(() => {
+        lookAtHostPod()
+        if (mine === true) pods.lookAtAll()
+      })
+    ),
     Effect.forkScoped
   )
   /** Whether the device speaks of pods of its own Node; right after a start that takes a moment to know. */

@@ -12,6 +12,9 @@ import { bounded, count, decoding, encoding, optionalLong, port, present, reject
 
 const opt = Schema.optionalKey
 
+/** In place of a pod's uid: the device itself is meant. */
+export const hostUid = ""
+
 const LogQuery = Schema.Struct({
   container: Schema.String,
   follow: Schema.Boolean,

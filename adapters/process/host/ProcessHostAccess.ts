@@ -5,7 +5,8 @@ import { PodStreamError } from "../../../core/pod/PodRuntime.ts"
 import { dialLocal, runCommand } from "../interact.ts"
 import { findTools, SYSTEM_PATH } from "../tools.ts"
 import { accountOf, checkConfinement, confined, type Confinement } from "./confinement.ts"
-import { copyFilesArgument, type CopyRequest } from "./copyFiles.ts"
+import type { CopyRequest } from "./copyFiles.ts"
+import { copyFilesArgument } from "./copyFilesArgument.ts"
 import { readLogFile } from "./logFile.ts"
 
 export interface HostOptions {

@@ -11,9 +11,6 @@ import { entriesOf } from "./pack.ts"
 import { unpackEntry } from "./unpack.ts"
 import { codeOf, CopyRefused, openRoot, walk, wordsOf } from "./walk.ts"
 
-/** First argument of the program; the second is the request. */
-export const copyFilesArgument = "copy-files"
-
 export interface CopyRequest {
   readonly confinement: Confinement
   readonly command: CopyCommand

@@ -6,9 +6,6 @@ import { type PodLogQuery, PodStreamError } from "../../pod/PodRuntime.ts"
 import { copyCommand } from "./copyCommand.ts"
 import { type HostAbilities, HostAccess, type HostFailure } from "./HostAccess.ts"
 
-/** In place of a pod's uid in what opens a stream: the device itself is meant. */
-export const hostUid = ""
-
 const keys: Readonly<Record<keyof HostAbilities, string>> = {
   exec: "arhat.host.allowExec",
   attach: "arhat.host.allowAttach",

@@ -15,6 +15,7 @@ const uid = "0b9a6f5e-4b1d-4c7e-9a53-5d0c6f1e2a3b"
 const fleetWith = (session: Session | undefined) =>
   Layer.mock(Fleet, {
     sessionOf: () => session,
+    namespaceOf: () => "edge",
     serves: () => true,
     nodes: () => ["edge-1"],
     traffic: () => [],

@@ -1,0 +1,103 @@
+/** Keeps the host pod of one device: there as long as its Node is, made anew when somebody deletes it, its status true. */
+import { Clock, Effect, Queue, Schedule, SubscriptionRef } from "effect"
+import { KubeApi, KubeApiError } from "../kube/KubeApi.ts"
+import { type Pod, Pods } from "../kube/Pod.ts"
+import { timestamp } from "../kube/time.ts"
+import { owns } from "../node/desiredNode.ts"
+import { hostPod, hostPodStatus, isAsWanted, isHostPod, isMirrorPod } from "../node/hostPod.ts"
+import type { DeviceContext } from "./DeviceContext.ts"
+import { EventRecorder } from "./EventRecorder.ts"
+import { NodeIndex } from "./NodeIndex.ts"
+import { OperatorIdentity } from "./OperatorIdentity.ts"
+import { PodIndex } from "./PodIndex.ts"
+import { isGone, podWrites } from "./podWrites.ts"
+
+/** A quota or a policy may stand in its way for as long as its owner likes. */
+const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("5 minutes")]).pipe(Schedule.jittered)
+
+export const keepHostPod = Effect.fnUntraced(function*(
+  context: DeviceContext,
+  options: {
+    readonly connected: () => boolean
+    /** Whether this process speaks for the device; while it does not, nothing of the device is written. */
+    readonly holds: () => boolean
+  }
+) {
+  const api = yield* KubeApi
+  const index = yield* PodIndex
+  const nodes = yield* NodeIndex
+  const events = yield* EventRecorder
+  const identity = yield* OperatorIdentity
+  const { finalise, writeStatus } = yield* podWrites
+  const bell = yield* Queue.sliding<void>(1)
+  const look = () => void Queue.offerUnsafe(bell, undefined)
+  const { name, namespace } = context
+
+  let told = ""
+  /** Once for as long as it says the same. */
+  const warn = (reason: string, message: string) =>
+    Effect.suspend(() => {
+      if (told === message) return Effect.void
+      told = message
+      const about = {
+        apiVersion: "aranya.arhat.dev/v1alpha1",
+        kind: "EdgeDevice",
+        namespace,
+        name,
+        uid: context.uid
+      }
+      return events.record({ about, type: "Warning", reason, message })
+    })
+
+  /** One that is there already may be ours, of which the watch has not told yet. */
+  const make = (wanted: Pod): Effect.Effect<Pod, KubeApiError> =>
+    Effect.catch(
+      api.create(Pods, wanted),
+      (error) => error.reason === "AlreadyExists" ? api.get(Pods, { namespace, name }) : Effect.fail(error)
+    )
+
+  /** One look and one step. */
+  const step = Effect.gen(function*(): Effect.fn.Return<void, KubeApiError> {
+    if (!options.holds() || context.leaving() || (yield* SubscriptionRef.get(context.owned)) !== true) return
+    const node = nodes.get(name)
+    if (node === undefined || !owns(node, context, identity.installation)) return
+    // Whoever made it: nobody runs it, so there is nobody else to say that it has ended.
+    const ended = index.onNode(name).filter((pod) => isMirrorPod(pod) && pod.metadata.deletionTimestamp !== undefined)
+    yield* Effect.forEach(ended, finalise, { discard: true })
+    const wanted = hostPod(context, node.metadata.uid ?? "")
+    const pod = index.byName(namespace, name) ?? (yield* make(wanted))
+    if (!isHostPod(pod, context)) {
+      return yield* warn(
+        "HostPodNameTaken",
+        `pod ${namespace}/${name} is somebody's own: while it is there, the device itself cannot be reached as a pod`
+      )
+    }
+    // A kubelet takes the picture of a static pod away, too, as soon as somebody deletes it; and puts up another.
+    if (!isAsWanted(pod, wanted)) return yield* finalise(pod)
+    // A device of which nothing is known has never been here.
+    if ((yield* SubscriptionRef.get(context.nodeReport)) === undefined) return
+    const status = hostPodStatus(pod, {
+      connected: options.connected(),
+      now: timestamp(yield* Clock.currentTimeMillis)
+    })
+    if (status === undefined) return
+    yield* Effect.catch(
+      writeStatus(context.hold, pod, status),
+      (error) => isGone(error) ? Effect.void : Effect.fail(error)
+    )
+  })
+
+  const patiently = step.pipe(
+    Effect.tapError((error) =>
+      error.retryable
+        ? Effect.logDebug(`host pod of ${context.key}: ${error.message}`)
+        : warn("HostPodRefused", `the device itself cannot be reached as a pod: ${error.detail}`)
+    ),
+    Effect.retry(again),
+    Effect.orDie
+  )
+
+  yield* nodes.follow(name, look)
+  yield* Effect.forever(Effect.andThen(patiently, Queue.take(bell))).pipe(Effect.forkScoped)
+  return { look }
+})
