@@ -1,5 +1,5 @@
 /** Keeps the host pod of one device: there as long as its Node is, made anew when somebody deletes it, its status true. */
-import { Clock, Effect, Queue, Schedule, SubscriptionRef } from "effect"
+import { Clock, Effect, Queue, Random, Schedule, SubscriptionRef } from "effect"
 import { KubeApi, KubeApiError } from "../kube/KubeApi.ts"
 import { type Pod, Pods } from "../kube/Pod.ts"
 import { timestamp } from "../kube/time.ts"
@@ -11,6 +11,11 @@ import { NodeIndex } from "./NodeIndex.ts"
 import { OperatorIdentity } from "./OperatorIdentity.ts"
 import { PodIndex } from "./PodIndex.ts"
 import { isGone, podWrites } from "./podWrites.ts"
+
+/** What nobody needs at once comes after what everybody waits for; less than twice as long, so that fleets do not come in step. */
+const firstMillis = 5000
+
+const askAgain = "1 minute"
 
 /** A quota or a policy may stand in its way for as long as its owner likes. */
 const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("5 minutes")]).pipe(Schedule.jittered)
@@ -33,6 +38,9 @@ export const keepHostPod = Effect.fnUntraced(function*(
   const look = () => void Queue.offerUnsafe(bell, undefined)
   const { name, namespace } = context
 
+  let waited = false
+  /** Its name is somebody else's pod's, which may be on a Node of which nothing is heard here. */
+  let taken = false
   let told = ""
   /** Once for as long as it says the same. */
   const warn = (reason: string, message: string) =>
@@ -65,8 +73,15 @@ export const keepHostPod = Effect.fnUntraced(function*(
     const ended = index.onNode(name).filter((pod) => isMirrorPod(pod) && pod.metadata.deletionTimestamp !== undefined)
     yield* Effect.forEach(ended, finalise, { discard: true })
     const wanted = hostPod(context, node.metadata.uid ?? "")
-    const pod = index.byName(namespace, name) ?? (yield* make(wanted))
-    if (!isHostPod(pod, context)) {
+    const known = index.byName(namespace, name)
+    if (known === undefined && !waited) {
+      waited = true
+      yield* Effect.sleep(firstMillis * (1 + (yield* Random.next)))
+      return look()
+    }
+    const pod = known ?? (yield* make(wanted))
+    taken = !isHostPod(pod, context)
+    if (taken) {
       return yield* warn(
         "HostPodNameTaken",
         `pod ${namespace}/${name} is somebody's own: while it is there, the device itself cannot be reached as a pod`
@@ -98,6 +113,7 @@ export const keepHostPod = Effect.fnUntraced(function*(
   )
 
   yield* nodes.follow(name, look)
-  yield* Effect.forever(Effect.andThen(patiently, Queue.take(bell))).pipe(Effect.forkScoped)
+  const rest = Effect.suspend(() => taken ? Effect.timeoutOption(Queue.take(bell), askAgain) : Queue.take(bell))
+  yield* Effect.forever(Effect.andThen(patiently, rest)).pipe(Effect.forkScoped)
   return { look }
 })

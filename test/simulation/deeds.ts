@@ -256,7 +256,8 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
           pod: { allocatable }
         }
       })
-      colours.set(name, `${colour} ${allocatable}`)
+      // Beside the workloads there is the host pod.
+      colours.set(name, `${colour} ${allocatable + 1}`)
     }),
     budget: Effect.fnUntraced(function*(dice, { name }) {
       if (absent.has(name)) return

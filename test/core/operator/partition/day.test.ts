@@ -6,6 +6,7 @@ import { KubeApi } from "../../../../core/kube/KubeApi.ts"
 import { Nodes } from "../../../../core/kube/Node.ts"
 import { Pods } from "../../../../core/kube/Pod.ts"
 import { microTimestamp, timestamp } from "../../../../core/kube/time.ts"
+import { isMirrorPod } from "../../../../core/node/hostPod.ts"
 import { inScene, type Scene } from "./scene.ts"
 
 /** A Node that nobody is behind, Ready, with a pod that says it runs; nobody renews anything of either. */
@@ -52,7 +53,8 @@ const control = Effect.gen(function*() {
 /** What may not change of the device's pods. */
 const lasting = Effect.gen(function*() {
   const api = yield* KubeApi
-  return (yield* api.list(Pods, {})).filter(({ spec }) => spec.nodeName === "edge-1").map(({ metadata, status }) => ({
+  const workloads = (yield* api.list(Pods, {})).filter((pod) => pod.spec.nodeName === "edge-1" && !isMirrorPod(pod))
+  return workloads.map(({ metadata, status }) => ({
     name: metadata.name,
     uid: metadata.uid,
     deleted: metadata.deletionTimestamp,

@@ -8,6 +8,7 @@ import type { KubeResource } from "../../../../core/kube/KubeResource.ts"
 import { Nodes } from "../../../../core/kube/Node.ts"
 import type { KubeObject } from "../../../../core/kube/ObjectMeta.ts"
 import { type Pod, Pods } from "../../../../core/kube/Pod.ts"
+import { isMirrorPod } from "../../../../core/node/hostPod.ts"
 import { timestamp } from "../../../../core/kube/time.ts"
 import { fairWeather } from "../../../fakes/MemoryTransport.ts"
 import { forever } from "../../../fakes/runtime/Program.ts"
@@ -136,7 +137,7 @@ const makeScene = Effect.fnUntraced(function*(partition: object, time: VirtualTi
     spec: { ...spec, nodeName: "edge-1" }
   })
   const pods = Effect.map(api.list(Pods, {}), (all): ReadonlyArray<Seen> =>
-    all.map((pod) => ({
+    all.filter((pod) => !isMirrorPod(pod)).map((pod) => ({
       pod: `${letters.get(pod.metadata.uid ?? "")} on ${pod.spec.nodeName ?? "no node"}`,
       ready: pod.status?.conditions?.find(({ type }) => type === "Ready")?.status ?? "",
       restarts: pod.status?.containerStatuses?.[0]?.restartCount ?? -1,
