@@ -46,7 +46,7 @@ export const hostPod = ({ name, namespace }: DeviceName, nodeUid: string): Pod =
     automountServiceAccountToken: false,
     enableServiceLinks: false,
     terminationGracePeriodSeconds: 0,
-    containers: [{ name: hostContainer, image, imagePullPolicy: "Never", stdin: true }]
+    containers: [{ name: hostContainer, image, imagePullPolicy: "Never", stdin: true, tty: true }]
   }
 })
 

@@ -1,8 +1,10 @@
 /** The device itself behind its host pod: commands, a login shell, the agent's log, files and ports, held to what the owner gave. */
 import { Effect, Layer, Stream } from "effect"
 import { type HostAbilities, HostAccess } from "../../../core/agent/host/HostAccess.ts"
+import type { ExecSpec } from "../../../core/pod/ContainerRuntime.ts"
 import { PodStreamError } from "../../../core/pod/PodRuntime.ts"
 import { dialLocal, runCommand } from "../interact.ts"
+import { makeTerminals } from "../terminals.ts"
 import { findTools, SYSTEM_PATH } from "../tools.ts"
 import { accountOf, checkConfinement, confined, type Confinement } from "./confinement.ts"
 import type { CopyRequest } from "./copyFiles.ts"
@@ -20,8 +22,6 @@ export interface HostOptions {
 
 const refused = (detail: string) => new PodStreamError({ reason: "Refused", detail })
 
-const noTerminal = refused("the host has no terminal to give: leave out --tty (-t)")
-
 const noLogFile = refused(
   "the agent logs into no file that could be shown: give arhat.log[] an entry whose file is a path"
 )
@@ -29,26 +29,30 @@ const noLogFile = refused(
 /** A copy needs little, whatever it copies. */
 const copyMemory = "--max-old-space-size=64"
 
-export const layer = ({ abilities, confinement, copyProgram, logFile }: HostOptions): Layer.Layer<never> => {
+const make = Effect.fnUntraced(function*({ abilities, confinement, copyProgram, logFile }: HostOptions) {
   const asRoot = process.getuid?.() === 0
   const tools = findTools(asRoot)
   const allowed = checkConfinement(confinement, asRoot)
-  const { home } = accountOf(confinement)
+  const terminals = yield* makeTerminals
+  const { home, shell } = accountOf(confinement)
   const environment = { PATH: SYSTEM_PATH, HOME: home }
 
-  return Layer.succeed(HostAccess, {
+  const run = Effect.fnUntraced(function*(command: ReadonlyArray<string>, spec: Omit<ExecSpec, "command">) {
+    yield* allowed
+    const argv = confined(confinement, tools, command)
+    if (!spec.tty) return yield* runCommand(argv, environment, spec)
+    return yield* terminals.run({
+      argv,
+      environment: { ...environment, TERM: "xterm" },
+      ...(confinement.uid === undefined ? {} : { owner: confinement.uid })
+    })
+  })
+
+  const access: HostAccess = {
     abilities,
     logs: (query) => logFile === undefined ? Stream.fail(noLogFile) : readLogFile(logFile, query),
-    exec: Effect.fnUntraced(function*({ command, ...spec }) {
-      yield* allowed
-      if (spec.tty) return yield* noTerminal
-      return yield* runCommand(confined(confinement, tools, command), environment, spec)
-    }),
-    shell: Effect.fnUntraced(function*(spec) {
-      yield* allowed
-      if (spec.tty) return yield* noTerminal
-      return yield* runCommand(confined(confinement, tools, [accountOf(confinement).shell, "-l"]), environment, spec)
-    }),
+    exec: ({ command, ...spec }) => run(command, spec),
+    shell: (spec) => run([shell, "-l"], spec),
     copy: Effect.fnUntraced(function*(command, spec) {
       yield* allowed
       const [program = "", ...args] = copyProgram
@@ -60,5 +64,8 @@ export const layer = ({ abilities, confinement, copyProgram, logFile }: HostOpti
       )
     }),
     dial: dialLocal
-  })
-}
+  }
+  return access
+})
+
+export const layer = (options: HostOptions): Layer.Layer<never> => Layer.effect(HostAccess, make(options))
