@@ -9,7 +9,7 @@ import type { CopyCommand } from "../../../core/agent/host/copyCommand.ts"
 import type { Confinement } from "./confinement.ts"
 import { entriesOf } from "./pack.ts"
 import { unpackEntry } from "./unpack.ts"
-import { codeOf, CopyRefused, openRoot, walk, wordsOf } from "./walk.ts"
+import { attempt, codeOf, CopyFailed, CopyRefused, openRoot, walk, wordsOf } from "./walk.ts"
 
 export interface CopyRequest {
   readonly confinement: Confinement
@@ -34,6 +34,8 @@ const failedCode = 2
 
 const say = (sentence: string) => fs.writeSync(2, `tar: ${sentence}\n`)
 
+const failed = (cause: unknown) => new CopyFailed({ detail: wordsOf(cause) })
+
 /** The root is opened first: who has become somebody else may not find the way to it. */
 const confine = ({ gid, rootfs = "/", uid }: Confinement): number => {
   const root = openRoot(rootfs)
@@ -44,7 +46,7 @@ const confine = ({ gid, rootfs = "/", uid }: Confinement): number => {
   }
   if (uid !== undefined) process.setuid?.(uid)
   if ((uid !== undefined && process.getuid?.() !== uid) || (group !== undefined && process.getgid?.() !== group)) {
-    throw new Error("the user and group of arhat.host cannot be taken on")
+    throw new CopyRefused({ detail: "the user and group of arhat.host cannot be taken on" })
   }
   return root
 }
@@ -61,9 +63,9 @@ const isDirectory = (root: number, path: string): boolean => {
 
 /** Waits for each piece to be taken: what nobody reads is not read from the disk either. */
 const toOutput = (bytes: Uint8Array) =>
-  Effect.callback<void, Error>((resume) => {
+  Effect.callback<void, CopyFailed>((resume) => {
     process.stdout.write(bytes, (error) =>
-      resume(error === null || error === undefined ? Effect.void : Effect.fail(error)))
+      resume(error === null || error === undefined ? Effect.void : Effect.fail(failed(error))))
   })
 
 const create = Effect.fnUntraced(function*(root: number, path: string, skip: number) {
@@ -73,10 +75,7 @@ const create = Effect.fnUntraced(function*(root: number, path: string, skip: num
     complaints += 1
     say(sentence)
   })
-  const one = Effect.try({
-    try: () => entries.next(),
-    catch: (cause) => cause instanceof Error ? cause : new Error(String(cause))
-  })
+  const one = attempt(() => entries.next())
   // One at a time: a file is open only while its bytes are on their way.
   yield* Stream.fromEffectRepeat(one).pipe(
     Stream.takeWhile(({ done }) => done !== true),
@@ -94,14 +93,11 @@ const create = Effect.fnUntraced(function*(root: number, path: string, skip: num
 
 const input = Stream.fromAsyncIterable(
   process.stdin as AsyncIterable<Uint8Array>,
-  (cause) => cause instanceof Error ? cause : new Error(String(cause))
+  failed
 )
 
 const extract = Effect.fnUntraced(function*(root: number, path: string, preserve: boolean) {
-  const directory = yield* Effect.try({
-    try: () => walk(root, path, { links: true, last: false }).directory,
-    catch: (cause) => new Error(`${path}: ${wordsOf(cause)}`)
-  })
+  const directory = yield* attempt(() => walk(root, path, { links: true, last: false }).directory, `${path}: `)
   let complaints = 0
   yield* input.pipe(
     Stream.pipeThroughChannel(Tar.decode()),
@@ -124,10 +120,7 @@ const extract = Effect.fnUntraced(function*(root: number, path: string, preserve
 
 const run = Effect.fnUntraced(function*(text: string) {
   const { command, confinement } = yield* Schema.decodeUnknownEffect(Request)(text)
-  const root = yield* Effect.try({
-    try: () => confine(confinement),
-    catch: (cause) => new Error(`arhat.host: ${wordsOf(cause)}`)
-  })
+  const root = yield* attempt(() => confine(confinement), "arhat.host: ")
   switch (command._tag) {
     case "IsDirectory":
       return isDirectory(root, command.path) ? 0 : 1
@@ -142,7 +135,7 @@ const run = Effect.fnUntraced(function*(text: string) {
 export const runCopyFiles = (text: string): Promise<void> =>
   Effect.runPromise(
     run(text).pipe(
-      Effect.catchDefect((defect) => Effect.fail(defect instanceof Error ? defect : new Error(String(defect)))),
+      Effect.catchDefect((defect) => Effect.fail(failed(defect))),
       Effect.catch((problem) =>
         Effect.sync(() => {
           say(wordsOf(problem))

@@ -11,7 +11,6 @@ const deepest = 512
 
 const replacement = "\uFFFD"
 
-
 /** Exactly as many bytes as the header says: a file that shrinks meanwhile is filled up, as tar does. */
 const bodyOf = (file: number, size: number): Stream.Stream<Uint8Array> =>
   Stream.unfold(0, (offset) =>
@@ -83,7 +82,7 @@ export function* entriesOf(
     directory = way.directory
     yield* visit(directory, way.name ?? ".", prefix, 0)
   } catch (cause) {
-    throw cause instanceof CopyRefused ? cause : new CopyRefused(`${path}: ${wordsOf(cause)}`)
+    throw cause instanceof CopyRefused ? cause : new CopyRefused({ detail: `${path}: ${wordsOf(cause)}` })
   } finally {
     if (directory !== undefined) fs.closeSync(directory)
   }

@@ -5,7 +5,7 @@
 import { Effect, Stream } from "effect"
 import type { Tar } from "effect/encoding"
 import * as fs from "node:fs"
-import { at, codeOf, CopyRefused, partsOf, walk } from "./walk.ts"
+import { at, attempt, codeOf, CopyFailed, type CopyProblem, CopyRefused, partsOf, walk } from "./walk.ts"
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = fs.constants
 
@@ -16,9 +16,9 @@ const umask = 0o022
 
 /** Where an entry goes, or why it goes nowhere. */
 const checked = (name: string): ReadonlyArray<string> => {
-  if (name.startsWith("/")) throw new CopyRefused(`${name}: an absolute name leads out of the directory`)
+  if (name.startsWith("/")) throw new CopyRefused({ detail: `${name}: an absolute name leads out of the directory` })
   const parts = partsOf(name)
-  if (parts.includes("..")) throw new CopyRefused(`${name}: ".." leads out of the directory`)
+  if (parts.includes("..")) throw new CopyRefused({ detail: `${name}: ".." leads out of the directory` })
   return parts
 }
 
@@ -34,15 +34,10 @@ const writeAll = (file: number, bytes: Uint8Array) => {
   for (let written = 0; written < bytes.length;) written += fs.writeSync(file, bytes, written)
 }
 
-type Problem = CopyRefused | Error
-
-const attempt = <A>(step: () => A): Effect.Effect<A, Problem> =>
-  Effect.try({ try: step, catch: (cause) => cause instanceof Error ? cause : new Error(String(cause)) })
-
 /** Fails with `CopyRefused` where nothing more of this archive is to be trusted. */
 export const unpackEntry = Effect.fnUntraced(function*(
   directory: number,
-  { body, header }: Tar.Entry<Tar.TarError | Error>,
+  { body, header }: Tar.Entry<Tar.TarError | CopyProblem>,
   preserve: boolean
 ) {
   const parts = yield* attempt(() => checked(header.path))
@@ -89,6 +84,6 @@ export const unpackEntry = Effect.fnUntraced(function*(
       return yield* attempt(() => fs.fchmodSync(file, mode))
     }
     default:
-      return yield* Effect.fail(new Error(`a ${header.type} is not unpacked`))
+      return yield* new CopyFailed({ detail: `a ${header.type} is not unpacked` })
   }
 }, Effect.scoped)

@@ -2,6 +2,7 @@
  * Finds places below a root as the kernel does below `/`: links count, `..` ends at the root, nothing leads out of it. Each step
  * is taken from an open directory (`/proc/self/fd`, Linux), so that whoever swaps a directory for a link meanwhile gains nothing.
  */
+import { Effect, Schema } from "effect"
 import * as fs from "node:fs"
 
 const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY } = fs.constants
@@ -11,14 +12,34 @@ const O_PATH = 0o10000000
 /** As many links as Linux follows in one path. */
 const mostLinks = 40
 
-/** A sentence for whoever copies files. */
-export class CopyRefused extends Error {}
+/** Copying goes no further: what was asked for, or what came, leads where it must not. */
+export class CopyRefused extends Schema.TaggedError<CopyRefused>()("CopyRefused", { detail: Schema.String }) {
+  override get message() {
+    return this.detail
+  }
+}
+
+/** Something could not be copied; the rest may be. */
+export class CopyFailed extends Schema.TaggedError<CopyFailed>()("CopyFailed", { detail: Schema.String }) {
+  override get message() {
+    return this.detail
+  }
+}
+
+export type CopyProblem = CopyRefused | CopyFailed
 
 export const codeOf = (cause: unknown): string => cause instanceof Error && "code" in cause ? String(cause.code) : ""
 
 /** What the disk said, without the paths that only this program knows. */
 export const wordsOf = (cause: unknown): string =>
   cause instanceof Error ? cause.message.replace(/, [a-z]+ '[^]*$/, "") : String(cause)
+
+/** `about` is put before what the disk said. */
+export const attempt = <A>(step: () => A, about = ""): Effect.Effect<A, CopyProblem> =>
+  Effect.try({
+    try: step,
+    catch: (cause) => cause instanceof CopyRefused ? cause : new CopyFailed({ detail: `${about}${wordsOf(cause)}` })
+  })
 
 /** The path of a name in an open directory; the name is a single part. */
 export const at = (directory: number, name: string): string => `/proc/self/fd/${directory}/${name}`
@@ -83,8 +104,8 @@ export const walk = (root: number, path: string, options: {
       }
       fs.closeSync(file)
       if (!found.isSymbolicLink()) throw Object.assign(new Error(`${name}: not a directory`), { code: "ENOTDIR" })
-      if (!options.links) throw new CopyRefused(`${path}: ${name} is a link, which is not followed`)
-      if (++links > mostLinks) throw new CopyRefused(`${path}: too many links`)
+      if (!options.links) throw new CopyRefused({ detail: `${path}: ${name} is a link, which is not followed` })
+      if (++links > mostLinks) throw new CopyRefused({ detail: `${path}: too many links` })
       const target = fs.readlinkSync(at(current(), name))
       if (target.startsWith("/")) { for (const each of open.splice(1)) fs.closeSync(each) }
       rest = [...partsOf(target), ...rest]

@@ -100,8 +100,7 @@ describe("the host pod", () => {
         const owner = Effect.map(hostPod, ({ metadata }) => metadata.ownerReferences?.[0]?.uid)
         yield* eventually(
           Effect.all({ node: Effect.option(api.get(Nodes, { name: "edge-1" })), owner: Effect.option(owner) }),
-          ({ node, owner }) =>
-            node._tag === "Some" && owner._tag === "Some" && node.value.metadata.uid === owner.value
+          ({ node, owner }) => node._tag === "Some" && owner._tag === "Some" && node.value.metadata.uid === owner.value
         )
         yield* running
       })))
@@ -135,7 +134,9 @@ describe("the host pod", () => {
         const api = yield* KubeApi
         yield* Effect.sleep("1 minute")
         assert.strictEqual((yield* hostPod).spec.containers[0]?.image, "own")
-        const told = (yield* api.list(KubeEvents, { namespace: "edge" })).filter(({ reason }) => reason === "HostPodNameTaken")
+        const told = (yield* api.list(KubeEvents, { namespace: "edge" })).filter(({ reason }) =>
+          reason === "HostPodNameTaken"
+        )
         assert.strictEqual(told.length, 1)
         yield* api.delete(Pods, here, { gracePeriodSeconds: 0 })
         yield* running

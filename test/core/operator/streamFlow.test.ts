@@ -155,6 +155,7 @@ const inScene = <A, E>(body: (scene: Scene) => Effect.Effect<A, E, Scope.Scope>,
         const context = yield* Layer.build(kubeletBackend.pipe(Layer.provide([
           Layer.mock(Fleet, {
             sessionOf: () => session,
+            namespaceOf: () => "edge",
             serves: () => true,
             nodes: () => ["edge-1"],
             traffic: () => [],

@@ -14,51 +14,66 @@ const hostWith = (confinement: Parameters<typeof access>[0], logFile?: string) =
   Effect.provide(Effect.service(HostAccess), access(confinement, logFile))
 
 describe("a command on the host", () => {
-  it.live("runs by its arguments alone, with its exit code, its input and an environment of its own", () =>
-    Effect.gen(function*() {
-      const host = yield* hostWith({})
-      const run = (command: ReadonlyArray<string>, input?: Uint8Array) =>
-        Effect.scoped(Effect.flatMap(host.exec({ command, ...io }), (process) => talk(process, input)))
-      const said = yield* run(["printf", "%s|", "$(id)", "; exit 9", ""])
-      assert.deepStrictEqual({ ...said, stdout: said.stdout.toString() }, {
-        stdout: "$(id)|; exit 9||",
-        stderr: "",
-        exitCode: 0
-      })
-      assert.strictEqual((yield* run(["sh", "-c", "exit 41"])).exitCode, 41)
-      assert.strictEqual((yield* run(["wc", "-c"], new Uint8Array(300_000))).stdout.toString().trim(), "300000")
-      const names = (yield* run(["env"])).stdout.toString().trim().split("\n").map((line) => line.split("=")[0])
-      assert.deepStrictEqual(names.toSorted(), ["HOME", "PATH"])
-      const none = yield* Effect.flip(run(["/no/such/program"]))
-      assert.match(none.message, /no\/such\/program/)
-    }).pipe(Effect.scoped), 30_000)
+  it.live(
+    "runs by its arguments alone, with its exit code, its input and an environment of its own",
+    () =>
+      Effect.gen(function*() {
+        const host = yield* hostWith({})
+        const run = (command: ReadonlyArray<string>, input?: Uint8Array) =>
+          Effect.scoped(Effect.flatMap(host.exec({ command, ...io }), (process) => talk(process, input)))
+        const said = yield* run(["printf", "%s|", "$(id)", "; exit 9", ""])
+        assert.deepStrictEqual({ ...said, stdout: said.stdout.toString() }, {
+          stdout: "$(id)|; exit 9||",
+          stderr: "",
+          exitCode: 0
+        })
+        assert.strictEqual((yield* run(["sh", "-c", "exit 41"])).exitCode, 41)
+        assert.strictEqual((yield* run(["wc", "-c"], new Uint8Array(300_000))).stdout.toString().trim(), "300000")
+        const names = (yield* run(["env"])).stdout.toString().trim().split("\n").map((line) => line.split("=")[0])
+        assert.deepStrictEqual(names.toSorted(), ["HOME", "PATH"])
+        const none = yield* Effect.flip(run(["/no/such/program"]))
+        assert.match(none.message, /no\/such\/program/)
+      }).pipe(Effect.scoped),
+    30_000
+  )
 
-  inRoot("is held to the root, group and user that the owner gave, with no other group left", () =>
-    Effect.gen(function*() {
-      const { host, rootfs } = yield* hostWorld({ uid: 4242, gid: 4343 })
-      yield* Effect.promise(() => makeBusyboxRoot(rootfs))
-      const said = yield* Effect.scoped(
-        Effect.flatMap(host.exec({ command: ["sh", "-c", "pwd; ls /; busybox id"], ...io }), (process) => talk(process))
-      )
-      assert.strictEqual(said.stderr, "")
-      assert.strictEqual(said.stdout.toString(), "/\nbin\ndev\netc\nproc\nsys\ntmp\nuid=4242 gid=4343\n")
-    }).pipe(Effect.scoped), 30_000)
-
-  inRoot("is its user's group alone where only the user is given, and root of another group where only that is", () =>
-    Effect.gen(function*() {
-      for (
-        const [confinement, who] of [[{ uid: 4242 }, "4242 4242 4242"], [{ gid: 4343 }, "0 4343 4343"]] as const
-      ) {
-        const host = yield* hostWith(confinement)
+  inRoot(
+    "is held to the root, group and user that the owner gave, with no other group left",
+    () =>
+      Effect.gen(function*() {
+        const { host, rootfs } = yield* hostWorld({ uid: 4242, gid: 4343 })
+        yield* Effect.promise(() => makeBusyboxRoot(rootfs))
         const said = yield* Effect.scoped(
           Effect.flatMap(
-            host.exec({ command: ["sh", "-c", "echo $(id -u) $(id -g) $(id -G)"], ...io }),
+            host.exec({ command: ["sh", "-c", "pwd; ls /; busybox id"], ...io }),
             (process) => talk(process)
           )
         )
-        assert.strictEqual(said.stdout.toString(), `${who}\n`)
-      }
-    }).pipe(Effect.scoped), 30_000)
+        assert.strictEqual(said.stderr, "")
+        assert.strictEqual(said.stdout.toString(), "/\nbin\ndev\netc\nproc\nsys\ntmp\nuid=4242 gid=4343\n")
+      }).pipe(Effect.scoped),
+    30_000
+  )
+
+  inRoot(
+    "is its user's group alone where only the user is given, and root of another group where only that is",
+    () =>
+      Effect.gen(function*() {
+        for (
+          const [confinement, who] of [[{ uid: 4242 }, "4242 4242 4242"], [{ gid: 4343 }, "0 4343 4343"]] as const
+        ) {
+          const host = yield* hostWith(confinement)
+          const said = yield* Effect.scoped(
+            Effect.flatMap(
+              host.exec({ command: ["sh", "-c", "echo $(id -u) $(id -g) $(id -G)"], ...io }),
+              (process) => talk(process)
+            )
+          )
+          assert.strictEqual(said.stdout.toString(), `${who}\n`)
+        }
+      }).pipe(Effect.scoped),
+    30_000
+  )
 
   it.live("has a terminal where one is asked for", () =>
     Effect.gen(function*() {
@@ -80,7 +95,10 @@ describe("a shell on the host", () => {
       for (const [shell, taken] of shells) {
         const { rootfs } = yield* hostWorld()
         yield* Effect.promise(() => makeBusyboxRoot(rootfs))
-        fs.writeFileSync(`${rootfs}/etc/passwd`, `root:x:0:0::/root:/bin/false\nedge:x:4242:4242::/home/edge:${shell}\n`)
+        fs.writeFileSync(
+          `${rootfs}/etc/passwd`,
+          `root:x:0:0::/root:/bin/false\nedge:x:4242:4242::/home/edge:${shell}\n`
+        )
         fs.writeFileSync(`${rootfs}/etc/profile`, "greeting=welcome\n")
         const host = yield* hostWith({ rootfs, uid: 4242 })
         const said = yield* Effect.scoped(
@@ -95,7 +113,8 @@ describe("a shell on the host", () => {
 })
 
 describe("the agent's log", () => {
-  const line = (second: number, words: string) => `{"time":"2026-11-21T10:00:${second}.500Z","level":"info","msg":"${words}"}\n`
+  const line = (second: number, words: string) =>
+    `{"time":"2026-11-21T10:00:${second}.500Z","level":"info","msg":"${words}"}\n`
   const written = (from: number, to: number) =>
     Array.from({ length: to - from }, (_, at) => line(from + at, `line ${from + at}`)).join("")
 

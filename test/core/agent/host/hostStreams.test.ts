@@ -76,7 +76,10 @@ describe("the device itself", () => {
         Stream.runCollect(host.logs({ ...query, ...more })).pipe(
           Effect.map((parts) => new TextDecoder().decode(Buffer.concat(parts)))
         )
-      assert.strictEqual(yield* read({ timestamps: true }), "2026-11-21T10:00:00.000000000Z one\n2026-11-21T10:00:01.000000000Z two\n")
+      assert.strictEqual(
+        yield* read({ timestamps: true }),
+        "2026-11-21T10:00:00.000000000Z one\n2026-11-21T10:00:01.000000000Z two\n"
+      )
       assert.strictEqual(yield* read({ limitBytes: 5, tailLines: 2, sinceTime: 7000 }), "one\nt")
       yield* read({ previous: true, follow: true, sinceSeconds: 5 })
       assert.deepStrictEqual(diary, [

@@ -8,8 +8,8 @@ import type { KubeResource } from "../../../../core/kube/KubeResource.ts"
 import { Nodes } from "../../../../core/kube/Node.ts"
 import type { KubeObject } from "../../../../core/kube/ObjectMeta.ts"
 import { type Pod, Pods } from "../../../../core/kube/Pod.ts"
-import { isMirrorPod } from "../../../../core/node/hostPod.ts"
 import { timestamp } from "../../../../core/kube/time.ts"
+import { isMirrorPod } from "../../../../core/node/hostPod.ts"
 import { fairWeather } from "../../../fakes/MemoryTransport.ts"
 import { forever } from "../../../fakes/runtime/Program.ts"
 import { simulate, type VirtualTime } from "../../../simulation/VirtualTime.ts"
@@ -136,14 +136,17 @@ const makeScene = Effect.fnUntraced(function*(partition: object, time: VirtualTi
     metadata: { namespace: "edge", name: "bare" },
     spec: { ...spec, nodeName: "edge-1" }
   })
-  const pods = Effect.map(api.list(Pods, {}), (all): ReadonlyArray<Seen> =>
-    all.filter((pod) => !isMirrorPod(pod)).map((pod) => ({
-      pod: `${letters.get(pod.metadata.uid ?? "")} on ${pod.spec.nodeName ?? "no node"}`,
-      ready: pod.status?.conditions?.find(({ type }) => type === "Ready")?.status ?? "",
-      restarts: pod.status?.containerStatuses?.[0]?.restartCount ?? -1,
-      phase: pod.status?.phase ?? "",
-      deleting: pod.metadata.deletionTimestamp !== undefined
-    })).toSorted((a, b) => a.pod < b.pod ? -1 : 1))
+  const pods = Effect.map(
+    api.list(Pods, {}),
+    (all): ReadonlyArray<Seen> =>
+      all.filter((pod) => !isMirrorPod(pod)).map((pod) => ({
+        pod: `${letters.get(pod.metadata.uid ?? "")} on ${pod.spec.nodeName ?? "no node"}`,
+        ready: pod.status?.conditions?.find(({ type }) => type === "Ready")?.status ?? "",
+        restarts: pod.status?.containerStatuses?.[0]?.restartCount ?? -1,
+        phase: pod.status?.phase ?? "",
+        deleting: pod.metadata.deletionTimestamp !== undefined
+      })).toSorted((a, b) => a.pod < b.pod ? -1 : 1)
+  )
   const names = Effect.map(pods, (all) => all.map(({ pod }) => pod))
   const allReady = (count: number) =>
     eventually(pods, (all) => all.length === count && all.every(({ ready }) => ready === "True"))
