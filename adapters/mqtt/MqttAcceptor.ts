@@ -1,6 +1,7 @@
 /** The operator's door at an MQTT broker: one broker connection that serves the devices of many topic namespaces. */
 import { Clock, Deferred, Duration, Effect, FiberSet, Random, Scope, Stream, SubscriptionRef } from "effect"
 import { type Acceptor, type Connection, TransportError } from "../../core/link/Transport.ts"
+import type { OpenBrokerClient } from "./BrokerClient.ts"
 import { type BrokerConnection, connectToBroker, defaultConnectTimeout } from "./brokerConnection.ts"
 import { brokerProblems, namespaceProblem } from "./brokerRules.ts"
 import { encode, headerLength, Kind } from "./envelope.ts"
@@ -40,6 +41,8 @@ export interface MqttAcceptorOptions {
   readonly onState?: (state: BrokerState) => Effect.Effect<void>
   /** The broker does not allow a subscription (its ACL), or the name is none it could have. Tried again at the next connection. */
   readonly onNamespaceRefused?: (topicNamespace: string, why: string) => Effect.Effect<void>
+  /** Who speaks MQTT; absent: the mqtt package. */
+  readonly open?: OpenBrokerClient
 }
 
 const millis = (input: Duration.Input) => Duration.toMillis(Duration.fromInputUnsafe(input))
@@ -152,7 +155,8 @@ export const makeMqttAcceptor = (options: MqttAcceptorOptions): Acceptor => {
         onMessage: (topic, payload) => {
           if (connected !== undefined) switchboard.deliver(connected, topic, payload)
         },
-        alwaysPing: true
+        alwaysPing: true,
+        open: options.open
       }).pipe(
         Scope.provide(scope),
         Effect.timeoutOrElse({

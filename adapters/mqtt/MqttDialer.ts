@@ -1,6 +1,7 @@
 /** The agent's way to its operator through an MQTT broker: one broker connection for each connection of the link. */
 import { Clock, Duration, Effect, Exit, Latch, Random, Scope } from "effect"
 import { type Dialer, TransportError } from "../../core/link/Transport.ts"
+import type { OpenBrokerClient } from "./BrokerClient.ts"
 import { type BrokerConnection, connectToBroker, defaultConnectTimeout } from "./brokerConnection.ts"
 import { type BrokeredEnd, makeBrokeredEnd } from "./brokeredEnd.ts"
 import { brokerProblems, namespaceProblem } from "./brokerRules.ts"
@@ -12,6 +13,10 @@ export interface MqttDialerOptions {
   readonly broker: BrokerOptions
   /** The operator is heard on `<topicNamespace>/cmd`; we speak on `/msg` and `/status`. */
   readonly topicNamespace: string
+  /** Who speaks MQTT; absent: the mqtt package. */
+  readonly open?: OpenBrokerClient
+  /** `secretLength` bytes that nobody can guess, new for each connection; absent: of node:crypto. */
+  readonly secret?: Effect.Effect<Uint8Array>
 }
 
 /** Whoever is made to doubt again and again asks no more often than this. */
@@ -24,7 +29,7 @@ const doubtMillis = 4000
  * Connects once and never again by itself: the link dials. `Rejected` where the broker does not accept client id, credentials,
  * certificate or subscription. A connection does not prove that an operator listens: the handshake does.
  */
-export const makeMqttDialer = ({ broker, topicNamespace }: MqttDialerOptions): Dialer => {
+export const makeMqttDialer = ({ broker, open, secret: given, topicNamespace }: MqttDialerOptions): Dialer => {
   const { variant } = broker
   const limit = Duration.fromInputUnsafe(broker.connectTimeout ?? defaultConnectTimeout)
   const topics = topicsOf(topicNamespace)
@@ -33,7 +38,7 @@ export const makeMqttDialer = ({ broker, topicNamespace }: MqttDialerOptions): D
   const dial = Effect.gen(function*() {
     const problem = namespaceProblem(topicNamespace, variant) ?? brokerProblems(broker)[0]
     if (problem !== undefined) return yield* new TransportError({ reason: "Rejected", detail: `${where}: ${problem}` })
-    const { id, secret } = newConnectionId()
+    const { id, secret } = newConnectionId(given && (yield* given))
     const parent = yield* Effect.scope
     const clock = yield* Clock.Clock
     const doubted = Latch.makeUnsafe()
@@ -64,7 +69,8 @@ export const makeMqttDialer = ({ broker, topicNamespace }: MqttDialerOptions): D
       broker,
       will: { topic: topics.status, payload: encode(Kind.End, id, secret) },
       onMessage,
-      alwaysPing: false
+      alwaysPing: false,
+      open
     })
     const made = makeBrokeredEnd({
       description: `mqtt ${where} ${topicNamespace} ${id}`,

@@ -1,12 +1,13 @@
 /** One connection to a broker as the link wants it: clean session, QoS 1 unless told, never reconnecting by itself, nothing unbounded. */
-import { Deferred, Duration, Effect, Redacted, type Scope } from "effect"
-import { type IClientOptions, type IPublishPacket, MqttClient } from "mqtt"
+import { Deferred, Duration, Effect, type Scope } from "effect"
 import { TransportError } from "../../core/link/Transport.ts"
+import type { BrokerClientOptions, Granted, OpenBrokerClient } from "./BrokerClient.ts"
 import type { Confirmation } from "./brokeredEnd.ts"
-import { openBrokerStream, packetLimit } from "./brokerStream.ts"
+import { packetLimit } from "./brokerStream.ts"
 import { Gate } from "./Gate.ts"
-import { type BrokerOptions, describeBroker } from "./MqttBroker.ts"
-import { endedError, reasonCodeError, streamError } from "./trouble.ts"
+import { describeBroker } from "./MqttBroker.ts"
+import { openMqttClient } from "./mqttClient.ts"
+import { reasonCodeError, streamError } from "./trouble.ts"
 
 /** Bytes that one connection may have handed to its broker without being acknowledged. */
 const unacknowledgedBytes = 4 * 1024 * 1024
@@ -42,85 +43,38 @@ export interface BrokerConnection {
   readonly gone: Effect.Effect<TransportError>
 }
 
-export interface BrokerConnectionOptions {
-  readonly broker: BrokerOptions
-  readonly will: { readonly topic: string; readonly payload: Buffer } | undefined
+export interface BrokerConnectionOptions extends BrokerClientOptions {
   /** Called for everything that is not retained. */
   readonly onMessage: (topic: string, payload: Uint8Array) => void
-  /** Ping also while we speak, which finds out a dead broker soon; costs bytes. */
-  readonly alwaysPing: boolean
+  /** Who speaks MQTT; absent: the mqtt package. */
+  readonly open?: OpenBrokerClient | undefined
 }
 
-const defaultKeepalive = Duration.minutes(2)
 export const defaultConnectTimeout = Duration.seconds(20)
-
-const clientOptions = ({ alwaysPing, broker, will }: BrokerConnectionOptions): IClientOptions => {
-  const { clientId, keepalive = defaultKeepalive, password, username, version } = broker
-  const five = version === "5"
-  return {
-    protocolId: "MQTT",
-    protocolVersion: five ? 5 : 4,
-    clientId,
-    clean: true,
-    keepalive: Math.max(1, Math.round(Duration.toSeconds(Duration.fromInputUnsafe(keepalive)))),
-    reschedulePings: !alwaysPing,
-    timerVariant: "native",
-    reconnectPeriod: 0,
-    resubscribe: false,
-    queueQoSZero: false,
-    // Ours is the limit that counts.
-    connectTimeout: 2_147_483_647,
-    ...(username === undefined ? {} : { username }),
-    ...(password === undefined ? {} : { password: Redacted.value(password) }),
-    ...(will === undefined ? {} : { will: { ...will, qos: 1, retain: false } }),
-    ...(five ? { properties: { maximumPacketSize: packetLimit(broker) + 5, sessionExpiryInterval: 0 } } : {})
-  }
-}
-
-/** What a broker of MQTT 5 said it takes. */
-interface Granted {
-  readonly receiveMaximum?: number
-  readonly maximumPacketSize?: number
-  readonly maximumQoS?: number
-}
 
 /** Connects, without a limit of time; the scope ends it, with a DISCONNECT if everything could be sent before. */
 export const connectToBroker = Effect.fnUntraced(function*(
   options: BrokerConnectionOptions
 ): Effect.fn.Return<BrokerConnection, TransportError, Scope.Scope> {
-  const { broker, onMessage } = options
-  const { variant = "standard", version } = broker
+  const { broker, onMessage, open = openMqttClient } = options
+  const { variant = "standard" } = broker
   const ended = yield* Deferred.make<TransportError>()
   const accepted = yield* Deferred.make<Granted>()
-  let connected = false
   let gate = new Gate({ count: 0, bytes: 0, urgent: 0 })
-  const lose = (error: TransportError) => {
-    Deferred.doneUnsafe(ended, Effect.succeed(error))
-    gate.close()
-  }
 
   const client = yield* Effect.acquireRelease(
     Effect.try({
-      try: () => {
-        const client = new MqttClient(() => {
-          const stream = openBrokerStream(broker)
-          stream.on("error", (error) => lose(streamError(broker, error, connected)))
-          return stream
-        }, clientOptions(options))
-        client.on("error", (error) => lose(streamError(broker, error, connected)))
-        client.on("disconnect", ({ reasonCode = 0 }) => lose(reasonCodeError(broker, reasonCode, connected)))
-        client.on("close", () => lose(endedError(broker, connected)))
-        client.once("connect", ({ properties }) => {
-          connected = true
-          Deferred.doneUnsafe(accepted, Effect.succeed(properties ?? {}))
-        })
-        client.on("message", (topic: string, payload: Buffer, packet: IPublishPacket) => {
-          // The library counts only confirmations as life; by QoS 0 there are none, and it would ping besides each beat.
-          client.reschedulePing()
-          if (!packet.retain) onMessage(topic, payload)
-        })
-        return client
-      },
+      try: () =>
+        open(options, {
+          accepted: (granted) => void Deferred.doneUnsafe(accepted, Effect.succeed(granted)),
+          message: (topic, payload, retained) => {
+            if (!retained) onMessage(topic, payload)
+          },
+          gone: (error) => {
+            Deferred.doneUnsafe(ended, Effect.succeed(error))
+            gate.close()
+          }
+        }),
       catch: (error) => streamError(broker, error, false)
     }),
     (client) =>
@@ -129,14 +83,8 @@ export const connectToBroker = Effect.fnUntraced(function*(
           Effect.callback<void>((resume) => Effect.sync(gate.whenIdle(() => resume(Effect.void)))),
           flushLimit
         )
-        if (client.connected && flushed._tag === "Some" && Object.keys(client.outgoing).length === 0) {
-          yield* Effect.timeoutOption(
-            Effect.callback<void>((resume) => void client.end(false, {}, () => resume(Effect.void))),
-            flushLimit
-          )
-        }
-        client.end(true)
-        client.stream.destroy()
+        if (flushed._tag === "Some") yield* Effect.timeoutOption(client.leave, flushLimit)
+        client.cut()
       })
   )
 
@@ -160,30 +108,27 @@ export const connectToBroker = Effect.fnUntraced(function*(
   if (yield* Deferred.isDone(ended)) gate.close()
 
   const handOver = (topic: string, payload: Buffer, { confirmation, refused }: PublishOptions = {}) => {
-    client.publish(topic, payload, { qos: confirmation?.wanted() === false ? 0 : 1 }, (error) => {
+    client.publish(topic, payload, confirmation?.wanted() === false ? 0 : 1, (code) => {
       confirmation?.settled()
       gate.leave(payload.length)
-      const code = (error as { readonly code?: unknown } | undefined)?.code
-      if (typeof code === "number") refused?.(reasonCodeError(broker, code, true))
+      if (code !== undefined) refused?.(reasonCodeError(broker, code, true))
     })
   }
 
   /** Those of the topics that the broker's SUBACK refuses. */
   const subscribeTo = (topics: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>, TransportError> =>
     Effect.raceFirst(
-      Effect.callback<ReadonlyArray<string>>((resume) => {
-        client.subscribe([...topics], version === "5" ? { qos: 1, rap: true, rh: 2 } : { qos: 1 }, (_, __, packet) => {
-          // Without an answer the connection is gone, which the other side of this race tells.
-          if (packet === undefined) return
-          resume(Effect.succeed(topics.filter((_, at) => (Number(packet.granted[at]) & 0x80) !== 0)))
+      Effect.callback<ReadonlyArray<string>>((resume) =>
+        client.subscribe(topics, (codes) => {
+          resume(Effect.succeed(topics.filter((_, at) => (Number(codes[at]) & 0x80) !== 0)))
         })
-      }),
+      ),
       failed
     )
 
   const unsubscribeFrom = (topics: ReadonlyArray<string>) =>
     Effect.raceFirst(
-      Effect.callback<void>((resume) => void client.unsubscribe([...topics], () => resume(Effect.void))),
+      Effect.callback<void>((resume) => client.unsubscribe(topics, () => resume(Effect.void))),
       failed
     )
 

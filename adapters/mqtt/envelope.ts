@@ -26,7 +26,7 @@ export type Kind = typeof Kind[keyof typeof Kind]
 const known: ReadonlySet<number> = new Set(Object.values(Kind))
 
 const idLength = 8
-const secretLength = 16
+export const secretLength = 16
 /** Of messages that carry a frame. */
 export const headerLength = 1 + idLength
 
@@ -58,10 +58,9 @@ export const decode = (payload: Uint8Array): Message | undefined => {
 const idOf = (secret: Uint8Array) => hash("sha256", secret, "hex").slice(0, idLength * 2)
 
 /** A connection's name, and what only its device knows until it ends it. */
-export const newConnectionId = (): { readonly id: string; readonly secret: Uint8Array } => {
-  const secret = randomBytes(secretLength)
-  return { id: idOf(secret), secret }
-}
+export const newConnectionId = (
+  secret: Uint8Array = randomBytes(secretLength)
+): { readonly id: string; readonly secret: Uint8Array } => ({ id: idOf(secret), secret })
 
 export const provesEnd = ({ body, id }: Message): boolean => body.length === secretLength && idOf(body) === id
 

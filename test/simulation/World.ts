@@ -34,6 +34,7 @@ import { ContainerRuntime } from "../../core/pod/ContainerRuntime.ts"
 import { PodMachine } from "../../core/pod/machine/PodMachine.ts"
 import { type FilesError, PodFiles } from "../../core/pod/PodFiles.ts"
 import { PodRuntime } from "../../core/pod/PodRuntime.ts"
+import type { BrokerLine } from "../fakes/MemoryBroker.ts"
 import { MemoryFiles } from "../fakes/MemoryFiles.ts"
 import { MemoryHost } from "../fakes/MemoryHost.ts"
 import { MemoryJournal } from "../fakes/MemoryJournal.ts"
@@ -41,6 +42,7 @@ import { MemoryRuntime } from "../fakes/MemoryRuntime.ts"
 import { MemoryTransport, type MemoryTransportControls } from "../fakes/MemoryTransport.ts"
 import { QuickCryptography } from "../fakes/QuickCryptography.ts"
 import { SeededSecureRandom } from "../fakes/SeededSecureRandom.ts"
+import { directly, openBrokerOver, type Reach } from "./ways.ts"
 
 /** A program that can be started, and killed at any instant: its scope is closed and what it had in memory is gone. */
 export interface Program {
@@ -165,7 +167,9 @@ const witnessed = (obeyed: Array<Obeyed>) =>
 export interface SimulatedDevice {
   readonly name: string
   readonly agent: Program
+  /** All ways it has to its operators. */
   readonly transport: MemoryTransportControls
+  readonly reach: Reach
   readonly runtime: MemoryRuntime["Service"]
   readonly journal: MemoryJournal["Service"]
   readonly files: MemoryFiles["Service"]
@@ -189,11 +193,14 @@ export const makeDevice = Effect.fnUntraced(function*(
   /** Where pods' volumes lie in place of memory; it must do its work without waiting for the real world. */
   podFiles?: Layer.Layer<PodFiles, FilesError>,
   /** The host's own, of agent and runtime; neither cluster nor link know of it. */
-  clock?: Clock.Clock
+  clock?: Clock.Clock,
+  /** Its ways to its operators; only the direct one unless given. */
+  reaching: (direct: MemoryTransportControls) => Reach = directly
 ) {
   const crypto = yield* Cryptography
   const randomness = yield* SecureRandom
-  const transport = yield* MemoryTransport.make()
+  const reach = reaching(yield* MemoryTransport.make())
+  const { transport } = reach
   const onHost = <A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     clock === undefined ? work : Effect.provideService(work, Clock.Clock, clock)
   // What outlives the agent: the machine it runs on.
@@ -217,7 +224,7 @@ export const makeDevice = Effect.fnUntraced(function*(
     Layer.provideMerge(witnessed(obeyed)),
     Layer.provideMerge(Layer.fresh(PodMachine.layer)),
     Layer.provideMerge(Layer.mergeAll(
-      Layer.succeed(Dialers, [transport.dialer]),
+      Layer.succeed(Dialers, reach.dialers),
       Layer.succeedContext(hardware),
       Layer.succeed(Cryptography, crypto),
       Layer.succeed(SecureRandom, randomness)
@@ -243,6 +250,7 @@ export const makeDevice = Effect.fnUntraced(function*(
     name,
     agent: yield* program(onHost(Effect.annotateLogs(run, "program", name)), died),
     transport,
+    reach,
     runtime: Context.get(hardware, MemoryRuntime),
     journal: Context.get(hardware, MemoryJournal),
     files: Context.get(hardware, MemoryFiles),
@@ -261,7 +269,7 @@ export const makeDevice = Effect.fnUntraced(function*(
       kind: "EdgeDevice",
       metadata: { namespace: "edge", name },
       spec: {
-        connectivity: { method: "grpc" },
+        connectivity: reach.connectivity,
         identity: { publicKey: Base64.encode(publicKey) },
         ...spec
       }
@@ -279,21 +287,32 @@ export const makeOperator = Effect.fnUntraced(function*(
   /** Of the host; each start of the process is a holder of its own. */
   name = "operator",
   /** The host's own, of which the cluster and the devices know nothing. */
-  clock?: Clock.Clock
+  clock?: Clock.Clock,
+  /** What the host has to the broker, where devices come through one. */
+  line?: BrokerLine
 ) {
   const api = yield* KubeApi
   const crypto = yield* Cryptography
   const randomness = yield* SecureRandom
   let starts = 0
+  const direct = devices.map(({ transport }) => transport.acceptor)
+  /** Each process has brokers of its own. */
+  const doors = Layer.effect(
+    Acceptors,
+    Effect.map(
+      Brokers,
+      (brokers) =>
+        line === undefined ? direct : [...direct, brokers.acceptor(openBrokerOver(line, `${name}-${starts}`))]
+    )
+  ).pipe(Layer.provideMerge(Brokers.layer), Layer.fresh)
   const run = Effect.suspend(() =>
     Effect.andThen(beside, operator).pipe(
       Effect.provide(
         Layer.fresh(operatorLayer).pipe(
           Layer.provideMerge(Layer.mergeAll(
             Layer.succeed(KubeApi, api),
-            Layer.succeed(Acceptors, devices.map(({ transport }) => transport.acceptor)),
             NamedIdentities.layer,
-            Brokers.layer,
+            doors,
             Layer.succeed(OperatorIdentity, {
               holder: `${name}-${++starts}`,
               installation: "aranya",

@@ -1,17 +1,25 @@
 /** Budgets of traffic in a storm: counters that only grow within a day, streams refused for a reason, control never. */
-import type { Context } from "effect"
+import { type Context, Effect } from "effect"
 import type { ControlPlane } from "../../adapters/kube/plane/ControlPlane.ts"
 import type { Change } from "../../adapters/kube/plane/store/Collection.ts"
 import type { EdgeDeviceObject } from "../../core/device/EdgeDevice.ts"
 import type { Count } from "./coverage.ts"
+import type { SimulatedDevice } from "./World.ts"
 
 export const budgetRules = [
   "counters never go down within a day",
   "control goes on beyond its budget",
-  "streams are refused only beyond a budget"
+  "streams are refused only beyond a budget",
+  "counters agree with what was sent"
 ]
 
 const classes = ["control", "streams", "metrics"] as const
+
+/** Bytes from which on counters are compared, and what they may lack: handshakes that came to nothing, and what is not written yet. */
+const comparable = 10_000
+const leastCounted = 0.6
+/** Frames that were delivered twice are received twice. */
+const mostReceived = 2
 
 interface Spec {
   readonly connectivity?: { readonly budget?: Readonly<Partial<Record<(typeof classes)[number], number | string>>> }
@@ -24,9 +32,11 @@ export const watchBudgets = (
   plane: Context.Service.Shape<typeof ControlPlane>,
   count: Count,
   violated: (what: string) => void
-): { readonly refused: (device: string, sentence: string) => void } => {
+) => {
   /** Devices that were ever granted only so much. */
   const limited = new Set<string>()
+  /** All that was ever added to a device's counters, over days and operators whose days differ. */
+  const counted = new Map<string, { sent: number; received: number }>()
   plane.world.store.listen("edgedevices.aranya.arhat.dev", "all", ({ previous, revision }: Change) => {
     const object = revision.object as unknown as EdgeDeviceObject
     const before = previous?.object as unknown as EdgeDeviceObject | undefined
@@ -34,6 +44,16 @@ export const watchBudgets = (
     if (budgetOf(object).streams !== undefined) limited.add(name)
     const then = before?.metadata.uid === uid && before !== undefined ? trafficOf(before) : undefined
     const now = trafficOf(object)
+    if (now !== undefined && JSON.stringify(now) !== JSON.stringify(then)) {
+      const sums = counted.get(name) ?? { sent: 0, received: 0 }
+      counted.set(name, sums)
+      const base = then?.day === now.day ? then : undefined
+      for (const each of classes) {
+        for (const direction of ["sent", "received"] as const) {
+          sums[direction] += (now[each]?.[direction] ?? 0) - (base?.[each]?.[direction] ?? 0)
+        }
+      }
+    }
     if (then === undefined || now?.day !== then.day || now === then) return
     for (const each of classes) {
       for (const direction of ["sent", "received"] as const) {
@@ -47,7 +67,25 @@ export const watchBudgets = (
     if (control(then) >= Number(budgetOf(object).control ?? Infinity)) count("rule: control goes on beyond its budget")
   })
   return {
-    refused: (device, sentence) => {
+    /** `steady`: one operator counted from beginning to end. */
+    judge: (devices: ReadonlyArray<SimulatedDevice>, steady: boolean): void => {
+      for (const { name, transport } of devices) {
+        const { toDevice, toOperator } = Effect.runSync(transport.traffic)
+        const { received, sent } = counted.get(name) ?? { sent: 0, received: 0 }
+        if (toDevice.bytes < comparable) continue
+        count("rule: counters agree with what was sent")
+        if (sent > toDevice.bytes) {
+          violated(`${name} was sent ${toDevice.bytes} bytes, and ${sent} are counted`)
+        }
+        if (received > toOperator.bytes * mostReceived) {
+          violated(`${name} sent ${toOperator.bytes} bytes, and ${received} are counted`)
+        }
+        if (steady && sent < toDevice.bytes * leastCounted) {
+          violated(`${name} was sent ${toDevice.bytes} bytes, and only ${sent} are counted`)
+        }
+      }
+    },
+    refused: (device: string, sentence: string): void => {
       count("rule: streams are refused only beyond a budget")
       if (!limited.has(device)) violated(`a stream of ${device} is refused for a budget that it never had: ${sentence}`)
       if (!sentence.includes(" on streams ")) violated(`what is no stream is refused: ${sentence}`)

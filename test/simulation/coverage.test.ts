@@ -25,9 +25,9 @@ describe("what storms have met", () => {
     assert.include(lines.join("\n"), "operatorDies 0")
   })
 
-  it("is about fourteen profiles, which take turns by seed", () => {
+  it("is about seventeen profiles, which take turns by seed", () => {
     const names = Object.keys(profiles)
-    assert.lengthOf(names, 14)
+    assert.lengthOf(names, 17)
     assert.sameMembers(names, names.map((_, seed) => profileOf(seed)))
   })
 })

@@ -10,6 +10,7 @@ import { type Pod, Pods } from "../../core/kube/Pod.ts"
 import { releaseOrphansAnnotation } from "../../core/operator/devicePods.ts"
 import type { Dice } from "./faults/Dice.ts"
 import type { Known } from "./invariants.ts"
+import { policies, policyPatch } from "./partitions.ts"
 import { beginnings, images, type Recipe, recipes } from "./workload.ts"
 import type { SimulatedDevice } from "./World.ts"
 
@@ -24,7 +25,8 @@ export const settings = (colour: string): ConfigMap => ({
   data: { colour }
 })
 
-const sets = (kind: "DaemonSet" | "ReplicaSet", plural: string): KubeResource<KubeObject> => ({
+type SetKind = "DaemonSet" | "ReplicaSet" | "StatefulSet"
+const sets = (kind: SetKind, plural: string): KubeResource<KubeObject> => ({
   group: "apps",
   version: "v1",
   kind,
@@ -34,14 +36,16 @@ const sets = (kind: "DaemonSet" | "ReplicaSet", plural: string): KubeResource<Ku
 })
 const ReplicaSets = sets("ReplicaSet", "replicasets")
 const DaemonSets = sets("DaemonSet", "daemonsets")
+const StatefulSets = sets("StatefulSet", "statefulsets")
 const steady = recipes[0]!
 
-const setOf = (kind: "DaemonSet" | "ReplicaSet", name: string, replicas?: number) => ({
+const setOf = (kind: SetKind, name: string, replicas?: number) => ({
   apiVersion: "apps/v1",
   kind,
   metadata: { namespace: "edge", name },
   spec: {
     ...(replicas === undefined ? {} : { replicas }),
+    ...(kind === "StatefulSet" ? { serviceName: name } : {}),
     selector: { matchLabels: { set: name } },
     template: {
       metadata: { labels: { set: name } },
@@ -63,6 +67,8 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
   readonly room: number
   /** Whether controllers make pods, too. */
   readonly sets: boolean
+  /** And also pods of which there must never be two. */
+  readonly stores: boolean
   /** In calm, pods of a deleted device end before they leave the API. */
   readonly calm: boolean
   readonly note: (what: string) => Effect.Effect<void>
@@ -81,7 +87,8 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
   const colours = new Map<string, string>()
   let pods = 0
 
-  const learn = (pod: Pod, recipe: Recipe, device: SimulatedDevice, owned: boolean) => {
+  const learn = (pod: Pod, recipe: Recipe, device: SimulatedDevice, owner?: string) => {
+    const owned = owner !== undefined
     const uid = pod.metadata.uid ?? ""
     const place = pod.metadata.name ?? ""
     known.set(uid, {
@@ -102,6 +109,7 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
       edits: 0,
       shortened: false,
       owned,
+      owner,
       mayGo: owned && absent.has(device.name),
       deleted: false,
       forced: absent.has(device.name) && !world.calm
@@ -115,12 +123,13 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
     const owner = pod.metadata.ownerReferences?.[0]?.kind
     const device = devices.find(({ name }) => name === pod.spec.nodeName)
     if (type === "DELETED" || device === undefined || known.has(pod.metadata.uid ?? "")) return
-    if (owner === "DaemonSet" || owner === "ReplicaSet") learn(pod, steady, device, true)
+    if (owner === "DaemonSet" || owner === "ReplicaSet" || owner === "StatefulSet") learn(pod, steady, device, owner)
   })
   if (world.sets) {
     yield* api.create(DaemonSets, setOf("DaemonSet", "everywhere"))
     yield* api.create(ReplicaSets, setOf("ReplicaSet", "somewhere", devices.length))
   }
+  if (world.stores) yield* api.create(StatefulSets, setOf("StatefulSet", "store", 2))
 
   const create = Effect.fnUntraced(
     function*(name: string, dice: Dice, device: SimulatedDevice, recipe = dice.pick(recipes)) {
@@ -131,7 +140,7 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
         metadata: { namespace: "edge", name },
         spec: { ...recipe.spec(dice.chance), nodeName: device.name }
       })
-      learn(pod, recipe, device, false)
+      learn(pod, recipe, device)
       const uid = pod.metadata.uid ?? ""
       yield* note(`creates ${name} as ${uid.slice(0, 4)}, ${recipe.name} on ${device.name}`)
     }
@@ -242,7 +251,7 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
     }),
     replaceOwned: Effect.fnUntraced(function*(dice) {
       const victim = one(dice, ({ mayGo, owned }) => owned && !mayGo)
-      if (victim !== undefined) yield* remove(victim, dice.chance() < 0.3)
+      if (victim !== undefined) yield* remove(victim, dice.chance() < 0.3 && victim.owner !== "StatefulSet")
     }),
     editDevice: Effect.fnUntraced(function*(dice, { name }) {
       if (absent.has(name)) return
@@ -268,6 +277,12 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
       }
       yield* note(`grants ${name} ${JSON.stringify(budget)} a day`)
       yield* editDevice(name, { spec: { connectivity: { budget } } })
+    }),
+    partition: Effect.fnUntraced(function*(dice, { name }) {
+      if (absent.has(name)) return
+      const policy = dice.pick(policies)
+      yield* note(`asks of ${name}, when it is away, ${JSON.stringify(policy)}`)
+      yield* editDevice(name, { spec: { partition: policyPatch(policy) } })
     }),
     deleteDevice: Effect.fnUntraced(function*(dice, device) {
       if (absent.has(device.name)) return

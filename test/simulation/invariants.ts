@@ -28,6 +28,8 @@ export interface Known {
   shortened: boolean
   /** Made by a controller. */
   readonly owned: boolean
+  /** Kind of its owner. */
+  readonly owner: string | undefined
   /** Whether it may be deleted by others than the storm. */
   mayGo: boolean
   deleted: boolean

@@ -6,6 +6,7 @@ import { Effect, Schema } from "effect"
 import { profileOf, profiles, type Shares } from "./profiles.ts"
 import { ciphersOf, operatorsOf, type Size, type SizeName, sizeOf, sizes } from "./sizes.ts"
 import { uniform } from "./uniform.ts"
+import type { Method } from "./ways.ts"
 import type { Ciphers } from "./World.ts"
 
 export interface Deed {
@@ -37,6 +38,10 @@ export interface Plan {
   readonly lasts: number
   /** Operators at once; each believes that it serves every device. */
   readonly operators: 1 | 2
+  /** Devices that come through a broker, too, or through it alone: their ways, best first. The others come directly. */
+  readonly ways: ReadonlyArray<{ readonly device: number; readonly methods: ReadonlyArray<Method> }>
+  /** Whether each device with two ways has to be content with one of them after the storm. */
+  readonly lame: boolean
   /** Milliseconds that the world lives at least: what is left of them when all is well passes in quiet. */
   readonly life: number
   /** In the order of time. */
@@ -66,22 +71,41 @@ export interface PlanOptions {
   readonly ciphers?: Ciphers
 }
 
+/** Drawn apart from all else. */
+const waysOf = (seed: number, profile: string, devices: ReadonlyArray<number>): Plan["ways"] => {
+  const chance = uniform(seed ^ 0xb20c)
+  const { ways } = profiles[profile] ?? {}
+  if (ways === undefined) return []
+  const drawn = devices.map((device) => {
+    const both = chance() < ways.both
+    const methods: ReadonlyArray<Method> = both ? (chance() < 0.5 ? ["mqtt", "memory"] : ["memory", "mqtt"]) : ["mqtt"]
+    return { device, methods, chosen: both || chance() < ways.mqtt }
+  })
+  // One at least.
+  const first = Math.floor(chance() * drawn.length)
+  return drawn.filter(({ chosen }, i) => chosen || i === first).map(({ device, methods }) => ({ device, methods }))
+}
+
 /** The storm of a seed. */
 export const planOf = ({ ciphers, profile, seed, size: named }: PlanOptions): Plan => {
   const chance = uniform(seed ^ 0x9a17)
   const between = (least: number, most: number) => Math.floor(least + chance() * (most - least))
   const size: Size = sizes[named ?? sizeOf(seed)]
   const name = profile ?? profileOf(seed)
-  const { deeds: shares = {}, faults = [] } = profiles[name] ?? {}
+  const { deeds: shares = {}, faults = [], storm } = profiles[name] ?? {}
+  const pause = storm?.pause ?? size.pause
   const devices = Array.from({ length: size.devices }, (_, i) => i + 1)
   const settings = chance() < 0.5
   const late = devices.filter(() => chance() < 0.15).map((device) => ({ device, millis: between(60_000, 500_000) }))
   const calm = between(0, 20_000)
-  const lasts = between(...size.storm)
+  const lasts = between(...(storm?.lasts ?? size.storm))
   const deeds: Array<Deed> = devices.flatMap((device) =>
     Array.from({ length: size.pods[0] }, () => ({ at: 0, what: "create", device, seed: seedFrom(chance) }))
   )
-  for (let at = between(...size.pause); at < lasts; at += between(...size.pause)) {
+  if (shares["partition"] !== undefined) {
+    for (const device of devices) deeds.push({ at: 0, what: "partition", device, seed: seedFrom(chance) })
+  }
+  for (let at = between(...pause); at < lasts; at += between(...pause)) {
     const what = chance() < 0.4
       ? shared(shares, chance())
       : faults[between(0, faults.length)]
@@ -98,6 +122,8 @@ export const planOf = ({ ciphers, profile, seed, size: named }: PlanOptions): Pl
     calm,
     lasts,
     operators: operatorsOf(seed),
+    ways: waysOf(seed, name, devices),
+    lame: profiles[name]?.lame ?? false,
     life: size.life,
     deeds
   }
@@ -116,6 +142,10 @@ const Written = Schema.fromJsonString(Schema.Struct({
   calm: Whole,
   lasts: Whole,
   operators: Schema.Literals([1, 2]),
+  ways: Schema.Array(Schema.Struct({ device: Whole, methods: Schema.Array(Schema.Literals(["memory", "mqtt"])) })).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed([]))
+  ),
+  lame: Schema.Boolean.pipe(Schema.withDecodingDefaultKey(Effect.succeed(false))),
   life: Whole,
   deeds: Schema.Array(Schema.Tuple([Whole, Schema.String, Whole, Whole]))
 }))

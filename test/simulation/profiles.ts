@@ -1,7 +1,10 @@
 /** What befalls a storm by its profile: which faults it draws from. A run without a profile goes round all of them by seed. */
+import { brokerRules } from "./brokers.ts"
 import { budgetRules } from "./budgets.ts"
 import { episodes, type FaultName, kinds } from "./faults/episodes.ts"
 import { rules } from "./invariants.ts"
+import { methodRules } from "./methods.ts"
+import { partitionRules } from "./partitions.ts"
 
 const link: ReadonlyArray<FaultName> = [
   "badLink",
@@ -30,6 +33,19 @@ const device: ReadonlyArray<FaultName> = [
   "noImages"
 ]
 
+const broker: ReadonlyArray<FaultName> = [
+  "brokerRestarts",
+  "brokerDuplicates",
+  "brokerLoses",
+  "brokerReorders",
+  "lateWills",
+  "retainedJunk",
+  "strangers",
+  "operatorOffBroker"
+]
+
+const methods: ReadonlyArray<FaultName> = ["betterWayDies", "lesserWayDies", "waysTakeTurns"]
+
 const clocks: ReadonlyArray<FaultName> = ["clockJump", "bootIn1970"]
 
 /** What owners and users do, and the share of each in all that they do. */
@@ -50,11 +66,18 @@ const ordinary: Shares = {
 export interface Profile {
   readonly faults: ReadonlyArray<FaultName>
   readonly deeds: Shares
+  /** How many of the devices have both ways to their operators, and how many of the others come through a broker alone; none unless told. */
+  readonly ways?: { readonly both: number; readonly mqtt: number }
+  /** How long its storms last, at least and less than, and the pause between two deeds, in milliseconds; as the size says unless told. */
+  readonly storm?: { readonly lasts: readonly [number, number]; readonly pause: readonly [number, number] }
+  /** After the storm, devices with two ways have to be content with one of them for a while. */
+  readonly lame?: boolean
 }
 
 export const profiles: Readonly<Record<string, Profile>> = {
   everything: {
     faults: Object.keys(episodes) as ReadonlyArray<FaultName>,
+    ways: { both: 0.3, mqtt: 0.3 },
     deeds: { ...ordinary, deleteThenReplace: 1, follow: 2, forward: 1, editDevice: 1, deleteDevice: 1, replaceOwned: 1 }
   },
   calm: { faults: [], deeds: { ...ordinary, follow: 4, editDevice: 2, deleteDevice: 1, replaceOwned: 2 } },
@@ -98,6 +121,55 @@ export const profiles: Readonly<Record<string, Profile>> = {
     faults: ["badLink", "cut", "flap", "blackHole", "agentDies", "operatorDies", "killedContainer", "engineStops"],
     deeds: { create: 2, delete: 1, editImage: 2, follow: 6, run: 3, forward: 2 }
   },
+  broker: {
+    faults: [
+      ...broker,
+      "brokerRestarts",
+      "retainedJunk",
+      "cut",
+      "flap",
+      "blackHole",
+      "halfOpen",
+      "agentDies",
+      "operatorDies"
+    ],
+    deeds: { ...ordinary, follow: 3, run: 2 },
+    ways: { both: 0, mqtt: 0.7 }
+  },
+  methods: {
+    faults: [
+      ...methods,
+      ...methods,
+      "brokerRestarts",
+      "operatorOffBroker",
+      "cut",
+      "flap",
+      "blackHole",
+      "agentDies",
+      "operatorDies"
+    ],
+    deeds: { create: 3, delete: 1, editImage: 1, follow: 8, run: 3, forward: 1 },
+    ways: { both: 1, mqtt: 0 },
+    // A return to the better way takes a minute at least.
+    storm: { lasts: [60_000, 300_000], pause: [500, 12_000] },
+    lame: true
+  },
+  partition: {
+    faults: [
+      "apart",
+      "apart",
+      "turnedAway",
+      "rebootApart",
+      "operatorsAway",
+      "operatorDies",
+      "agentDies",
+      "reboot",
+      "cut"
+    ],
+    deeds: { create: 3, delete: 2, replaceOwned: 2, partition: 4, editImage: 1 },
+    ways: { both: 0.2, mqtt: 0.3 },
+    storm: { lasts: [20 * 60_000, 60 * 60_000], pause: [10_000, 240_000] }
+  },
   budgets: {
     faults: ["badLink", "cut", "flap", "agentDies", "operatorDies", "operatorDiesAtRequest", "badApi", "watchesCut"],
     deeds: { create: 1, delete: 1, editImage: 1, follow: 12, budget: 8 }
@@ -119,7 +191,10 @@ export const promised = (profile: string): ReadonlyArray<string> => {
     ...rules,
     ...deeds["follow"] === undefined ? [] : readers,
     ...deeds["run"] === undefined ? [] : errands,
-    ...deeds["budget"] === undefined ? [] : budgetRules
+    ...deeds["budget"] === undefined ? [] : budgetRules,
+    ...faults.includes("retainedJunk") ? brokerRules : [],
+    ...faults.includes("betterWayDies") ? methodRules : [],
+    ...deeds["partition"] === undefined ? [] : partitionRules
   ]
     // Epochs change with operators; whose turn it is changes only where one dies or two contend.
     .filter((rule) => !rule.includes("epoch") || faults.includes("operatorDies"))

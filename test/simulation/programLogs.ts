@@ -10,6 +10,8 @@ const excused: ReadonlyArray<{ readonly words: string; readonly faults: Readonly
 export interface ProgramLogs {
   /** By the program that wrote it. */
   readonly tell: (actor: string, text: string) => void
+  /** Everything from `Info` on, also what is not told. */
+  readonly heard: (actor: string, text: string) => void
   readonly violated: (what: string) => void
   readonly count: (what: string) => void
   /** Deeds that are part of this storm. */
@@ -19,14 +21,15 @@ export interface ProgramLogs {
 }
 
 /** Listens to all that is logged in the effect. */
-export const listening = ({ count, deeds, shown, tell, violated }: ProgramLogs) => {
+export const listening = ({ count, deeds, heard, shown, tell, violated }: ProgramLogs) => {
   const logger = Logger.make<unknown, void>(({ cause, fiber, logLevel, message }) => {
     const words = (Array.isArray(message) ? message : [message]).map(String).join(" ")
     const never = neverWritten.some((each) => words.includes(each))
+    const actor = String(fiber.getRef(References.CurrentLogAnnotations)["program"] ?? "log")
     count("rule: no errors are logged")
+    heard(actor, words)
     if (!never && logLevel !== "Warn" && logLevel !== "Error" && logLevel !== "Fatal") return
     const text = `${words}${cause.reasons.length === 0 ? "" : ` ${Cause.pretty(cause).split("\n")[0]}`}`
-    const actor = String(fiber.getRef(References.CurrentLogAnnotations)["program"] ?? "log")
     tell(actor, `logs ${logLevel}: ${text}`)
     if (!never && logLevel === "Warn") return
     if (excused.some((each) => words.includes(each.words) && each.faults.some((fault) => deeds.has(fault)))) return

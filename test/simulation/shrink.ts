@@ -58,6 +58,7 @@ const onlyDevice = (plan: Plan, number: number): Plan => ({
   ...plan,
   devices: [number],
   late: plan.late.filter(({ device }) => device === number),
+  ways: plan.ways.filter(({ device }) => device === number),
   deeds: plan.deeds.map((deed) => ({ ...deed, device: number }))
 })
 
@@ -70,6 +71,7 @@ const withoutDevice = (plan: Plan, number: number): Plan => ({
   ...plan,
   devices: plan.devices.filter((each) => each !== number),
   late: plan.late.filter(({ device }) => device !== number),
+  ways: plan.ways.filter(({ device }) => device !== number),
   deeds: plan.deeds.filter(({ device }) => device !== number)
 })
 
@@ -91,6 +93,7 @@ const plainer = (plan: Plan): ReadonlyArray<Plan> => {
     { ciphers: "quick" },
     { operators: 1 },
     { late: [] },
+    { ways: [] },
     { settings: true },
     { calm }
   ]

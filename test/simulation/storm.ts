@@ -11,6 +11,7 @@ import { KubeApi } from "../../core/kube/KubeApi.ts"
 import { readmitAnnotation } from "../../core/operator/deviceAdmission.ts"
 import { releaseOrphansAnnotation } from "../../core/operator/devicePods.ts"
 import { overBounds } from "./bounds.ts"
+import { makeBrokers } from "./brokers.ts"
 import { watchBudgets } from "./budgets.ts"
 import { type Counts, makeCounts } from "./coverage.ts"
 import { makeDeeds, settings } from "./deeds.ts"
@@ -32,6 +33,8 @@ import {
   watchDevices
 } from "./invariants.ts"
 import { withLivesTold } from "./lives.ts"
+import { makeMethods } from "./methods.ts"
+import { makePartitions } from "./partitions.ts"
 import { type Plan, planOf, type PlanOptions } from "./plan.ts"
 import { profileOf } from "./profiles.ts"
 import { listening } from "./programLogs.ts"
@@ -40,6 +43,7 @@ import { makeDoor, makeReaders } from "./streams.ts"
 import { inOrder, lineOf, type TraceEvent } from "./trace.ts"
 import { uniform } from "./uniform.ts"
 import { simulate, type VirtualTime } from "./VirtualTime.ts"
+import { directly } from "./ways.ts"
 import { images, lifeOf } from "./workload.ts"
 import {
   clientWithFaults,
@@ -83,6 +87,8 @@ interface Diary {
   devices: ReadonlyArray<SimulatedDevice>
   /** Names of pods by uid. */
   readonly names: Map<string, string>
+  /** Told what programs log. */
+  heard: (actor: string, text: string) => void
   start: number
   now: number
 }
@@ -104,12 +110,21 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
       diary.violations.push(what)
     }
 
+    const { count } = diary.coverage
     yield* createNamespaces
     const clocks = new Map<string, HostClock>(
       plan.devices.map((number) =>
         [`edge-${number}`, makeHostClock(time, skewOf(plan.seed, hostOfDevice(number)))] as const
       )
     )
+    const known = new Map<string, Known>()
+    const disturbed = new Set<string>()
+    const stores = plan.deeds.some(({ what }) => what === "partition")
+    const partitions = makePartitions({ plane, known, disturbed, count, violated })
+    const brokers = plan.ways.length === 0 ? undefined : yield* makeBrokers({ count, note, violated })
+    const methods = yield* makeMethods({ count, note, violated })
+    diary.heard = methods.heard
+    const waysOf = new Map(plan.ways.map(({ device, methods }) => [device, methods]))
     const devices = yield* Effect.forEach(
       plan.devices,
       (number) =>
@@ -118,31 +133,47 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
           number,
           (why) => Effect.sync(() => violated(`the agent of edge-${number} died: ${why}`)),
           undefined,
-          clocks.get(`edge-${number}`)?.clock
+          clocks.get(`edge-${number}`)?.clock,
+          (direct) =>
+            partitions.watch(
+              `edge-${number}`,
+              methods.watch(
+                `edge-${number}`,
+                brokers?.reach(`edge-${number}`, waysOf.get(number))(direct) ?? directly(direct)
+              )
+            )
         ).pipe(Effect.map((device) => ({
           ...device,
-          agent: withLivesTold(device.agent, (text, kind) => tell(`${device.name}/agent`, text, kind))
+          agent: withLivesTold(device.agent, (text, kind) => {
+            partitions.lives(device.name, kind === "began", time.now)
+            tell(`${device.name}/agent`, text, kind)
+          })
         })))
     )
     diary.devices = devices
     const numbered = new Map(plan.devices.map((number, i) => [number, devices[i]!]))
-    const known = new Map<string, Known>()
     const printed = new Map<string, number>()
-    const { count } = diary.coverage
     const hosts = ["operator", "second"].slice(0, plan.operators).map((name, host) => ({
       name,
       door: makeDoor(),
       clock: makeHostClock(time, skewOf(plan.seed, host))
     }))
-    const { refused } = watchBudgets(plane, count, violated)
+    const budgets = watchBudgets(plane, count, violated)
+    const { refused } = budgets
     const readers = yield* makeReaders(hosts.map(({ door }) => door), printed, { count, note, refused, violated })
+    methods.begin({
+      devices,
+      holderOf: (name) => holderOf(plane.world.store.get("edgedevices.aranya.arhat.dev", "edge", name)?.object)?.holder,
+      streamsOf: readers.reading
+    })
     const errands = yield* makeErrands(hosts.map(({ door }) => door), { count, note, violated })
     const { deeds, remade, unheard } = yield* makeDeeds({
       plane,
       devices,
       known,
       room: plan.pods * devices.length,
-      sets: plan.deeds.some(({ what }) => what === "replaceOwned"),
+      sets: stores || plan.deeds.some(({ what }) => what === "replaceOwned"),
+      stores,
       calm: plan.deeds.every(({ what }) => episodes[what] === undefined),
       note,
       named: (uid, name) => diary.names.set(uid, name),
@@ -177,6 +208,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
     watchDevices(plane, count, violated)
     const version = () => plane.world.store.version
     const apis = hosts.map(() => makeApiWeather(dice, version, count))
+    let begun = 0
     const operators = yield* Effect.forEach(hosts, ({ clock, door, name }, host) =>
       Effect.gen(function*() {
         const operatorApi = yield* Layer.build(Layer.fresh(clientWithFaults(apis[host]!.draw)))
@@ -186,9 +218,13 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
             (why) => Effect.sync(() => violated(`the operator ${name} died: ${why}`)),
             door.beside,
             name,
-            clock.clock
+            clock.clock,
+            brokers?.host(name)
           ).pipe(Effect.provideContext(operatorApi)),
-          (text, kind) => tell(`${name}/process`, text, kind)
+          (text, kind) => {
+            if (kind === "began") begun += 1
+            tell(`${name}/process`, text, kind)
+          }
         ))
       }))
     const victims: Victims = {
@@ -206,9 +242,10 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
         for (const name of store.collections) store.collection(name).forgotten = store.version
       }),
       ghost: yield* makeGhost,
+      brokers,
       note,
       emptied: new Set(),
-      disturbed: new Set(),
+      disturbed,
       forgetful,
       count: diary.coverage.count,
       readmit: ({ name }) =>
@@ -234,6 +271,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
     for (const device of devices) yield* api.create(EdgeDevices, device.object())
     yield* overBounds(devices, count).pipe(
       Effect.map((found) => found.forEach(violated)),
+      Effect.andThen(stores ? partitions.look(devices) : Effect.void),
       Effect.andThen(Effect.sleep("10 seconds")),
       Effect.forever,
       Effect.forkScoped
@@ -275,6 +313,14 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
     yield* FiberSet.clear(under)
     yield* note("peace")
     yield* healEverything(victims)
+    if (plan.lame) {
+      yield* methods.lame(dice, plan.calm + plan.lasts, (device) => {
+        const speaker = [...known.values()].find((each) =>
+          each.device === device && !each.deleted && each.recipe.name === "talking"
+        )
+        return speaker === undefined ? Effect.void : readers.read(speaker, dice, true)
+      })
+    }
     if (known.size > 0) yield* Effect.ignore(api.create(ConfigMaps, settings("red")))
 
     /** Hours in which nobody does anything: no process begins or ends, and no status changes, but of what crashes by itself. */
@@ -295,7 +341,12 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
     const settle = Effect.gen(function*() {
       do {
         yield* Effect.sleep(Duration.millis(patience.step))
-        wrong = [...yield* unsettled(plane, [...known.values()], devices), ...unheard()]
+        wrong = [
+          ...yield* unsettled(plane, [...known.values()], devices),
+          ...unheard(),
+          ...methods.unsettled(),
+          ...stores ? partitions.unsettled() : []
+        ]
         if (!released && time.now - healed > 60_000) {
           released = true
           // What was held back, for being more than half of a device, may go.
@@ -317,6 +368,9 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
     }
     yield* unsettled(plane, [...known.values()], devices, count)
     readers.judge()
+    methods.judge()
+    if (stores) partitions.judge()
+    if (plan.deeds.some(({ what }) => what === "budget")) budgets.judge(devices, begun === 1)
     for (const what of wrong) violated(`${patience.millis / 60_000} minutes after the storm: ${what}`)
     if (wrong.length === 0) yield* quietly(Math.max(60_000, plan.life - (time.now - time.start)))
     diary.now = (time.now - time.start) / 1000
@@ -336,6 +390,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
         diary.violations.push(what)
       },
       count: diary.coverage.count,
+      heard: (actor, text) => diary.heard(actor, text),
       deeds: new Set(plan.deeds.map(({ what }) => what)),
       shown
     })
@@ -393,6 +448,7 @@ export const storm = (options: StormOptions): Effect.Effect<StormResult> =>
       coverage: makeCounts(),
       devices: [],
       names: new Map(),
+      heard: () => {},
       start: 0,
       now: 0
     }

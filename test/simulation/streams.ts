@@ -45,6 +45,8 @@ interface Reading {
   /** The newest line that came. */
   last: { readonly attempt: number; readonly line: number } | undefined
   lines: number
+  /** Why it ended, other than in order. */
+  error?: string
 }
 
 /** Follows logs, and judges what comes. `printed` counts the lines of each process by its id, `uid#attempt`. */
@@ -61,6 +63,7 @@ export const makeReaders = Effect.fnUntraced(function*(
 ) {
   const fibers = yield* FiberSet.make<void>()
   const staying = new Set<Reading>()
+  const open = new Set<Reading>()
   let numbers = 0
 
   const printedBy = ({ known, last }: Reading) => printed.get(`${known.uid}#${last?.attempt ?? 0}`) ?? 0
@@ -91,6 +94,7 @@ export const makeReaders = Effect.fnUntraced(function*(
     if (reading.lines > 2) count("rule: lines come once and in order")
     if (!Exit.isSuccess(exit)) {
       const { message = "" } = Option.getOrElse(Cause.findErrorOption(exit.cause), () => ({ message: "" }))
+      reading.error = message
       if (!message.includes("has used up")) return "with an error"
       refused(reading.known.device.name, message)
       return "for a budget"
@@ -104,14 +108,14 @@ export const makeReaders = Effect.fnUntraced(function*(
     return "in order"
   }
 
-  const read = Effect.fnUntraced(function*(known: Known, dice: Dice) {
+  const read = Effect.fnUntraced(function*(known: Known, dice: Dice, forGood = false) {
     const door = dice.pick(doors).open()
     if (door === undefined) {
       count("stream: nobody to ask")
       return
     }
-    const follow = dice.chance() < 0.8
-    const stays = follow && dice.chance() < 0.4
+    const follow = dice.chance() < 0.8 || forGood
+    const stays = (follow && dice.chance() < 0.4) || forGood
     const query: PodLogQuery = {
       container: "main",
       follow,
@@ -122,6 +126,7 @@ export const makeReaders = Effect.fnUntraced(function*(
     const words = `reader ${++numbers} of ${known.name}`
     const reading: Reading = { known, query, words, last: undefined, lines: 0 }
     if (stays) staying.add(reading)
+    open.add(reading)
     yield* note(`${words} ${follow ? stays ? "stays" : "follows" : "looks"}`)
     const stream = door.backend.logs({ node: known.device.name, uid: known.uid }, query).pipe(
       Stream.runForEach((bytes) => Effect.sync(() => chunk(bytes))),
@@ -139,6 +144,7 @@ export const makeReaders = Effect.fnUntraced(function*(
       fibers,
       Effect.raceFirst(stream, left).pipe(
         Effect.onInterrupt(() => Effect.sync(() => void staying.delete(reading))),
+        Effect.ensuring(Effect.sync(() => void open.delete(reading))),
         Effect.flatMap((how) => {
           count(`stream: ended ${how}`)
           return note(`${words} ends ${how} after ${reading.lines} lines`)
@@ -161,5 +167,14 @@ export const makeReaders = Effect.fnUntraced(function*(
       }
     }
   }
-  return { read, judge }
+  return {
+    read,
+    judge,
+    /** Who reads from this device now, and what becomes of it. */
+    reading: (device: string) =>
+      [...open].filter(({ known }) => known.device.name === device).map((reading) => ({
+        words: reading.words,
+        error: () => reading.error
+      }))
+  }
 })

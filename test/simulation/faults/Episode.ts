@@ -1,5 +1,6 @@
 /** A fault as an episode that begins, lasts, and undoes itself, and the world it befalls. */
 import { Deferred, Duration, Effect, Option } from "effect"
+import type { Brokers } from "../brokers.ts"
 import type { Count } from "../coverage.ts"
 import type { HostClock } from "../HostClock.ts"
 import type { Program, SimulatedDevice } from "../World.ts"
@@ -22,6 +23,8 @@ export interface Victims {
   readonly version: () => number
   /** Somebody with the operator's key, who tells the device a lower epoch than it has obeyed, for as long as this runs. */
   readonly ghost: (device: SimulatedDevice) => Effect.Effect<void>
+  /** The broker of those devices that come through one; undefined where none does. */
+  readonly brokers: Brokers | undefined
   readonly note: (what: string) => Effect.Effect<void>
   /** Devices whose containers vanished with the power: what ran there may have to run again. */
   readonly emptied: Set<string>

@@ -5,6 +5,7 @@ import { images } from "../workload.ts"
 import { agent } from "./agent.ts"
 import { api } from "./api.ts"
 import { thaw } from "./ApiWeather.ts"
+import { broker } from "./broker.ts"
 import { byHand } from "./byHand.ts"
 import { clock } from "./clock.ts"
 import { disk } from "./disk.ts"
@@ -13,8 +14,10 @@ import type { Episode, Episodes, Victims } from "./Episode.ts"
 import { impostor } from "./impostor.ts"
 import { link } from "./link.ts"
 import { operator } from "./operator.ts"
+import { partition } from "./partition.ts"
 import { power } from "./power.ts"
 import { watches } from "./watches.ts"
+import { ways } from "./ways.ts"
 
 const plagues = {
   ...link,
@@ -27,7 +30,10 @@ const plagues = {
   ...operator,
   ...watches,
   ...impostor,
-  ...api
+  ...api,
+  ...broker,
+  ...ways,
+  ...partition
 } as const satisfies Episodes
 
 export type FaultName = keyof typeof plagues
@@ -71,24 +77,27 @@ export const kinds: Partial<Readonly<Record<FaultName, ReadonlyArray<string>>>> 
 }
 
 /** Everything as on a good day: what is still broken is mended, and both programs are up. */
-export const healEverything = Effect.fnUntraced(function*({ apis, devices, forgetful, operators, readmit }: Victims) {
-  for (const api of apis) {
-    api.chance = 0
-    api.trap = undefined
-    api.asOf = undefined
-    thaw(api)
+export const healEverything = Effect.fnUntraced(
+  function*({ apis, brokers, devices, forgetful, operators, readmit }: Victims) {
+    for (const api of apis) {
+      api.chance = 0
+      api.trap = undefined
+      api.asOf = undefined
+      thaw(api)
+    }
+    if (brokers !== undefined) yield* brokers.heal
+    for (const device of devices) {
+      yield* device.transport.weather({ ...fairWeather })
+      yield* device.transport.refuse(undefined)
+      yield* device.runtime.heal
+      yield* device.runtime.loseEvents(false)
+      for (const image of images) yield* device.runtime.grant(image)
+      yield* device.journal.heal
+      yield* device.files.heal
+      yield* device.runtime.startEngine
+      yield* device.agent.up
+      if (forgetful.has(device.name)) yield* readmit(device)
+    }
+    for (const operator of operators) yield* operator.up
   }
-  for (const device of devices) {
-    yield* device.transport.weather({ ...fairWeather })
-    yield* device.transport.refuse(undefined)
-    yield* device.runtime.heal
-    yield* device.runtime.loseEvents(false)
-    for (const image of images) yield* device.runtime.grant(image)
-    yield* device.journal.heal
-    yield* device.files.heal
-    yield* device.runtime.startEngine
-    yield* device.agent.up
-    if (forgetful.has(device.name)) yield* readmit(device)
-  }
-  for (const operator of operators) yield* operator.up
-})
+)

@@ -58,7 +58,7 @@ const found = new Map<string, Found>()
 const missed: Array<string> = []
 
 const hunt = Effect.fnUntraced(function*({ name, profile }: Mutation) {
-  const worker = yield* makeWorker({ mutation: name, limit: "1 minute" })
+  const worker = yield* makeWorker({ mutation: name, limit: "5 minutes" })
   for (let seeds = 1; seeds <= most; seeds++) {
     const seed = first + seeds - 1
     const { failure } = yield* worker({ seed, told: false, ...(profile === undefined ? {} : { profile }) })

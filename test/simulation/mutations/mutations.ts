@@ -207,5 +207,94 @@ export const mutations: ReadonlyArray<Mutation> = [
     from: "if (hello.epoch < known.epoch) {",
     to: "if (false) {",
     profile: "handover"
+  },
+  {
+    name: "hears-retained",
+    mistake: "what a broker has retained is heard as if it were said now",
+    file: "adapters/mqtt/brokerConnection.ts",
+    from: "if (!retained) onMessage(topic, payload)",
+    to: "onMessage(topic, payload)",
+    profile: "broker"
+  },
+  {
+    name: "anybody-hangs-up",
+    mistake: "a broker's other clients may end a device's connection",
+    file: "adapters/mqtt/Switchboard.ts",
+    from: "if (provesEnd(message)) this.lose",
+    to: "this.lose",
+    profile: "broker"
+  },
+  {
+    name: "hears-twice",
+    mistake: "what a broker delivers twice is acted on twice",
+    file: "core/link/session/InOrder.ts",
+    from: "if (sequence <= this.received || this.held.has(sequence)) return false",
+    to: "if (this.held.has(sequence)) return false\n    if (sequence <= this.received) this.received = sequence - 1",
+    profile: "broker"
+  },
+  {
+    name: "switching-begins-anew",
+    mistake: "a device that changes its way to the operator begins a new session, and its streams end",
+    file: "core/link/client/establish.ts",
+    from: "}, resumable && { session: resumable.idBytes, received: resumable.conversation.received })",
+    to: "}, undefined)",
+    profile: "methods"
+  },
+  {
+    name: "never-returns",
+    mistake: "a device stays with a lesser way when the better one works again",
+    file: "core/link/LinkClient.ts",
+    from: "const candidates = methods.slice(0, using.rank)",
+    to: "const candidates = methods.slice(0, 0)",
+    profile: "methods"
+  },
+  {
+    name: "one-way-only",
+    mistake: "a device whose best way is dead does not try the other",
+    file: "core/link/client/MethodHealth.ts",
+    from: "methods.filter(({ notBefore }) => notBefore <= now).reduce",
+    to: "methods.slice(0, 1).filter(({ notBefore }) => notBefore <= now).reduce",
+    profile: "methods"
+  },
+  {
+    name: "forgets-the-leash",
+    mistake:
+      "a device that was told to rest without a word of its operator begins its workloads after a reboot all the same",
+    file: "core/agent/leash.ts",
+    from: "leash !== undefined && (leash.acknowledged === undefined || now - leash.acknowledged >= leash.stopAfter)",
+    to: "leash !== undefined && leash.acknowledged !== undefined && now - leash.acknowledged >= leash.stopAfter",
+    profile: "partition"
+  },
+  {
+    name: "replaces-what-runs",
+    mistake: "pods are replaced that their device was never told to end",
+    file: "core/operator/keepPartition.ts",
+    from: "if (stopsAfter === undefined && !allowRunningTwice) {",
+    to: "if (false) {",
+    profile: "partition"
+  },
+  {
+    name: "replaced-goes-on",
+    mistake: "a device that is back goes on with pods that were replaced meanwhile",
+    file: "core/operator/keepPartition.ts",
+    from: "        yield* options.end(session, uid)\n",
+    to: "",
+    profile: "partition"
+  },
+  {
+    name: "refuses-control",
+    mistake: "what keeps a device going is refused when its budget is used up",
+    file: "core/operator/deviceTraffic.ts",
+    from: "return name === \"control\" ? undefined : new LinkError(",
+    to: "return new LinkError(",
+    profile: "budgets"
+  },
+  {
+    name: "counts-again",
+    mistake: "bytes that were written into the status are counted again with the next ones",
+    file: "core/operator/deviceTraffic.ts",
+    from: "unsaved = { day: unsaved.day, count: lessTraffic(unsaved.count, attempt.count) }",
+    to: "unsaved = { day: unsaved.day, count: unsaved.count }",
+    profile: "budgets"
   }
 ]
