@@ -11,6 +11,7 @@ import type { Query } from "../../core/kubelet/KubeletRequest.ts"
 import type { ServingCertificate } from "../../core/kubelet/ServingCertificate.ts"
 import { tokensCanBeChecked } from "../../core/kubelet/tokensCanBeChecked.ts"
 import { certificateSubject } from "./certificateSubject.ts"
+import { endUpgrades } from "./endUpgrades.ts"
 import { chooseSubprotocol, mostMessageBytes, upgrade } from "./upgrade.ts"
 
 /** Why there is no kubelet API: better none than one that lets anybody in. */
@@ -43,6 +44,8 @@ export const KubeletServerLimits = Context.Reference<{
   readonly keepAlive: Duration.Input
   /** Connections at a time: each of them may be a `kubectl logs -f`. */
   readonly connections: number
+  /** How long a client may take to hang up once an upgrade was refused or is over. */
+  readonly goodbye: Duration.Input
   /** How long the first certificate may take. */
   readonly start: Duration.Input
   /** How long open streams may go on when the listener is closed. */
@@ -54,6 +57,7 @@ export const KubeletServerLimits = Context.Reference<{
     handshakeTimeout: "10 seconds",
     keepAlive: "90 seconds",
     connections: 4096,
+    goodbye: "5 seconds",
     start: "2 minutes",
     shutdown: "1 second"
   })
@@ -174,6 +178,7 @@ export const make = Effect.fnUntraced(function*(options: KubeletServerOptions) {
         keepAliveInitialDelay: 30_000
       })
       made.maxConnections = limits.connections
+      endUpgrades(made, millis(limits.goodbye))
       server = made
       return made
     },

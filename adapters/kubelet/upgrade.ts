@@ -5,6 +5,7 @@ import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import type { KubeletAnswer } from "../../core/kubelet/KubeletAnswer.ts"
 import type { ClientGone } from "../../core/kubelet/RemoteClient.ts"
 import { type Connection, hangUp } from "./hangUp.ts"
+import { patientWebSocket } from "./patientWebSocket.ts"
 import { portForwardProtocol, spdyForwardClient } from "./spdy/forwardClient.ts"
 import { pingFrame } from "./spdy/frames.ts"
 import { remoteCommandProtocols, spdyProcessClient } from "./spdy/processClient.ts"
@@ -13,10 +14,10 @@ import { makeChannelSocket } from "./webSocket/channels.ts"
 import { portForwardSubprotocols, webSocketForwardClient } from "./webSocket/forwardClient.ts"
 import { remoteCommandSubprotocols, webSocketProcessClient } from "./webSocket/processClient.ts"
 
-type Upgrading = Extract<KubeletAnswer, { readonly _tag: "Process" | "Forward" }>
+export type Upgrading = Extract<KubeletAnswer, { readonly _tag: "Process" | "Forward" }>
 
 /** SPDY as the payload of a WebSocket's messages, which newer clients use to port-forward. */
-const tunnelled = `SPDY/3.1+${portForwardProtocol}`
+export const tunnelled = `SPDY/3.1+${portForwardProtocol}`
 
 /** A client has this long to read the end and to hang up by itself; closing first could take the last output with it. */
 const lingering = "5 seconds"
@@ -38,8 +39,13 @@ export const mostMessageBytes = 4 * 1024 * 1024
 
 type Socket = Effect.Success<ReturnType<HttpServerRequest.HttpServerRequest["upgradeWith"]>>
 
-const overSpdy = Effect.fnUntraced(function*(answer: Upgrading, protocol: string, socket: Socket) {
-  const connection = yield* makeSpdyConnection(socket)
+const spdySession = Effect.fnUntraced(function*(
+  answer: Upgrading,
+  protocol: string,
+  socket: Socket,
+  raw: Connection
+) {
+  const connection = yield* makeSpdyConnection(socket, raw)
   const served = answer._tag === "Process"
     ? Effect.flatMap(spdyProcessClient(connection, protocol, answer.options), answer.serve)
     : answer.serve(spdyForwardClient(connection))
@@ -47,11 +53,11 @@ const overSpdy = Effect.fnUntraced(function*(answer: Upgrading, protocol: string
   yield* Effect.timeoutOption(connection.closed, lingering)
 }, Effect.scoped)
 
-const overChannels = Effect.fnUntraced(function*(answer: Upgrading, protocol: string, socket: Socket) {
+const channelSession = Effect.fnUntraced(function*(answer: Upgrading, protocol: string, socket: Socket) {
   const channels = yield* makeChannelSocket(socket, protocol.includes("base64"))
   const [served, left] = answer._tag === "Process"
     ? yield* Effect.map(
-      webSocketProcessClient(channels, protocol),
+      webSocketProcessClient(channels, protocol, answer.options),
       ({ client, left }) => [answer.serve(client), left] as const
     )
     : yield* Effect.map(
@@ -69,6 +75,18 @@ const webSocketPing = () => Uint8Array.of(0x89, 0)
 const makeSpdyPing = () => {
   let number = 0
   return () => pingFrame(number = (number + 2) % 0x7ffffffe)
+}
+
+/** Until the streams are over; fails when the connection below them is. */
+export const overSpdy = (answer: Upgrading, protocol: string, socket: Socket, raw: Connection, ping = makeSpdyPing()) =>
+  Effect.raceFirst(spdySession(answer, protocol, socket, raw), hangUp(raw, ping))
+
+/** The same for the channels of a WebSocket, and for SPDY in its messages. */
+export const overWebSocket = (answer: Upgrading, protocol: string, socket: Socket, raw: Connection) => {
+  const patient = patientWebSocket(socket, raw)
+  return protocol === tunnelled
+    ? overSpdy(answer, portForwardProtocol, patient, raw, webSocketPing)
+    : Effect.raceFirst(channelSession(answer, protocol, patient), hangUp(raw, webSocketPing))
 }
 
 /** Who leaves is not told. */
@@ -98,7 +116,7 @@ export const upgrade = Effect.fnUntraced(function*(
       )
     }
     const socket = yield* request.upgradeWith({ headers: { "X-Stream-Protocol-Version": protocol } })
-    yield* quietly(Effect.raceFirst(overSpdy(answer, protocol, socket), hangUp(raw, makeSpdyPing())))
+    yield* quietly(overSpdy(answer, protocol, socket, raw))
     return HttpServerResponse.empty()
   }
   if (to !== "websocket") return refused(400, "unable to upgrade: SPDY/3.1 and WebSocket are spoken here")
@@ -113,9 +131,6 @@ export const upgrade = Effect.fnUntraced(function*(
     return refused(400, "query parameter port is required: which ports shall be forwarded?")
   }
   const socket = yield* request.upgradeWith({})
-  const served = protocol === tunnelled
-    ? overSpdy(answer, portForwardProtocol, socket)
-    : overChannels(answer, protocol, socket)
-  yield* quietly(Effect.raceFirst(served, hangUp(raw, webSocketPing)))
+  yield* quietly(overWebSocket(answer, protocol, socket, raw))
   return HttpServerResponse.empty()
 })

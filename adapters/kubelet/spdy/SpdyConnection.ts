@@ -57,9 +57,10 @@ const gone = (detail: string) => new SpdyError({ detail })
 const asGone = (error: Socket.SocketError) =>
   gone(error.reason._tag === "SocketCloseError" ? "the client hung up" : error.message)
 
-/** Speaks until the scope closes, which says goodbye and closes the socket. */
+/** Speaks until the scope closes, which says goodbye, where somebody is left to hear it, and closes the socket. */
 export const makeSpdyConnection = Effect.fnUntraced(function*(
-  socket: Socket.Socket
+  socket: Socket.Socket,
+  carrier?: { readonly destroyed: boolean }
 ): Effect.fn.Return<SpdyConnection, SpdyError, Scope.Scope> {
   const blocks = yield* makeHeaderBlocks
   const pull = yield* Effect.mapError(Socket.readerBytes(socket), asGone)
@@ -182,7 +183,9 @@ export const makeSpdyConnection = Effect.fnUntraced(function*(
   })
 
   yield* Effect.addFinalizer(() =>
-    write(goAwayFrame(newest, goAwayStatus.ok)).pipe(Effect.timeoutOption("1 second"), Effect.ignore)
+    carrier?.destroyed === true
+      ? Effect.void
+      : write(goAwayFrame(newest, goAwayStatus.ok)).pipe(Effect.timeoutOption("1 second"), Effect.ignore)
   )
   yield* read.pipe(
     Effect.catch((error: SpdyError) =>

@@ -1,8 +1,9 @@
 /** The client of a port-forward behind a SPDY connection: `portforward.k8s.io`, a pair of streams for each connection. */
-import { Effect, Stream } from "effect"
+import { Effect, FiberMap, Stream } from "effect"
 import { ClientGone, type ForwardClient, type ForwardedConnection } from "../../../core/kubelet/RemoteClient.ts"
 import type { SpdyConnection, SpdyStream } from "./SpdyConnection.ts"
 import type { SpdyError } from "./SpdyError.ts"
+import { StreamCreationTimeout } from "./StreamCreationTimeout.ts"
 
 export const portForwardProtocol = "portforward.k8s.io"
 
@@ -32,8 +33,21 @@ const connectionOf = (port: number, data: SpdyStream, error: SpdyStream): Forwar
     )
 })
 
-export const spdyForwardClient = (connection: SpdyConnection): ForwardClient => {
+export const spdyForwardClient = (connection: SpdyConnection): ForwardClient => ({
+  connections: Stream.unwrap(Effect.map(pairing(connection), Stream.fromEffectRepeat))
+})
+
+/** The next pair, each time it is run. */
+const pairing = Effect.fnUntraced(function*(connection: SpdyConnection) {
+  const patience = yield* StreamCreationTimeout
   const halves = new Map<string, { readonly type: "data" | "error"; readonly stream: SpdyStream }>()
+  const waiting = yield* FiberMap.make<string>()
+  const tooLate = (request: string, stream: SpdyStream) =>
+    Effect.sleep(patience).pipe(
+      Effect.andThen(Effect.sync(() => halves.delete(request))),
+      Effect.andThen(Effect.ignore(stream.reset))
+    )
+
   const next: Effect.Effect<ForwardedConnection, ClientGone> = Effect.gen(function*() {
     while (true) {
       const stream = yield* Effect.mapError(connection.accept, leaves)
@@ -50,14 +64,17 @@ export const spdyForwardClient = (connection: SpdyConnection): ForwardClient => 
       if (other === undefined) {
         if (halves.size >= mostHalves) return yield* wrong(`${mostHalves} streams wait for their other half`)
         halves.set(request, { type, stream })
+        yield* FiberMap.run(waiting, request, tooLate(request, stream))
         continue
       }
       if (other.type === type) return yield* wrong(`it opened two ${type} streams for one connection`)
       halves.delete(request)
-      return type === "data"
-        ? connectionOf(port, stream, other.stream)
-        : connectionOf(port, other.stream, stream)
+      yield* FiberMap.remove(waiting, request)
+      const [data, error] = type === "data" ? [stream, other.stream] : [other.stream, stream]
+      // Clients say nothing there; what one says must not keep the connection from being read.
+      yield* error.ignoreInput
+      return connectionOf(port, data, error)
     }
   })
-  return { connections: Stream.fromEffectRepeat(next) }
-}
+  return next
+})

@@ -50,6 +50,15 @@ export const spdyProcessClient = Effect.fnUntraced(function*(
     }
   }))
 
+  // Nobody reads what clients should not send here: it must not keep the connection from being read.
+  for (const type of ["error", "stdout", "stderr"] as const) yield* streams.get(type)?.ignoreInput ?? Effect.void
+  yield* connection.accept.pipe(
+    Effect.flatMap((stream) => stream.reset),
+    Effect.forever,
+    Effect.catch((error: SpdyError) => Effect.logDebug(`no more streams come: ${error.message}`)),
+    Effect.forkScoped
+  )
+
   const inputOf = (type: StreamType) => {
     const stream = streams.get(type)
     return stream === undefined ? Stream.empty : Stream.mapError(stream.input, leaves)

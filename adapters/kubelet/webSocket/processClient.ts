@@ -2,6 +2,7 @@
 import { type Cause, Effect, Queue, Stream } from "effect"
 import { plainStatus, processStatus } from "../../../core/kubelet/processStatus.ts"
 import { ClientGone, type ProcessClient } from "../../../core/kubelet/RemoteClient.ts"
+import type { ExecSpec } from "../../../core/pod/ContainerRuntime.ts"
 import { parseResizes } from "../resizes.ts"
 import type { ChannelSocket } from "./channels.ts"
 
@@ -20,9 +21,15 @@ const channels = { stdin: 0, stdout: 1, stderr: 2, error: 3, resize: 4, close: 2
 const mostMessages = 16
 
 /** Reads for as long as the scope lives. */
-export const webSocketProcessClient = Effect.fnUntraced(function*(socket: ChannelSocket, protocol: string) {
+export const webSocketProcessClient = Effect.fnUntraced(function*(
+  socket: ChannelSocket,
+  protocol: string,
+  options: Omit<ExecSpec, "command">
+) {
   const stdin = yield* Queue.bounded<Uint8Array, ClientGone | Cause.Done>(mostMessages)
   const resize = yield* Queue.sliding<Uint8Array, ClientGone | Cause.Done>(mostMessages)
+  // Nobody reads what was not asked for: it must not keep the socket from being read.
+  if (!options.stdin) yield* Queue.shutdown(stdin)
 
   const read = Effect.gen(function*() {
     while (true) {

@@ -23,7 +23,9 @@ export const kept = <A>(value: A): Stream.Stream<A> => Stream.concat(Stream.succ
 
 export const door = (
   options: Partial<KubeletServer.KubeletServerOptions> = {},
-  limits: Partial<Context.Service.Shape<typeof KubeletServer.KubeletServerLimits>> = {}
+  limits: Partial<Context.Service.Shape<typeof KubeletServer.KubeletServerLimits>> = {},
+  /** In front of the program of core. */
+  before: Layer.Layer<KubeletApi, never, KubeletApi> = Layer.effect(KubeletApi, KubeletApi)
 ) =>
   KubeletServer.layer({
     host: "127.0.0.1",
@@ -36,6 +38,7 @@ export const door = (
       ...KubeletServer.KubeletServerLimits.defaultValue(),
       ...limits
     })),
+    Layer.provideMerge(before),
     Layer.provide(KubeletApi.layer),
     Layer.provide([Authenticator.layer, Authorizer.layer]),
     Layer.provideMerge(Layer.merge(FakeReviews.layer, FakeKubeletBackend.layer))

@@ -1,0 +1,174 @@
+/** Connections that asked to leave HTTP: what becomes of them when they are refused, over, not read, or cut. */
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Option, Stream } from "effect"
+import { connect, type ConnectionOptions, type TLSSocket } from "node:tls"
+import { WebSocket } from "ws"
+import * as KubeletServer from "../../../adapters/kubelet/KubeletServer.ts"
+import type { ProcessStreams } from "../../../core/pod/ContainerRuntime.ts"
+import { FakeKubeletBackend, podWith } from "../../fakes/FakeKubeletBackend.ts"
+import { FakeReviews } from "../../fakes/FakeReviews.ts"
+import { apiserver, door, servers } from "./door.ts"
+
+const upgrade =
+  "POST /exec/shop/web/main?command=sh&output=1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n" +
+  "X-Stream-Protocol-Version: v4.channel.k8s.io\r\n\r\n"
+
+const dial = (more: ConnectionOptions & { readonly allowHalfOpen?: boolean } = {}) =>
+  Effect.flatMap(KubeletServer.KubeletServer, ({ port }) =>
+    Effect.acquireRelease(
+      Effect.callback<TLSSocket>((resume) => {
+        const options: ConnectionOptions = { host: "127.0.0.1", port, ca: servers.cert, ...more }
+        const socket = connect(options, () => resume(Effect.succeed(socket)))
+        socket.on("error", () => {})
+      }),
+      (socket) => Effect.sync(() => socket.destroy())
+    ))
+
+const heardBy = (socket: TLSSocket) => {
+  let heard = ""
+  socket.on("data", (bytes: Buffer) => {
+    heard += bytes.toString("latin1")
+  })
+  return () => heard
+}
+
+const closed = (socket: TLSSocket) =>
+  Effect.callback<void>((resume) => {
+    if (socket.closed) return resume(Effect.void)
+    socket.once("close", () => resume(Effect.void))
+  })
+
+const prepared = Effect.gen(function*() {
+  yield* FakeReviews.use((reviews) => reviews.allow("kube-apiserver create proxy"))
+  const backend = yield* FakeKubeletBackend
+  yield* backend.add("edge-1", podWith("web", { running: {} }))
+  return backend
+})
+
+const never: ProcessStreams = {
+  stdin: () => Effect.void,
+  endStdin: Effect.void,
+  resize: () => Effect.void,
+  output: Stream.never,
+  exitCode: Effect.never
+}
+
+/** Runs for ever, and tells when it does and when it is ended. */
+const watched = Effect.gen(function*() {
+  const running = yield* Deferred.make<void>()
+  const ended = yield* Deferred.make<void>()
+  const exec = () =>
+    Effect.gen(function*() {
+      yield* Effect.addFinalizer(() => Deferred.succeed(ended, undefined))
+      yield* Deferred.succeed(running, undefined)
+      return never
+    })
+  return { running: Deferred.await(running), ended: Deferred.await(ended), exec }
+})
+
+const webSocket = (path: string) =>
+  Effect.flatMap(KubeletServer.KubeletServer, ({ port }) =>
+    Effect.acquireRelease(
+      Effect.callback<WebSocket, Error>((resume) => {
+        const socket = new WebSocket(`wss://127.0.0.1:${port}${path}`, ["v4.channel.k8s.io"], {
+          ca: servers.cert,
+          ...apiserver,
+          checkServerIdentity: () => false
+        })
+        socket.on("open", () => resume(Effect.succeed(socket)))
+        socket.on("error", (error) => resume(Effect.fail(error)))
+      }),
+      (socket) => Effect.sync(() => socket.terminate())
+    ))
+
+describe("connections that ask for an upgrade", () => {
+  it.live("are hung up on once they were refused, whatever a stranger still says", () =>
+    Effect.gen(function*() {
+      yield* prepared
+      // Never hangs up by itself.
+      const socket = yield* dial({ allowHalfOpen: true })
+      const heard = heardBy(socket)
+      socket.write(upgrade)
+      while (!heard().includes("Unauthorized\r\n") && !heard().endsWith("Unauthorized")) {
+        yield* Effect.sleep("10 millis")
+      }
+      // Bytes that nobody reads would hold an end of the connection for ever.
+      const saying = yield* Effect.forkScoped(
+        Effect.forever(Effect.andThen(Effect.sync(() => socket.write("x".repeat(100))), Effect.sleep("20 millis")))
+      )
+      yield* closed(socket)
+      assert.isUndefined(saying.pollUnsafe())
+    }).pipe(Effect.scoped, Effect.provide(door({}, { goodbye: "100 millis" }))))
+
+  it.live("are hung up on where another request is still being answered", () =>
+    Effect.gen(function*() {
+      yield* prepared
+      const socket = yield* dial(apiserver)
+      const heard = heardBy(socket)
+      socket.write(`GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n${upgrade}`)
+      yield* closed(socket)
+      assert.notInclude(heard(), "101 Switching Protocols")
+    }).pipe(Effect.scoped, Effect.provide(door({}, { goodbye: "100 millis" }))))
+
+  it.live("end their process when the client is cut off in the middle of everything", () =>
+    Effect.gen(function*() {
+      const backend = yield* prepared
+      const { ended, exec, running } = yield* watched
+      yield* backend.exec(exec)
+      const socket = yield* webSocket("/exec/shop/web/main?command=sh&input=1&output=1")
+      yield* running
+      socket.terminate()
+      yield* ended
+    }).pipe(Effect.scoped, Effect.provide(door())))
+
+  it.live("end their process when the listener is closed", () =>
+    Effect.gen(function*() {
+      const { ended, exec, running } = yield* watched
+      const inTime = yield* Effect.gen(function*() {
+        const backend = yield* prepared
+        yield* backend.exec(exec)
+        yield* webSocket("/exec/shop/web/main?command=sh&output=1")
+        yield* running
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(door({}, { shutdown: "100 millis" })),
+        Effect.timeoutOption("20 seconds")
+      )
+      assert.isTrue(Option.isSome(inTime))
+      yield* ended
+    }))
+
+  it.live("make a process wait whose WebSocket is not read", () =>
+    Effect.gen(function*() {
+      const backend = yield* prepared
+      let written = 0
+      const bytes = new Uint8Array(32 * 1024)
+      const pieces = 1500
+      yield* backend.exec(() =>
+        Effect.succeed({
+          ...never,
+          output: Stream.fromEffectRepeat(Effect.sync(() => {
+            written += bytes.length
+            return { stream: "stdout" as const, bytes }
+          })).pipe(Stream.take(pieces)),
+          exitCode: Effect.succeed(0)
+        })
+      )
+      const socket = yield* webSocket("/exec/shop/web/main?command=yes&output=1")
+      let heard = 0
+      socket.on("message", (message: Buffer) => {
+        heard += message[0] === 1 ? message.length - 1 : 0
+      })
+      socket.pause()
+      let before = -1
+      while (before !== written) {
+        before = written
+        yield* Effect.sleep("500 millis")
+      }
+      // What the sockets of both ends hold, and nothing of ours.
+      assert.isBelow(written, 16 * 1024 * 1024)
+      socket.resume()
+      while (heard < pieces * bytes.length) yield* Effect.sleep("20 millis")
+      assert.strictEqual(heard, pieces * bytes.length)
+    }).pipe(Effect.scoped, Effect.provide(door())))
+})
