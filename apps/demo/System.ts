@@ -100,7 +100,9 @@ export const startSystem = Effect.fnUntraced(function*(runtime: DemoRuntime, opt
   const plane = yield* step(
     "embedded control plane",
     Effect.gen(function*() {
-      const child = yield* startChild("the control plane", planeMain, [kubeconfig], { logFile: `${path}/plane.log` })
+      const child = yield* startChild("the control plane", planeMain, [kubeconfig, "15"], {
+        logFile: `${path}/plane.log`
+      })
       yield* Effect.raceFirst(waitForFile(kubeconfig), child.ended)
       return child
     })

@@ -4,11 +4,14 @@ import { renameSync, writeFileSync } from "node:fs"
 import { startEmbedded } from "../../adapters/kube/plane/server/startEmbedded.ts"
 import { runProgram } from "../shared/runProgram.ts"
 
-const [kubeconfigPath = ""] = process.argv.slice(2)
+/** The second argument is how often nodes are scraped for `kubectl top`, seconds; without it, when somebody asks. */
+const [kubeconfigPath = "", resolution] = process.argv.slice(2)
 
 runProgram(
   Effect.gen(function*() {
-    const embedded = yield* startEmbedded({ metricResolution: "15 seconds" })
+    const embedded = yield* startEmbedded(
+      resolution === undefined ? {} : { metricResolution: `${Number(resolution)} seconds` }
+    )
     // Whoever waits for the file finds it whole.
     writeFileSync(`${kubeconfigPath}.new`, embedded.adminKubeconfigYaml, { mode: 0o600 })
     renameSync(`${kubeconfigPath}.new`, kubeconfigPath)

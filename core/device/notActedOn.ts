@@ -40,7 +40,7 @@ export const notActedOn: ReadonlyArray<NotActedOn> = [
   {
     path: "spec.node.metrics",
     kind: "section",
-    remedy: "node metrics are not collected yet, so remove it"
+    remedy: "what is measured cannot be chosen, so remove it; how often is metrics.minInterval of the operator"
   },
   {
     path: "spec.node.fieldHooks",
@@ -70,7 +70,7 @@ export const notActedOn: ReadonlyArray<NotActedOn> = [
   {
     path: "spec.pod.metrics",
     kind: "section",
-    remedy: "container metrics are not collected yet, so remove it"
+    remedy: "what is measured cannot be chosen, so remove it; how often is metrics.minInterval of the operator"
   },
   {
     path: "spec.pod.rbac",

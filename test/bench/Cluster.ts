@@ -74,7 +74,7 @@ export const clusterAt = Effect.fnUntraced(function*(kubeconfigPath: string) {
         })
         const text = await answer.body.text()
         if (answer.statusCode >= 300) throw new Error(`${answer.statusCode} ${text.slice(0, 300)}`)
-        return JSON.parse(text)
+        return `${answer.headers["content-type"]}`.startsWith("text/plain") ? text : JSON.parse(text)
       },
       catch: (cause) => new ClusterRefused({ call: `${method} ${path}`, detail: String(cause) })
     })

@@ -43,6 +43,7 @@ export const startSystem = Effect.fnUntraced(function*(
   folder: string,
   options: {
     readonly connectivity?: object
+    readonly metrics?: object
     readonly nodeArgs?: ReadonlyArray<string>
     /** Where devices are let in: this machine alone unless told. */
     readonly listen?: string
@@ -69,7 +70,8 @@ export const startSystem = Effect.fnUntraced(function*(
     stringify({
       aranya: { namespace: "aranya" },
       connectivity: { ...options.connectivity, grpc: { listen: `${options.listen ?? "127.0.0.1"}:${grpcPort}` } },
-      kubelet: { listen: "127.0.0.1", port: kubeletPort, address: "127.0.0.1" }
+      kubelet: { listen: "127.0.0.1", port: kubeletPort, address: "127.0.0.1" },
+      ...(options.metrics === undefined ? {} : { metrics: options.metrics })
     })
   )
   const given = ["-c", configFile, "--kubeconfig", kubeconfigPath]

@@ -54,6 +54,54 @@ export const figures: ReadonlyArray<Figure> = [
     measuredBy: { scene: "wire" }
   },
   {
+    name: "scraped-payload-grpc",
+    meaning: "idle device, 5 pods, scraped every 15 s, gRPC with TLS: what frames carry, both directions",
+    unit: "B/s",
+    budget: "<= 2",
+    best: "KubeEdge 1740",
+    measuredBy: { scene: "wire" }
+  },
+  {
+    name: "scraped-wire-grpc",
+    meaning: "the same from the IP header on",
+    unit: "B/s",
+    budget: "<= 6",
+    best: "KubeEdge 1740",
+    measuredBy: { scene: "wire" }
+  },
+  {
+    name: "scraped-payload-mqtt",
+    meaning: "idle device, 5 pods, scraped every 15 s, MQTT with TLS: what frames carry, both directions",
+    unit: "B/s",
+    budget: "<= 2",
+    best: "KubeEdge 1740",
+    measuredBy: { scene: "wire" }
+  },
+  {
+    name: "scraped-wire-mqtt",
+    meaning: "the same from the IP header on",
+    unit: "B/s",
+    budget: "<= 6",
+    best: "KubeEdge 1740",
+    measuredBy: { scene: "wire" }
+  },
+  {
+    name: "scraped-payload-mqtt-plain",
+    meaning: "idle device, 5 pods, scraped every 15 s, MQTT without TLS: what frames carry, both directions",
+    unit: "B/s",
+    budget: "<= 2",
+    best: "KubeEdge 1740",
+    measuredBy: { scene: "wire" }
+  },
+  {
+    name: "scraped-wire-mqtt-plain",
+    meaning: "the same from the IP header on",
+    unit: "B/s",
+    budget: "<= 6",
+    best: "KubeEdge 1740",
+    measuredBy: { scene: "wire" }
+  },
+  {
     name: "pod-bytes",
     meaning: "pod from create to delete, beyond its 2 ConfigMaps of 1 KB, gRPC with TLS",
     unit: "B",

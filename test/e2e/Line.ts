@@ -75,6 +75,8 @@ export const prepareOperator = Effect.fnUntraced(function*(
     readonly serving?: object
     /** The operator's file, where it is not the source. */
     readonly program?: string
+    /** How often devices are measured, where that is not the default. */
+    readonly metrics?: { readonly minInterval: string }
     /** How long sessions last and how often they beat, beside what the defaults say. */
     readonly connectivity?: { readonly sessionTimeout?: string; readonly beatInterval?: string }
   }
@@ -93,7 +95,8 @@ export const prepareOperator = Effect.fnUntraced(function*(
         address: options.address ?? "127.0.0.1",
         clientCa: options.clientCaFile,
         serving: options.serving ?? { mode: "own" }
-      }
+      },
+      ...(options.metrics === undefined ? {} : { metrics: options.metrics })
     })
   )
   const applied = yield* cluster.kubectl(["apply", "-f", `${root}deploy/crd/edgedevices.yaml`])

@@ -14,6 +14,9 @@ const command = ["run"]
 const defaultBeatSeconds = 90
 const rounds = 3
 const idlePods = 5
+/** `metrics.minInterval`, unless told. */
+const defaultSampleSeconds = 300
+const samples = 3
 const allPods = 20
 
 const methods = ["grpc", "mqtt", "mqtt-plain"] as const
@@ -26,6 +29,8 @@ const figure = (what: "pod" | "status" | "reconnect", method: Method) =>
 const figuresOf = (method: Method): ReadonlyArray<string> => [
   `idle-payload-${method}`,
   `idle-wire-${method}`,
+  `scraped-payload-${method}`,
+  `scraped-wire-${method}`,
   figure("pod", method),
   figure("status", method),
   figure("reconnect", method)
@@ -34,6 +39,8 @@ const figuresOf = (method: Method): ReadonlyArray<string> => [
 export const wireScene = (programs: Programs, folder: string): Scene =>
   Effect.fnUntraced(function*(options) {
     const beatSeconds = options.quick ? 10 : defaultBeatSeconds
+    const sampleSeconds = options.quick ? 20 : defaultSampleSeconds
+    const scrapeSeconds = options.quick ? 2 : 15
     const wanted = methods.filter((method) => figuresOf(method).some(options.wanted))
     const chosen = wanted.filter((method) => method === "grpc" || hasMosquitto)
     const missing = wanted.filter((method) => !chosen.includes(method)).flatMap(figuresOf).map((name): NotMeasured => ({
@@ -42,7 +49,9 @@ export const wireScene = (programs: Programs, folder: string): Scene =>
     }))
     const { cluster, ...system } = yield* startSystem(programs, folder, {
       listen: "0.0.0.0",
-      ...(options.quick ? { connectivity: { beatInterval: `${beatSeconds}s` } } : {})
+      ...(options.quick
+        ? { connectivity: { beatInterval: `${beatSeconds}s` }, metrics: { minInterval: `${sampleSeconds}s` } }
+        : {})
     })
     const authority = makeAuthority("the bench's")
     const certificate = authority.issue("localhost")
@@ -56,7 +65,10 @@ export const wireScene = (programs: Programs, folder: string): Scene =>
     const nodes = yield* cluster.observe(paths.nodes)
     const pods = yield* cluster.observe(paths.pods)
 
-    const idle = (method: Method) => options.wanted(`idle-payload-${method}`) || options.wanted(`idle-wire-${method}`)
+    const scraped = (method: Method) =>
+      options.wanted(`scraped-payload-${method}`) || options.wanted(`scraped-wire-${method}`)
+    const idle = (method: Method) =>
+      options.wanted(`idle-payload-${method}`) || options.wanted(`idle-wire-${method}`) || scraped(method)
 
     const measure = Effect.fnUntraced(function*(method: Method, number: number, copy: number) {
       const measured: Array<Measured> = []
@@ -147,6 +159,47 @@ export const wireScene = (programs: Programs, folder: string): Scene =>
           { name: `idle-payload-${method}`, value: cost.payload * scale, note },
           { name: `idle-wire-${method}`, value: cost.bytes * scale, note }
         )
+        if (scraped(method)) {
+          const scrape = Effect.map(
+            cluster.call("GET", `/api/v1/nodes/${name}/proxy/metrics/resource`),
+            (page) => /^node_cpu_usage_seconds_total \S+ (\d+)$/m.exec(`${page}`)?.[1] ?? ""
+          )
+          const taken = new Set([yield* scrape])
+          yield* quiet
+          yield* say(`wire: ${name} is scraped every ${scrapeSeconds} s`)
+          const start = yield* counted
+          let seconds = 0
+          let scrapes = 0
+          while (taken.size <= samples) {
+            yield* Effect.sleep(`${scrapeSeconds} seconds`)
+            seconds += scrapeSeconds
+            scrapes += 1
+            taken.add(yield* scrape)
+          }
+          const whole = less(yield* quiet, start)
+          // Beats go on meanwhile; what is left is what the samples cost.
+          const each = (of: "payload" | "bytes") =>
+            Math.max(0, (whole[of] - cost[of] * seconds / windowSeconds) / samples)
+          const perDay = (bytes: number) => `${Math.round(bytes * 86_400 / defaultSampleSeconds / 1000)} KB`
+          const scraper =
+            `${scrapes} scrapes, one every ${scrapeSeconds} s, made ${samples} samples: ${
+              Math.round(each("payload"))
+            } B ` +
+            `of frames each, ${Math.round(each("bytes"))} B from the IP header on; at the default of a sample in ` +
+            `${defaultSampleSeconds} s they are ${perDay(each("payload"))} and ${perDay(each("bytes"))} in a day`
+          measured.push(
+            {
+              name: `scraped-payload-${method}`,
+              value: cost.payload * scale + each("payload") / defaultSampleSeconds,
+              note: scraper
+            },
+            {
+              name: `scraped-wire-${method}`,
+              value: cost.bytes * scale + each("bytes") / defaultSampleSeconds,
+              note: scraper
+            }
+          )
+        }
       }
 
       if (copy > 1) return measured
