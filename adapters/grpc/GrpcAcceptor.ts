@@ -34,6 +34,9 @@ export interface GrpcAcceptorOptions {
 /** As the dialer's: what may arrive before it is read, per connection. */
 const receiveWindow = 512 * 1024
 
+/** An empty message: 14 bytes that travel with the headers. */
+const greeting = new Uint8Array(0)
+
 const millis = (input: Duration.Input) => Duration.toMillis(Duration.fromInputUnsafe(input))
 
 const serverOptions = (
@@ -114,6 +117,8 @@ export const makeGrpcAcceptor = (options: GrpcAcceptorOptions): Acceptor => {
           new TransportError({ reason: "Lost", detail: error instanceof Error ? error.message : "the call failed" })
       })
       call.sendMetadata(new Metadata())
+      // nginx keeps headers until something follows them, and a device says nothing before it has them.
+      call.write(greeting)
       fork(
         Effect.scoped(serve(connection)).pipe(
           Effect.ensuring(hangUp),

@@ -134,6 +134,7 @@ export const makeGrpcDialer = (options: GrpcDialerOptions): Dialer => {
         const connection = callConnection(call, {
           description: `grpc ${target}`,
           maxFrame,
+          greeted: true,
           errorOf: errorOf(target, () => opened)
         })
         return { call, connection }

@@ -28,12 +28,18 @@ export interface FrameCall {
 export interface CallOptions {
   readonly description: string
   readonly maxFrame: number
+  /** The peer may begin with an empty message, which is no frame. */
+  readonly greeted?: boolean
   /** What an error event of the call means. */
   readonly errorOf: (error: unknown) => TransportError
 }
 
 /** To be made at once with the call: a stream without listener for `error` would end the process. */
-export const callConnection = (call: FrameCall, { description, errorOf, maxFrame }: CallOptions): CallConnection => {
+export const callConnection = (
+  call: FrameCall,
+  { description, errorOf, maxFrame, ...options }: CallOptions
+): CallConnection => {
+  let greeted = options.greeted === true
   let lost: TransportError | undefined
   let unsent = 0
   /** Those who wait for a frame, for room, or for the end; each looks again whenever something happened. */
@@ -51,7 +57,11 @@ export const callConnection = (call: FrameCall, { description, errorOf, maxFrame
   call.on("readable", () => waiting.wake())
 
   const receive = waiting.when(() => {
-    const frame = call.read() as Uint8Array | null
+    let frame = call.read() as Uint8Array | null
+    if (greeted && frame !== null) {
+      greeted = false
+      if (frame.length === 0) frame = call.read() as Uint8Array | null
+    }
     if (frame !== null) return frame.length <= maxFrame ? Effect.succeed(frame) : Effect.fail(oversized(frame.length))
     return lost === undefined ? undefined : Effect.fail(lost)
   })
