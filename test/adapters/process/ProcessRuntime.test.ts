@@ -85,6 +85,26 @@ describe.skipIf(whyNotRoot !== undefined)("a process pod", () => {
       assert.strictEqual(yield* Stream.mkString(Stream.decodeText(read)), "by IPv6")
     }))
 
+  test("keeps its terminal through kill -9 of the agent: input, sizes and the screen go on", (world) =>
+    Effect.gen(function*() {
+      const spec = containerSpec(world, `${world.uid}_0`, { _tag: "Forever" }, { stdin: true, tty: true })
+      yield* killedAgent({
+        options: world.options,
+        sandbox: sandboxSpec(world),
+        specs: [{ ...spec, ...shell("while read -r word; do echo \"heard $word\"; stty size; done; exit 3") }]
+      })
+      const runtime = yield* ContainerRuntime
+      yield* ensured(world)
+      const id = `${world.uid}_app_0`
+      const attached = yield* runtime.attach(id, { stdin: true, stdout: true, stderr: false, tty: true })
+      yield* attached.resize({ width: 90, height: 33 })
+      yield* attached.stdin(new TextEncoder().encode("me\r"))
+      yield* printed(id, "33 90\r")
+      assert.include(yield* log(id), "heard me\r\n")
+      yield* attached.stdin(Uint8Array.of(4))
+      assert.strictEqual((yield* untilExited(id)).exitCode, 3)
+    }))
+
   test("survives kill -9 of the agent: nothing of output, exit code or identity is lost", (world) =>
     Effect.gen(function*() {
       const sandbox = sandboxSpec(world)
