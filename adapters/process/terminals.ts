@@ -14,8 +14,8 @@ import { endGroup, hangUp, leaderOf, type SessionLeader } from "./session.ts"
 import { encodeLines } from "./shim.ts"
 import { findProgram, SYSTEM_PATH, unsupported } from "./tools.ts"
 
-/** From asking for a terminal to the command running on it. */
-const SEATED_WITHIN = "15 seconds"
+/** From asking for a terminal to the command running on it; a device may be very busy. */
+const SEATED_WITHIN = "60 seconds"
 const RESIZED_WITHIN = "5 seconds"
 /** What `script` says when it cannot make a terminal. */
 const MOST_WORDS = 1000
