@@ -15,10 +15,10 @@ import { containerBody, isName, LABEL, nameOf, SANDBOX, sandboxBody, type Sandbo
 import { type DockerCall, layerHttp, makeDockerClient, refused, unavailable } from "./DockerClient.ts"
 import type { DockerOptions } from "./DockerOptions.ts"
 import { makeEvents } from "./events.ts"
+import { makeFollowedLog } from "./followedLog.ts"
 import { makeImages } from "./images.ts"
 import { makeLogReader } from "./multiplex.ts"
 import { makeProcesses } from "./processStreams.ts"
-import { makeRepeats } from "./repeats.ts"
 
 /** How many containers are looked at at once. */
 const CONCURRENCY = 8
@@ -192,34 +192,44 @@ const make = Effect.fnUntraced(function*(
     return yield* refused(call, answer.status, answer.words)
   })
 
-  const logs: ContainerRuntime["Service"]["logs"] = (id, query) =>
+  const readLog = (id: string, query: Readonly<Record<string, string>>) =>
     Stream.unwrap(Effect.gen(function*() {
       const { Config } = yield* inspectRaw(id)
       const reader = makeLogReader(Config.Tty ?? false)
       const response = yield* client.open({
         method: "GET",
         path: `${pathOf(id)}/logs`,
-        query: {
-          stdout: "1",
-          stderr: "1",
-          timestamps: "1",
-          follow: query.follow ? "1" : "0",
-          tail: query.tail === undefined ? "all" : `${query.tail}`,
-          ...(query.since === undefined ? {} : { since: (query.since / 1000).toFixed(3) })
-        }
+        query: { stdout: "1", stderr: "1", timestamps: "1", ...query }
       })
       if (response.status !== 200) return yield* yield* client.refusal(response)
-      const isRepeat = query.follow ? makeRepeats() : () => false
       const read = (bytes: Uint8Array | undefined) =>
         Effect.try({ try: () => reader(bytes), catch: (error) => unavailable(String(error)) })
       return response.stream.pipe(
         Stream.mapError(() => unavailable(`docker broke off the log of ${id}`)),
         Stream.mapEffect(read),
         Stream.concat(Stream.fromEffect(Effect.suspend(() => read(undefined)))),
-        Stream.flattenIterable,
-        Stream.filter((chunk) => !isRepeat(chunk))
+        Stream.flattenIterable
       )
     }))
+
+  const logs: ContainerRuntime["Service"]["logs"] = (id, { follow, since, tail }) => {
+    const asked = {
+      tail: tail === undefined ? "all" : `${tail}`,
+      ...(since === undefined ? {} : { since: (since / 1000).toFixed(3) })
+    }
+    if (!follow) return readLog(id, { ...asked, follow: "0" })
+    return Stream.suspend(() => {
+      const log = makeFollowedLog()
+      const rest = Stream.suspend(() => {
+        const from = log.since()
+        return from === undefined ? Stream.empty : readLog(id, { tail: "all", since: from, follow: "0" })
+      })
+      return Stream.concat(
+        Stream.filter(readLog(id, { ...asked, follow: "1" }), (chunk) => !log.isRepeat(chunk)),
+        Stream.filter(rest, log.isMissing)
+      )
+    })
+  }
 
   const dialHost = (host: string, port: number) =>
     Effect.flatMap(

@@ -1,12 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { makeRepeats } from "../../../adapters/docker/repeats.ts"
+import { makeFollowedLog } from "../../../adapters/docker/followedLog.ts"
 
 /** Of `12.5` this is half a second after the twelfth. */
 const time = (second: number) => new Date(second * 1000).toISOString().replace("Z", "000000Z")
 
 /** What is left of messages at these seconds. */
 const told = (seconds: ReadonlyArray<number>, stream: "stdout" | "stderr" = "stdout") => {
-  const isRepeat = makeRepeats()
+  const { isRepeat } = makeFollowedLog()
   return seconds.filter((second) => !isRepeat({ stream, time: time(second), bytes: new Uint8Array() }))
 }
 
@@ -21,7 +21,7 @@ describe("a followed log", () => {
     assert.deepStrictEqual(told([1, 2, 3, 0.25, 0.5, 1.5, 4]), [1, 2, 3, 0.25, 0.5, 1.5, 4])
   })
   it("keeps what the other stream has at the same time", () => {
-    const isRepeat = makeRepeats()
+    const { isRepeat } = makeFollowedLog()
     const chunk = { time: time(5), bytes: new Uint8Array() }
     assert.deepStrictEqual([isRepeat({ ...chunk, stream: "stdout" }), isRepeat({ ...chunk, stream: "stderr" })], [
       false,
@@ -32,5 +32,18 @@ describe("a followed log", () => {
     const many = Array.from({ length: 20_000 }, (_, index) => index)
     assert.strictEqual(told([...many, ...many.slice(10_000), 20_000]).length, 20_001)
     assert.strictEqual(told([...many, ...many.slice(0, 100), 20_000]).length, 20_101)
+  })
+  it("is asked for again from where the stream that is behind has ended, and for nothing that was told", () => {
+    const log = makeFollowedLog()
+    assert.isUndefined(log.since())
+    const at = (second: number, stream: "stdout" | "stderr" = "stdout") => ({
+      stream,
+      time: time(second),
+      bytes: new Uint8Array()
+    })
+    for (const chunk of [at(7.5), at(8, "stderr"), at(9)]) log.isRepeat(chunk)
+    assert.strictEqual(log.since(), "8.000000000")
+    const again = [at(8, "stderr"), at(9), at(8.5, "stderr"), at(9.5)]
+    assert.deepStrictEqual(again.filter(log.isMissing), [at(8.5, "stderr"), at(9.5)])
   })
 })
