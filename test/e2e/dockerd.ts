@@ -3,7 +3,7 @@ import { Effect, Option, Schema, type Scope } from "effect"
 import { randomBytes } from "node:crypto"
 import { readFileSync } from "node:fs"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
-import { networkInterfaces, tmpdir } from "node:os"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type DaemonFailed, startDaemon, untilReady } from "./daemon.ts"
 import { type Engine, engineAt, EngineRefused } from "./engine.ts"
@@ -146,9 +146,13 @@ const ownBridge = Effect.acquireRelease(
   (name) => Effect.ignore(runProgram("busybox", ["ip", "link", "del", name]))
 )
 
-/** The first three numbers of a /24 no interface of this machine has. */
+/** The first three numbers of a /24 to which this machine has no way yet; by chance, so that two who look at once differ. */
 const freeSubnet = (): string => {
-  const taken = Object.values(networkInterfaces()).flatMap((all) => all ?? []).map(({ address }) => address)
-  const free = Array.from({ length: 200 }, (_, n) => `10.213.${n + 1}`)
-  return free.find((subnet) => !taken.some((address) => address.startsWith(`${subnet}.`))) ?? "10.213.201"
+  // Bridges without a container count, which the list of interfaces that are up leaves out. Addresses are little endian there.
+  const taken = readFileSync("/proc/net/route", "utf8").split("\n").map((line) => line.split("\t")[1] ?? "")
+  const numbers = Array.from({ length: 250 }, (_, index) => index + 1)
+  const free = numbers.filter((number) => !taken.includes(`00${hex(number)}${hex(213)}${hex(10)}`))
+  return `10.213.${free[randomBytes(1)[0]! % free.length] ?? 251}`
 }
+
+const hex = (byte: number) => byte.toString(16).toUpperCase().padStart(2, "0")

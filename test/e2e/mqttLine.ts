@@ -41,7 +41,7 @@ const passwordLine = (user: string) => {
   return `${user}:$7$${rounds}$${salt.toString("base64")}$${hash.toString("base64")}\n`
 }
 
-const broker = Effect.fnUntraced(function*(users: ReadonlyArray<string>) {
+export const broker = Effect.fnUntraced(function*(users: ReadonlyArray<string>) {
   const [from, to] = [new Date(Date.now() - 3_600_000), new Date(Date.now() + 24 * 3_600_000)]
   const authority = createAuthority("broker authority", from, to)
   const leaf = createLeaf(authority, {

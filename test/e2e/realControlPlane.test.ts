@@ -5,6 +5,7 @@ import { writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { ControlPlane } from "../control-plane/ControlPlane.ts"
 import { startDocker, whyNoDocker } from "./dockerd.ts"
+import { onDocker } from "./killed/DeviceRuntime.ts"
 import {
   apply,
   type ClusterAccess,
@@ -15,6 +16,9 @@ import {
   prepareOperator
 } from "./Line.ts"
 import { scratch } from "./scratch.ts"
+import { client, makeColumn, withoutWebSockets } from "./verbs/Column.ts"
+import { oldKubectl } from "./verbs/oldKubectl.ts"
+import { rows, tryRow } from "./verbs/rows.ts"
 
 const deployment = {
   apiVersion: "apps/v1",
@@ -65,46 +69,57 @@ const asServiceAccount = Effect.fnUntraced(function*(cluster: ClusterAccess, fol
   return path
 })
 
+const whyNot = Effect.gen(function*() {
+  const reasons = [
+    yield* Effect.promise(() => Effect.runPromise(ControlPlane.whyItCannotRun)),
+    yield* whyNoDocker
+  ].flatMap(Option.toArray)
+  return reasons.length === 0 ? undefined : reasons.join("; ")
+})
+
+/** An operator with the rights of deploy/rbac.yaml and no more, and a device with docker whose Node is Ready. */
+const openLine = Effect.fnUntraced(function*(options: {
+  /** The API server takes no kubelet whose certificate is not of the cluster's own authority. */
+  readonly verifyKubelets?: boolean
+}) {
+  const folder = yield* scratch
+  const docker = yield* startDocker({ reuse: true })
+  const verifyKubelets = options.verifyKubelets ?? false
+  const cluster = yield* ControlPlane.start({ kubeletCertificateAuthority: verifyKubelets })
+  const { kubectl } = cluster
+  // What kubeadm and others have done for their API server.
+  yield* apply(kubectl, {
+    apiVersion: "rbac.authorization.k8s.io/v1",
+    kind: "ClusterRoleBinding",
+    metadata: { name: "apiserver-to-kubelets" },
+    roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "system:kubelet-api-admin" },
+    subjects: [{ apiGroup: "rbac.authorization.k8s.io", kind: "User", name: "kube-apiserver-kubelet-client" }]
+  })
+  const operator = yield* prepareOperator(
+    { kubectl, kubeconfigPath: yield* asServiceAccount(cluster, folder) },
+    `${folder}/operator`,
+    { clientCaFile: cluster.clientCaFile, ...(verifyKubelets ? { serving: { mode: "csr" } } : {}) }
+  )
+  yield* operator.start
+  const agent = yield* prepareAgent(`${folder}/edge-1`, {
+    device: "edge-1",
+    operatorKey: operator.publicKey,
+    caData: yield* grpcAuthority(kubectl),
+    endpoint: `127.0.0.1:${operator.grpcPort}`,
+    runtime: onDocker(docker).config
+  })
+  yield* apply(kubectl, edgeDevice("edge-1", agent.publicKey))
+  yield* agent.start
+  yield* eventually(kubectl, ["get", "node", "edge-1", "--no-headers"], (out) => / Ready /.test(out))
+  return { folder, docker, cluster, kubectl }
+})
+
 describe("a real control plane and a real docker", () => {
   it.live("schedules a Deployment onto a device, shows its logs, and lets it go", () =>
     Effect.gen(function*() {
-      const reason = Option.orElse(yield* Effect.promise(() => Effect.runPromise(ControlPlane.whyItCannotRun)), () =>
-        Option.none<string>())
-      const noDocker = yield* whyNoDocker
-      if (Option.isSome(reason) || Option.isSome(noDocker)) {
-        const why = [reason, noDocker].flatMap(Option.toArray).join("; ")
-        return console.warn(`SKIPPED the line on a real control plane: ${why}`)
-      }
-      const folder = yield* scratch
-      const docker = yield* startDocker({ reuse: true })
-      const cluster = yield* ControlPlane.start({})
-      const { kubectl } = cluster
-      // What kubeadm and others have done for their API server.
-      yield* apply(kubectl, {
-        apiVersion: "rbac.authorization.k8s.io/v1",
-        kind: "ClusterRoleBinding",
-        metadata: { name: "apiserver-to-kubelets" },
-        roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "system:kubelet-api-admin" },
-        subjects: [{ apiGroup: "rbac.authorization.k8s.io", kind: "User", name: "kube-apiserver-kubelet-client" }]
-      })
-      const operator = yield* prepareOperator(
-        { kubectl, kubeconfigPath: yield* asServiceAccount(cluster, folder) },
-        `${folder}/operator`,
-        { clientCaFile: cluster.clientCaFile }
-      )
-      yield* operator.start
-      const agent = yield* prepareAgent(`${folder}/edge-1`, {
-        device: "edge-1",
-        operatorKey: operator.publicKey,
-        caData: yield* grpcAuthority(kubectl),
-        endpoint: `127.0.0.1:${operator.grpcPort}`,
-        runtime: { docker: { socket: docker.socketPath, pauseImage: "aranya.test/pause:1" } }
-      })
-      yield* apply(kubectl, edgeDevice("edge-1", agent.publicKey))
-      yield* agent.start
-
-      yield* eventually(kubectl, ["get", "node", "edge-1", "--no-headers"], (out) =>
-        / Ready /.test(out))
+      const why = yield* whyNot
+      if (why !== undefined) return console.warn(`SKIPPED the line on a real control plane: ${why}`)
+      const { docker, kubectl } = yield* openLine({})
       yield* apply(
         kubectl,
         {
@@ -146,4 +161,31 @@ describe("a real control plane and a real docker", () => {
       yield* eventually(kubectl, ["get", "nodes", "-o", "name"], (out) =>
         out === "")
     }).pipe(Effect.scoped), 300_000)
+
+  it.live(
+    "serves every verb of kubectl to an API server that verifies kubelets' certificates",
+    () =>
+      Effect.gen(function*() {
+        const why = yield* whyNot
+        if (why !== undefined) return console.warn(`SKIPPED the verbs on a real control plane: ${why}`)
+        const { cluster, docker, folder, kubectl } = yield* openLine({ verifyKubelets: true })
+        const newest = [...cluster.kubectlCommand, "-n", "edge"] as const
+        const old = yield* Effect.result(oldKubectl)
+        const always = ["--kubeconfig", cluster.kubeconfigPath, "--cache-dir", `${folder}/cache`, "-n", "edge"]
+        const column = yield* makeColumn({
+          name: "edge-1",
+          runtime: onDocker(docker),
+          // This API server ends WebSockets itself and speaks SPDY to the node; what comes by SPDY it hands through.
+          clients: [
+            client("WebSocket", newest),
+            client("SPDY", newest, withoutWebSockets),
+            ...(old._tag === "Success" ? [client("kubectl 1.20", [old.success, ...always])] : [])
+          ],
+          folder: `${folder}/pods`,
+          kubectl
+        })
+        for (const row of rows.filter(({ lasts }) => lasts !== true)) yield* tryRow(row, column, folder)
+      }).pipe(Effect.scoped),
+    600_000
+  )
 })
