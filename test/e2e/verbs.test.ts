@@ -6,7 +6,7 @@ import { rows, tryRow } from "./verbs/rows.ts"
 import { runtimes, Site, transports } from "./verbs/Site.ts"
 
 describe("kubectl", () => {
-  layer(Site.layer, { excludeTestServices: true, timeout: 240_000 })((it) => {
+  layer(Site.layer, { excludeTestServices: true, timeout: 600_000 })((it) => {
     for (const runtime of runtimes) {
       for (const transport of transports) {
         describe(`on ${runtime} by ${transport}`, () => {
@@ -17,7 +17,7 @@ describe("kubectl", () => {
                 const found = column(runtime, transport)
                 if (typeof found === "string") return context.skip(found)
                 if ((yield* tryRow(row, found, folder)) === 0) context.skip(row.not?.(found, found.clients[0]!))
-              }), 300_000)
+              }), 600_000)
           }
         })
       }
@@ -35,6 +35,6 @@ describe("kubectl", () => {
           { concurrency: 8 }
         )
         assert.deepStrictEqual(told, codes)
-      }), 300_000)
+      }), 600_000)
   })
 })
