@@ -79,6 +79,8 @@ export const prepareOperator = Effect.fnUntraced(function*(
     readonly metrics?: { readonly minInterval: string }
     /** How long sessions last and how often they beat, beside what the defaults say. */
     readonly connectivity?: { readonly sessionTimeout?: string; readonly beatInterval?: string }
+    /** Where an Ingress would find the gRPC door. */
+    readonly grpcAddress?: string
   }
 ) {
   mkdirSync(folder, { recursive: true })
@@ -88,7 +90,13 @@ export const prepareOperator = Effect.fnUntraced(function*(
     configFile,
     stringify({
       aranya: { namespace: "aranya", log: [{ level: "debug", format: "json" }] },
-      connectivity: { ...options.connectivity, grpc: { listen: `127.0.0.1:${grpcPort}` } },
+      connectivity: {
+        ...options.connectivity,
+        grpc: {
+          listen: `127.0.0.1:${grpcPort}`,
+          ...(options.grpcAddress === undefined ? {} : { address: options.grpcAddress })
+        }
+      },
       kubelet: {
         listen: "0.0.0.0",
         port: kubeletPort,

@@ -114,6 +114,85 @@ const openLine = Effect.fnUntraced(function*(options: {
   return { folder, docker, cluster, kubectl }
 })
 
+describe("a real control plane", () => {
+  it.live(
+    "lets the operator keep a Service for each device that asks for one, with the rights of deploy/rbac.yaml",
+    () =>
+      Effect.gen(function*() {
+        const reason = yield* Effect.promise(() => Effect.runPromise(ControlPlane.whyItCannotRun))
+        if (Option.isSome(reason)) return console.warn(`SKIPPED Services on a real control plane: ${reason.value}`)
+        const folder = yield* scratch
+        const cluster = yield* ControlPlane.start({})
+        const { kubectl } = cluster
+        const operator = yield* prepareOperator(
+          { kubectl, kubeconfigPath: yield* asServiceAccount(cluster, folder) },
+          `${folder}/operator`,
+          // The API server takes no loopback address in an EndpointSlice.
+          { clientCaFile: cluster.clientCaFile, grpcAddress: "10.20.30.40" }
+        )
+        yield* operator.start
+        const asking = (name: string, service: object) =>
+          edgeDevice(name, `${"A".repeat(43)}=`, { method: "grpc", grpc: { service } })
+        yield* apply(kubectl, asking("edge-1", {}), asking("edge-2", { name: "second", port: 443 }))
+        const field = (
+          kind: string,
+          name: string,
+          path: string
+        ) => ["get", kind, name, "-n", "edge", "-o", `jsonpath=${path}`]
+        for (const [device, service, port] of [["edge-1", "edge-1", 8443], ["edge-2", "second", 443]] as const) {
+          const uid = (yield* kubectl(field("edgedevice", device, "{.metadata.uid}"))).stdout
+          assert.match(uid, /^[0-9a-f-]{36}$/u)
+          yield* eventually(
+            kubectl,
+            field(
+              "service",
+              service,
+              "{.metadata.ownerReferences[0].kind} {.metadata.ownerReferences[0].uid} {.spec.selector} {.spec.ports[0].name} {.spec.ports[0].port} {.spec.ports[0].targetPort}"
+            ),
+            (out) => out === `EdgeDevice ${uid}  grpc ${port} ${operator.grpcPort}`,
+            120
+          )
+          const serviceUid = (yield* kubectl(field("service", service, "{.metadata.uid}"))).stdout
+          yield* eventually(
+            kubectl,
+            field(
+              "endpointslice",
+              `${service}-aranya`,
+              "{.metadata.ownerReferences[0].kind} {.metadata.ownerReferences[0].uid} {.endpoints[*].addresses} {.ports[*].port}"
+            ),
+            (out) => out === `Service ${serviceUid} ["10.20.30.40"] ${operator.grpcPort}`,
+            60
+          )
+        }
+        // Another name: the former Service goes.
+        yield* apply(kubectl, asking("edge-2", { name: "third" }))
+        yield* eventually(
+          kubectl,
+          ["get", "services", "-n", "edge", "-o", "name", "--sort-by=.metadata.name"],
+          (out) => out === "service/edge-1\nservice/third\n",
+          60
+        )
+        const complaints = yield* kubectl([
+          "get",
+          "events",
+          "-n",
+          "edge",
+          "-o",
+          "jsonpath={.items[?(@.reason=='ServiceUnusable')].message}"
+        ])
+        assert.strictEqual(complaints.stdout, "")
+        yield* kubectl(["delete", "edgedevice", "edge-1", "edge-2", "-n", "edge", "--timeout=60s"])
+        yield* eventually(
+          kubectl,
+          ["get", "services,endpointslices", "-n", "edge", "-o", "name"],
+          (out, { exitCode }) => exitCode === 0 && out === "",
+          120
+        )
+      }).pipe(Effect.scoped),
+    600_000
+  )
+})
+
 describe("a real control plane and a real docker", () => {
   it.live("schedules a Deployment onto a device, shows its logs, and lets it go", () =>
     Effect.gen(function*() {
