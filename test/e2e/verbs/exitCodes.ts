@@ -34,6 +34,14 @@ export const exitCode = ({ admin, caPem, url }: Embedded, pod: string, command: 
     socket.on("message", (data: Buffer) => {
       if (data[0] === errorChannel && data.length > 1) said = codeOf(JSON.parse(data.subarray(1).toString()) as Status)
     })
+    socket.on("unexpected-response", (_request, response) => {
+      const parts: Array<Buffer> = []
+      response.on("data", (part: Buffer) => parts.push(part))
+      response.on(
+        "end",
+        () => resume(Effect.succeed(`${response.statusCode} ${Buffer.concat(parts).toString().slice(0, 500)}`))
+      )
+    })
     socket.on("error", (error) => resume(Effect.succeed(error.message)))
     socket.on("close", () => resume(Effect.succeed(said)))
     return Effect.sync(() => socket.terminate())
