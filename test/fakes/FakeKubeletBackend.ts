@@ -69,7 +69,8 @@ export class FakeKubeletBackend extends Context.Service<FakeKubeletBackend, {
           pods: (node) => Effect.sync(() => on(node)),
           runningPods: () => Effect.succeed(undefined),
           summary: (node) => Effect.succeed({ node: { nodeName: node }, pods: [] }),
-          metrics: (node) => Effect.succeed(`resource_scrape_error{node="${node}"} 0\n`),
+          metrics: (node, page) =>
+            Effect.succeed(page === "slis" ? undefined : `${page}_scrape_error{node="${node}"} 0\n`),
           configuration: () => Effect.succeed(undefined)
         })
       )

@@ -374,5 +374,16 @@ describe("KubeletApi", () => {
       )
       assert.strictEqual(yield* said("GET", "/healthz/ping"), "200 ok")
       assert.strictEqual(yield* said("POST", "/metrics/nodes/edge-1/metrics/resource"), "405 Method Not Allowed")
+      for (const page of ["", "/resource", "/cadvisor", "/probes"]) {
+        const name = page.slice(1)
+        assert.strictEqual(
+          yield* said("GET", `/metrics/nodes/edge-1/metrics${page}`),
+          `200 ${name}_scrape_error{node="edge-1"} 0\n`
+        )
+      }
+      assert.strictEqual(
+        yield* said("GET", "/metrics/nodes/edge-1/metrics/slis"),
+        "404 this version does not serve slis metrics"
+      )
     }).pipe(Effect.scoped, Effect.provide(world)))
 })
