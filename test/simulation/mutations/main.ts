@@ -1,17 +1,19 @@
 /** npm run mutations: makes each mistake of the table in the product, one at a time, and says how many storms it took to notice. */
 import { Effect } from "effect"
 import { parseArgs } from "node:util"
+import { isSize } from "../sizes.ts"
 import { makeWorker } from "../workers.ts"
 import { type Mutation, mutations } from "./mutations.ts"
 
 const help =
   `Mistakes made in the product on purpose, each in worker processes of its own: storms have to notice every one of them.
 
-  npm run mutations -- [--only NAME]... [--seeds N] [--seed S] [--workers W] [--json]
+  npm run mutations -- [--only NAME]... [--seeds N] [--seed S] [--size NAME] [--workers W] [--json]
 
   --only NAME    this one; may be given several times
   --seeds N      storms that a mistake may go unnoticed, 1000 unless told
   --seed S       begin with this seed, 1 unless told
+  --size NAME    in worlds of this size: small, fleet, large; as drawn unless told
   --workers W    mistakes looked for at the same time, 2 unless told
   --json         the last line: {"passed":[names],"failed":[names],"skipped":{},"found":{name:{"seeds":N,"seed":S,"violation":"..."}}}
   --list         only name them
@@ -26,6 +28,7 @@ const { values } = parseArgs({
     only: { type: "string", multiple: true },
     seeds: { type: "string", default: "1000" },
     seed: { type: "string", default: "1" },
+    size: { type: "string" },
     workers: { type: "string", default: "2" },
     json: { type: "boolean", default: false },
     list: { type: "boolean", default: false },
@@ -39,6 +42,11 @@ if (values.help) {
 const unknown = (values.only ?? []).filter((name) => !mutations.some((each) => each.name === name))
 if (unknown.length > 0) {
   console.error(`there is no mutation ${unknown.join(", ")}: --list names them`)
+  process.exit(2)
+}
+const { size } = values
+if (size !== undefined && !isSize(size)) {
+  console.error(`there is no size ${size}: small, fleet, large`)
   process.exit(2)
 }
 if (values.list) {
@@ -61,7 +69,12 @@ const hunt = Effect.fnUntraced(function*({ name, profile }: Mutation) {
   const worker = yield* makeWorker({ mutation: name, limit: "5 minutes" })
   for (let seeds = 1; seeds <= most; seeds++) {
     const seed = first + seeds - 1
-    const { failure } = yield* worker({ seed, told: false, ...(profile === undefined ? {} : { profile }) })
+    const { failure } = yield* worker({
+      seed,
+      told: false,
+      ...(profile === undefined ? {} : { profile }),
+      ...(size === undefined ? {} : { size })
+    })
     if (failure === null) continue
     const violation = failure.split("\n")[0] ?? ""
     found.set(name, { seeds, seed, violation })
