@@ -189,6 +189,23 @@ export const readScreen = (folder: string, ended: () => boolean): Stream.Stream<
     return Stream.takeWhile(Stream.fromEffectRepeat(next), (bytes) => bytes !== undefined)
   })
 
+/** As many lines as are there, within what is read at once: handing on each by itself would cost more than reading it. */
+const readMany = async (next: () => Promise<LogChunk | undefined>): Promise<ReadonlyArray<LogChunk>> => {
+  const chunks: Array<LogChunk> = []
+  try {
+    for (let bytes = 0; bytes < READ_BYTES;) {
+      const chunk = await next()
+      if (chunk === undefined) break
+      chunks.push(chunk)
+      bytes += chunk.bytes.length
+    }
+  } catch (error) {
+    // It comes again when what was read before it has been shown.
+    if (chunks.length === 0) throw error
+  }
+  return chunks
+}
+
 /** `ended` tells whether nothing more will be written; `fromNow` skips what is there. */
 export const readLogs = (
   folder: string,
@@ -213,10 +230,10 @@ export const readLogs = (
     if (fromNow) reader.skipToEnd()
     const since = query.since === undefined ? "" : ofMillis(query.since)
     let line = 0
-    const next: Effect.Effect<LogChunk | undefined, RuntimeError> = Effect.flatMap(
-      attempt(reader.next),
-      (chunk) => {
-        if (chunk !== undefined) return Effect.succeed(chunk)
+    const next: Effect.Effect<ReadonlyArray<LogChunk> | undefined, RuntimeError> = Effect.flatMap(
+      attempt(() => readMany(reader.next)),
+      (chunks) => {
+        if (chunks.length > 0) return Effect.succeed(chunks)
         if (over) return Effect.undefined
         const last = ended()
         return Effect.andThen(
@@ -229,7 +246,8 @@ export const readLogs = (
       }
     )
     return Stream.fromEffectRepeat(next).pipe(
-      Stream.takeWhile((chunk) => chunk !== undefined),
+      Stream.takeWhile((chunks) => chunks !== undefined),
+      Stream.flattenIterable,
       Stream.filter((chunk) => {
         const shown = line >= skip
         if (chunk.bytes.at(-1) === NEWLINE) line += 1

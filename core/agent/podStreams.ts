@@ -3,6 +3,7 @@ import { Effect, type Scope, Stream } from "effect"
 import { type Channel, type Handlers, LinkError } from "../link/Session.ts"
 import type { Duplex, ProcessStreams, RuntimeError } from "../pod/ContainerRuntime.ts"
 import { PodRuntime, PodStreamError } from "../pod/PodRuntime.ts"
+import { inMessages, joinedInMessages } from "../wire/byteMessages.ts"
 import { decodeProcessMessage, encodeProcessMessage, type ProcessMessage } from "../wire/ProcessMessage.ts"
 import { decodeStreamOpening, hostUid, streamFailure, type StreamOpening } from "../wire/StreamOpening.ts"
 import { hostStreams } from "./host/hostStreams.ts"
@@ -26,7 +27,8 @@ export const podStreams = Effect.gen(function*() {
     const logs = opening.uid === hostUid ? host.logs(opening.query) : runtime.logs(opening.uid, opening.query)
     yield* logs.pipe(
       Stream.mapError(refusal),
-      Stream.runForEach((chunk) => channel.send(chunk))
+      // Lines come many at once; a message for each would cost far more than the lines.
+      Stream.runForEachArray((chunks) => Effect.forEach(joinedInMessages(chunks), channel.send, { discard: true }))
     )
     yield* channel.end
   })
@@ -65,7 +67,11 @@ export const podStreams = Effect.gen(function*() {
     )
     const outcome = yield* process.output.pipe(
       Stream.runForEach((output) =>
-        send(channel, { _tag: output.stream === "stdout" ? "Stdout" : "Stderr", bytes: output.bytes })
+        Effect.forEach(
+          inMessages(output.bytes),
+          (bytes) => send(channel, { _tag: output.stream === "stdout" ? "Stdout" : "Stderr", bytes }),
+          { discard: true }
+        )
       ),
       Effect.andThen(process.exitCode),
       Effect.map((code): ProcessMessage => ({ _tag: "Exit", code })),
@@ -88,7 +94,7 @@ export const podStreams = Effect.gen(function*() {
       )
       const outwards = duplex.read.pipe(
         Stream.mapError(refusal),
-        Stream.runForEach((bytes) => channel.send(bytes)),
+        Stream.runForEach((bytes) => Effect.forEach(inMessages(bytes), channel.send, { discard: true })),
         Effect.andThen(channel.end)
       )
       yield* Effect.all([inwards, outwards], { concurrency: 2, discard: true })

@@ -1,9 +1,10 @@
 /** Authenticated encryption of one connection: packets in, frames out, and back; whatever does not open is nobody's. */
 import type { Packet } from "../gen/aranya/link/v1/link_pb.ts"
 import type { Cryptography } from "./Cryptography.ts"
-import { decodePacket, encodeFrame, encodePacket, toNumber } from "./frames.ts"
+import { decodePacket, toNumber } from "./frames.ts"
 import { nonceOf, nothing } from "./noise/CipherState.ts"
 import type { Keys } from "./noise/ikPsk2.ts"
+import { encodePacket, encodeSealedFrame } from "./packetBytes.ts"
 import { ReplayWindow } from "./ReplayWindow.ts"
 
 export class Sealing {
@@ -20,7 +21,7 @@ export class Sealing {
   seal(packet: Packet): Uint8Array {
     const counter = this.counter++
     const sealed = this.cryptography.seal(this.keys.send, nonceOf(counter), nothing, encodePacket(packet))
-    return encodeFrame({ counter: BigInt(counter), sealed })
+    return encodeSealedFrame(counter, sealed)
   }
 
   /** Undefined for what is not ours, was touched, or came before. */

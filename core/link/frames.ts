@@ -35,8 +35,6 @@ export const encodeFrame = (frame: Partial<Omit<Frame, "$typeName" | "$unknown">
 export const decodeFrame = (bytes: Uint8Array): Frame | undefined =>
   attempt(() => fromBinary(FrameSchema, bytes, reading))
 
-export const encodePacket = (packet: Packet): Uint8Array => toBinary(PacketSchema, packet, writing)
-
 export const decodePacket = (bytes: Uint8Array): Packet | undefined =>
   attempt(() => fromBinary(PacketSchema, bytes, reading))
 

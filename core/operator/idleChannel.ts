@@ -22,7 +22,10 @@ export const idleChannel = Effect.fnUntraced(function*(channel: Channel, limit: 
     send: (message) => Effect.andThen(touch, channel.send(message)),
     end: channel.end,
     fail: channel.fail,
-    messages: channel.messages.pipe(Stream.tap(() => touch), Stream.interruptWhen(Deferred.await(over)))
+    messages: channel.messages.pipe(
+      Stream.mapArrayEffect((messages) => Effect.as(touch, messages)),
+      Stream.interruptWhen(Deferred.await(over))
+    )
   }
   return watched
 })

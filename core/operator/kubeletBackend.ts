@@ -6,6 +6,7 @@ import type { LinkError, Priority, Session } from "../link/Session.ts"
 import { isHostPod } from "../node/hostPod.ts"
 import { type Duplex, RuntimeError } from "../pod/ContainerRuntime.ts"
 import { PodStreamError } from "../pod/PodRuntime.ts"
+import { inMessages } from "../wire/byteMessages.ts"
 import { encodeStreamOpening, hostUid, streamErrorOf, type StreamOpening } from "../wire/StreamOpening.ts"
 import { Fleet } from "./Fleet.ts"
 import { idleChannel } from "./idleChannel.ts"
@@ -95,7 +96,7 @@ export const kubeletBackend = Layer.effect(
       const broken = (error: LinkError) =>
         new RuntimeError({ reason: "Unavailable", detail: streamError(node)(error).message })
       const duplex: Duplex = {
-        write: (bytes) => Effect.mapError(channel.send(bytes), broken),
+        write: (bytes) => Effect.mapError(Effect.forEach(inMessages(bytes), channel.send, { discard: true }), broken),
         end: Effect.mapError(channel.end, broken),
         read: channel.messages.pipe(Stream.mapError(broken), Stream.filter((bytes) => bytes.length > 0))
       }

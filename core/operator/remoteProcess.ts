@@ -4,10 +4,8 @@ import type { Channel, LinkError } from "../link/Session.ts"
 import type { Output, ProcessStreams } from "../pod/ContainerRuntime.ts"
 import { RuntimeError } from "../pod/ContainerRuntime.ts"
 import { PodStreamError } from "../pod/PodRuntime.ts"
+import { inMessages } from "../wire/byteMessages.ts"
 import { decodeProcessMessage, encodeProcessMessage, type ProcessMessage } from "../wire/ProcessMessage.ts"
-
-/** Input goes in pieces of this many bytes, so that a long paste does not hold up a resize for long. */
-const inputBytes = 32 * 1024
 
 const unavailable = (detail: string) => new RuntimeError({ reason: "Unavailable", detail })
 
@@ -58,9 +56,8 @@ export const remoteProcess = Effect.fnUntraced(function*(
   const streams: ProcessStreams = {
     stdin: (bytes) =>
       Effect.gen(function*() {
-        for (let at = 0; at < bytes.length; at += inputBytes) {
-          yield* send({ _tag: "Stdin", bytes: bytes.subarray(at, at + inputBytes) })
-        }
+        // In pieces, so that a long paste does not hold up a resize for long.
+        for (const piece of inMessages(bytes)) yield* send({ _tag: "Stdin", bytes: piece })
       }),
     endStdin: send({ _tag: "EndStdin" }),
     resize: (size) => send({ _tag: "Resize", ...size }),

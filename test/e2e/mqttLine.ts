@@ -120,7 +120,7 @@ export const mqttLine = Effect.fnUntraced(function*(
     clientCaFile: `${folder}/client-ca.pem`,
     connectivity
   })
-  yield* operator.start
+  const aranya = yield* operator.start
   const caData = yield* grpcAuthority(kubectl)
   const met = yield* broker(["aranya", "edge-1", "edge-2"])
   yield* apply(
@@ -136,7 +136,11 @@ export const mqttLine = Effect.fnUntraced(function*(
   }
 
   /** An agent whose first way is the broker, and whose only other one may be gRPC. */
-  const agent = Effect.fnUntraced(function*(device: string, options: { readonly grpc?: boolean } = {}) {
+  const agent = Effect.fnUntraced(function*(device: string, options: {
+    readonly grpc?: boolean
+    /** Port of 127.0.0.1 that leads to the broker by a detour. */
+    readonly brokerBy?: number
+  } = {}) {
     const passwordFile = `${folder}/${device}.password`
     writeFileSync(passwordFile, `${passwordOf(device)}\n`, { mode: 0o600 })
     return yield* prepareAgent(`${folder}/${device}`, {
@@ -148,7 +152,7 @@ export const mqttLine = Effect.fnUntraced(function*(
         name: "mqtt",
         priority: 1,
         config: {
-          endpoint: met.address,
+          endpoint: options.brokerBy === undefined ? met.address : `127.0.0.1:${options.brokerBy}`,
           topicNamespaceFrom: { exec: ["echo", `edge/${device}`] },
           username: device,
           passwordFile,
@@ -176,7 +180,10 @@ export const mqttLine = Effect.fnUntraced(function*(
   return {
     folder,
     kubectl,
+    kubeconfig,
     operator,
+    aranya,
+    caData,
     broker: met,
     agent,
     watching,

@@ -27,6 +27,8 @@ interface Partial {
   /** Whether it opens its stream. */
   readonly opening: boolean
   whole: Uint8Array | undefined
+  /** What came of one that is let in piece by piece; its memory is that of the credit by which it came. */
+  readonly pieces: Array<Uint8Array> | undefined
   filled: number
 }
 

@@ -118,11 +118,18 @@ export class StreamTable {
     this.settle(stream)
   }
 
+  /** A message has begun that may be longer than the credit left: what was read meanwhile is granted, however little it is. */
+  letIn(stream: LinkStream): void {
+    if (stream.receiveEnd === undefined && !stream.released) this.grant(stream)
+  }
+
   private grant(stream: LinkStream): void {
     const now = this.now()
     const { maxWindow, window } = this.conversation.limits
     const outstanding = stream.granted - stream.received
-    if (outstanding * 2 > stream.window) return
+    const { partial } = stream
+    const stuck = partial !== undefined && outstanding < partial.length - partial.filled
+    if (outstanding * 2 > stream.window && !stuck) return
     const drained = stream.arrived.length === 0
     if (drained && now - stream.grantedAt < quickMillis && stream.window * 2 <= maxWindow) {
       if (stream.window <= this.pool.spare && this.pool.tryReserve(stream.window)) {

@@ -209,10 +209,13 @@ export class Streams {
       this.failNow(stream, ErrorCode.TOO_LARGE, `a message of ${Math.max(length, inflated)} bytes is more than ${most}`)
       return undefined
     }
-    stream.partial = { length, inflated, opening, whole: undefined, filled: 0 }
-    const credit = Math.max(0, length + messageCost - (stream.granted - stream.processed))
+    // What fits the window a stream has at least is let in by the reader's own progress: nobody waits for memory of the pool.
+    const fits = !oneShot && length + messageCost <= this.conversation.limits.window
+    stream.partial = { length, inflated, opening, whole: undefined, pieces: fits ? [] : undefined, filled: 0 }
+    const credit = fits ? 0 : Math.max(0, length + messageCost - (stream.granted - stream.processed))
     const extra = oneShot ? Math.max(0, inflated - Math.max(length, stream.window)) : 0
     stream.processed += messageCost
+    if (fits && more) this.table.letIn(stream)
     if (credit + extra === 0) return this.append(stream, segment)
 
     stream.backlog = [segment]
@@ -265,14 +268,16 @@ export class Streams {
     const filled = partial.filled + data.length
     if (filled > partial.length || (!more && filled < partial.length)) return "a message not as long as it said"
     stream.processed += data.length
-    if (more || partial.whole !== undefined) {
+    if (partial.pieces !== undefined) partial.pieces.push(alone(data))
+    else if (more || partial.whole !== undefined) {
       partial.whole ??= new Uint8Array(partial.length)
       partial.whole.set(data, partial.filled)
     }
     partial.filled = filled
     if (more) return undefined
     stream.partial = undefined
-    this.complete(stream, { data: partial.whole ?? data, inflated: partial.inflated }, partial.opening)
+    const whole = partial.pieces === undefined ? partial.whole ?? data : joined(partial.pieces, partial.length)
+    this.complete(stream, { data: whole, inflated: partial.inflated }, partial.opening)
     return undefined
   }
 
@@ -349,6 +354,21 @@ export class Streams {
     }
   }
 }
+
+const joined = (pieces: ReadonlyArray<Uint8Array>, length: number): Uint8Array => {
+  const [only] = pieces
+  if (pieces.length === 1 && only !== undefined) return only
+  const whole = new Uint8Array(length)
+  let at = 0
+  for (const piece of pieces) {
+    whole.set(piece, at)
+    at += piece.length
+  }
+  return whole
+}
+
+/** A piece that may wait long must not keep a whole packet of others' in memory. */
+const alone = (data: Uint8Array): Uint8Array => data.length * 2 < data.buffer.byteLength ? data.slice() : data
 
 const ended = new LinkError({ reason: "Closed", detail: "the channel has ended" })
 

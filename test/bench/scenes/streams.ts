@@ -14,13 +14,11 @@ import { pod, type Programs, say, startSystem } from "../System.ts"
 
 const image = "busybox:1.36"
 const inspected = ["--inspect=127.0.0.1:0"]
-const blobBytes = 100_000_000
-const cpBytes = 50_000_000
 const webPort = 8080
 const stalledReaders = 20
 
-/** Serves 100 MB that do not compress, and lies there to be exec'd into. */
-const web = [
+/** Serves bytes that do not compress, and lies there to be exec'd into. */
+const web = (blobBytes: number) => [
   "sh",
   "-c",
   `head -c ${blobBytes} /dev/urandom > /tmp/blob; exec busybox httpd -f -p ${webPort} -h /tmp`
@@ -29,8 +27,10 @@ const line = `time="%d" level=info msg="request served" path=/api/v1/items/%d st
 const lines = (count: number) =>
   `busybox awk 'BEGIN { for (n = 0; n < ${count}; n++) printf "${line}", 1790000000 + n / 50, (n * 7919) % 100003, ` +
   "(n * 31) % 997, n * 2654435, n * 40503 }'"
-/** About 25 MB of log, then quiet. */
-const talker = ["sh", "-c", `${lines(220_000)}; echo the end; trap 'exit 0' TERM; while true; do sleep 0.2; done`]
+/** About 11 MB of log for each 100,000 lines, then quiet. */
+const talker = (
+  count: number
+) => ["sh", "-c", `${lines(count)}; echo the end; trap 'exit 0' TERM; while true; do sleep 0.2; done`]
 /** 20 MB/s of log for as long as it is there. */
 const chatter = [
   "sh",
@@ -48,7 +48,7 @@ const containerOf = Effect.fnUntraced(function*(docker: Docker, podName: string)
   return containers.find(({ Labels }) => Labels["io.kubernetes.container.name"] === "main")?.Id ?? ""
 })
 
-const limited = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>, seconds = 120) =>
+const limited = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>, seconds = 300) =>
   Effect.timeoutOrElse(effect, {
     duration: `${seconds} seconds`,
     orElse: () => Effect.fail(new StreamBroke({ what, detail: `not done after ${seconds} s` }))
@@ -99,7 +99,7 @@ const give = (talk: Talk, count: number) =>
 
 const getBlob = new TextEncoder().encode("GET /blob HTTP/1.0\r\n\r\n")
 
-const directly = (host: string) =>
+const directly = (host: string, blobBytes: number) =>
   limited(
     "the port itself",
     Effect.callback<void>((resume) => {
@@ -115,7 +115,7 @@ const directly = (host: string) =>
     })
   )
 
-const forwarded = (kubelet: KubeletClient, podName: string) =>
+const forwarded = (kubelet: KubeletClient, podName: string, blobBytes: number) =>
   Effect.scoped(Effect.gen(function*() {
     const talk = yield* kubelet.forward(podName, webPort)
     talk.write(getBlob)
@@ -139,6 +139,9 @@ export const streamsScene = (programs: Programs, folder: string): Scene =>
       cluster.call("POST", paths.pods, pod(name, device, { image: from, command }))
     const turns = options.quick ? 15 : 50
     const rounds = options.quick ? 3 : 5
+    const [blobBytes, cpBytes, logLines] = options.quick
+      ? [20_000_000, 10_000_000, 50_000]
+      : [100_000_000, 50_000_000, 220_000]
 
     /** Milliseconds of processor time for each MB that passed, of the operator and of an agent. */
     const costing = Effect.fnUntraced(function*<A, E, R>(agent: number, bytes: number, effect: Effect.Effect<A, E, R>) {
@@ -216,7 +219,7 @@ export const streamsScene = (programs: Programs, folder: string): Scene =>
     })
     const arhat = yield* agent.start
     yield* connected("edge-docker")
-    yield* create("web", "edge-docker", web)
+    yield* create("web", "edge-docker", web(blobBytes))
     yield* running("web")
     const container = yield* containerOf(docker, "web")
     const addressOf = (name: string) =>
@@ -263,7 +266,7 @@ export const streamsScene = (programs: Programs, folder: string): Scene =>
 
     const portForward = Effect.fnUntraced(function*(name: string, podName: string, pid: number) {
       yield* say(`streams: ${name}`)
-      yield* forwarded(kubelet, podName)
+      yield* forwarded(kubelet, podName, blobBytes)
       const ours: Array<number> = []
       const theirs: Array<number> = []
       const { cost } = yield* costing(
@@ -271,8 +274,8 @@ export const streamsScene = (programs: Programs, folder: string): Scene =>
         blobBytes * rounds,
         Effect.gen(function*() {
           for (let round = 0; round < rounds; round++) {
-            ours.push(yield* elapsed(forwarded(kubelet, podName)))
-            theirs.push(yield* elapsed(directly(addressOf(podName))))
+            ours.push(yield* elapsed(forwarded(kubelet, podName, blobBytes)))
+            theirs.push(yield* elapsed(directly(addressOf(podName), blobBytes)))
           }
         })
       )
@@ -280,7 +283,9 @@ export const streamsScene = (programs: Programs, folder: string): Scene =>
       measured.push({
         name,
         value: rate(ours),
-        note: `median of ${rounds} times 100 MB; straight to the container ${rate(theirs).toFixed(0)} MB/s; ${cost}`
+        note: `median of ${rounds} times ${megabytes(blobBytes)} MB; straight to the container ${
+          rate(theirs).toFixed(0)
+        } MB/s; ${cost}`
       })
     })
     if (options.wanted("port-forward-grpc")) yield* portForward("port-forward-grpc", "web", arhat.pid)
@@ -348,7 +353,7 @@ export const streamsScene = (programs: Programs, folder: string): Scene =>
     if (options.wanted("cp-up-grpc")) yield* beside("cp-up-grpc", cpBytes, up(throughLink), up(throughEngine))
 
     if (options.wanted("logs-grpc")) {
-      yield* create("talker", "edge-docker", talker)
+      yield* create("talker", "edge-docker", talker(logLines))
       yield* running("talker")
       const talkerId = yield* containerOf(docker, "talker")
       const ended = Effect.scoped(Effect.gen(function*() {
@@ -462,7 +467,7 @@ export const streamsScene = (programs: Programs, folder: string): Scene =>
         })
         const brokered = yield* byBroker.start
         yield* connected("edge-mqtt")
-        yield* create("web-mqtt", "edge-mqtt", web)
+        yield* create("web-mqtt", "edge-mqtt", web(blobBytes))
         yield* running("web-mqtt")
         yield* Effect.sleep("3 seconds")
         yield* portForward("port-forward-mqtt", "web-mqtt", brokered.pid)

@@ -17,8 +17,10 @@ const uid = "0b9a6f5e-4b1d-4c7e-9a53-5d0c6f1e2a3b"
 const at = { node: "edge-1", uid }
 const mebibyte = 1024 * 1024
 
-/** What commands do: `print BYTES SEED MILLIS` in pieces with a pause after each, `flood` without end, `cat`. */
+/** What commands do: `print BYTES SEED MILLIS` in pieces with a pause after each, `flood` and `wide` without end, `cat`. */
 const pieceBytes = 4000
+/** As much as a pipe gives at once. */
+const pipeful = noise(65_536, 2)
 const printed = (bytes: number, seed: number) => noise(bytes, seed)
 
 const pieces = (bytes: number, seed: number, pauseMillis: number): Stream.Stream<Uint8Array> => {
@@ -56,6 +58,8 @@ const makeDevice = () => {
         ? Stream.fromQueue(stdin)
         : verb === "flood"
         ? Stream.fromEffectRepeat(Effect.sync(() => noise(pieceBytes, 1)))
+        : verb === "wide"
+        ? Stream.fromEffectRepeat(Effect.sync(() => pipeful))
         : pieces(Number(first), Number(second), Number(third))
       return {
         stdin: (input) => Effect.asVoid(Queue.offer(stdin, input)),
@@ -116,6 +120,7 @@ const watchPools = Effect.acquireRelease(
         for (const { data } of stream.arrived) held += data.length
         for (const { data } of stream.backlog ?? []) held += data.length
         held += stream.partial?.whole?.length ?? 0
+        for (const piece of stream.partial?.pieces ?? []) held += piece.length
       }
       seen.set(table, {
         reserved: Math.max(most.reserved, table.pool.capacity - table.pool.free),
@@ -274,6 +279,28 @@ describe("many streams of one device", () => {
         yield* Fiber.interrupt(stuck)
         yield* Effect.sleep("1 second")
         assert.deepStrictEqual([...scene.device.running], [], "the process whose client has gone is gone")
+      }).pipe(Effect.scoped)
+    ))
+
+  it.live("readers that never read cost what their streams reserved, however much their processes write at once", () =>
+    inScene((scene) =>
+      Effect.gen(function*() {
+        const pools = yield* watchPools
+        yield* scene.world.transport.weather({ delayMillis: [20, 30], bytesPerSecond: 4_000_000 })
+        const stalled = yield* Effect.forEach(
+          Array.from({ length: 200 }, (_, index) => `${index}`),
+          (name) => scene.backend.exec(at, "main", { ...plain, command: ["wide", name] })
+        )
+        yield* Effect.sleep("1 minute")
+        assert.isAtMost(pools.of(4 * mebibyte).reserved, 201 * 16 * 1024)
+        const { bytes } = yield* execOf(scene, print(20_000, 1))
+        assert.strictEqual(bytes.length, 20_000)
+        const read = yield* Effect.forEach(
+          stalled,
+          ({ output }) => messageOf(Stream.runDrain(Stream.take(output, 4))),
+          { concurrency: "unbounded" }
+        )
+        assert.deepStrictEqual([...new Set(read)], ["it ended in order"], "and any of them may read on")
       }).pipe(Effect.scoped)
     ))
 })
