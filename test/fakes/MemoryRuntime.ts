@@ -7,6 +7,7 @@ import {
   type RuntimeEvent,
   type SandboxSpec
 } from "../../core/pod/ContainerRuntime.ts"
+import { outsideWork } from "./outsideWork.ts"
 import { type Fault, type Operation, type PlannedFault, takePlanned, unavailable } from "./runtime/Fault.ts"
 import { MemoryEngine, type MemoryImage, type Run } from "./runtime/MemoryEngine.ts"
 import { type Ending, ordinary, type Script } from "./runtime/Program.ts"
@@ -114,7 +115,7 @@ const make = Effect.fnUntraced(function*(options: MemoryRuntimeOptions) {
           underWay.delete(lost)
           Deferred.doneUnsafe(answer, exit)
         }))
-      return Effect.as(FiberSet.run(work, done), { answer: Deferred.await(answer) })
+      return Effect.as(outsideWork(FiberSet.run(work, done)), { answer: Deferred.await(answer) })
     })
 
   const call = Effect.fnUntraced(function*<A>(

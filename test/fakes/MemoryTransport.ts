@@ -11,6 +11,7 @@ import {
   Dialers,
   TransportError
 } from "../../core/link/Transport.ts"
+import { outsideWork } from "./outsideWork.ts"
 import { worldMillis } from "./worldClock.ts"
 
 export interface Weather {
@@ -141,7 +142,7 @@ export class MemoryTransport
           end.lastAt = at
         }
         if (at <= time) yield* deliver(wire, direction, arriving)
-        else yield* Effect.forkIn(Effect.delay(deliver(wire, direction, arriving), at - time), wire.scope)
+        else yield* outsideWork(Effect.forkIn(Effect.delay(deliver(wire, direction, arriving), at - time), wire.scope))
       }
     })
 

@@ -42,6 +42,7 @@ import { MemoryRuntime } from "../fakes/MemoryRuntime.ts"
 import { MemoryTransport, type MemoryTransportControls } from "../fakes/MemoryTransport.ts"
 import { QuickCryptography } from "../fakes/QuickCryptography.ts"
 import { SeededSecureRandom } from "../fakes/SeededSecureRandom.ts"
+import { type Footprint, makeFootprint } from "./footprint.ts"
 import { directly, openBrokerOver, type Reach } from "./ways.ts"
 
 /** A program that can be started, and killed at any instant: its scope is closed and what it had in memory is gone. */
@@ -50,6 +51,7 @@ export interface Program {
   readonly kill: Effect.Effect<void>
   /** Starts it unless it is up: one that lives keeps what it has, also what it is stuck with. */
   readonly up: Effect.Effect<void>
+  readonly footprint: Footprint
 }
 
 /** What a service manager does: a program that ends by itself is started again after a while, and `died` is told why. */
@@ -60,13 +62,19 @@ const program = Effect.fnUntraced(function*(
   died: (why: string) => Effect.Effect<void>
 ) {
   const parent = yield* Effect.scope
+  const { footprint, watch } = makeFootprint()
   let life: Scope.Closeable | undefined
+  /** Whoever is killed has no fibers any more. */
+  const leftBehind = Effect.suspend(() => {
+    const fibers = footprint.fibers()
+    return fibers === 0 ? Effect.void : died(`it was killed, and ${fibers} of its fibers live on`)
+  })
   const kill = Effect.suspend(() => {
     const ending = life
     life = undefined
-    return ending === undefined ? Effect.void : Scope.close(ending, Exit.void)
+    return ending === undefined ? Effect.void : Effect.andThen(Scope.close(ending, Exit.void), leftBehind)
   })
-  const watched = run.pipe(
+  const watched = watch(run).pipe(
     Effect.exit,
     Effect.flatMap((exit) => died(Exit.isSuccess(exit) ? "it came to its end" : Cause.pretty(exit.cause))),
     Effect.andThen(Effect.sleep(restartAfter)),
@@ -78,7 +86,12 @@ const program = Effect.fnUntraced(function*(
     life = scope
     yield* Effect.forkIn(watched, scope)
   })
-  return { start, kill, up: Effect.suspend(() => life === undefined ? start : Effect.void) } satisfies Program
+  return {
+    start,
+    kill,
+    up: Effect.suspend(() => life === undefined ? start : Effect.void),
+    footprint
+  } satisfies Program
 })
 
 const silently = () => Effect.void

@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import { ringSize } from "../../core/agent/EventRing.ts"
 import type { Count } from "./coverage.ts"
-import type { SimulatedDevice } from "./World.ts"
+import type { Program, SimulatedDevice } from "./World.ts"
 
 /** Bytes of all rows of a journal: some for the device itself, and for each pod that it holds. */
 const journalBytes = { device: 16 * 1024, pod: 64 * 1024 }
@@ -11,8 +11,29 @@ const mostConnections = 8
 
 const tables = ["assignments", "pods", "attempts", "reports", "link"] as const
 
+/** Fibers of an agent, of which each pod has some of its own, and of an operator for each device and pod that it may serve. */
+const mostFibers = { agent: 60, agentPod: 8, operator: 80, operatorDevice: 40, operatorPod: 10 }
+
+/** What a program that runs holds. */
+const tooMuch = (who: string, { footprint }: Program, most: number, count: Count): ReadonlyArray<string> => {
+  const fibers = footprint.fibers()
+  if (fibers > 0) count("rule: fibers are bounded")
+  const { over, sessions } = footprint.links()
+  if (sessions > 0) count("rule: the memory of links is bounded")
+  return [
+    ...(fibers > most ? [`${who} has ${fibers} fibers, over ${most}`] : []),
+    ...over.map((words) => `a link of ${who} holds ${words}`)
+  ]
+}
+
 /** One look at each device. A disk that cannot be read just now is looked at later. */
-export const overBounds = Effect.fnUntraced(function*(devices: ReadonlyArray<SimulatedDevice>, count: Count) {
+export const overBounds = Effect.fnUntraced(function*(
+  devices: ReadonlyArray<SimulatedDevice>,
+  operators: ReadonlyArray<Program>,
+  /** Pods that live at once in the whole world. */
+  mostPods: number,
+  count: Count
+) {
   const found: Array<string> = []
   for (const device of devices) {
     const rows = (table: Parameters<typeof device.rows>[0]) =>
@@ -33,6 +54,11 @@ export const overBounds = Effect.fnUntraced(function*(devices: ReadonlyArray<Sim
     if (connections > mostConnections) {
       found.push(`${device.name} has ${connections} connections, over ${mostConnections}`)
     }
+  }
+  const most = mostFibers.operator + devices.length * mostFibers.operatorDevice + mostPods * mostFibers.operatorPod
+  for (const [i, each] of operators.entries()) found.push(...tooMuch(`operator ${i + 1}`, each, most, count))
+  for (const { agent, name } of devices) {
+    found.push(...tooMuch(name, agent, mostFibers.agent + mostPods * mostFibers.agentPod, count))
   }
   return found
 })

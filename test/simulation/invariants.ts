@@ -365,5 +365,7 @@ export const rules = [
   "who takes a device over raises its epoch",
   "the event ring is bounded",
   "the journal is bounded",
-  "connections are bounded"
+  "connections are bounded",
+  "fibers are bounded",
+  "the memory of links is bounded"
 ] as const

@@ -16,6 +16,7 @@ export const withLivesTold = (program: Program, tell: (text: string, kind: Trace
     tell(`life-${++life} begins`, "began")
   }
   return {
+    ...program,
     start: Effect.suspend(() => {
       begin()
       return program.start

@@ -269,7 +269,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
 
     for (const operator of operators) yield* operator.start
     for (const device of devices) yield* api.create(EdgeDevices, device.object())
-    yield* overBounds(devices, count).pipe(
+    yield* overBounds(devices, operators, plan.pods * devices.length, count).pipe(
       Effect.map((found) => found.forEach(violated)),
       Effect.andThen(stores ? partitions.look(devices) : Effect.void),
       Effect.andThen(Effect.sleep("10 seconds")),

@@ -111,6 +111,16 @@ export class Conversation {
     return this.inOrder.received
   }
 
+  /** Bytes received beyond a gap. */
+  get beyondGap(): number {
+    return this.inOrder.heldBytes
+  }
+
+  /** Bytes sent and not acknowledged. */
+  get underWay(): number {
+    return this.commandsUnderWay + this.othersUnderWay
+  }
+
   /** Bytes per millisecond as measured on this connection, 0 while unknown. */
   get measuredRate(): number {
     return this.rate.rate

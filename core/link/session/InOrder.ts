@@ -5,7 +5,8 @@ export class InOrder {
   private readonly maxSegments: number
   private readonly maxBytes: number
   private readonly held = new Map<number, Segment>()
-  private heldBytes = 0
+  /** Of what is held. */
+  heldBytes = 0
   /** Every sequence up to this one was received. */
   received = 0
 

@@ -4,6 +4,7 @@ import { Closed_Cause, ErrorCode, Priority as WirePriority } from "../../gen/ara
 import { Cryptography } from "../Cryptography.ts"
 import { LinkLimits } from "../LinkLimits.ts"
 import type { LinkTimings } from "../LinkTimings.ts"
+import { LinkWitness } from "../LinkUsage.ts"
 import { type Channel, type Handlers, LinkError, type Priority, type Session } from "../Session.ts"
 import { type TrafficClass, TrafficMeter } from "../Traffic.ts"
 import { channelOf } from "./channelOf.ts"
@@ -39,8 +40,6 @@ export interface LinkSession {
   /** A connection took it up, or left it: then the session timeout runs. */
   readonly attached: Effect.Effect<void>
   readonly detached: Effect.Effect<void>
-  /** Streams that are open or hold memory, and the memory that is free. */
-  readonly usage: () => { readonly streams: number; readonly free: number }
 }
 
 /** Lets the program make the session's handlers, in the session's scope; without handlers the session is of no use. */
@@ -208,9 +207,16 @@ export const makeLinkSession = Effect.fnUntraced(function*(options: {
       method = one
     },
     attached,
-    detached,
-    usage: () => ({ streams: streams.table.live.size, free: streams.table.pool.free })
+    detached
   }
+  const witness = yield* LinkWitness
+  yield* witness(options.side, () => ({
+    streams: streams.table.live.size,
+    granted: streams.table.pool.capacity - streams.table.pool.free,
+    underWay: conversation.underWay,
+    queued: streams.table.queuedBytes,
+    beyondGap: conversation.beyondGap
+  })).pipe(Scope.provide(scope))
   yield* detached
   return link
 })

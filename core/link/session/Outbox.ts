@@ -4,6 +4,7 @@
  */
 import { Priority, type Segment } from "../../gen/aranya/link/v1/link_pb.ts"
 import { packetOverhead, segmentOverhead } from "../frames.ts"
+import { headroomBytes } from "../LinkUsage.ts"
 import type { LinkStream } from "./LinkStream.ts"
 
 /** A chunk smaller than this is worth making only where it ends its message. */
@@ -26,9 +27,12 @@ export interface Leaving {
   readonly bytes: number
 }
 
-/** What higher classes may put under way beyond the window that bulk has filled. */
 const headroom = (priority: Priority): number =>
-  priority === Priority.ASSIGNMENT ? 32 * 1024 : priority === Priority.INTERACTIVE ? 16 * 1024 : 0
+  priority === Priority.ASSIGNMENT
+    ? headroomBytes.assignment
+    : priority === Priority.INTERACTIVE
+    ? headroomBytes.interactive
+    : 0
 
 export class Outbox {
   private readonly control: Array<Segment> = []

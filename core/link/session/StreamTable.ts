@@ -31,6 +31,13 @@ export class StreamTable {
     this.nextId = conversation.side === "device" ? 1 : 2
   }
 
+  /** Of all streams, to be sent. */
+  get queuedBytes(): number {
+    let bytes = 0
+    for (const stream of this.live) bytes += stream.queuedBytes
+    return bytes
+  }
+
   find(id: number): LinkStream | undefined {
     return this.byId.get(id)
   }

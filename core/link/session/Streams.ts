@@ -68,9 +68,7 @@ export class Streams {
     const { lost } = this
     if (lost !== undefined) return Exit.fail(lost)
     const { requestQueue } = this.conversation.limits
-    let queued = data.length
-    for (const other of this.table.live) queued += other.queuedBytes
-    if (queued > requestQueue) return overloaded("too much waits to be sent")
+    if (this.table.queuedBytes + data.length > requestQueue) return overloaded("too much waits to be sent")
     const stream = this.table.open(kind, priority, options.traffic)
     if (stream === undefined) return overloaded("as many streams are open as this link has memory for")
     const packed = options.compress === false ? { data, inflated: 0 } : this.pack(stream, data)

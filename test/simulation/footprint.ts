@@ -1,0 +1,54 @@
+/** What a simulated program holds while it lives: its fibers, and what its links hold in memory. */
+import { Effect, Metric } from "effect"
+import { defaultLimits } from "../../core/link/LinkLimits.ts"
+import { type LinkUsage, LinkWitness, mostUsage } from "../../core/link/LinkUsage.ts"
+
+export interface Footprint {
+  /** Fibers that have begun and not ended. */
+  readonly fibers: () => number
+  /** What goes beyond a limit of a link just now, in words. */
+  readonly links: () => { readonly sessions: number; readonly over: ReadonlyArray<string> }
+}
+
+export const makeFootprint = () => {
+  let fibers = 0
+  const sessions = new Set<{ readonly side: "device" | "operator"; readonly usage: () => LinkUsage }>()
+  const counting: Metric.FiberRuntimeMetricsService = {
+    recordFiberStart: () => {
+      fibers += 1
+    },
+    recordFiberEnd: () => {
+      fibers -= 1
+    }
+  }
+  const footprint: Footprint = {
+    fibers: () => fibers,
+    links: () => ({
+      sessions: sessions.size,
+      over: [...sessions].flatMap(({ side, usage }) => {
+        const held = usage()
+        const most = mostUsage(defaultLimits, side)
+        return (Object.keys(most) as Array<keyof LinkUsage>).filter((name) => held[name] > most[name]).map((name) =>
+          `${name} ${held[name]}, over ${most[name]}`
+        )
+      })
+    })
+  }
+  return {
+    footprint,
+    /** Watches this program. */
+    watch: <A, E, R>(program: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+      program.pipe(
+        Effect.provideService(Metric.FiberRuntimeMetrics, counting),
+        Effect.provideService(LinkWitness, (side, usage) =>
+          Effect.asVoid(Effect.acquireRelease(
+            Effect.sync(() => {
+              const session = { side, usage }
+              sessions.add(session)
+              return session
+            }),
+            (session) => Effect.sync(() => sessions.delete(session))
+          )))
+      )
+  }
+}
