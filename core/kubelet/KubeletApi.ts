@@ -61,9 +61,10 @@ export class KubeletApi extends Context.Service<KubeletApi, {
         if (Result.isFailure(options)) {
           return words(options.failure.reason === "Invalid" ? 422 : 400, options.failure.message)
         }
-        if (served === undefined) return words(404, `pod "${request.pod}" does not exist`)
+        // A kubelet says 404 to both, of which `kubectl logs` would show no word.
+        if (served === undefined) return words(400, `pod "${request.pod}" does not exist`)
         if (!hasContainer(served.pod, request.container)) {
-          return words(404, `container "${request.container}" not found in pod "${request.pod}"`)
+          return words(400, `container "${request.container}" not found in pod "${request.pod}"`)
         }
         const refusal = logRefusal(served.pod, request.container, options.success.previous)
         if (refusal !== undefined) return words(400, refusal)
@@ -72,14 +73,7 @@ export class KubeletApi extends Context.Service<KubeletApi, {
           onSuccess: (bytes): KubeletAnswer => ({ _tag: "Bytes", bytes: lastWords(bytes) }),
           // kubectl shows the words of 400 and 500, and hides those of 404 and 503.
           onFailure: (error) =>
-            words(
-              error._tag === "RuntimeError" || error.reason === "Failed"
-                ? 500
-                : error.reason === "NotFound"
-                ? 404
-                : 400,
-              error.message
-            )
+            words(error._tag === "RuntimeError" || error.reason === "Failed" ? 500 : 400, error.message)
         }))
       })
 
@@ -228,6 +222,10 @@ export class KubeletApi extends Context.Service<KubeletApi, {
               "containers on edge devices cannot be checkpointed: a device keeps no images of their memory"
             )
           case "NodeLogs":
+            return words(
+              400,
+              "the log files of devices are not served: kubectl logs of the host pod shows the agent's own, where arhat.host.allowLog of the device allows it"
+            )
           case "Flagz":
           case "Statusz":
             return words(404, `${route.path} is not supported yet by this version`)

@@ -330,7 +330,7 @@ describe("KubeletServer", () => {
       const { backend } = yield* prepared
       yield* backend.add("edge-2", podWith("other", { running: {} }))
       assert.match(yield* said("/metrics/resource"), /node="edge-1"/)
-      assert.match(yield* said("/containerLogs/shop/other/main"), /^404 pod "other" does not exist/)
+      assert.match(yield* said("/containerLogs/shop/other/main"), /^400 pod "other" does not exist/)
       assert.match(yield* said("/metrics/nodes/edge-2/metrics/resource"), /^404/)
     }).pipe(Effect.provide(world({ node: "edge-1" }))))
 

@@ -1,13 +1,14 @@
 /** Connections that asked to leave HTTP: what becomes of them when they are refused, over, not read, or cut. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Option, Stream } from "effect"
+import { Deferred, Effect, Option, Queue, Stream } from "effect"
 import { connect, type ConnectionOptions, type TLSSocket } from "node:tls"
 import { WebSocket } from "ws"
 import * as KubeletServer from "../../../adapters/kubelet/KubeletServer.ts"
+import type { ServingCertificate } from "../../../core/kubelet/ServingCertificate.ts"
 import type { ProcessStreams } from "../../../core/pod/ContainerRuntime.ts"
 import { FakeKubeletBackend, podWith } from "../../fakes/FakeKubeletBackend.ts"
 import { FakeReviews } from "../../fakes/FakeReviews.ts"
-import { apiserver, door, servers } from "./door.ts"
+import { apiserver, asServing, door, servers, serving } from "./door.ts"
 
 const upgrade =
   "POST /exec/shop/web/main?command=sh&output=1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n" +
@@ -136,6 +137,39 @@ describe("connections that ask for an upgrade", () => {
       )
       assert.isTrue(Option.isSome(inTime))
       yield* ended
+    }))
+
+  it.live("go on when the serving certificate is renewed", () =>
+    Effect.gen(function*() {
+      const certificates = yield* Queue.unbounded<ServingCertificate>()
+      yield* Queue.offer(certificates, asServing(serving))
+      yield* Effect.gen(function*() {
+        const backend = yield* prepared
+        const output = yield* Queue.unbounded<Uint8Array>()
+        yield* backend.exec(() =>
+          Effect.succeed({
+            ...never,
+            stdin: (bytes) => Effect.asVoid(Queue.offer(output, bytes)),
+            output: Stream.map(Stream.fromQueue(output), (bytes) => ({ stream: "stdout" as const, bytes }))
+          })
+        )
+        const socket = yield* webSocket("/exec/shop/web/main?command=cat&input=1&output=1")
+        let heard = ""
+        socket.on("message", (message: Buffer) => {
+          heard += message.subarray(1).toString()
+        })
+        const echoes = Effect.fnUntraced(function*(word: string) {
+          socket.send(`\u0000${word}`)
+          while (!heard.endsWith(word)) yield* Effect.sleep("10 millis")
+        })
+        yield* echoes("before")
+        const shown = Effect.scoped(Effect.map(dial(), (other) => other.getPeerCertificate().subject.CN))
+        assert.strictEqual(yield* shown, "system:node:edge-1")
+        yield* Queue.offer(certificates, asServing(servers.issue("/CN=system:node:renewed", "serverAuth")))
+        while ((yield* shown) !== "system:node:renewed") yield* Effect.sleep("10 millis")
+        yield* echoes("after")
+        assert.strictEqual(heard, "beforeafter")
+      }).pipe(Effect.scoped, Effect.provide(door({ certificates: Stream.fromQueue(certificates) })))
     }))
 
   it.live("make a process wait whose WebSocket is not read", () =>

@@ -212,8 +212,8 @@ describe("KubeletApi", () => {
       const { backend } = yield* prepared
       const path = "/containerLogs/shop/web/main"
       assert.match(yield* said("GET", path, { forwardedUri: `/api/v1/nodes/edge-1/proxy${path}` }), /^200/)
-      assert.match(yield* said("GET", path, { forwardedUri: `/api/v1/nodes/edge-2/proxy${path}` }), /^404 pod "web"/)
-      assert.match(yield* said("GET", path, { listenerNode: "edge-2" }), /^404 pod "web"/)
+      assert.match(yield* said("GET", path, { forwardedUri: `/api/v1/nodes/edge-2/proxy${path}` }), /^400 pod "web"/)
+      assert.match(yield* said("GET", path, { listenerNode: "edge-2" }), /^400 pod "web"/)
       assert.strictEqual((yield* backend.diary).filter((entry) => entry.startsWith("logs of")).length, 1)
     }).pipe(Effect.scoped, Effect.provide(world)))
 
@@ -227,8 +227,8 @@ describe("KubeletApi", () => {
         "422 invalid log options: tailLines must be greater than or equal to 0"
       )
       assert.strictEqual(yield* logs("none/none?tailLines=x"), "400 unable to decode query: tailLines=x")
-      assert.strictEqual(yield* logs("none/none"), `404 pod "none" does not exist`)
-      assert.strictEqual(yield* logs("new/none"), `404 container "none" not found in pod "new"`)
+      assert.strictEqual(yield* logs("none/none"), `400 pod "none" does not exist`)
+      assert.strictEqual(yield* logs("new/none"), `400 container "none" not found in pod "new"`)
       assert.strictEqual(
         yield* logs("new/main"),
         `400 container "main" in pod "new" is waiting to start: ContainerCreating`
@@ -252,7 +252,7 @@ describe("KubeletApi", () => {
     [
       [new PodStreamError({ reason: "NotReady", detail: "it waits" }), "400 it waits"],
       [new PodStreamError({ reason: "Refused", detail: "switched off" }), "400 switched off"],
-      [new PodStreamError({ reason: "NotFound", detail: "no such pod" }), "404 no such pod"],
+      [new PodStreamError({ reason: "NotFound", detail: "no such pod" }), "400 no such pod"],
       [new PodStreamError({ reason: "Failed", detail: "disk on fire" }), "500 disk on fire"],
       [new RuntimeError({ reason: "Unavailable", detail: "edge-1 is not connected" }), "500 edge-1 is not connected"]
     ] as const
@@ -354,7 +354,10 @@ describe("KubeletApi", () => {
         /^400 containers on edge devices cannot be checkpointed/
       )
       assert.strictEqual(yield* said("POST", "/exec/shop/web/another-uid/main"), `404 pod "web" does not exist`)
-      assert.strictEqual(yield* said("GET", "/logs/"), "404 /logs is not supported yet by this version")
+      assert.match(
+        yield* said("GET", "/logs/"),
+        /^400 the log files of devices are not served: .*arhat\.host\.allowLog/
+      )
       assert.match(
         yield* said("GET", "/metrics/nodes/edge-1/configz"),
         /^404 this version does not serve configuration/
