@@ -104,7 +104,16 @@ export const ArhatConfig = Schema.Struct({
       uids: Schema.Int.pipe(Schema.withDecodingDefaultKey(or(1000))),
       /** Image names that stand for root filesystems on this device: a directory or a tar archive. */
       images: Schema.Record(Schema.String, Schema.String).pipe(Schema.withDecodingDefaultKey(or({})))
+    }).pipe(Schema.withDecodingDefaultKey(or({}))),
+    hostexec: Schema.Struct({
+      /** Pods whose image is the bare host, beside those of docker; users and rights are those of `runtime.process`. */
+      enabled: flag(false)
     }).pipe(Schema.withDecodingDefaultKey(or({})))
   }).pipe(Schema.withDecodingDefaultKey(or({})))
-})
+}).check(
+  Schema.makeFilter(({ arhat, runtime }) =>
+    arhat.host.rootfs === undefined || !runtime.hostexec.enabled ||
+    "arhat.host.rootfs does not hold pods of hostexec: leave out runtime.hostexec.enabled, or arhat.host.rootfs"
+  )
+)
 export type ArhatConfig = typeof ArhatConfig.Type

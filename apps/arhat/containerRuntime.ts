@@ -1,7 +1,8 @@
 /** The runtime this device has: docker when its socket answers, else plain processes where the owner allows them. */
-import { Effect, Layer, Schema } from "effect"
+import { Context, Effect, Layer, Schema } from "effect"
 import { request } from "node:http"
-import type { ContainerRuntime, RuntimeError } from "../../core/pod/ContainerRuntime.ts"
+import { ContainerRuntime, type RuntimeError } from "../../core/pod/ContainerRuntime.ts"
+import { withHostExec } from "../../core/pod/withHostExec.ts"
 import type { ArhatConfig } from "./ArhatConfig.ts"
 
 export class NoRuntime extends Schema.TaggedError<NoRuntime>()("NoRuntime", { detail: Schema.String }) {
@@ -25,26 +26,40 @@ const answers = (socketPath: string) =>
     return Effect.sync(() => asked.destroy())
   })
 
+/** Commands of the host, and the owner's root filesystems where those are allowed, too. */
+const processes = ({ arhat, runtime: { process } }: ArhatConfig) =>
+  Effect.map(Effect.promise(() => import("../../adapters/process/ProcessRuntime.ts")), ({ layer }) =>
+    layer({
+      dataDir: `${arhat.dataDir}/processes`,
+      enabled: true,
+      allowRoot: process.allowRoot,
+      uidRange: { first: process.firstUid, last: process.firstUid + process.uids - 1 },
+      images: process.enabled ? process.images : {}
+    }))
+
 export const containerRuntime = (config: ArhatConfig): Layer.Layer<ContainerRuntime, NoRuntime | RuntimeError> =>
   Layer.unwrap(Effect.gen(function*() {
-    const { docker, process } = config.runtime
+    const { docker, hostexec, process } = config.runtime
     const device = `${config.arhat.namespace}/${config.arhat.device}`
     if (docker.enabled && (yield* answers(docker.socket))) {
-      yield* Effect.logInfo(`pods run in docker (${docker.socket})`)
+      yield* Effect.logInfo(
+        `pods run in docker (${docker.socket})${hostexec.enabled ? ", those of hostexec on this very host" : ""}`
+      )
       // Loaded only where it is used: an agent of 80 MB has no room for what it does not need.
       const { layer } = yield* Effect.promise(() => import("../../adapters/docker/DockerRuntime.ts"))
-      return layer({ socketPath: docker.socket, device, pauseImage: docker.pauseImage })
+      const engine = Layer.build(layer({ socketPath: docker.socket, device, pauseImage: docker.pauseImage }))
+      const host = hostexec.enabled ? Effect.flatMap(processes(config), Layer.build) : undefined
+      return Layer.effect(
+        ContainerRuntime,
+        Effect.gen(function*() {
+          const below = host === undefined ? undefined : Context.get(yield* host, ContainerRuntime)
+          return withHostExec(Context.get(yield* engine, ContainerRuntime), below)
+        })
+      )
     }
-    if (process.enabled) {
+    if (process.enabled || hostexec.enabled) {
       yield* Effect.logInfo("pods run as plain processes of this host")
-      const { layer } = yield* Effect.promise(() => import("../../adapters/process/ProcessRuntime.ts"))
-      return layer({
-        dataDir: `${config.arhat.dataDir}/processes`,
-        enabled: true,
-        allowRoot: process.allowRoot,
-        uidRange: { first: process.firstUid, last: process.firstUid + process.uids - 1 },
-        images: process.images
-      })
+      return yield* processes(config)
     }
     return yield* new NoRuntime({
       detail: docker.enabled

@@ -65,6 +65,8 @@ export interface SandboxSpec extends Ownership {
   readonly hostPID: boolean
   readonly hostIPC: boolean
   readonly shareProcessNamespace: boolean
+  /** All its containers are commands of the bare host. */
+  readonly hostExec?: boolean
   readonly dns: {
     readonly inheritHost: boolean
     readonly nameservers: ReadonlyArray<string>

@@ -146,6 +146,8 @@ export interface AgentOptions {
   /** The ways to the operator, where they are not gRPC to the endpoint alone. */
   readonly methods?: ReadonlyArray<object>
   readonly runtime: object
+  /** What its section `arhat` has beside what it cannot do without. */
+  readonly arhat?: object
   /** The agent's file, where it is not the source. */
   readonly program?: string
 }
@@ -158,7 +160,13 @@ export const prepareAgent = Effect.fnUntraced(function*(folder: string, options:
   writeFileSync(
     configFile,
     stringify({
-      arhat: { namespace: "edge", device: options.device, dataDir, log: [{ level: "debug", format: "json" }] },
+      arhat: {
+        namespace: "edge",
+        device: options.device,
+        dataDir,
+        log: [{ level: "debug", format: "json" }],
+        ...options.arhat
+      },
       connectivity: {
         operatorKey: options.operatorKey,
         initialBackoff: "200ms",

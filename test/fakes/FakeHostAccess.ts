@@ -28,7 +28,7 @@ export const fakeHostAccess = (abilities: HostAbilities) => {
     })
   const access: HostAccess = {
     abilities,
-    logs: (query) => Stream.unwrap(note(`logs ${JSON.stringify(query)}`, Stream.make(line(0, "one"), line(1, "two")))),
+    logs: (query) => note(`logs ${JSON.stringify(query)}`, Stream.make(line(0, "one"), line(1, "two"))),
     exec: ({ command }) => note(`exec ${command.join(" ")}`, ended),
     shell: () => note("shell", ended),
     copy: (command) => note(`copy ${JSON.stringify(command)}`, ended),

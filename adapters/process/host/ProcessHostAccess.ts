@@ -1,5 +1,5 @@
 /** The device itself behind its host pod: commands, a login shell, the agent's log, files and ports, held to what the owner gave. */
-import { Effect, Layer, Stream } from "effect"
+import { Effect, Layer } from "effect"
 import { type HostAbilities, HostAccess } from "../../../core/agent/host/HostAccess.ts"
 import type { ExecSpec } from "../../../core/pod/ContainerRuntime.ts"
 import { PodStreamError } from "../../../core/pod/PodRuntime.ts"
@@ -50,7 +50,7 @@ const make = Effect.fnUntraced(function*({ abilities, confinement, copyProgram, 
 
   const access: HostAccess = {
     abilities,
-    logs: (query) => logFile === undefined ? Stream.fail(noLogFile) : readLogFile(logFile, query),
+    logs: (query) => logFile === undefined ? Effect.fail(noLogFile) : readLogFile(logFile, query),
     exec: ({ command, ...spec }) => run(command, spec),
     shell: (spec) => run([shell, "-l"], spec),
     copy: Effect.fnUntraced(function*(command, spec) {

@@ -148,31 +148,27 @@ const openLog = (path: string, query: HostLogQuery) =>
     }
   })
 
-/** A log file is renamed to `FILE.old` when it is full: that is the previous one. */
-export const readLogFile = (
-  path: string,
-  query: HostLogQuery
-): Stream.Stream<LogChunk, RuntimeError | PodStreamError> =>
-  Stream.unwrap(Effect.gen(function*() {
-    const reader = yield* Effect.acquireRelease(
-      openLog(path, query),
-      (reader) => reader === undefined ? Effect.void : Effect.promise(() => reader.close())
+/** A log file is renamed to `FILE.old` when it is full: that is the previous one. Open for as long as the scope. */
+export const readLogFile = Effect.fnUntraced(function*(path: string, query: HostLogQuery) {
+  const reader = yield* Effect.acquireRelease(
+    openLog(path, query),
+    (reader) => reader === undefined ? Effect.void : Effect.promise(() => reader.close())
+  )
+  if (reader === undefined) {
+    return yield* new PodStreamError({
+      reason: "NotReady",
+      detail: query.previous ? "the agent's log has not been rotated yet" : `the agent has no log at ${path} yet`
+    })
+  }
+  const since = query.since === undefined ? "" : ofMillis(query.since)
+  const next: Effect.Effect<LogChunk | undefined, RuntimeError> = Effect.suspend(() =>
+    Effect.flatMap(
+      attempt(() => reader.next()),
+      (chunk) => chunk !== undefined || !query.follow ? Effect.succeed(chunk) : Effect.andThen(Effect.sleep(POLL), next)
     )
-    if (reader === undefined) {
-      return yield* new PodStreamError({
-        reason: "NotReady",
-        detail: query.previous ? "the agent's log has not been rotated yet" : `the agent has no log at ${path} yet`
-      })
-    }
-    const since = query.since === undefined ? "" : ofMillis(query.since)
-    const next: Effect.Effect<LogChunk | undefined, RuntimeError> = Effect.suspend(() =>
-      Effect.flatMap(attempt(() => reader.next()), (chunk) =>
-        chunk !== undefined || !query.follow ? Effect.succeed(chunk) : Effect.andThen(Effect.sleep(POLL), next))
-    )
-    return Stream.fromEffectRepeat(next).pipe(
-      Stream.takeWhile((chunk) =>
-        chunk !== undefined
-      ),
-      Stream.filter(({ time }) => time >= since)
-    )
-  }))
+  )
+  return Stream.fromEffectRepeat(next).pipe(
+    Stream.takeWhile((chunk) => chunk !== undefined),
+    Stream.filter(({ time }) => time >= since)
+  )
+})

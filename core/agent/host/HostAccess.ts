@@ -1,5 +1,5 @@
 /** The port to the device itself: what `kubectl exec`, `attach`, `logs`, `cp` and `port-forward` to its host pod reach. */
-import { Context, Effect, type Scope, Stream } from "effect"
+import { Context, Effect, type Scope, type Stream } from "effect"
 import type { Duplex, ExecSpec, LogChunk, ProcessStreams, RuntimeError } from "../../pod/ContainerRuntime.ts"
 import { PodStreamError } from "../../pod/PodRuntime.ts"
 import type { CopyCommand } from "./copyCommand.ts"
@@ -29,8 +29,10 @@ export type HostFailure = PodStreamError | RuntimeError
 /** Whoever implements it confines what runs to the root, user and group that the owner gave; it need not look at the abilities. */
 export interface HostAccess {
   readonly abilities: HostAbilities
-  /** The agent's own log. */
-  readonly logs: (query: HostLogQuery) => Stream.Stream<LogChunk, HostFailure>
+  /** The agent's own log; fails where there is none to open. */
+  readonly logs: (
+    query: HostLogQuery
+  ) => Effect.Effect<Stream.Stream<LogChunk, HostFailure>, HostFailure, Scope.Scope>
   readonly exec: (spec: ExecSpec) => Effect.Effect<ProcessStreams, HostFailure, Scope.Scope>
   /** A login shell. */
   readonly shell: (spec: Omit<ExecSpec, "command">) => Effect.Effect<ProcessStreams, HostFailure, Scope.Scope>
@@ -57,7 +59,7 @@ const absent = Effect.fail(new PodStreamError({ reason: "Refused", detail: "this
 export const HostAccess = Context.Reference<HostAccess>("aranya/agent/host/HostAccess", {
   defaultValue: () => ({
     abilities: nothingAllowed,
-    logs: () => Stream.fromEffect(absent),
+    logs: () => absent,
     exec: () => absent,
     shell: () => absent,
     copy: () => absent,

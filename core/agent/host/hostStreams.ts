@@ -47,7 +47,7 @@ export const hostStreams = Effect.gen(function*() {
     const { follow, limitBytes, previous, sinceSeconds, sinceTime, tailLines, timestamps } = query
     const since = sinceTime ??
       (sinceSeconds === undefined ? undefined : (yield* Clock.currentTimeMillis) - sinceSeconds * 1000)
-    const chunks = host.logs({
+    const chunks = yield* host.logs({
       follow: follow && !previous,
       previous,
       ...(since === undefined ? {} : { since }),

@@ -49,6 +49,14 @@ describe("arhat.host", () => {
       assert.deepStrictEqual(yield* problems(host), [problem])
     }))
 
+  it.effect("cannot promise to hold pods of hostexec", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* problems({ rootfs: "/host" }, { hostexec: { enabled: true } }), [
+        "arhat.host.rootfs does not hold pods of hostexec: leave out runtime.hostexec.enabled, or arhat.host.rootfs"
+      ])
+      assert.isFalse((yield* decode({})).runtime.hostexec.enabled)
+    }))
+
   it.effect("says what is allowed by true and false, and by nothing that looks like them", () =>
     Effect.gen(function*() {
       const [problem = ""] = yield* problems({ allowExec: "yes please" })

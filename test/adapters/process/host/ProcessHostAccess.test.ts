@@ -124,7 +124,7 @@ describe("the agent's log", () => {
     fs.writeFileSync(path, written(10, 20))
     const host = yield* hostWith({}, path)
     const read = (query: Partial<HostLogQuery>) =>
-      Stream.runCollect(host.logs({ follow: false, previous: false, ...query })).pipe(
+      Stream.runCollect(Stream.unwrap(host.logs({ follow: false, previous: false, ...query }))).pipe(
         Effect.map((chunks) => Buffer.concat(chunks.map(({ bytes }) => bytes)).toString())
       )
     return { host, path, read }
@@ -138,7 +138,7 @@ describe("the agent's log", () => {
       assert.strictEqual(yield* read({ tail: 0 }), "")
       assert.strictEqual(yield* read({ tail: 1000 }), written(10, 20))
       assert.strictEqual(yield* read({ since: Date.parse("2026-11-21T10:00:18.000Z") }), written(18, 20))
-      const [first] = yield* Stream.runCollect(host.logs({ follow: false, previous: false, tail: 1 }))
+      const [first] = yield* Stream.runCollect(Stream.unwrap(host.logs({ follow: false, previous: false, tail: 1 })))
       assert.strictEqual(first?.time, "2026-11-21T10:00:19.500000000Z")
       fs.appendFileSync(path, "  no time of its own\nunfinished")
       assert.strictEqual(yield* read({ tail: 2 }), "  no time of its own\nunfinished")
@@ -162,7 +162,7 @@ describe("the agent's log", () => {
       assert.strictEqual(yield* read({ previous: true }), written(10, 20))
       assert.strictEqual(yield* read({}), written(20, 22))
       const nowhere = yield* hostWith({})
-      const error = yield* Effect.flip(Stream.runDrain(nowhere.logs({ follow: false, previous: false })))
+      const error = yield* Effect.flip(Effect.scoped(nowhere.logs({ follow: false, previous: false })))
       assert.match(error.message, /arhat\.log\[\]/)
     }).pipe(Effect.scoped), 30_000)
 
@@ -171,7 +171,7 @@ describe("the agent's log", () => {
       const { host, path } = yield* world
       const expected = written(18, 60)
       let seen = ""
-      const following = yield* host.logs({ follow: true, previous: false, tail: 2 }).pipe(
+      const following = yield* Stream.unwrap(host.logs({ follow: true, previous: false, tail: 2 })).pipe(
         Stream.tap(({ bytes }) =>
           Effect.sync(() => {
             seen += Buffer.from(bytes).toString()

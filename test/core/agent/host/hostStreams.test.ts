@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
 import { type HostAbilities, HostAccess, nothingAllowed } from "../../../../core/agent/host/HostAccess.ts"
 import { hostStreams } from "../../../../core/agent/host/hostStreams.ts"
-import type { PodLogQuery } from "../../../../core/pod/PodRuntime.ts"
+import { type PodLogQuery, PodStreamError } from "../../../../core/pod/PodRuntime.ts"
 import { fakeHostAccess } from "../../../fakes/FakeHostAccess.ts"
 
 const io = { stdin: true, stdout: true, stderr: true, tty: false }
@@ -87,6 +87,18 @@ describe("the device itself", () => {
         "logs {\"follow\":false,\"previous\":false,\"since\":7000,\"tail\":2}",
         "logs {\"follow\":false,\"previous\":true,\"since\":-5000}"
       ])
+    }))
+
+  it.effect("opens no log that is not there: the refusal comes before anything else", () =>
+    Effect.gen(function*() {
+      const { access } = fakeHostAccess({ ...nothingAllowed, log: true })
+      const missing = new PodStreamError({ reason: "NotReady", detail: "not there" })
+      const host = yield* Effect.provideService(hostStreams, HostAccess, {
+        ...access,
+        logs: () => Effect.fail(missing)
+      })
+      const first = yield* Effect.flip(Stream.runHead(host.logs(query)))
+      assert.strictEqual(first.message, "not there")
     }))
 
   it.effect("of an agent that was given no access has none", () =>
