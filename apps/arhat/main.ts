@@ -1,100 +1,11 @@
 /** `arhat`: the agent on a device. */
-import { Config, Console, Effect, Option } from "effect"
-import { Command, Flag } from "effect/cli"
-import { Base64 } from "effect/encoding"
-import { NodeCryptography } from "../../adapters/crypto/NodeCryptography.ts"
 import { copyFilesArgument } from "../../adapters/process/host/copyFilesArgument.ts"
-import { loadOrCreateDeviceKey } from "../../adapters/store/DeviceKeys.ts"
-import { Cryptography } from "../../core/link/Cryptography.ts"
-import { checkConfig, printVersion } from "../shared/commonCommands.ts"
-import { readConfig } from "../shared/readConfig.ts"
-import { runProgram } from "../shared/runProgram.ts"
-import { version } from "../shared/version.ts"
-import { ArhatConfig } from "./ArhatConfig.ts"
-import { keyFile, makeDataDir, runAgent } from "./runAgent.ts"
 
-const defaultPath = "/etc/arhat/config.yaml"
-
-const config = Flag.String("config").pipe(
-  Flag.withAlias("c"),
-  Flag.withDescription("Configuration file"),
-  Flag.withFallbackConfig(Config.String("ARHAT_CONFIG")),
-  Flag.withDefault(defaultPath)
-)
-
-/** A flag wins over the environment, and both over the file. */
-const overriding = (name: string, variable: string, what: string) =>
-  Flag.String(name).pipe(
-    Flag.withDescription(`${what} (environment: ${variable})`),
-    Flag.withFallbackConfig(Config.String(variable)),
-    Flag.optional
-  )
-
-const flags = {
-  config,
-  device: overriding("device", "ARHAT_DEVICE", "Name of the EdgeDevice that this device is"),
-  namespace: overriding("namespace", "ARHAT_NAMESPACE", "Namespace of the EdgeDevice"),
-  dataDir: overriding("data-dir", "ARHAT_DATA_DIR", "Where journal, keys and pods' files lie")
-}
-
-const configured = Effect.fnUntraced(function*(given: {
-  readonly config: string
-  readonly device: Option.Option<string>
-  readonly namespace: Option.Option<string>
-  readonly dataDir: Option.Option<string>
-}) {
-  const read = yield* readConfig(ArhatConfig, {
-    path: given.config,
-    required: true,
-    remedy: "write one (docs/configuration.md has an example) or name another with --config"
-  })
-  return {
-    ...read,
-    arhat: {
-      ...read.arhat,
-      device: Option.getOrElse(given.device, () => read.arhat.device),
-      namespace: Option.getOrElse(given.namespace, () => read.arhat.namespace),
-      dataDir: Option.getOrElse(given.dataDir, () => read.arhat.dataDir)
-    }
-  }
-})
-
-const run = Command.make("run", flags, (given) => Effect.flatMap(configured(given), runAgent)).pipe(
-  Command.withDescription("Run the agent until it is told to stop"),
-  Command.withExamples([{ command: "arhat run -c /etc/arhat/config.yaml", description: "Run this device's pods" }])
-)
-
-const identity = Command.make(
-  "identity",
-  {
-    dataDir: Flag.String("data-dir").pipe(
-      Flag.withDescription("Where the device's key lies, or will lie"),
-      Flag.withFallbackConfig(Config.String("ARHAT_DATA_DIR")),
-      Flag.withDefault("/var/lib/arhat")
-    )
-  },
-  ({ dataDir }) =>
-    Effect.gen(function*() {
-      yield* makeDataDir(dataDir)
-      const key = yield* loadOrCreateDeviceKey(keyFile(dataDir))
-      const { x25519Public } = yield* Cryptography
-      yield* Console.log(Base64.encode(x25519Public(key)))
-    }).pipe(Effect.provide(NodeCryptography.layer))
-).pipe(
-  Command.withDescription("Print the device's public key, for spec.identity.publicKey of its EdgeDevice"),
-  Command.withExamples([{
-    command: "arhat identity --data-dir /var/lib/arhat",
-    description: "Make the key on the first call"
-  }])
-)
-
-const arhat = Command.make("arhat").pipe(
-  Command.withDescription("The agent that runs Kubernetes pods on this device"),
-  Command.withSubcommands([run, identity, checkConfig(flags, configured), printVersion])
-)
-
-// Called by arhat itself, for files of the host: as small as it can be.
+// Called by arhat itself for each file of the host that is copied: nothing is loaded that this does not need.
 if (process.argv[2] === copyFilesArgument) {
   const { runCopyFiles } = await import("../../adapters/process/host/copyFiles.ts")
   await runCopyFiles(process.argv[3] ?? "")
-} else runProgram(Command.run(arhat, { version }))
+} else {
+  const { runCommandLine } = await import("./commandLine.ts")
+  runCommandLine()
+}
