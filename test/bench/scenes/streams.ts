@@ -23,7 +23,7 @@ const web = (blobBytes: number) => [
   "-c",
   `head -c ${blobBytes} /dev/urandom > /tmp/blob; exec busybox httpd -f -p ${webPort} -h /tmp`
 ]
-const line = `time="%d" level=info msg="request served" path=/api/v1/items/%d status=200 duration=%dms trace=%x%x\\n`
+const line = `time=%d level=info msg=served path=/api/v1/items/%d status=200 duration=%dms trace=%x%x\\n`
 const lines = (count: number) =>
   `busybox awk 'BEGIN { for (n = 0; n < ${count}; n++) printf "${line}", 1790000000 + n / 50, (n * 7919) % 100003, ` +
   "(n * 31) % 997, n * 2654435, n * 40503 }'"
@@ -40,12 +40,20 @@ const chatter = [
 
 const Listed = Schema.Array(Schema.Struct({ Id: Schema.String, Labels: Schema.Record(Schema.String, Schema.String) }))
 
-const containerOf = Effect.fnUntraced(function*(docker: Docker, podName: string) {
+const containerOf = Effect.fnUntraced(function*(docker: Docker, podName: string, container = "main") {
   const listed = yield* docker.engine.json("GET", "/containers/json", {
     query: { filters: JSON.stringify({ label: [`io.kubernetes.pod.name=${podName}`] }) }
   })
   const containers = yield* Schema.decodeUnknownEffect(Listed)(listed)
-  return containers.find(({ Labels }) => Labels["io.kubernetes.container.name"] === "main")?.Id ?? ""
+  return containers.find(({ Labels }) => Labels["io.kubernetes.container.name"] === container)?.Id ?? ""
+})
+
+const Networked = Schema.Struct({ NetworkSettings: Schema.Struct({ IPAddress: Schema.String }) })
+
+/** The pod's address on this machine, which its status does not tell: the cluster could not reach it. */
+const addressOf = Effect.fnUntraced(function*(docker: Docker, podName: string) {
+  const inspected = yield* docker.engine.json("GET", `/containers/${yield* containerOf(docker, podName, "POD")}/json`)
+  return (yield* Schema.decodeUnknownEffect(Networked)(inspected)).NetworkSettings.IPAddress
 })
 
 const limited = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>, seconds = 300) =>
@@ -222,8 +230,6 @@ export const streamsScene = (programs: Programs, folder: string): Scene =>
     yield* create("web", "edge-docker", web(blobBytes))
     yield* running("web")
     const container = yield* containerOf(docker, "web")
-    const addressOf = (name: string) =>
-      String((pods.objects.get(name)?.status as { podIP?: string } | undefined)?.podIP)
     // The blob is there once its size is.
     yield* limited(
       "the blob",
@@ -267,6 +273,7 @@ export const streamsScene = (programs: Programs, folder: string): Scene =>
     const portForward = Effect.fnUntraced(function*(name: string, podName: string, pid: number) {
       yield* say(`streams: ${name}`)
       yield* forwarded(kubelet, podName, blobBytes)
+      const address = yield* addressOf(docker, podName)
       const ours: Array<number> = []
       const theirs: Array<number> = []
       const { cost } = yield* costing(
@@ -275,7 +282,7 @@ export const streamsScene = (programs: Programs, folder: string): Scene =>
         Effect.gen(function*() {
           for (let round = 0; round < rounds; round++) {
             ours.push(yield* elapsed(forwarded(kubelet, podName, blobBytes)))
-            theirs.push(yield* elapsed(directly(addressOf(podName), blobBytes)))
+            theirs.push(yield* elapsed(directly(address, blobBytes)))
           }
         })
       )
