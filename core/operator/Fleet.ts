@@ -10,7 +10,8 @@ import { deviceKey, DeviceRegistry } from "./DeviceRegistry.ts"
 import type { DeviceTraffic } from "./deviceTraffic.ts"
 import { finalizer } from "./farewell.ts"
 import { PodIndex } from "./PodIndex.ts"
-import { rejectSpec, type ServedDevice, serveDevice } from "./serveDevice.ts"
+import { rejectSpec } from "./rejectSpec.ts"
+import { type ServedDevice, serveDevice } from "./serveDevice.ts"
 
 interface Served {
   readonly uid: string

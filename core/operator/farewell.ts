@@ -1,6 +1,7 @@
 /** What happens when an EdgeDevice is deleted: its pods end, the device forgets, and nothing of it stays in the cluster. */
 import { Duration, Effect, Schedule, Stream, SubscriptionRef } from "effect"
 import { Base64 } from "effect/encoding"
+import type { EdgeDevice } from "../device/EdgeDevice.ts"
 import { Leases } from "../kube/kinds.ts"
 import { KubeApi, type KubeApiError } from "../kube/KubeApi.ts"
 import { Nodes } from "../kube/Node.ts"
@@ -19,6 +20,18 @@ import { Revocations } from "./Revocations.ts"
 
 /** Holds an EdgeDevice until its device, its Node and what belongs to them have been taken care of. */
 export const finalizer = "aranya.arhat.dev/device"
+
+/** Before anything is made in the cluster that would outlive the EdgeDevice. */
+export const addFinalizer = Effect.fnUntraced(function*({ name, namespace, uid }: EdgeDevice) {
+  const registry = yield* DeviceRegistry
+  yield* registry.swapFinalizers(
+    { key: `${namespace}/${name}`, uid },
+    (finalizers, { metadata }) =>
+      metadata.deletionTimestamp !== undefined || finalizers.includes(finalizer)
+        ? undefined
+        : [...finalizers, finalizer]
+  )
+})
 
 /** A link may be down for a moment while the device dials again. */
 const downAtMost = Duration.seconds(10)

@@ -1,43 +1,27 @@
 /** Everything one EdgeDevice needs for as long as it exists: its Node, its pods, its status, its session, its farewell. */
-import {
-  Clock,
-  Deferred,
-  Duration,
-  Effect,
-  Exit,
-  FiberHandle,
-  Option,
-  Queue,
-  Schedule,
-  Scope,
-  Stream,
-  SubscriptionRef
-} from "effect"
+import { Clock, Deferred, Effect, Exit, FiberHandle, Schedule, Scope, Stream, SubscriptionRef } from "effect"
 import { decodeEdgeDevice } from "../device/decodeEdgeDevice.ts"
 import type { EdgeDevice, EdgeDeviceObject } from "../device/EdgeDevice.ts"
 import type { KubeApi } from "../kube/KubeApi.ts"
-import { timestamp } from "../kube/time.ts"
-import { Cryptography } from "../link/Cryptography.ts"
 import type { DeviceHello } from "../link/Hello.ts"
 import type { Handlers, Session } from "../link/Session.ts"
 import { absenceSentence } from "../node/nodeStatus.ts"
 import type { ResolveSettings } from "../pod/resolve/Resolution.ts"
-import { decodeEvent, type Event, type NodeReport } from "../wire/Event.ts"
-import { encodeReply, failureOf, type Reply } from "../wire/Reply.ts"
-import { ReportBases, reportDelta } from "../wire/ReportBases.ts"
+import type { NodeReport } from "../wire/Event.ts"
+import { aboutDevice } from "./aboutDevice.ts"
 import { askDevice } from "./askDevice.ts"
 import { type DeviceAbsence, deviceAbsence } from "./deviceAbsence.ts"
 import { DeviceClock } from "./DeviceClock.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
+import { deviceHandlers } from "./deviceHandlers.ts"
 import { deviceHold } from "./DeviceHold.ts"
 import { devicePods, releaseOrphansAnnotation } from "./devicePods.ts"
 import { DeviceRegistry } from "./DeviceRegistry.ts"
-import { type ConditionDraft, saysTheSame, withConditions } from "./deviceStatus.ts"
 import { type DeviceTraffic, deviceTraffic } from "./deviceTraffic.ts"
 import { deviceUsage, type DeviceUsageKnown } from "./deviceUsage.ts"
 import { disconnectedPods } from "./disconnectedPods.ts"
 import { EventRecorder } from "./EventRecorder.ts"
-import { farewell, finalizer } from "./farewell.ts"
+import { addFinalizer, farewell } from "./farewell.ts"
 import { forcedSync } from "./forcedSync.ts"
 import { keepBroker } from "./keepBroker.ts"
 import { keepHostPod } from "./keepHostPod.ts"
@@ -45,10 +29,12 @@ import { keepIdentity } from "./keepIdentity.ts"
 import { keepNode } from "./keepNode.ts"
 import { keepPartition } from "./keepPartition.ts"
 import { keepService } from "./keepService.ts"
+import { keepStatus } from "./keepStatus.ts"
 import type { NodeIndex } from "./NodeIndex.ts"
 import { OperatorIdentity } from "./OperatorIdentity.ts"
 import { OperatorSettings } from "./OperatorSettings.ts"
 import { PodIndex } from "./PodIndex.ts"
+import { rejectSpec } from "./rejectSpec.ts"
 import { Revocations } from "./Revocations.ts"
 
 export interface ServedDevice {
@@ -69,21 +55,11 @@ export interface ServedDevice {
 
 const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")]).pipe(Schedule.jittered)
 
-/** `last contact` is for people: it is written with the next change, and at least this often. */
-const contactMillis = 5 * 60_000
-
-/** A device that is there links within a moment of its EdgeDevice: what is known by then is said at once, in one write. */
-const firstStatus = "2 seconds"
-/** What happens in one go is written in one go. */
-const gathering = "100 millis"
-
 /** What an operator that stops may spend on its last counters. */
 const lastWrite = "2 seconds"
 
 /** A digest of nothing: the device is asked. */
 const nothing = new Uint8Array(0)
-
-const ownershipWait = "10 seconds"
 
 /** The device is served until the scope closes; completes `gone` once a deleted EdgeDevice has been taken leave of. */
 export const serveDevice = Effect.fnUntraced(function*(
@@ -96,11 +72,9 @@ export const serveDevice = Effect.fnUntraced(function*(
   const identity = yield* OperatorIdentity
   const settings = yield* OperatorSettings
   const events = yield* EventRecorder
-  const cryptography = yield* Cryptography
   const services = yield* Effect.context<
     KubeApi | DeviceRegistry | OperatorIdentity | Revocations | PodIndex | NodeIndex
   >()
-  // Before anything is made in the cluster that would outlive the EdgeDevice.
   yield* addFinalizer(first).pipe(
     Effect.retry({ schedule: again, while: (error) => error.reason !== "NotFound" }),
     Effect.catch(() => Effect.void)
@@ -111,7 +85,6 @@ export const serveDevice = Effect.fnUntraced(function*(
   const nodeReport = yield* SubscriptionRef.make<NodeReport | undefined>(undefined)
   const owned = yield* SubscriptionRef.make<boolean | undefined>(undefined)
   const deviceClock = new DeviceClock(yield* Clock.Clock)
-  let nameConflict: string | undefined
   let agentVersion: string | undefined
   let method: string | undefined
   let annotationsSeen: Readonly<Record<string, string>> = {}
@@ -155,21 +128,14 @@ export const serveDevice = Effect.fnUntraced(function*(
     }
   }
 
-  const statusBell = yield* Queue.sliding<void>(1)
-  /** Budgets that were used up since the status was written last. */
-  const spent: Array<string> = []
+  const status = yield* keepStatus(context, first)
   const traffic = yield* deviceTraffic(context, {
     stored: first.status.traffic,
-    onExhausted: (_, sentence) => {
-      spent.push(sentence)
-      Queue.offerUnsafe(statusBell, undefined)
-    }
+    onExhausted: (_, sentence) => status.exhausted(sentence)
   })
   /** Whether this process is the one that speaks for the device: whoever took it last does, all others say nothing. */
   const holds = () => hold.epoch() !== undefined
   const holding = yield* SubscriptionRef.make(false)
-  /** A process that starts takes what it serves. */
-  let claiming = true
   /** Whether a connection carries the session now; a session outlives connections for a while. */
   const connected = () => {
     const linked = SubscriptionRef.getUnsafe(session)
@@ -197,7 +163,7 @@ export const serveDevice = Effect.fnUntraced(function*(
     holding,
     changed: () => {
       lookAtNode()
-      Queue.offerUnsafe(statusBell, undefined)
+      status.look()
     }
   })
   /** Why a device that is away is away, where its broker is the reason: it is the way it came last, or is to come first. */
@@ -210,16 +176,8 @@ export const serveDevice = Effect.fnUntraced(function*(
     brokerDown,
     absence,
     holds,
-    claim: Effect.suspend(() => {
-      claiming = true
-      return Effect.asVoid(Queue.offer(statusBell, undefined))
-    }),
-    conflict: (sentence) =>
-      Effect.suspend(() => {
-        if (nameConflict === sentence) return Effect.void
-        nameConflict = sentence
-        return Effect.asVoid(Queue.offer(statusBell, undefined))
-      })
+    claim: status.claim,
+    conflict: status.conflict
   }).pipe(Scope.provide(keeping))
   let lookAtHostPod = () => {}
   lookAtNode = () => {
@@ -253,102 +211,21 @@ export const serveDevice = Effect.fnUntraced(function*(
     lookAtNode()
   })
 
-  const writeStatus = Effect.gen(function*() {
-    const { generation, status: { link }, warnings } = yield* SubscriptionRef.get(device)
-    const now = yield* Clock.currentTimeMillis
-    const linked = connected()
-    let wrote = false
-    const ready = linked && nameConflict === undefined
-    const unreachable = brokerDown()
-    const away = unreachable === undefined ? absence.reason() ?? "LinkDown" : "BrokerDown"
-    const brokerSays = broker.condition()
-    const drafts: ReadonlyArray<ConditionDraft> = [
-      warnings.length === 0
-        ? { type: "Invalid", status: "False", reason: "Understood", message: "" }
-        : { type: "Invalid", status: "False", reason: "UnderstoodWithWarnings", message: warnings.join(" ") },
-      nameConflict === undefined
-        ? { type: "NameConflict", status: "False", reason: "NoConflict", message: "" }
-        : { type: "NameConflict", status: "True", reason: "NodeOfAnother", message: nameConflict },
-      linked
-        ? { type: "Connected", status: "True", reason: "Connected", message: "the device is connected" }
-        : {
-          type: "Connected",
-          status: "False",
-          reason: away,
-          message: unreachable === undefined
-            ? "the device is not connected"
-            : `the device is not connected: ${unreachable}`
-        },
-      ...(brokerSays === undefined ? [] : [brokerSays]),
-      ready
-        ? { type: "Ready", status: "True", reason: "Ready", message: "" }
-        : { type: "Ready", status: "False", reason: linked ? "NameConflict" : away, message: nameConflict ?? "" },
-      ...(link?.publicKey === undefined && !linked ? [] : [
-        { type: "Enrolled", status: "True", reason: "Enrolled", message: "the device's key is known" } as const
-      ])
-    ]
-    yield* registry.swapStatus({ key: context.key, uid: context.uid }, (before) => {
-      const held = before.link?.holder === identity.holder
-      if (!held && !claiming) return undefined
-      const { connectivity: _, ...rest } = before
-      const counted = traffic.next(before.traffic)
-      const after = {
-        ...rest,
-        ...(counted === undefined ? {} : { traffic: counted }),
-        link: held ? before.link : { ...before.link, holder: identity.holder, epoch: (before.link?.epoch ?? 0) + 1 },
-        observedGeneration: generation,
-        conditions: withConditions(before.conditions ?? [], drafts, {
-          now,
-          generation,
-          withdrawn: brokerSays === undefined ? ["BrokerConnected"] : []
-        }),
-        ...(identity.hostNode === "" ? {} : { hostNode: identity.hostNode }),
-        ...(linked && method !== undefined ? { connectivity: { method } } : {}),
-        ...(linked || before.lastContact === undefined ? (linked ? { lastContact: timestamp(now) } : {}) : {}),
-        ...(agentVersion === undefined ? {} : { agentVersion })
-      }
-      wrote = !saysTheSame(before, after) || traffic.due() || spent.length > 0
-      return wrote ? after : undefined
-    })
-    if (wrote) traffic.written()
-    claiming = false
-    if (!holds()) spent.length = 0
-    for (const message of spent.splice(0)) {
-      const about = registry.get(key)
-      if (about !== undefined) {
-        yield* events.record({ about: reference(about), type: "Warning", reason: "TrafficBudgetExhausted", message })
-      }
-    }
-    yield* settleHold
-  })
-  /** A device that has linked has a Node, one way or the other; nothing more is waited for. */
-  const introduced = SubscriptionRef.changes(owned).pipe(
-    Stream.filter((mine) => mine !== undefined),
-    Stream.runHead,
-    Effect.timeoutOption(firstStatus)
-  )
-  yield* Effect.forever(Effect.gen(function*() {
-    yield* writeStatus.pipe(
-      Effect.tapError((error) => Effect.logDebug(`status of EdgeDevice ${context.key}: ${error.message}`)),
-      Effect.retry({ schedule: again, while: (error) => error.reason !== "NotFound" }),
-      // The object is gone: there is no status any more.
-      Effect.catch(() => Effect.void)
-    )
-    yield* Effect.timeoutOption(Queue.take(statusBell), Duration.millis(contactMillis))
-    yield* Effect.sleep(gathering)
-  })).pipe(
-    // What had a holder before is claimed at once: its Lease is to be renewed. So is what is met at a broker: only who holds it
-    // listens there.
-    (saying) =>
-      first.status.link?.holder === undefined && first.spec.connectivity.mqtt === undefined
-        ? Effect.andThen(introduced, saying)
-        : saying,
-    Effect.forkIn(keeping)
-  )
+  yield* status.keep({
+    traffic,
+    absence,
+    holds,
+    connected,
+    brokerDown,
+    brokerCondition: broker.condition,
+    method: () => method,
+    agentVersion: () => agentVersion,
+    settled: settleHold
+  }).pipe(Effect.forkIn(keeping))
 
-  const lookAgain = Effect.suspend(() => {
+  const lookAgain = Effect.sync(() => {
     lookAtNode()
-    return Effect.asVoid(Queue.offer(statusBell, undefined))
+    status.look()
   })
   const isBack = Effect.suspend(() => absence.back).pipe(
     Effect.andThen(Effect.sync(partition.look)),
@@ -375,73 +252,16 @@ export const serveDevice = Effect.fnUntraced(function*(
     ),
     Effect.forkScoped
   )
-  /** Whether the device speaks of pods of its own Node; right after a start that takes a moment to know. */
-  const ours = SubscriptionRef.changes(owned).pipe(
-    Stream.filter((mine) => mine !== undefined),
-    Stream.runHead,
-    Effect.timeoutOption(ownershipWait),
-    Effect.map((known) => Option.getOrElse(Option.flatten(known), () => false))
-  )
-
-  const obey = Effect.fnUntraced(function*(event: Event): Effect.fn.Return<Reply> {
-    switch (event._tag) {
-      case "ReportDelta":
-        return { _tag: "Failure", code: "Invalid", detail: "a delta within a delta" }
-      case "NodeReport": {
-        deviceClock.says(event.report.at)
-        agentVersion = event.report.agentVersion
-        yield* SubscriptionRef.set(nodeReport, event.report)
-        yield* lookAgain
-        pods.lookAtAll()
-        return { _tag: "Done" }
-      }
-      case "PodReport":
-        if (!(yield* ours)) {
-          return {
-            _tag: "Failure",
-            code: "Unavailable",
-            detail: nameConflict ?? `whose Node ${context.name} is cannot be found out`
-          }
-        }
-        return yield* pods.take(event.report).pipe(
-          Effect.as<Reply>({ _tag: "Done" }),
-          Effect.catch((error) =>
-            Effect.succeed<Reply>({
-              _tag: "Failure",
-              // What the API finds invalid will be invalid again; the rest is worth another try.
-              code: error.reason === "Invalid" || error.reason === "BadRequest" ? "Invalid" : "Unavailable",
-              detail: error.message
-            })
-          )
-        )
-      case "PodEvents":
-        if (yield* ours) yield* pods.takeEvents(event.events)
-        return { _tag: "Done" }
-    }
+  const makeHandlers = yield* deviceHandlers(context, {
+    pods,
+    nameConflict: status.nameConflict,
+    learn: (report) =>
+      Effect.suspend(() => {
+        deviceClock.says(report.at)
+        agentVersion = report.agentVersion
+        return SubscriptionRef.set(nodeReport, report)
+      }).pipe(Effect.andThen(lookAgain), Effect.andThen(Effect.sync(pods.lookAtAll)))
   })
-
-  /** Of one session: what its deltas build on goes with it. */
-  const makeHandlers = (capabilities: ReadonlyArray<string>): Handlers => {
-    const bases = capabilities.includes(reportDelta) ? new ReportBases(cryptography) : undefined
-    const take = Effect.fnUntraced(function*(said: Uint8Array) {
-      const first = yield* decodeEvent(said)
-      const { event, message } = first._tag === "ReportDelta" && bases !== undefined
-        ? yield* bases.unpack(first)
-        : { event: first, message: said }
-      const reply = yield* obey(event)
-      if (reply._tag === "Done" && event._tag === "PodReport") bases?.agree(event.report, message)
-      return reply
-    })
-    return {
-      onRequest: (message) =>
-        take(message).pipe(
-          Effect.catch((error) => Effect.succeed(failureOf(error))),
-          Effect.flatMap((reply) => Effect.orDie(encodeReply(reply)))
-        ),
-      // A device opens no streams of its own.
-      onOpen: (_, channel) => channel.fail("the operator serves no streams")
-    }
-  }
 
   const sessionLife = yield* FiberHandle.make()
   // A session of which nobody takes care any more must not outlive the farewell: the device would never begin another.
@@ -501,7 +321,7 @@ export const serveDevice = Effect.fnUntraced(function*(
   const warn = Effect.fnUntraced(function*(object: EdgeDeviceObject, { warnings }: EdgeDevice) {
     for (const warning of warnings) {
       yield* Effect.logWarning(`EdgeDevice ${context.key}: ${warning}`)
-      yield* events.record({ about: reference(object), type: "Warning", reason: "OlderSpelling", message: warning })
+      yield* events.record({ about: aboutDevice(object), type: "Warning", reason: "OlderSpelling", message: warning })
     }
   })
   let warned = false
@@ -572,45 +392,4 @@ export const serveDevice = Effect.fnUntraced(function*(
     absence,
     replaced: partition.replaced
   } satisfies ServedDevice
-})
-
-const reference = (object: EdgeDeviceObject) => ({
-  apiVersion: "aranya.arhat.dev/v1alpha1",
-  kind: "EdgeDevice",
-  namespace: object.metadata.namespace ?? "",
-  name: object.metadata.name ?? "",
-  uid: object.metadata.uid ?? ""
-})
-
-/** An EdgeDevice that cannot be understood: the sentences go to its status; what was there before goes on as it was. */
-export const rejectSpec = Effect.fnUntraced(function*(object: EdgeDeviceObject, sentences: string) {
-  const registry = yield* DeviceRegistry
-  const { generation = 0, name = "", namespace = "", uid = "" } = object.metadata
-  const now = yield* Clock.currentTimeMillis
-  yield* registry.swapStatus({ key: `${namespace}/${name}`, uid }, (before) => {
-    const after = {
-      ...before,
-      observedGeneration: generation,
-      conditions: withConditions(before.conditions ?? [], [
-        { type: "Invalid", status: "True", reason: "SpecInvalid", message: sentences }
-      ], { now, generation })
-    }
-    return saysTheSame(before, after) ? undefined : after
-  }).pipe(
-    Effect.retry({ schedule: again, times: 5, while: (error) => error.retryable }),
-    Effect.catch((error) =>
-      Effect.logWarning(`EdgeDevice ${namespace}/${name} is invalid (${sentences}); its status: ${error.message}`)
-    )
-  )
-})
-
-const addFinalizer = Effect.fnUntraced(function*({ name, namespace, uid }: EdgeDevice) {
-  const registry = yield* DeviceRegistry
-  yield* registry.swapFinalizers(
-    { key: `${namespace}/${name}`, uid },
-    (finalizers, { metadata }) =>
-      metadata.deletionTimestamp !== undefined || finalizers.includes(finalizer)
-        ? undefined
-        : [...finalizers, finalizer]
-  )
 })

@@ -108,7 +108,7 @@ export const mutations: ReadonlyArray<Mutation> = [
   {
     name: "takes-unwritten-report",
     mistake: "a report counts as taken before the API has it",
-    file: "core/operator/serveDevice.ts",
+    file: "core/operator/deviceHandlers.ts",
     from: "code: error.reason === \"Invalid\" || error.reason === \"BadRequest\" ? \"Invalid\" : \"Unavailable\",",
     to: "code: \"Invalid\",",
     profile: "cloud"
@@ -187,9 +187,9 @@ export const mutations: ReadonlyArray<Mutation> = [
   {
     name: "acknowledges-early",
     mistake: "a report is confirmed before it is written, and not written where the API does not answer",
-    file: "core/operator/serveDevice.ts",
-    from: "return yield* pods.take(event.report).pipe(",
-    to: "return yield* pods.take(event.report).pipe(Effect.ignore,",
+    file: "core/operator/deviceHandlers.ts",
+    from: "return yield* parts.pods.take(event.report).pipe(",
+    to: "return yield* parts.pods.take(event.report).pipe(Effect.ignore,",
     profile: "api"
   },
   {
