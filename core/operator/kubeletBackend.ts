@@ -3,7 +3,7 @@ import { Effect, Layer, Option, Stream, SubscriptionRef } from "effect"
 import type { Pod } from "../kube/Pod.ts"
 import { KubeletBackend, type PodPlace } from "../kubelet/KubeletBackend.ts"
 import type { LinkError, Priority, Session } from "../link/Session.ts"
-import { isHostPod } from "../node/hostPod.ts"
+import { isHostPod, isMirrorPod } from "../node/hostPod.ts"
 import { type Duplex, RuntimeError } from "../pod/ContainerRuntime.ts"
 import { PodStreamError } from "../pod/PodRuntime.ts"
 import { inMessages } from "../wire/byteMessages.ts"
@@ -120,7 +120,7 @@ export const kubeletBackend = Layer.effect(
       attach: (at, container, spec) => process(at.node, { _tag: "Attach", uid: uidThere(at), container, spec }),
       dial,
       pods: (node) => Effect.sync(() => index.onNode(node)),
-      runningPods: (node) => Effect.sync(() => index.onNode(node).filter(hasRunningContainer)),
+      runningPods: (node) => Effect.sync(() => index.onNode(node).filter((pod) => hasRunningContainer(pod) && !isMirrorPod(pod))),
       ...paths
     })
   })

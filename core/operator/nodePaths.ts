@@ -7,6 +7,7 @@ import { kubeletMetrics } from "../metrics/kubeletMetrics.ts"
 import { measuredPods } from "../metrics/measuredPods.ts"
 import { resourceMetrics } from "../metrics/resourceMetrics.ts"
 import { statsSummary } from "../metrics/statsSummary.ts"
+import { isMirrorPod } from "../node/hostPod.ts"
 import { RuntimeError } from "../pod/ContainerRuntime.ts"
 import { Fleet } from "./Fleet.ts"
 import { kubeletConfiguration } from "./kubeletConfiguration.ts"
@@ -49,7 +50,7 @@ export const nodePaths = Effect.gen(function*() {
         return noProbes
       case "": {
         const device = yield* fleet.deviceOf(node)
-        return device === undefined ? undefined : exposition(kubeletMetrics(node, index.onNode(node), {
+        return device === undefined ? undefined : exposition(kubeletMetrics(node, index.onNode(node).filter((pod) => !isMirrorPod(pod)), {
           connected: device.connected(),
           sampledAt: device.usage.last()?.usage.at
         }))

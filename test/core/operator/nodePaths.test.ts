@@ -6,6 +6,7 @@ import { KubeApi } from "../../../core/kube/KubeApi.ts"
 import { Pods } from "../../../core/kube/Pod.ts"
 import { KubeletBackend, type MetricsPage } from "../../../core/kubelet/KubeletBackend.ts"
 import { bytesOf } from "../../../core/link/Traffic.ts"
+import { isMirrorPod } from "../../../core/node/hostPod.ts"
 import { Fleet } from "../../../core/operator/Fleet.ts"
 import { simulate } from "../../simulation/VirtualTime.ts"
 import { createNamespaces, makeDevice, makeOperator, worldLayer } from "../../simulation/World.ts"
@@ -60,7 +61,7 @@ const inWorld = <E>(seed: number, budget: object, story: (given: Given) => Effec
       }
       yield* eventually(Effect.map(
         api.list(Pods, { namespace: "edge" }),
-        (all) => all.filter(({ status }) => status?.phase === "Running").length === pods.length ? true : undefined
+        (all) => all.filter((pod) => pod.status?.phase === "Running" && !isMirrorPod(pod)).length === pods.length ? true : undefined
       ))
       if (served === undefined) return yield* Effect.die(new NotYet())
       const { backend, fleet } = served
@@ -137,7 +138,7 @@ describe("what scrapers read of a node", () => {
         yield* api.delete(Pods, { namespace: "edge", name: "one" })
         yield* eventually(Effect.map(
           api.list(Pods, { namespace: "edge" }),
-          (all) => all.length === pods.length - 1 ? true : undefined
+          (all) => all.filter((pod) => !isMirrorPod(pod)).length === pods.length - 1 ? true : undefined
         ))
       })))
 
