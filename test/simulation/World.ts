@@ -57,40 +57,53 @@ export interface Program {
 /** What a service manager does: a program that ends by itself is started again after a while, and `died` is told why. */
 const restartAfter = "5 seconds"
 
+/** What a program that is killed leaves to be ended on the side, such as a session of which it lets go, ends within. */
+const endsWithin = "10 seconds"
+
 const program = Effect.fnUntraced(function*(
   run: Effect.Effect<unknown, unknown>,
   died: (why: string) => Effect.Effect<void>
 ) {
   const parent = yield* Effect.scope
-  const { footprint, watch } = makeFootprint()
-  let life: Scope.Closeable | undefined
-  /** Whoever is killed has no fibers any more. */
-  const leftBehind = Effect.suspend(() => {
-    const fibers = footprint.fibers()
-    return fibers === 0 ? Effect.void : died(`it was killed, and ${fibers} of its fibers live on`)
-  })
+  let life: { readonly scope: Scope.Closeable; readonly footprint: Footprint } | undefined
+  /** Whoever was killed has no fibers any more, once those that were about to end have ended. */
+  const leftBehind = ({ fibers }: Footprint) =>
+    Effect.sleep(endsWithin).pipe(
+      Effect.andThen(
+        Effect.suspend(() =>
+          fibers() === 0 ? Effect.void : died(`it was killed, and ${fibers()} of its fibers live on`)
+        )
+      ),
+      Effect.forkIn(parent)
+    )
   const kill = Effect.suspend(() => {
     const ending = life
     life = undefined
-    return ending === undefined ? Effect.void : Effect.andThen(Scope.close(ending, Exit.void), leftBehind)
+    return ending === undefined
+      ? Effect.void
+      : Effect.andThen(Scope.close(ending.scope, Exit.void), leftBehind(ending.footprint))
   })
-  const watched = watch(run).pipe(
-    Effect.exit,
-    Effect.flatMap((exit) => died(Exit.isSuccess(exit) ? "it came to its end" : Cause.pretty(exit.cause))),
-    Effect.andThen(Effect.sleep(restartAfter)),
-    Effect.forever
-  )
   const start = Effect.gen(function*() {
     yield* kill
+    const { footprint, watch } = makeFootprint()
     const scope = yield* Scope.fork(parent)
-    life = scope
-    yield* Effect.forkIn(watched, scope)
+    life = { scope, footprint }
+    yield* watch(run).pipe(
+      Effect.exit,
+      Effect.flatMap((exit) => died(Exit.isSuccess(exit) ? "it came to its end" : Cause.pretty(exit.cause))),
+      Effect.andThen(Effect.sleep(restartAfter)),
+      Effect.forever,
+      Effect.forkIn(scope)
+    )
   })
   return {
     start,
     kill,
     up: Effect.suspend(() => life === undefined ? start : Effect.void),
-    footprint
+    footprint: {
+      fibers: () => life?.footprint.fibers() ?? 0,
+      links: () => life?.footprint.links() ?? { sessions: 0, over: [] }
+    }
   } satisfies Program
 })
 

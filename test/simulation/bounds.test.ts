@@ -43,6 +43,7 @@ describe("what may never grow without end", () => {
         assert.match(found, /^operator 1 has 3\d\d fibers, over 130$/u)
         assert.strictEqual(counts["rule: fibers are bounded"], 1)
         yield* operator.kill
+        yield* Effect.sleep("11 seconds")
         assert.deepStrictEqual(deaths, ["it was killed, and 1 of its fibers live on"])
       }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
 })
