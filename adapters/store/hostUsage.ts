@@ -58,6 +58,6 @@ export const hostUsage = (
     inodes: disk?.files ?? 0,
     inodesFree: disk?.ffree ?? 0,
     network: { receivedBytes: whole(network.receivedBytes), sentBytes: whole(network.sentBytes) },
-    processes: whole(Number(/\d+\/(\d+) \d+$/.exec(read("/proc/loadavg"))?.[1] ?? 0))
+    processes: whole(Number(/\d+\/(\d+) \d+\s*$/.exec(read("/proc/loadavg"))?.[1] ?? 0))
   }
 }

@@ -3,6 +3,7 @@ import { Context, Effect } from "effect"
 import { ControlPlane } from "../../adapters/kube/plane/ControlPlane.ts"
 import type { Change } from "../../adapters/kube/plane/store/Collection.ts"
 import type { ContainerStatus, Pod } from "../../core/kube/Pod.ts"
+import { keepTolerations } from "../../core/node/keepTolerations.ts"
 import type { Run } from "../fakes/runtime/MemoryEngine.ts"
 import type { Count } from "./coverage.ts"
 import type { Recipe } from "./workload.ts"
@@ -113,6 +114,10 @@ export const watchDevices = (plane: ControlPlaneService, count: Count, violated:
   })
 }
 
+/** Bound while no operator was up, it never learned to tolerate its Node's absence; what has not begun may be evicted. */
+const unknownToAll = (pod: Pod) =>
+  keepTolerations(pod) !== undefined && (pod.status?.containerStatuses ?? []).length === 0
+
 /** Looks at every change of a pod in the API, at the instant it is made. */
 export const watchApi = (
   plane: ControlPlaneService,
@@ -131,7 +136,7 @@ export const watchApi = (
     if (pod0 === undefined) return
     const { forced, name } = pod0
     if ((pod.metadata.deletionTimestamp !== undefined || type === "DELETED") && !pod0.deleted) {
-      if (pod0.mayGo) pod0.deleted = true
+      if (pod0.mayGo || unknownToAll(pod)) pod0.deleted = true
       else if (type === "DELETED") violated(`${name} is gone from the API, and nobody asked`)
       else violated(`${name} is deleted, and nobody asked`)
     }

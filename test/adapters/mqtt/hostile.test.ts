@@ -105,6 +105,8 @@ describe.skipIf(!hasMosquitto)("a hostile client on the same broker", () => {
       const former = yield* device("lamp").pipe(Scope.provide(first))
       const before = yield* former.session
       for (const word of ["one", "two"]) yield* before.request(bytes(word))
+      // The two requests and their replies have come to the eavesdropper, too.
+      yield* Effect.repeat(Effect.sleep("20 millis"), { until: () => heard.length > 5 })
       const past = [...heard]
       yield* Scope.close(first, Exit.void)
 
@@ -118,7 +120,6 @@ describe.skipIf(!hasMosquitto)("a hostile client on the same broker", () => {
       }
       assert.deepStrictEqual(served.asked, ["one", "two", "three", "again 0", "again 1", "again 2"])
       assert.strictEqual(served.admitted.length, admitted)
-      assert.isTrue(past.length > 5)
     })
   )
 
