@@ -4,6 +4,8 @@ import { defineConfig } from "vitest/config"
 export default defineConfig({
   test: {
     include: ["test/e2e/**/*.test.ts", "test/control-plane/**/*.test.ts", "test/**/*.broker.test.ts"],
+    // They have a ring of their own: vitest.verbs.config.ts.
+    exclude: ["test/e2e/verbs.test.ts", "test/e2e/terminal.test.ts"],
     fileParallelism: false,
     testTimeout: 600_000,
     hookTimeout: 600_000
