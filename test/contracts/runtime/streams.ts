@@ -103,7 +103,7 @@ export const streamsContract = (test: ContractTest): void => {
       const at = { stdin: true, stdout: true, stderr: false, tty: true }
       yield* Effect.scoped(Effect.gen(function*() {
         const script = "test -t 0 && test -t 1 && test -t 2 && echo seated; echo $TERM; read word; echo got $word; " +
-          "until stty size | grep '40 120'; do sleep 0.1; done; exit 42"
+          "until stty size 2>/dev/null | grep '40 120'; do sleep 0.1; done; exit 42"
         const command = yield* runtime.exec(id, { ...at, command: ["sh", "-c", script] })
         yield* command.stdin(new TextEncoder().encode("hello\r"))
         yield* command.resize({ width: 120, height: 40 })
