@@ -209,8 +209,10 @@ describe("a real control plane and a real docker", () => {
         },
         deployment
       )
-      yield* eventually(kubectl, ["get", "pods", "-n", "edge", "--no-headers"], (out) => / 1\/1 +Running /.test(out))
-      const logs = yield* eventually(kubectl, ["logs", "-n", "edge", "deploy/web"], (out) => out.includes("ca.crt"))
+      yield* eventually(kubectl, ["get", "pods", "-n", "edge", "-l", "app=web", "--no-headers"], (out) =>
+        / 1\/1 +Running /.test(out))
+      const logs = yield* eventually(kubectl, ["logs", "-n", "edge", "deploy/web"], (out) =>
+        out.includes("ca.crt"))
       assert.include(logs, "colour is teal\ngood morning\n")
       assert.notInclude(logs, "token")
       // This API server ends WebSockets itself and speaks SPDY to the node.
@@ -227,9 +229,11 @@ describe("a real control plane and a real docker", () => {
       ])
       assert.deepStrictEqual([ran.stdout, ran.exitCode], ["here\n", 3], ran.stderr)
 
-      const name = (yield* kubectl(["get", "pods", "-n", "edge", "-o", "jsonpath={.items[0].metadata.name}"])).stdout
+      const name =
+        (yield* kubectl(["get", "pods", "-n", "edge", "-l", "app=web", "-o", "jsonpath={.items[0].metadata.name}"]))
+          .stdout
       yield* kubectl(["delete", "deployment", "web", "-n", "edge"])
-      yield* eventually(kubectl, ["get", "pods", "-n", "edge", "-o", "name"], (out, { exitCode }) =>
+      yield* eventually(kubectl, ["get", "pods", "-n", "edge", "-l", "app=web", "-o", "name"], (out, { exitCode }) =>
         exitCode === 0 && out === "")
       const left = yield* docker.engine.json("GET", "/containers/json", {
         query: { all: "1", filters: JSON.stringify({ label: [`io.kubernetes.pod.name=${name}`] }) }
