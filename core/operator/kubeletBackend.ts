@@ -120,7 +120,8 @@ export const kubeletBackend = Layer.effect(
       attach: (at, container, spec) => process(at.node, { _tag: "Attach", uid: uidThere(at), container, spec }),
       dial,
       pods: (node) => Effect.sync(() => index.onNode(node)),
-      runningPods: (node) => Effect.sync(() => index.onNode(node).filter((pod) => hasRunningContainer(pod) && !isMirrorPod(pod))),
+      runningPods: (node) =>
+        Effect.sync(() => index.onNode(node).filter((pod) => hasRunningContainer(pod) && !isMirrorPod(pod))),
       ...paths
     })
   })

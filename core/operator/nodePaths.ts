@@ -50,10 +50,12 @@ export const nodePaths = Effect.gen(function*() {
         return noProbes
       case "": {
         const device = yield* fleet.deviceOf(node)
-        return device === undefined ? undefined : exposition(kubeletMetrics(node, index.onNode(node).filter((pod) => !isMirrorPod(pod)), {
-          connected: device.connected(),
-          sampledAt: device.usage.last()?.usage.at
-        }))
+        return device === undefined ?
+          undefined :
+          exposition(kubeletMetrics(node, index.onNode(node).filter((pod) => !isMirrorPod(pod)), {
+            connected: device.connected(),
+            sampledAt: device.usage.last()?.usage.at
+          }))
       }
       case "resource": {
         const found = yield* measured(node)

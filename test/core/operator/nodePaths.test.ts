@@ -61,7 +61,10 @@ const inWorld = <E>(seed: number, budget: object, story: (given: Given) => Effec
       }
       yield* eventually(Effect.map(
         api.list(Pods, { namespace: "edge" }),
-        (all) => all.filter((pod) => pod.status?.phase === "Running" && !isMirrorPod(pod)).length === pods.length ? true : undefined
+        (all) =>
+          all.filter((pod) => pod.status?.phase === "Running" && !isMirrorPod(pod)).length === pods.length
+            ? true
+            : undefined
       ))
       if (served === undefined) return yield* Effect.die(new NotYet())
       const { backend, fleet } = served
