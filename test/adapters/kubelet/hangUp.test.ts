@@ -66,8 +66,8 @@ const pieces = 800
 const stillWaits = (socket: TLSSocket | WebSocket) => {
   const left = () => "bufferedAmount" in socket ? socket.bufferedAmount : socket.writableLength
   return Effect.gen(function*() {
-    // What is left stays: the server has stopped reading.
-    for (let before = -1; left() !== before || before === 0;) {
+    // What is left grows by the answers to pings at most: the server has stopped reading.
+    for (let before = Infinity; left() < before || before === 0;) {
       before = left()
       yield* Effect.sleep("300 millis")
     }
