@@ -110,6 +110,21 @@ const spdyExec = Effect.gen(function*() {
   return socket
 })
 
+const webSocketExec = Effect.gen(function*() {
+  const { port } = yield* KubeletServer.KubeletServer
+  return yield* Effect.acquireRelease(
+    Effect.callback<WebSocket>((resume) => {
+      const socket = new WebSocket(`wss://127.0.0.1:${port}${path}`, ["v4.channel.k8s.io"], {
+        ...identity,
+        checkServerIdentity: () => false
+      })
+      socket.on("open", () => resume(Effect.succeed(socket)))
+      socket.on("error", () => {})
+    }),
+    (socket) => Effect.sync(() => socket.terminate())
+  )
+})
+
 describe("a client that leaves while its command takes no input", () => {
   it.live("is noticed over SPDY", () =>
     Effect.gen(function*() {
@@ -125,18 +140,7 @@ describe("a client that leaves while its command takes no input", () => {
   it.live("is noticed over WebSockets", () =>
     Effect.gen(function*() {
       const { ended, running } = yield* deaf
-      const { port } = yield* KubeletServer.KubeletServer
-      const socket = yield* Effect.acquireRelease(
-        Effect.callback<WebSocket>((resume) => {
-          const socket = new WebSocket(`wss://127.0.0.1:${port}${path}`, ["v4.channel.k8s.io"], {
-            ...identity,
-            checkServerIdentity: () => false
-          })
-          socket.on("open", () => resume(Effect.succeed(socket)))
-          socket.on("error", () => {})
-        }),
-        (socket) => Effect.sync(() => socket.terminate())
-      )
+      const socket = yield* webSocketExec
       yield* running
       for (let piece = 0; piece < pieces; piece++) socket.send(Buffer.concat([Buffer.from([0]), much]))
       yield* stillWaits(socket)
@@ -147,18 +151,7 @@ describe("a client that leaves while its command takes no input", () => {
   it.live("and one that stays gets pings it can answer, and keeps its command", () =>
     Effect.gen(function*() {
       const { ended, running } = yield* deaf
-      const { port } = yield* KubeletServer.KubeletServer
-      const socket = yield* Effect.acquireRelease(
-        Effect.callback<WebSocket>((resume) => {
-          const socket = new WebSocket(`wss://127.0.0.1:${port}${path}`, ["v4.channel.k8s.io"], {
-            ...identity,
-            checkServerIdentity: () => false
-          })
-          socket.on("open", () => resume(Effect.succeed(socket)))
-          socket.on("error", () => {})
-        }),
-        (socket) => Effect.sync(() => socket.terminate())
-      )
+      const socket = yield* webSocketExec
       let pings = 0
       const pinged = Effect.callback<void>((resume) => {
         socket.on("ping", () => {

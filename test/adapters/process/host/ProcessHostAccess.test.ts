@@ -199,6 +199,7 @@ describe("the agent's log", () => {
     }).pipe(Effect.scoped), 30_000)
 })
 
+if (whyNotRoot === undefined) console.warn("SKIPPED the refusal by an agent that is not root: this is root")
 describe("what nobody but root can hold anything to", () => {
   it.live.skipIf(whyNotRoot === undefined)("is refused by an agent that is not root", () =>
     Effect.gen(function*() {
