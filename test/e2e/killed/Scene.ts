@@ -8,6 +8,7 @@ import { EdgeDevices } from "../../../core/device/EdgeDevice.ts"
 import { ConfigMaps } from "../../../core/kube/kinds.ts"
 import { KubeApi } from "../../../core/kube/KubeApi.ts"
 import { type Pod, Pods } from "../../../core/kube/Pod.ts"
+import { isMirrorPod } from "../../../core/node/hostPod.ts"
 import type { Daemon } from "../daemon.ts"
 import {
   apply,
@@ -115,7 +116,8 @@ export const openScene = Effect.fnUntraced(function*(runtime: DeviceRuntime, kub
       ),
     hasSandbox: (name: string) =>
       Effect.map(containers, (all) => all.some(({ container, pod }) => container === "POD" && pod === name)),
-    pods: api.list(Pods, { namespace: "edge" }),
+    /** The device's own mirror stays as long as the device does. */
+    pods: Effect.map(api.list(Pods, { namespace: "edge" }), (pods) => pods.filter((pod) => !isMirrorPod(pod))),
     create: (story: Story) => api.create(Pods, podOf(story, runtime.image, ledger.folder)),
     configure: ({ name }: Story) =>
       api.create(ConfigMaps, {
