@@ -109,7 +109,7 @@ export const standingContract = (test: ContractTest): void => {
         ),
         Effect.retry(Schedule.spaced("200 millis").pipe(Schedule.upTo({ times: 100 })))
       )
-      assert.isAbove(grown.at, first.at)
+      assert.isAtLeast(grown.at, first.at)
       yield* runtime.stop(id, 0)
       assert.isFalse((yield* runtime.usage).some(({ containerId }) => containerId === id))
     }))
