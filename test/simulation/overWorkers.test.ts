@@ -15,10 +15,10 @@ describe("storms over worker processes", () => {
     "come in the order of seeds, each the same whoever had it and whatever came before",
     () =>
       Effect.gen(function*() {
-        const alone = yield* reports(1, 5)
-        assert.deepStrictEqual(alone.map(({ seed }) => seed), [11, 12, 13, 14, 15])
-        assert.strictEqual(new Set(alone.map(({ hash }) => hash)).size, 5)
-        const shared = yield* reports(3, 5)
+        const alone = yield* reports(1, 3)
+        assert.deepStrictEqual(alone.map(({ seed }) => seed), [11, 12, 13])
+        assert.strictEqual(new Set(alone.map(({ hash }) => hash)).size, 3)
+        const shared = yield* reports(2, 3)
         assert.deepStrictEqual(
           shared.map(({ hash, seed }) => ({ hash, seed })),
           alone.map(({ hash, seed }) => ({ hash, seed }))

@@ -10,11 +10,13 @@ import { ConfigMaps, Secrets } from "../../core/kube/kinds.ts"
 import { KubeApi } from "../../core/kube/KubeApi.ts"
 import { readmitAnnotation } from "../../core/operator/deviceAdmission.ts"
 import { releaseOrphansAnnotation } from "../../core/operator/devicePods.ts"
+import { holderOf, tellApi } from "./apiDiary.ts"
 import { overBounds } from "./bounds.ts"
 import { makeBrokers } from "./brokers.ts"
 import { watchBudgets } from "./budgets.ts"
-import { type Counts, makeCounts } from "./coverage.ts"
+import type { Counts } from "./coverage.ts"
 import { makeDeeds, settings } from "./deeds.ts"
+import { devicesTold, type Diary, emptyDiary } from "./diary.ts"
 import { makeErrands } from "./errands.ts"
 import { makeApiWeather } from "./faults/ApiWeather.ts"
 import { diceFrom, diceOf } from "./faults/Dice.ts"
@@ -45,14 +47,7 @@ import { uniform } from "./uniform.ts"
 import { simulate, type VirtualTime } from "./VirtualTime.ts"
 import { directly } from "./ways.ts"
 import { images, lifeOf } from "./workload.ts"
-import {
-  clientWithFaults,
-  createNamespaces,
-  makeDevice,
-  makeOperator,
-  type SimulatedDevice,
-  worldLayerWith
-} from "./World.ts"
+import { clientWithFaults, createNamespaces, makeDevice, makeOperator, worldLayerWith } from "./World.ts"
 
 export interface StormOptions extends PlanOptions {
   readonly logs?: boolean
@@ -78,20 +73,6 @@ export interface StormResult {
 
 /** Longest time between the healing and peace: the longest back-offs of link, images and crashes, one after another. */
 const patience = { millis: 25 * 60_000, step: 5_000 }
-
-interface Diary {
-  readonly events: Array<TraceEvent>
-  readonly violations: Array<string>
-  readonly coverage: ReturnType<typeof makeCounts>
-  /** Whose own diaries are read when all is over, however it ended. */
-  devices: ReadonlyArray<SimulatedDevice>
-  /** Names of pods by uid. */
-  readonly names: Map<string, string>
-  /** Told what programs log. */
-  heard: (actor: string, text: string) => void
-  start: number
-  now: number
-}
 
 const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
   Effect.gen(function*() {
@@ -183,28 +164,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
     })
     const forgetful = new Set<string>()
     watchApi(plane, known, forgetful, count, violated)
-    for (const collection of ["pods", "nodes", "edgedevices.aranya.arhat.dev"]) {
-      plane.world.store.listen(collection, "all", ({ revision: { object }, type }) => {
-        const { metadata, status } = object as { metadata: Record<string, unknown>; status?: { phase?: string } }
-        tell(
-          "api",
-          `${type} ${collection} ${metadata["name"]} ${metadata["resourceVersion"]} ${
-            collection !== "pods" ? "" : `${status?.phase} ${JSON.stringify(statusWords(object))}`
-          }${metadata["deletionTimestamp"] === undefined ? "" : " (deleting)"}`
-        )
-      })
-    }
-    // Who holds which device: `edge-1 is taken under epoch 3`, until another process takes it.
-    plane.world.store.listen("edgedevices.aranya.arhat.dev", "all", ({ previous, revision: { object }, type }) => {
-      const [before, after] = [holderOf(previous?.object), type === "DELETED" ? undefined : holderOf(object)]
-      if (before?.holder === after?.holder) return
-      const device = String((object as { metadata?: { name?: string } }).metadata?.name)
-      const lane = (holder: string) => `${holder.replace(/-\d+$/u, "")}/${device}`
-      if (before !== undefined) tell(lane(before.holder), `${device} is ${after?.holder ?? "nobody"}'s now`, "ended")
-      if (after !== undefined) {
-        tell(lane(after.holder), `${device} is taken by ${after.holder}, epoch ${after.epoch}`, "began")
-      }
-    })
+    tellApi(plane, tell)
     watchDevices(plane, count, violated)
     const version = () => plane.world.store.version
     const apis = hosts.map(() => makeApiWeather(dice, version, count))
@@ -396,62 +356,10 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
     })
   )
 
-const holderOf = (object: unknown): { readonly holder: string; readonly epoch: number } | undefined => {
-  const link = (object as { status?: { link?: { holder?: string; epoch?: number } } } | undefined)?.status?.link
-  return link?.holder === undefined ? undefined : { holder: link.holder, epoch: link.epoch ?? 0 }
-}
-
-const statusWords = (object: unknown): unknown =>
-  ((object as { status?: { containerStatuses?: ReadonlyArray<Record<string, unknown>> } }).status?.containerStatuses ??
-    [])
-    .map(({ name, restartCount, state }) => `${name}#${restartCount} ${Object.keys(state as object)[0]}`)
-
-/** What the devices' own diaries hold, whose lines begin with the second they were written in. */
-const devicesTold = ({ devices, names, start }: Diary): ReadonlyArray<TraceEvent> => {
-  const since = (millis: number) => Math.round(millis - start) / 1000
-  return devices.flatMap((device) => {
-    const read = (actor: string, lines: ReadonlyArray<string>) =>
-      lines.map((line): TraceEvent => {
-        const [stamp = "", ...words] = line.split(" ")
-        const at = since(Number(stamp.slice(0, -1)) * 1000)
-        return { at, actor: `${device.name}/${actor}`, kind: "note", text: words.join(" ") }
-      })
-    return [
-      ...read("link", Effect.runSync(device.transport.diary)),
-      ...read("engine", Effect.runSync(device.runtime.diary)),
-      ...read("journal", Effect.runSync(device.journal.stamped)),
-      ...Effect.runSync(device.runtime.runs).flatMap(
-        ({ attempt, container, exitCode, finishedAt, startedAt, uid }): ReadonlyArray<TraceEvent> => {
-          const name = `${names.get(uid) ?? "?"} (${uid.slice(0, 4)})/${container}#${attempt}`
-          const begins = {
-            at: since(startedAt),
-            actor: `${device.name}/runs`,
-            kind: "run",
-            text: `${name} runs`
-          } as const
-          if (finishedAt === undefined) return [begins]
-          const until = since(finishedAt)
-          const ending = `${name} ends${exitCode === undefined ? "" : ` with exit code ${exitCode}`}`
-          return [{ ...begins, until }, { ...begins, at: until, kind: "note", text: ending }]
-        }
-      )
-    ]
-  })
-}
-
 export const storm = (options: StormOptions): Effect.Effect<StormResult> =>
   Effect.gen(function*() {
     const plan = options.plan ?? planOf(options)
-    const diary: Diary = {
-      events: [],
-      violations: [],
-      coverage: makeCounts(),
-      devices: [],
-      names: new Map(),
-      heard: () => {},
-      start: 0,
-      now: 0
-    }
+    const diary = emptyDiary()
     const exit = yield* Effect.exit(
       simulate(plan.seed, (time) => program(plan, diary, time, options.logs ?? false), {
         limit: "3 hours",
