@@ -1,6 +1,6 @@
 /** The HTTPS listener of the kubelet API: certificates in, requests to the program of core, bytes out as they come. */
 import { NodeHttpServer, NodeHttpServerRequest } from "@effect/platform-node"
-import { ByteSize, Context, Deferred, Duration, Effect, Exit, Layer, Option, Schema, Stream } from "effect"
+import { ByteSize, Context, Deferred, Duration, Effect, Layer, Option, Result, Schema, Stream } from "effect"
 import { HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { constants } from "node:crypto"
 import { createServer, type Server } from "node:https"
@@ -67,20 +67,35 @@ export class KubeletServer extends Context.Service<KubeletServer, {
   readonly port: number
 }>()("aranya/kubelet/KubeletServer") {}
 
-/** The first value of a stream, and the rest of it in the background, for as long as the scope lives. */
-const following = Effect.fnUntraced(function*<A>(values: Stream.Stream<A>, changed: (value: A) => Effect.Effect<void>) {
+/** The first value of a stream that can be used, and the rest of it in the background, for as long as the scope lives. */
+const following = Effect.fnUntraced(function*<A>(
+  values: Stream.Stream<A>,
+  taken: (value: A) => Effect.Effect<boolean>
+) {
   const first = yield* Deferred.make<A>()
   yield* values.pipe(
     Stream.runForEach((value) =>
-      Effect.flatMap(
-        Deferred.isDone(first),
-        (known) => known ? changed(value) : Effect.andThen(changed(value), Deferred.succeed(first, value))
-      )
+      Effect.flatMap(taken(value), (usable) => usable ? Deferred.succeed(first, value) : Effect.void)
     ),
     Effect.forkScoped
   )
   return Deferred.await(first)
 })
+
+/** What OpenSSL says of a pair, in words; it never quotes the key. */
+const reasonOf = (cause: unknown): string => {
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : ""
+  switch (code) {
+    case "ERR_OSSL_X509_KEY_VALUES_MISMATCH":
+      return "the key is not that of the certificate; put the two that belong together there"
+    case "ERR_OSSL_PEM_NO_START_LINE":
+      return "it is not PEM; put PEM there, beginning with -----BEGIN"
+    default:
+      return `${
+        cause instanceof Error ? cause.message : String(cause)
+      }; put a certificate and its own key there, in PEM`
+  }
+}
 
 const millis = (input: Duration.Input) => Duration.toMillis(Duration.fromInputUnsafe(input))
 
@@ -108,19 +123,28 @@ export const make = Effect.fnUntraced(function*(options: KubeletServerOptions) {
   })
 
   /** New material is tried before it is used: a wrong file must not stop what works. */
-  const accept = <A>(what: string, put: (value: A) => () => void) => (value: A) =>
-    Effect.suspend(() => {
+  const accept = <A>(what: string, put: (value: A) => () => void, sourceOf: (value: A) => string | undefined) =>
+    Effect.fnUntraced(function*(value: A) {
       const undo = put(value)
-      const broken = Effect.runSyncExit(Effect.try(() => createSecureContext(tls())))
-      if (Exit.isFailure(broken)) {
+      const tried = yield* Effect.result(Effect.try({ try: () => createSecureContext(tls()), catch: reasonOf }))
+      if (Result.isFailure(tried)) {
         undo()
-        return Effect.logWarning(`the kubelet API keeps its old ${what}: the new one cannot be used`)
+        const source = sourceOf(value)
+        yield* Effect.logWarning(
+          `the kubelet API keeps the ${what} it has, if any: the new one${
+            source === undefined ? "" : `, ${source},`
+          } ` +
+            `cannot be used: ${tried.failure}`
+        )
+        return false
       }
       const shown = JSON.stringify([certificate, authorities])
-      if (shown === inUse) return Effect.void
+      if (shown === inUse) return true
       inUse = shown
-      server?.setSecureContext(tls())
-      return server === undefined ? Effect.void : Effect.logInfo(`the kubelet API has taken a new ${what}`)
+      if (server === undefined) return true
+      server.setSecureContext(tls())
+      yield* Effect.logInfo(`the kubelet API has taken a new ${what}`)
+      return true
     })
 
   const haveCertificate = yield* following(
@@ -131,7 +155,7 @@ export const make = Effect.fnUntraced(function*(options: KubeletServerOptions) {
       return () => {
         certificate = before
       }
-    })
+    }, ({ source }) => source)
   )
   const haveAuthorities = yield* following(
     options.clientAuthorities,
@@ -142,7 +166,7 @@ export const make = Effect.fnUntraced(function*(options: KubeletServerOptions) {
       return () => {
         authorities = before
       }
-    })
+    }, () => undefined)
   )
   const ready = yield* Effect.all([haveAuthorities, haveCertificate], { concurrency: 2 }).pipe(
     Effect.timeoutOption(limits.start)

@@ -29,7 +29,11 @@ export const certificateFiles = (paths: {
     const certificate = yield* read(paths.certificate)
     const privateKey = yield* read(paths.privateKey)
     return certificate._tag === "Some" && privateKey._tag === "Some"
-      ? [{ certificate: certificate.value, privateKey: privateKey.value }]
+      ? [{
+        certificate: certificate.value,
+        privateKey: privateKey.value,
+        source: `${paths.certificate} and ${paths.privateKey}`
+      }]
       : []
   }))
 

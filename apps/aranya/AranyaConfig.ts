@@ -69,10 +69,15 @@ export const AranyaConfig = Schema.Struct({
     /** PEM file with the CA of the API server's client certificate; read from the cluster when absent. */
     clientCa: opt(Schema.String),
     serving: Schema.Struct({
-      /** `csr`: signed by the cluster; `own`: by a CA of our own; `files`: as given. */
-      mode: Schema.Literals(["csr", "own", "files"]).pipe(Schema.withDecodingDefaultKey(or("csr" as const))),
+      /** `csr`: signed by the cluster; `own`: by a CA of our own; `files`, `secret`: as given there. */
+      mode: Schema.Literals(["csr", "own", "files", "secret"]).pipe(Schema.withDecodingDefaultKey(or("csr" as const))),
       cert: opt(Schema.String),
       key: opt(Schema.String),
+      /** A Secret of type kubernetes.io/tls; in the operator's own namespace unless it says otherwise. */
+      tlsSecretRef: Schema.Struct({
+        name: text("aranya-kubelet-tls"),
+        namespace: text("")
+      }).pipe(Schema.withDecodingDefaultKey(or({}))),
       /** Approve our own request, where RBAC lets us. */
       selfApprove: Schema.Boolean.pipe(Schema.withDecodingDefaultKey(or(true)))
     }).pipe(Schema.withDecodingDefaultKey(or({})))

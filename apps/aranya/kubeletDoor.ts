@@ -8,10 +8,11 @@ import { InvalidConfig } from "../../core/config/decodeConfig.ts"
 import { KubeApi } from "../../core/kube/KubeApi.ts"
 import { Authenticator } from "../../core/kubelet/Authenticator.ts"
 import { Authorizer } from "../../core/kubelet/Authorizer.ts"
-import { clusterClientAuthorities } from "../../core/kubelet/certificateSources.ts"
+import { clusterClientAuthorities, secretCertificate } from "../../core/kubelet/certificateSources.ts"
 import { clusterSigned, selfSigned } from "../../core/kubelet/clusterSigned.ts"
 import { KeyMaker } from "../../core/kubelet/KeyMaker.ts"
 import { KubeletApi } from "../../core/kubelet/KubeletApi.ts"
+import type { ServingCertificate } from "../../core/kubelet/ServingCertificate.ts"
 import { type DoorSubject, NodeDoors } from "../../core/operator/NodeDoors.ts"
 import type { AranyaConfig } from "./AranyaConfig.ts"
 
@@ -22,8 +23,8 @@ const grantable = "system:nodes"
 
 /** What a subject asks for and the configured source of certificates cannot give; empty when it can give it all. */
 const ungranted = (mode: AranyaConfig["kubelet"]["serving"]["mode"], subject: DoorSubject): string => {
-  if (mode === "files" && Object.keys(subject).length > 0) {
-    return "the certificate of kubelet.serving.cert is used as it is"
+  if ((mode === "files" || mode === "secret") && Object.keys(subject).length > 0) {
+    return `the certificate of kubelet.serving.${mode === "files" ? "cert" : "tlsSecretRef"} is used as it is`
   }
   if (mode === "csr" && subject.organizations?.some((each) => each !== grantable)) {
     return `the cluster's signer grants organization ${grantable} alone: org is left out`
@@ -32,7 +33,11 @@ const ungranted = (mode: AranyaConfig["kubelet"]["serving"]["mode"], subject: Do
 }
 
 /** One listener for all Nodes, and one more for each Node that wishes its own. */
-export const kubeletDoor = (config: AranyaConfig, address: string) =>
+export const kubeletDoor = (config: AranyaConfig, { address, namespace }: {
+  readonly address: string
+  /** That of the operator's own objects. */
+  readonly namespace: string
+}) =>
   Layer.effectDiscard(Effect.gen(function*() {
     const context = yield* Effect.context<KubeApi | KeyMaker>()
     const doors = yield* NodeDoors
@@ -43,17 +48,33 @@ export const kubeletDoor = (config: AranyaConfig, address: string) =>
         problems: ["mode files needs cert and key: name both, or choose mode csr or own"]
       })
     }
-    const certificates = (nodeName: string, subject: DoorSubject = {}) => {
+    // Read once, however many listeners show it.
+    const inSecret = yield* Stream.share(
+      Stream.provideContext(
+        secretCertificate({
+          namespace: serving.tlsSecretRef.namespace === "" ? namespace : serving.tlsSecretRef.namespace,
+          name: serving.tlsSecretRef.name,
+          field: "kubelet.serving.tlsSecretRef"
+        }),
+        context
+      ),
+      { capacity: 1, strategy: "sliding", replay: 1 }
+    )
+    const certificates = (nodeName: string, subject: DoorSubject = {}): Stream.Stream<ServingCertificate> => {
       const granted = serving.mode === "csr" && subject.organizations !== undefined
         ? { ...subject, organizations: [grantable] } :
         subject
       const options = { nodeName, names: namesOf(address), subject: granted }
-      return serving.mode === "files"
-        ? certificateFiles({ certificate: serving.cert ?? "", privateKey: serving.key ?? "" })
-        : Stream.provideContext(
-          serving.mode === "own" ? selfSigned(options) : clusterSigned({ ...options, approve: serving.selfApprove }),
-          context
-        )
+      switch (serving.mode) {
+        case "files":
+          return certificateFiles({ certificate: serving.cert ?? "", privateKey: serving.key ?? "" })
+        case "secret":
+          return inSecret
+        case "own":
+          return Stream.provideContext(selfSigned(options), context)
+        case "csr":
+          return Stream.provideContext(clusterSigned({ ...options, approve: serving.selfApprove }), context)
+      }
     }
     // Read once, however many listeners trust them.
     const clientAuthorities = yield* Stream.share(

@@ -123,7 +123,7 @@ export const runOperator = Effect.fnUntraced(function*(config: AranyaConfig) {
   )
   const doors = address === ""
     ? Layer.effectDiscard(Effect.logWarning("kubectl logs will not work: kubelet.address (or $POD_IP) is not set"))
-    : kubeletDoor(config, address)
+    : kubeletDoor(config, { address, namespace })
 
   yield* Effect.logInfo(`aranya ${version} serves EdgeDevices of all namespaces`)
   return yield* operator.pipe(

@@ -10,28 +10,51 @@ const text = (secret: Secret, key: string): string | undefined => {
   return decoded._tag === "Success" && decoded.success !== "" ? decoded.success : undefined
 }
 
-/** The pair in a Secret of type `kubernetes.io/tls`, and each change of it: cert-manager renews it there. */
+/** What `kubectl create secret tls` makes; cert-manager keeps its own in Secrets of the same shape. */
+const parts = ["tls.crt", "tls.key"] as const
+
+/**
+ * The pair in a Secret of type `kubernetes.io/tls`, and each change of it: cert-manager renews it there. What is missing is said in
+ * one sentence each time it changes, and waited for. `field` names the configuration that led here.
+ */
 export const secretCertificate = (at: {
   readonly namespace: string
   readonly name: string
+  readonly field: string
 }): Stream.Stream<ServingCertificate, never, KubeApi> =>
   Stream.unwrap(
-    Effect.map(KubeApi, (api) =>
-      api.observe(Secrets, { namespace: at.namespace, fieldSelector: `metadata.name=${at.name}` }).pipe(
-        Stream.mapEffect(Effect.fnUntraced(function*(observation: Observation<Secret>) {
-          if (observation._tag !== "Set") {
-            return []
-          }
-          const certificate = text(observation.object, "tls.crt")
-          const privateKey = text(observation.object, "tls.key")
-          if (certificate !== undefined && privateKey !== undefined) {
-            return [{ certificate, privateKey }]
-          }
-          yield* Effect.logWarning(`Secret ${at.namespace}/${at.name} has no tls.crt and tls.key`)
-          return []
-        })),
+    Effect.map(KubeApi, (api) => {
+      const secret = `Secret ${at.namespace}/${at.name} (${at.field})`
+      const remedy = `kubectl create secret tls -n ${at.namespace} ${at.name} --cert=FILE --key=FILE makes one`
+      let present = false
+      let said = ""
+      const complain = (sentence: string) => {
+        if (said === sentence) return Effect.succeed([])
+        said = sentence
+        return Effect.as(Effect.logWarning(sentence), [])
+      }
+      const taken = (found: Secret): Effect.Effect<ReadonlyArray<ServingCertificate>> => {
+        const [certificate, privateKey] = parts.map((part) => text(found, part))
+        if (certificate !== undefined && privateKey !== undefined) {
+          said = ""
+          return Effect.succeed([{ certificate, privateKey, source: `${parts.join(" and ")} of ${secret}` }])
+        }
+        const missing = parts.filter((part) => text(found, part) === undefined)
+        return complain(
+          `${secret} has no ${missing.join(" and no ")} in base64: ${remedy}; until then its last certificate goes on`
+        )
+      }
+      return api.observe(Secrets, { namespace: at.namespace, fieldSelector: `metadata.name=${at.name}` }).pipe(
+        Stream.mapEffect((observation: Observation<Secret>): Effect.Effect<ReadonlyArray<ServingCertificate>> => {
+          present = observation._tag === "Set" || (observation._tag === "Synced" && present)
+          if (observation._tag === "Set") return taken(observation.object)
+          return present
+            ? Effect.succeed([])
+            : complain(`${secret} does not exist: ${remedy}; until then its last certificate goes on`)
+        }),
         Stream.flattenIterable
-      ))
+      )
+    })
   )
 
 /**

@@ -56,6 +56,7 @@ describe("certificateFiles", () => {
     Effect.gen(function*() {
       const folder = yield* temporary
       const paths = { certificate: join(folder, "tls.crt"), privateKey: join(folder, "tls.key") }
+      const source = `${paths.certificate} and ${paths.privateKey}`
       const write = (text: string) => {
         writeFileSync(paths.certificate, `certificate ${text}`)
         writeFileSync(paths.privateKey, `key ${text}`)
@@ -74,8 +75,8 @@ describe("certificateFiles", () => {
       yield* half
       yield* half
       assert.deepStrictEqual(yield* Fiber.join(fiber), [
-        { certificate: "certificate one", privateKey: "key one" },
-        { certificate: "certificate two", privateKey: "key two" }
+        { certificate: "certificate one", privateKey: "key one", source },
+        { certificate: "certificate two", privateKey: "key two", source }
       ])
     }))
 })

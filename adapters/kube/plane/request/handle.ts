@@ -14,6 +14,7 @@ import {
   unknownPath
 } from "../object/ApiFailure.ts"
 import type { JsonObject } from "../object/json.ts"
+import { nameSelected } from "../store/fieldSelector.ts"
 import type { ApiRequest, ApiResponse, KubeletTarget } from "./ApiRequest.ts"
 import { bodyLimit, decodeBody } from "./bodies.ts"
 import { podTarget } from "./kubeletTargets.ts"
@@ -76,14 +77,26 @@ const impersonate = Effect.fnUntraced(
   }
 )
 
-const attributesFor = (request: ApiRequest, route: ResourceRoute): Attributes => ({
-  verb: verbOf(request, route),
+const COLLECTIVE = new Set(["list", "watch", "deletecollection"])
+
+const attributesFor = (request: ApiRequest, route: ResourceRoute): Attributes => {
+  const verb = verbOf(request, route)
+  return {
+    ...attributesOf(route),
+    verb,
+    // Who lists or watches one object by `metadata.name` needs the right to that name alone.
+    name: COLLECTIVE.has(verb) && route.name === ""
+      ? nameSelected(request.query.get("fieldSelector") ?? "")
+      : route.name
+  }
+}
+
+const attributesOf = (route: ResourceRoute): Omit<Attributes, "verb" | "name"> => ({
   group: route.group,
   resource: route.plural,
   subresource: route.subresource,
   // A namespace is authorised as living inside itself.
-  namespace: route.plural === "namespaces" && route.group === "" ? route.name : route.namespace,
-  name: route.name
+  namespace: route.plural === "namespaces" && route.group === "" ? route.name : route.namespace
 })
 
 const aggregatedType = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"

@@ -18,6 +18,9 @@ const generic: Readonly<Record<string, FieldReader>> = {
   "metadata.namespace": namespaceOf
 }
 
+/** `a=b`, `a==b` or `a!=b`. */
+const TERM = /^([^=!\\]+?)(!=|==|=)((?:\\.|[^\\])*)$/
+
 /** Splits at unescaped commas; a backslash escapes comma, equals sign and itself. */
 const terms = (text: string): ReadonlyArray<string> => text.match(/(?:\\.|[^,\\])+/g) ?? []
 const unescape = (text: string) => text.replace(/\\(.)/g, "$1")
@@ -29,7 +32,7 @@ export const parseFieldSelector = (
   const tests: Array<(object: KubeObject) => boolean> = []
   const equals = new Map<string, string>()
   for (const term of terms(text)) {
-    const parts = /^([^=!\\]+?)(!=|==|=)((?:\\.|[^\\])*)$/.exec(term.trim())
+    const parts = TERM.exec(term.trim())
     if (parts?.[1] === undefined) return Result.fail(badRequest(`invalid field selector: ${term.slice(0, 100)}`))
     const field = parts[1]
     const value = unescape(parts[3] ?? "")
@@ -46,4 +49,13 @@ export const parseFieldSelector = (
     }
   }
   return Result.succeed({ matches: (object) => tests.every((test) => test(object)), equals })
+}
+
+/** The one object a selector can find, whatever else it asks: a right to that name is right enough. Empty where there is none. */
+export const nameSelected = (text: string): string => {
+  for (const term of terms(text)) {
+    const [, field, sign, value = ""] = TERM.exec(term.trim()) ?? []
+    if (field === "metadata.name" && sign !== "!=") return unescape(value)
+  }
+  return ""
 }

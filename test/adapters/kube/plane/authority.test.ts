@@ -114,6 +114,34 @@ describe("authorisation", () => {
       assert.isFalse(yield* may("ann", [], reading))
     }).pipe(Effect.provide(planeLayer())))
 
+  it.effect("lets who has the right to one name list and watch that name, and do nothing else by naming it", () =>
+    Effect.gen(function*() {
+      const user = { username: "ann", groups: [] }
+      const maps = "/api/v1/namespaces/default/configmaps"
+      yield* ask("POST", `${rbac}/namespaces/default/roles`, {
+        body: {
+          metadata: { name: "r" },
+          rules: [{ apiGroups: [""], resources: ["configmaps"], resourceNames: ["m"], verbs: ["list", "create"] }]
+        }
+      })
+      yield* ask("POST", `${rbac}/namespaces/default/rolebindings`, {
+        body: {
+          metadata: { name: "r" },
+          roleRef: { kind: "Role", name: "r" },
+          subjects: [{ kind: "User", name: "ann" }]
+        }
+      })
+      for (const name of ["m", "other"]) yield* ask("POST", maps, { body: { metadata: { name } } })
+      const listed = (selector: string) => ask("GET", `${maps}?fieldSelector=${encodeURIComponent(selector)}`, { user })
+      const found = yield* listed("metadata.name=m")
+      assert.deepStrictEqual(objectsAt(found.json, "items").map((each) => stringAt(each, "metadata", "name")), ["m"])
+      for (const selector of ["metadata.name=other", "metadata.name!=m", "metadata.namespace=default", ""]) {
+        assert.strictEqual((yield* listed(selector)).status, 403, selector)
+      }
+      const body = { metadata: { name: "third" } }
+      assert.strictEqual((yield* ask("POST", `${maps}?fieldSelector=metadata.name=m`, { user, body })).status, 403)
+    }).pipe(Effect.provide(planeLayer())))
+
   it.effect("gives kubelet API admins the nodes' subresources, and refuses exec to those who may only read", () =>
     Effect.gen(function*() {
       const bind = (name: string, role: string) =>
