@@ -64,12 +64,15 @@ const lost = (seed: number, why: string): Report => ({
   cpuMillis: 0
 })
 
+/** How the failure begins of a seed that was played by nobody to its end, because the process ended. */
+export const workerDied = "the worker died of it"
+
 /** The worker's report, or that it died over this seed. */
 const ask = (child: ChildProcess, order: Order) =>
   Effect.callback<Report>((resume) => {
     const answered = (report: Report) => settle(report)
     const died = (code: number | null, signal: string | null) =>
-      settle(lost(order.seed, `the worker died of it (${signal ?? `exit code ${code}`})`))
+      settle(lost(order.seed, `${workerDied} (${signal ?? `exit code ${code}`})`))
     const failed = (error: Error) => settle(lost(order.seed, `the worker cannot be spoken to: ${error.message}`))
     const hangUp = () => {
       child.off("message", answered)

@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import { parseArgs } from "node:util"
 import { isSize } from "../sizes.ts"
-import { makeWorker } from "../workers.ts"
+import { makeWorker, workerDied } from "../workers.ts"
 import { type Mutation, mutations } from "./mutations.ts"
 
 const help =
@@ -77,6 +77,11 @@ const hunt = Effect.fnUntraced(function*({ name, profile }: Mutation) {
     })
     if (failure === null) continue
     const violation = failure.split("\n")[0] ?? ""
+    // A mistake that cannot be loaded was noticed by no storm.
+    if (violation.startsWith(workerDied)) {
+      missed.push(name)
+      return console.log(`${name.padEnd(24)}    -  ${violation}`)
+    }
     found.set(name, { seeds, seed, violation })
     return console.log(`${name.padEnd(24)} ${String(seeds).padStart(4)}  ${violation}`)
   }
