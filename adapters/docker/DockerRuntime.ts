@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs"
 import {
   ContainerRuntime,
   type ContainerSpec,
+  type LogQuery,
   RuntimeError,
   type SandboxSpec
 } from "../../core/pod/ContainerRuntime.ts"
@@ -15,7 +16,7 @@ import { containerBody, isName, LABEL, nameOf, SANDBOX, sandboxBody, type Sandbo
 import { type DockerCall, layerHttp, makeDockerClient, refused, unavailable } from "./DockerClient.ts"
 import type { DockerOptions } from "./DockerOptions.ts"
 import { makeEvents } from "./events.ts"
-import { makeFollowedLog } from "./followedLog.ts"
+import { followedLog, linesIn } from "./followedLog.ts"
 import { makeImages } from "./images.ts"
 import { makeLogReader } from "./multiplex.ts"
 import { makeProcesses } from "./processStreams.ts"
@@ -192,44 +193,53 @@ const make = Effect.fnUntraced(function*(
     return yield* refused(call, answer.status, answer.words)
   })
 
-  const readLog = (id: string, query: Readonly<Record<string, string>>) =>
+  const openLog = (id: string, query: Readonly<Record<string, string>>) =>
     Stream.unwrap(Effect.gen(function*() {
-      const { Config } = yield* inspectRaw(id)
-      const reader = makeLogReader(Config.Tty ?? false)
       const response = yield* client.open({
         method: "GET",
         path: `${pathOf(id)}/logs`,
-        query: { stdout: "1", stderr: "1", timestamps: "1", ...query }
+        query: { stdout: "1", stderr: "1", ...query }
       })
       if (response.status !== 200) return yield* yield* client.refusal(response)
+      return Stream.mapError(response.stream, () => unavailable(`docker broke off the log of ${id}`))
+    }))
+
+  const readLog = (id: string, tty: boolean, { since, tail }: Omit<LogQuery, "follow">) =>
+    Stream.suspend(() => {
+      const reader = makeLogReader(tty)
       const read = (bytes: Uint8Array | undefined) =>
         Effect.try({ try: () => reader(bytes), catch: (error) => unavailable(String(error)) })
-      return response.stream.pipe(
-        Stream.mapError(() => unavailable(`docker broke off the log of ${id}`)),
+      return openLog(id, {
+        follow: "0",
+        timestamps: "1",
+        tail: tail === undefined ? "all" : `${tail}`,
+        ...(since === undefined ? {} : { since: (since / 1000).toFixed(3) })
+      }).pipe(
         Stream.mapEffect(read),
         Stream.concat(Stream.fromEffect(Effect.suspend(() => read(undefined)))),
         Stream.flattenIterable
       )
-    }))
-
-  const logs: ContainerRuntime["Service"]["logs"] = (id, { follow, since, tail }) => {
-    const asked = {
-      tail: tail === undefined ? "all" : `${tail}`,
-      ...(since === undefined ? {} : { since: (since / 1000).toFixed(3) })
-    }
-    if (!follow) return readLog(id, { ...asked, follow: "0" })
-    return Stream.suspend(() => {
-      const log = makeFollowedLog()
-      const rest = Stream.suspend(() => {
-        const from = log.since()
-        return from === undefined ? Stream.empty : readLog(id, { tail: "all", since: from, follow: "0" })
-      })
-      return Stream.concat(
-        Stream.filter(readLog(id, { ...asked, follow: "1" }), (chunk) => !log.isRepeat(chunk)),
-        Stream.filter(rest, log.isMissing)
-      )
     })
-  }
+
+  const logs: ContainerRuntime["Service"]["logs"] = (id, { follow, ...query }) =>
+    Stream.unwrap(Effect.map(inspectRaw(id), ({ Config, State }) => {
+      const tty = Config.Tty ?? false
+      if (!follow || !State.Running) return readLog(id, tty, query)
+      return followedLog({
+        bell: Stream.map(openLog(id, { follow: "1", tail: "0" }), linesIn),
+        read: (query) => readLog(id, tty, query),
+        runs: Effect.mapBoth(inspectRaw(id), {
+          onSuccess: ({ State }) => State.Running,
+          onFailure: (error) =>
+            error.reason === "NotFound"
+              ? new RuntimeError({
+                reason: "NotFound",
+                detail: "the log cannot be read: the container was removed meanwhile"
+              })
+              : error
+        })
+      }, query)
+    }))
 
   const dialHost = (host: string, port: number) =>
     Effect.flatMap(

@@ -18,6 +18,7 @@ import {
   containerOf,
   encodeKept,
   idOf,
+  isDrained,
   isId,
   type Kept,
   type Life,
@@ -34,10 +35,10 @@ import { readLogs } from "./logs.ts"
 import { mountsOf } from "./mounts.ts"
 import type { ProcessOptions } from "./ProcessOptions.ts"
 import { makeSandboxes } from "./sandboxes.ts"
-import { sessionUsage } from "./sessionUsage.ts"
 import { encodeLines, shim } from "./shim.ts"
 import { makeTerminals } from "./terminals.ts"
 import { findTools, SYSTEM_PATH, unsupported } from "./tools.ts"
+import { makeUsage } from "./usage.ts"
 
 const VERSION = "1"
 const POLL = "50 millis"
@@ -83,9 +84,6 @@ const make = Effect.fnUntraced(function*(
   const events = yield* PubSub.sliding<RuntimeEvent>(256)
   const background = yield* FiberSet.make<void, RuntimeError>()
   const watched = new Map<string, string>()
-  /** What each container had used: without control groups the time of a process that nobody waited for is gone with it. */
-  let mostCpu: ReadonlyMap<string, number> = new Map()
-
   const allowed = Effect.suspend(() => {
     if (!options.enabled) {
       return Effect.fail(unsupported("process pods are off: set runtime.process.enabled to allow them"))
@@ -315,7 +313,12 @@ const make = Effect.fnUntraced(function*(
     return { ...found, process }
   })
 
-  const endedNow = (folder: string) => () => readLife(folder, boot).state !== "running"
+  /** Whether a container's log is whole: its process has ended, and what that wrote is on the disk. */
+  const logEnded = (folder: string) =>
+    Effect.flatMap(
+      Clock.currentTimeMillis,
+      (now) => onDisk(folder, () => isDrained(folder, readLife(folder, boot), now))
+    )
 
   return ContainerRuntime.of({
     info: Effect.sync(() => ({ name: "process", version: `${VERSION}+cgroups.${cgroups.version}` })),
@@ -331,7 +334,7 @@ const make = Effect.fnUntraced(function*(
     inspect: (id) => Effect.map(look(id), ({ container }) => container),
     containers: (uid) => Effect.map(containers(uid), (all) => all.map(({ container }) => container)),
     events: Stream.fromPubSub(events),
-    logs: (id, query) => Stream.unwrap(Effect.map(look(id), ({ folder }) => readLogs(folder, query, endedNow(folder)))),
+    logs: (id, query) => Stream.unwrap(Effect.map(look(id), ({ folder }) => readLogs(folder, query, logEnded(folder)))),
     exec: Effect.fnUntraced(function*(id, spec) {
       yield* allowed
       const { folder, kept, process } = yield* running(id)
@@ -363,7 +366,7 @@ const make = Effect.fnUntraced(function*(
         life.exitCode === undefined
           ? Effect.fail(unavailable(`container ${id} still runs`))
           : Effect.succeed(life.exitCode))
-      return yield* attachTo({ ...found, boot, ended: endedNow(found.folder), exitCode }, spec)
+      return yield* attachTo({ ...found, boot, ended: logEnded(found.folder), exitCode }, spec)
     }),
     dial: Effect.fnUntraced(function*(sandboxId, port) {
       if ((yield* sandboxes.read(sandboxId)) === undefined) {
@@ -371,24 +374,7 @@ const make = Effect.fnUntraced(function*(
       }
       return yield* dialLocal(port)
     }),
-    usage: Effect.gen(function*() {
-      const now = yield* Clock.currentTimeMillis
-      const running = (yield* containers()).flatMap(({ container, life }) =>
-        life.state === "running" && life.process !== undefined ? [{ id: container.id, pid: life.process.pid }] : []
-      )
-      // Read once for all, and only where a container has no control group.
-      let bySession: ReturnType<typeof sessionUsage> | undefined
-      const most = new Map<string, number>()
-      const usages = running.flatMap(({ id, pid }) => {
-        const used = cgroups.usage(id) ?? (bySession ??= sessionUsage()).get(pid)
-        if (used === undefined) return []
-        const cpuNanoseconds = Math.max(used.cpuNanoseconds, mostCpu.get(id) ?? 0)
-        most.set(id, cpuNanoseconds)
-        return [{ containerId: id, at: now, ...used, cpuNanoseconds }]
-      })
-      mostCpu = most
-      return usages
-    })
+    usage: makeUsage(cgroups, containers())
   })
 })
 

@@ -16,7 +16,7 @@ export interface Attachable {
   readonly process: ProcessIdentity
   readonly boot: string
   /** Whether nothing more will be written. */
-  readonly ended: () => boolean
+  readonly ended: Effect.Effect<boolean, RuntimeError>
   readonly exitCode: Effect.Effect<number, RuntimeError>
 }
 

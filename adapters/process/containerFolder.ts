@@ -112,6 +112,14 @@ export const readLife = (folder: string, boot: string): Life => {
   return { state: "exited", process, shim, startedAt, ...readExit(folder) }
 }
 
+/** How long after its end the output of a process may still be on its way to the disk; what escaped may hold it open for ever. */
+const DRAINED_WITHIN = 10_000
+
+/** Whether nothing more will be written to the log, by what `readLife` said and the time it is now. */
+export const isDrained = (folder: string, { finishedAt, state }: Life, now: number): boolean =>
+  state !== "running" && (finishedAt === undefined || now - finishedAt > DRAINED_WITHIN ||
+    ["stdout", "stderr"].every((stream) => existsSync(join(folder, `${stream}.end`))))
+
 const readExit = (folder: string): Pick<Life, "exitCode" | "finishedAt" | "detail"> | undefined => {
   const path = join(folder, "exit")
   const text = readIfThere(path)

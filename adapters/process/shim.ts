@@ -89,6 +89,7 @@ pump() {
       used=$(stat -c %s "$file" 2>/dev/null || echo 0)
     fi
   done
+  echo > "$1/$2.end" # nothing more will be written
 }
 
 run() {

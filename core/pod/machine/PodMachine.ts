@@ -17,6 +17,7 @@ import { podUsage } from "./podUsage.ts"
 import { makePodWorker, type PodWorker } from "./PodWorker.ts"
 import { removeOrphans } from "./removeOrphans.ts"
 import { makeReportBoard } from "./ReportBoard.ts"
+import { sparingFollowers } from "./sparingFollowers.ts"
 import { type Machine, monotonicMillis, wallMillis } from "./Workbench.ts"
 
 /** How many removals are remembered: an assignment is overtaken only by what is asked within the same session. */
@@ -27,7 +28,7 @@ const make = Effect.gen(function*() {
   const journal = yield* Journal
   const hostFacts = yield* HostFacts
   const options = yield* PodMachineOptions
-  const runtime = patientRuntime(yield* ContainerRuntime, options.callMillis)
+  const runtime = sparingFollowers(patientRuntime(yield* ContainerRuntime, options.callMillis))
 
   const again = Schedule.min([
     Schedule.exponential(Duration.millis(options.retry.first)),

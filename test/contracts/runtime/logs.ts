@@ -1,7 +1,7 @@
 /** What containers have written: each line with its stream and time, from the end, from a moment, followed. */
 import { assert } from "@effect/vitest"
-import { Effect, Fiber, Stream } from "effect"
-import { ContainerRuntime } from "../../../core/pod/ContainerRuntime.ts"
+import { Deferred, Effect, Exit, Fiber, Stream } from "effect"
+import { ContainerRuntime, type LogChunk } from "../../../core/pod/ContainerRuntime.ts"
 import { allLogs, type ContractTest, launch, printed, textOf, untilExited } from "../runtimeWorld.ts"
 
 export const logsContract = (test: ContractTest): void => {
@@ -44,6 +44,29 @@ export const logsContract = (test: ContractTest): void => {
       const text = textOf(yield* Effect.timeout(Fiber.join(following), "10 seconds"))
       assert.isTrue(text.startsWith("0\n1\n2\n3\n"))
       assert.strictEqual(text, textOf(yield* allLogs(id)))
+    }))
+
+  test("never ends a followed log as if it were whole when the container is removed under a slow reader", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const lines = Array.from({ length: 400 }, (_, index) => `${index} ${"x".repeat(200)}`)
+      const { id } = yield* launch(world, { _tag: "Prints", lines })
+      const begun = yield* Deferred.make<void>()
+      const goOn = yield* Deferred.make<void>()
+      const seen: Array<LogChunk> = []
+      const following = yield* Effect.forkChild(
+        Effect.exit(Stream.runForEach(runtime.logs(id, { follow: true }), (chunk) => {
+          seen.push(chunk)
+          return Effect.andThen(Deferred.succeed(begun, undefined), Deferred.await(goOn))
+        })),
+        { startImmediately: true }
+      )
+      yield* Effect.timeout(Deferred.await(begun), "10 seconds")
+      yield* untilExited(id)
+      yield* runtime.remove(id)
+      yield* Deferred.succeed(goOn, undefined)
+      const exit = yield* Effect.timeout(Fiber.join(following), "20 seconds")
+      if (Exit.isSuccess(exit)) assert.strictEqual(textOf(seen), lines.map((line) => `${line}\n`).join(""))
     }))
 
   test("keeps the logs of each attempt apart", (world) =>

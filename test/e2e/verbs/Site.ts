@@ -52,7 +52,8 @@ const make = Effect.gen(function*() {
     column: (runtime, transport) =>
       typeof clients === "string"
         ? clients
-        : columns.get(`${runtime}-${transport}`) ?? reason.get(runtime) ?? reason.get(transport) ?? "there is none"
+        : columns.get(`${runtime}-${transport}`) ?? reason.get(runtime) ?? reason.get(transport) ??
+          "VERBS_COLUMNS leaves it out"
   })
   if (typeof clients === "string") return site
   const [newest] = clients
@@ -127,7 +128,10 @@ const make = Effect.gen(function*() {
   yield* Effect.addFinalizer(() =>
     Effect.ignore(kubectl(["delete", "pods", "--all", "--grace-period=1", "--timeout=30s"]))
   )
+  // VERBS_COLUMNS=docker-grpc,processes-mqtt tries these alone.
+  const chosen = process.env["VERBS_COLUMNS"]?.split(",")
   const pairs = runtimes.flatMap((runtime) => transports.map((transport) => ({ runtime, transport })))
+    .filter(({ runtime, transport }) => chosen?.includes(`${runtime}-${transport}`) ?? true)
   yield* Effect.forEach(pairs, ({ runtime, transport }) => {
     const found = runtimeOf[runtime]
     const none = found === undefined || reason.has(transport)

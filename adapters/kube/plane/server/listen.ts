@@ -87,13 +87,14 @@ const readBody = (incoming: IncomingMessage): Effect.Effect<Uint8Array | undefin
 
 const drained = (response: ServerResponse): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {
-    const done = () => resume(Effect.void)
-    response.once("drain", done)
-    response.once("close", done)
-    return Effect.sync(() => {
+    const done = () => {
       response.off("drain", done)
       response.off("close", done)
-    })
+      resume(Effect.void)
+    }
+    response.on("drain", done)
+    response.on("close", done)
+    return Effect.sync(done)
   })
 
 const write = Effect.fnUntraced(function*(response: ServerResponse, { status, headers, body }: ApiResponse) {

@@ -1,0 +1,87 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Exit, Fiber, Stream } from "effect"
+import { appendFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { isDrained } from "../../../adapters/process/containerFolder.ts"
+import { readLogs } from "../../../adapters/process/logs.ts"
+import { textOf } from "../../contracts/runtimeWorld.ts"
+import { temporaryFolder } from "./processWorld.ts"
+
+/** As a pump does: the piece, then its size and time. */
+const segment = (folder: string, number: number, text: string, stream = "stdout") => {
+  const path = join(folder, `${stream}.${number}`)
+  appendFileSync(path, text)
+  appendFileSync(`${path}.index`, `${text.length} 2026-11-21 02:47:0${number}.123456789 +0000\n`)
+}
+
+const drop = (folder: string, number: number) => {
+  for (const end of ["", ".index"]) rmSync(join(folder, `stdout.${number}${end}`))
+}
+
+const line = (word: string) => `${word} ${"x".repeat(1000)}\n`
+const many = (word: string) => Array.from({ length: 100 }, (_, index) => line(`${word}${index}`)).join("")
+
+/** Reads until it has something, lets `meanwhile` happen, and goes on. */
+const interrupted = Effect.fnUntraced(function*(folder: string, meanwhile: () => void) {
+  const begun = yield* Deferred.make<void>()
+  const goOn = yield* Deferred.make<void>()
+  let text = ""
+  const following = yield* Effect.forkChild(
+    Effect.exit(Stream.runForEach(readLogs(folder, { follow: false }, Effect.succeed(true)), (chunk) => {
+      text += textOf([chunk])
+      return Effect.andThen(Deferred.succeed(begun, undefined), Deferred.await(goOn))
+    })),
+    { startImmediately: true }
+  )
+  yield* Deferred.await(begun)
+  meanwhile()
+  yield* Deferred.succeed(goOn, undefined)
+  return { exit: yield* Fiber.join(following), text }
+})
+
+describe("the log of a process", () => {
+  it.live("is read to the end of a piece that rotation drops meanwhile", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      segment(folder, 1, many("a"))
+      segment(folder, 2, many("b"))
+      const { exit, text } = yield* interrupted(folder, () => drop(folder, 1))
+      assert.isTrue(Exit.isSuccess(exit))
+      assert.strictEqual(text, many("a") + many("b"))
+    }).pipe(Effect.scoped))
+
+  it.live("says so where rotation has dropped what comes next, and never goes on behind it", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      for (const [number, word] of ["a", "b", "c"].entries()) segment(folder, number + 1, many(word))
+      const { exit, text } = yield* interrupted(folder, () => {
+        drop(folder, 1)
+        drop(folder, 2)
+      })
+      assert.isTrue(Exit.isFailure(exit))
+      assert.match(String(Exit.isFailure(exit) ? exit.cause : ""), /dropped by rotation: ask for it again/)
+      assert.strictEqual(text, many("a"))
+    }).pipe(Effect.scoped))
+
+  it.live("says so where its container was removed", () =>
+    Effect.gen(function*() {
+      const folder = join(yield* temporaryFolder, "container")
+      mkdirSync(folder)
+      segment(folder, 1, many("a"))
+      const { exit } = yield* interrupted(folder, () => rmSync(folder, { recursive: true }))
+      assert.match(String(Exit.isFailure(exit) ? exit.cause : ""), /the container was removed/)
+    }).pipe(Effect.scoped))
+
+  it.live("is whole when both streams have said that they end, or long after the process has", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const exited = { state: "exited", process: undefined, shim: undefined, finishedAt: 50_000 } as const
+      assert.isFalse(isDrained(folder, { ...exited, state: "running" }, 100_000))
+      assert.isFalse(isDrained(folder, exited, 51_000))
+      assert.isTrue(isDrained(folder, exited, 61_000))
+      writeFileSync(join(folder, "stdout.end"), "\n")
+      assert.isFalse(isDrained(folder, exited, 51_000))
+      writeFileSync(join(folder, "stderr.end"), "\n")
+      assert.isTrue(isDrained(folder, exited, 51_000))
+    }).pipe(Effect.scoped))
+})
