@@ -29,7 +29,12 @@ const Host = Schema.Struct({
   allowAttach: flag(false),
   allowLog: flag(false),
   allowPortForward: flag(false),
-  allowCopy: flag(false)
+  allowCopy: flag(false),
+  allowLogFiles: flag(false),
+  /** Below `rootfs`, where that is given. */
+  logDir: Schema.String.check(Schema.isPattern(/^\//u, { expected: "the absolute path of a directory" })).pipe(
+    Schema.withDecodingDefaultKey(or("/var/log"))
+  )
 })
 
 const GrpcMethod = Schema.Struct({

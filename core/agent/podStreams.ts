@@ -5,7 +5,7 @@ import type { Duplex, ProcessStreams, RuntimeError } from "../pod/ContainerRunti
 import { PodRuntime, PodStreamError } from "../pod/PodRuntime.ts"
 import { inMessages, joinedInMessages } from "../wire/byteMessages.ts"
 import { decodeProcessMessage, encodeProcessMessage, type ProcessMessage } from "../wire/ProcessMessage.ts"
-import { decodeStreamOpening, hostUid, streamFailure, type StreamOpening } from "../wire/StreamOpening.ts"
+import { decodeStreamOpening, encodeLogFileFound, hostUid, streamFailure, type StreamOpening } from "../wire/StreamOpening.ts"
 import { hostStreams } from "./host/hostStreams.ts"
 
 /** The sign that a byte stream is open: nothing in it, so that it cannot be taken for content. */
@@ -29,6 +29,16 @@ export const podStreams = Effect.gen(function*() {
       Stream.mapError(refusal),
       // Lines come many at once; a message for each would cost far more than the lines.
       Stream.runForEachArray((chunks) => Effect.forEach(joinedInMessages(chunks), channel.send, { discard: true }))
+    )
+    yield* channel.end
+  })
+
+  const sendLogFile = Effect.fnUntraced(function*(path: string, channel: Channel) {
+    const { bytes, directory } = yield* Effect.mapError(host.logFile(path), refusal)
+    yield* channel.send(yield* Effect.orDie(encodeLogFileFound({ directory })))
+    yield* bytes.pipe(
+      Stream.mapError(refusal),
+      Stream.runForEach((piece) => Effect.forEach(inMessages(piece), channel.send, { discard: true }))
     )
     yield* channel.end
   })
@@ -110,6 +120,7 @@ export const podStreams = Effect.gen(function*() {
         })
       )
     )
+    if (opening._tag === "LogFile") return yield* sendLogFile(opening.path, channel)
     const ofHost = opening.uid === hostUid
     switch (opening._tag) {
       case "Logs":

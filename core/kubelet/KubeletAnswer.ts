@@ -27,6 +27,17 @@ export const words = (status: number, text: string): KubeletAnswer => ({
   text
 })
 
+/**
+ * A refusal as an object of the API: `kubectl get --raw` shows its message whatever the status, while of plain words it shows
+ * those of 403 and 500 alone.
+ */
+export const statusAnswer = (code: number, reason: string, message: string): KubeletAnswer => ({
+  _tag: "Text",
+  status: code,
+  contentType: "application/json",
+  text: JSON.stringify({ kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", message, reason, code })
+})
+
 export const jsonAnswer = (value: unknown): KubeletAnswer => ({
   _tag: "Text",
   status: 200,

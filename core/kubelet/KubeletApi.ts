@@ -9,6 +9,7 @@ import { nodeOfForwardedUri, parsePath, type Query, type Route } from "./Kubelet
 import { lastWords } from "./lastWords.ts"
 import { parseLogOptions } from "./LogOptions.ts"
 import { hasContainer, logRefusal } from "./logRefusal.ts"
+import { nodeLogs } from "./nodeLogs.ts"
 import { openBytes } from "./openBytes.ts"
 import { parseProcessOptions } from "./processOptions.ts"
 import { requiredAccess } from "./requiredAccess.ts"
@@ -155,8 +156,10 @@ export class KubeletApi extends Context.Service<KubeletApi, {
       const podList = (items: ReadonlyArray<unknown>) =>
         jsonAnswer({ kind: "PodList", apiVersion: "v1", metadata: {}, items })
 
-      const ofNode = Effect.fnUntraced(function*(request: Route["request"], query: Query, node: string) {
+      const ofNode = Effect.fnUntraced(function*(request: Route["request"], { path, query }: Asked, node: string) {
         switch (request._tag) {
+          case "NodeLogs":
+            return yield* nodeLogs(backend.logFile(node, request.file), { path, query, patience: patience.ask })
           case "Pods":
             return podList(yield* backend.pods(node))
           case "RunningPods": {
@@ -221,11 +224,6 @@ export class KubeletApi extends Context.Service<KubeletApi, {
               400,
               "containers on edge devices cannot be checkpointed: a device keeps no images of their memory"
             )
-          case "NodeLogs":
-            return words(
-              400,
-              "the log files of devices are not served: kubectl logs of the host pod shows the agent's own, where arhat.host.allowLog of the device allows it"
-            )
           case "Flagz":
           case "Statusz":
             return words(404, `${route.path} is not supported yet by this version`)
@@ -237,7 +235,7 @@ export class KubeletApi extends Context.Service<KubeletApi, {
               return words(404, `which node? This address serves many: ask for /metrics/nodes/NAME${route.path}`)
             }
             return (yield* backend.serves(node))
-              ? yield* ofNode(request, asked.query, node)
+              ? yield* ofNode(request, asked, node)
               : words(404, `node "${node}" is not served here`)
         }
       })

@@ -19,6 +19,12 @@ export interface PodPlace {
 /** Words for the user of kubectl. */
 export type StreamFailure = PodStreamError | RuntimeError
 
+/** Its bytes, or the names in it: each ended by a zero byte, directories with a slash before it, an empty one where there are more. */
+export interface NodeLogFile {
+  readonly directory: boolean
+  readonly bytes: Stream.Stream<Uint8Array, StreamFailure>
+}
+
 /** `/metrics/PAGE`; empty for `/metrics` itself. */
 export type MetricsPage = "" | "cadvisor" | "probes" | "slis" | "resource"
 
@@ -49,6 +55,8 @@ export class KubeletBackend extends Context.Service<KubeletBackend, {
   ) => Effect.Effect<ProcessStreams, StreamFailure, Scope.Scope>
   /** Connects to a TCP port inside the pod. */
   readonly dial: (at: PodPlace, port: number) => Effect.Effect<Duplex, StreamFailure, Scope.Scope>
+  /** What lies at a path below the folder of logs of the node's host; the empty path is that folder. */
+  readonly logFile: (node: string, path: string) => Effect.Effect<NodeLogFile, StreamFailure, Scope.Scope>
   /** The pods bound to a node, as its kubelet knows them. */
   readonly pods: (node: string) => Effect.Effect<ReadonlyArray<Pod>>
   /** The pods that run there. */

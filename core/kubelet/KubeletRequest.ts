@@ -28,7 +28,8 @@ export type KubeletRequest =
   | { readonly _tag: "Configz" }
   | { readonly _tag: "Flagz" }
   | { readonly _tag: "Statusz" }
-  | { readonly _tag: "NodeLogs" }
+  /** Below the folder of logs of the host; empty for the folder itself. */
+  | { readonly _tag: "NodeLogs"; readonly file: string }
   | { readonly _tag: "Checkpoint" } & InContainer
   | { readonly _tag: "Unknown" }
 
@@ -96,7 +97,7 @@ const read = (segments: ReadonlyArray<string>): KubeletRequest => {
     case "stats":
       return rest.length === 1 && rest[0] === "summary" ? { _tag: "StatsSummary" } : unknown
     case "logs":
-      return { _tag: "NodeLogs" }
+      return { _tag: "NodeLogs", file: rest.join("/") }
     case "checkpoint":
       return inContainer("Checkpoint", rest)
     default:

@@ -1,5 +1,5 @@
 /** Answers the kubelet API from what the operator knows of pods, and from the devices themselves over their links. */
-import { Effect, Layer, Option, Stream, SubscriptionRef } from "effect"
+import { Effect, Layer, Option, Pull, Stream, SubscriptionRef } from "effect"
 import type { Pod } from "../kube/Pod.ts"
 import { KubeletBackend, type PodPlace } from "../kubelet/KubeletBackend.ts"
 import type { LinkError, Priority, Session } from "../link/Session.ts"
@@ -7,7 +7,7 @@ import { isHostPod, isMirrorPod } from "../node/hostPod.ts"
 import { type Duplex, RuntimeError } from "../pod/ContainerRuntime.ts"
 import { PodStreamError } from "../pod/PodRuntime.ts"
 import { inMessages } from "../wire/byteMessages.ts"
-import { encodeStreamOpening, hostUid, streamErrorOf, type StreamOpening } from "../wire/StreamOpening.ts"
+import { decodeLogFileFound, encodeStreamOpening, hostUid, streamErrorOf, type StreamOpening } from "../wire/StreamOpening.ts"
 import { Fleet } from "./Fleet.ts"
 import { idleChannel } from "./idleChannel.ts"
 import { nodePaths } from "./nodePaths.ts"
@@ -103,6 +103,18 @@ export const kubeletBackend = Layer.effect(
       return duplex
     })
 
+    /** The device's first message says what it has found. */
+    const logFile = Effect.fnUntraced(function*(node: string, path: string) {
+      const channel = yield* open(node, { _tag: "LogFile", path }, "bulk")
+      const pull = yield* Stream.toPull(Stream.mapError(channel.messages, streamError(node)))
+      const [first, ...early] = yield* Pull.catchDone(pull, () => failed(`device ${node} said nothing of its log files`))
+      const { directory } = yield* Effect.mapError(
+        decodeLogFileFound(first),
+        (error) => failed(`device ${node}: ${error.message}`)
+      )
+      return { directory, bytes: Stream.concat(Stream.fromIterable(early), Stream.fromPull(Effect.succeed(pull))) }
+    })
+
     return KubeletBackend.of({
       pod: (namespace, name) =>
         Effect.sync(() => {
@@ -119,6 +131,7 @@ export const kubeletBackend = Layer.effect(
       exec: (at, container, spec) => process(at.node, { _tag: "Exec", uid: uidThere(at), container, spec }),
       attach: (at, container, spec) => process(at.node, { _tag: "Attach", uid: uidThere(at), container, spec }),
       dial,
+      logFile,
       pods: (node) => Effect.sync(() => index.onNode(node)),
       runningPods: (node) =>
         Effect.sync(() => index.onNode(node).filter((pod) => hasRunningContainer(pod) && !isMirrorPod(pod))),

@@ -4,7 +4,7 @@
  */
 import { create, type MessageInitShape } from "@bufbuild/protobuf"
 import { Schema } from "effect"
-import { type StreamOpening as Message, StreamOpeningSchema } from "../gen/aranya/wire/v1/message_pb.ts"
+import { LogFileFoundSchema, type StreamOpening as Message, StreamOpeningSchema } from "../gen/aranya/wire/v1/message_pb.ts"
 import { PodStreamError } from "../pod/PodRuntime.ts"
 import { uidFields, uidOf } from "./identity.ts"
 import { limits } from "./limits.ts"
@@ -35,13 +35,16 @@ export const StreamOpening = Schema.Union([
     spec: Schema.Struct({ command: Schema.Array(Schema.String), ...attachSpec })
   }),
   Schema.TaggedStruct("Attach", { uid: Schema.String, container: Schema.String, spec: Schema.Struct(attachSpec) }),
-  Schema.TaggedStruct("Forward", { uid: Schema.String, port: Schema.Number })
+  Schema.TaggedStruct("Forward", { uid: Schema.String, port: Schema.Number }),
+  /** What lies below the host's folder of logs; answered with `LogFileFound` first. */
+  Schema.TaggedStruct("LogFile", { path: Schema.String })
 ])
 export type StreamOpening = typeof StreamOpening.Type
 
 type Kind = NonNullable<MessageInitShape<typeof StreamOpeningSchema>["kind"]>
 
 const messageOf = (opening: StreamOpening): Kind => {
+  if (opening._tag === "LogFile") return { case: "logFile", value: { path: opening.path } }
   const uid = uidFields(opening.uid)
   switch (opening._tag) {
     case "Logs": {
@@ -104,6 +107,8 @@ const valueOf = ({ kind }: Message): StreamOpening => {
     }
     case "forward":
       return { _tag: "Forward", uid: uidOf(kind.value), port: port(kind.value.port) }
+    case "logFile":
+      return { _tag: "LogFile", path: kind.value.path }
     case undefined:
       return reject("Unsupported", "a stream that this version does not know")
   }
@@ -119,6 +124,19 @@ export const decodeStreamOpening = decoding(StreamOpeningSchema, {
   subject: "StreamOpening",
   limit: limits.opening,
   value: valueOf
+})
+
+/** What a `LogFile` turned out to be. */
+export const encodeLogFileFound = encoding(LogFileFoundSchema, {
+  subject: "LogFileFound",
+  limit: limits.opening,
+  message: (found: { readonly directory: boolean }) => create(LogFileFoundSchema, found)
+})
+
+export const decodeLogFileFound = decoding(LogFileFoundSchema, {
+  subject: "LogFileFound",
+  limit: limits.opening,
+  value: ({ directory }) => ({ directory })
 })
 
 const reasons: ReadonlyArray<PodStreamError["reason"]> = ["NotFound", "NotReady", "Refused", "Failed"]

@@ -87,8 +87,13 @@ describe("the host pod", () => {
         allowAttach: true,
         allowLog: true,
         allowPortForward: true,
-        allowCopy: true
+        allowCopy: true,
+        allowLogFiles: true,
+        logDir: `${folder}/logs`
       }
+      mkdirSync(`${allowed.logDir}/pods`, { recursive: true })
+      writeFileSync(`${allowed.logDir}/boot.log`, "booted\n")
+      writeFileSync(`${allowed.logDir}/pods/long`, Buffer.alloc(3_000_000, "0123456789\n"))
       for (const [device, host] of [["open", allowed], ["shut", {}]] as const) {
         const agent = yield* prepareAgent(`${folder}/${device}`, {
           device,
@@ -120,6 +125,19 @@ describe("the host pod", () => {
       assert.match(log.stdout, /connected to the operator as edge\/open/)
       const previous = yield* kubectl(["logs", "open", "--previous"])
       assert.match(previous.stderr, /the agent's log has not been rotated yet/)
+
+      const files = (device: string, path: string) =>
+        kubectl(["get", "--raw", `/api/v1/nodes/${device}/proxy/logs/${path}`])
+      const listed = yield* files("open", "")
+      assert.include(listed.stdout, "<a href=\"boot.log\">boot.log</a>\n<a href=\"pods/\">pods/</a>\n", listed.stderr)
+      assert.include((yield* files("open", "pods/")).stdout, "<a href=\"long\">long</a>\n")
+      assert.strictEqual((yield* files("open", "boot.log")).stdout, "booted\n")
+      const long = yield* files("open", "pods/long")
+      assert.strictEqual(digest(Buffer.from(long.stdout)), digest(readFileSync(`${allowed.logDir}/pods/long`)))
+      const gone = yield* files("open", "no.log")
+      assert.include(gone.stderr, `${allowed.logDir}/no.log does not exist on the device`)
+      const journal = yield* files("open", "?query=kubelet")
+      assert.include(journal.stderr, "the logs of a device's services cannot be asked for")
 
       const bytes = randomBytes(5_000_000)
       mkdirSync(`${folder}/up/odd name`, { recursive: true })
@@ -156,6 +174,7 @@ describe("the host pod", () => {
         [["exec", "shut", "--", "id"], "allowExec"],
         [["attach", "-i", "shut"], "allowAttach"],
         [["logs", "shut"], "allowLog"],
+        [["get", "--raw", "/api/v1/nodes/shut/proxy/logs/"], "allowLogFiles"],
         [["cp", `${folder}/up/odd name/file`, `shut:${site}/other`], "allowCopy"]
       ]
       for (const [args, key] of refusals) {

@@ -32,6 +32,11 @@ export const fakeHostAccess = (abilities: HostAbilities) => {
     exec: ({ command }) => note(`exec ${command.join(" ")}`, ended),
     shell: () => note("shell", ended),
     copy: (command) => note(`copy ${JSON.stringify(command)}`, ended),
+    logFile: (path) =>
+      note(`log file ${path}`, {
+        directory: path === "",
+        bytes: Stream.succeed(new TextEncoder().encode(path === "" ? "pods/\0syslog\0" : "booted\n"))
+      }),
     dial: (port) => note(`dial ${port}`, silent)
   }
   return { access, diary }

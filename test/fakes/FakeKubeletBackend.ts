@@ -8,6 +8,7 @@ import type { PodLogQuery, PodStreamError } from "../../core/pod/PodRuntime.ts"
 export type FakeLogs = (query: PodLogQuery) => Stream.Stream<Uint8Array, PodStreamError | RuntimeError>
 
 export type FakeExec = KubeletBackend["Service"]["exec"]
+export type FakeLogFile = KubeletBackend["Service"]["logFile"]
 export type FakeDial = KubeletBackend["Service"]["dial"]
 
 const nothing = () => Effect.fail(new RuntimeError({ reason: "Unsupported", detail: "the test offers none" }))
@@ -19,6 +20,7 @@ export class FakeKubeletBackend extends Context.Service<FakeKubeletBackend, {
   /** What exec does from now on; attach does the same without a command. */
   readonly exec: (exec: FakeExec) => Effect.Effect<void>
   readonly dial: (dial: FakeDial) => Effect.Effect<void>
+  readonly logFile: (logFile: FakeLogFile) => Effect.Effect<void>
   readonly diary: Effect.Effect<ReadonlyArray<string>>
 }>()("test/FakeKubeletBackend") {
   static readonly layer: Layer.Layer<FakeKubeletBackend | KubeletBackend> = Layer.unwrap(Effect.sync(() => {
@@ -27,6 +29,7 @@ export class FakeKubeletBackend extends Context.Service<FakeKubeletBackend, {
     let logs: FakeLogs = () => Stream.empty
     let exec: FakeExec = nothing
     let dial: FakeDial = nothing
+    let logFile: FakeLogFile = nothing
     const on = (node: string) => [...pods.values()].filter((served) => served.node === node).map(({ pod }) => pod)
 
     return Layer.merge(
@@ -38,6 +41,7 @@ export class FakeKubeletBackend extends Context.Service<FakeKubeletBackend, {
           log: (next) => Effect.sync(() => void (logs = next)),
           exec: (next) => Effect.sync(() => void (exec = next)),
           dial: (next) => Effect.sync(() => void (dial = next)),
+          logFile: (next) => Effect.sync(() => void (logFile = next)),
           diary: Effect.sync(() => diary.slice())
         })
       ),
@@ -65,6 +69,11 @@ export class FakeKubeletBackend extends Context.Service<FakeKubeletBackend, {
             Effect.suspend(() => {
               diary.push(`dial ${port} of ${at.uid} on ${at.node}`)
               return dial(at, port)
+            }),
+          logFile: (node, path) =>
+            Effect.suspend(() => {
+              diary.push(`log file "${path}" of ${node}`)
+              return logFile(node, path)
             }),
           pods: (node) => Effect.sync(() => on(node)),
           runningPods: () => Effect.succeed(undefined),

@@ -10,12 +10,15 @@ import { accountOf, checkConfinement, confined, type Confinement } from "./confi
 import type { CopyRequest } from "./copyFiles.ts"
 import { copyFilesArgument } from "./copyFilesArgument.ts"
 import { readLogFile } from "./logFile.ts"
+import { makeTurns, readLogs } from "./readLogs.ts"
 
 export interface HostOptions {
   readonly abilities: HostAbilities
   readonly confinement: Confinement
   /** The file that arhat logs into, where it does. */
   readonly logFile: string | undefined
+  /** The folder of logs, within the root that the owner gave. */
+  readonly logDir: string
   /** What runs `runCopyFiles` with the arguments that follow. */
   readonly copyProgram: ReadonlyArray<string>
 }
@@ -26,10 +29,12 @@ const noLogFile = refused(
   "the agent logs into no file that could be shown: give arhat.log[] an entry whose file is a path"
 )
 
+const outputs = { stdin: false, stdout: true, stderr: true, tty: false }
+
 /** A copy needs little, whatever it copies. */
 const copyMemory = "--max-old-space-size=64"
 
-const make = Effect.fnUntraced(function*({ abilities, confinement, copyProgram, logFile }: HostOptions) {
+const make = Effect.fnUntraced(function*({ abilities, confinement, copyProgram, logDir, logFile }: HostOptions) {
   const asRoot = process.getuid?.() === 0
   const tools = findTools(asRoot)
   const allowed = checkConfinement(confinement, asRoot)
@@ -48,20 +53,27 @@ const make = Effect.fnUntraced(function*({ abilities, confinement, copyProgram, 
     })
   })
 
+  const copy = Effect.fnUntraced(function*(command: CopyRequest["command"], spec: Omit<ExecSpec, "command">) {
+    yield* allowed
+    const [program = "", ...args] = copyProgram
+    const request: CopyRequest = { confinement, command }
+    return yield* runCommand(
+      [program, copyMemory, ...args, copyFilesArgument, JSON.stringify(request)],
+      environment,
+      spec
+    )
+  })
+  const turn = makeTurns()
+
   const access: HostAccess = {
     abilities,
     logs: (query) => logFile === undefined ? Effect.fail(noLogFile) : readLogFile(logFile, query),
     exec: ({ command, ...spec }) => run(command, spec),
     shell: (spec) => run([shell, "-l"], spec),
-    copy: Effect.fnUntraced(function*(command, spec) {
-      yield* allowed
-      const [program = "", ...args] = copyProgram
-      const request: CopyRequest = { confinement, command }
-      return yield* runCommand(
-        [program, copyMemory, ...args, copyFilesArgument, JSON.stringify(request)],
-        environment,
-        spec
-      )
+    copy,
+    logFile: Effect.fnUntraced(function*(path) {
+      yield* turn
+      return yield* readLogs(yield* copy({ _tag: "ShowLogs", folder: logDir, path }, outputs))
     }),
     dial: dialLocal
   }

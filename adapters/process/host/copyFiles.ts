@@ -1,5 +1,5 @@
 /**
- * The program behind `kubectl cp` to and from the host: arhat runs itself with this in a process of its own, which is held to the
+ * The program behind `kubectl cp` to and from the host, and behind its log files: arhat runs itself with this in a process of its own, which is held to the
  * owner's root, group and user and can neither hold the agent up nor grow it.
  */
 import { Effect, Schema, Stream } from "effect"
@@ -7,13 +7,21 @@ import { Tar } from "effect/encoding"
 import * as fs from "node:fs"
 import type { CopyCommand } from "../../../core/agent/host/copyCommand.ts"
 import type { Confinement } from "./confinement.ts"
+import { logFile, LogMissing, missingCode } from "./logFiles.ts"
 import { entriesOf } from "./pack.ts"
 import { unpackEntry } from "./unpack.ts"
 import { attempt, codeOf, CopyFailed, CopyRefused, openRoot, walk, wordsOf } from "./walk.ts"
 
+/** What lies at a path below a folder of logs. */
+export interface ShowLogs {
+  readonly _tag: "ShowLogs"
+  readonly folder: string
+  readonly path: string
+}
+
 export interface CopyRequest {
   readonly confinement: Confinement
-  readonly command: CopyCommand
+  readonly command: CopyCommand | ShowLogs
 }
 
 const Request = Schema.fromJsonString(Schema.Struct({
@@ -25,7 +33,8 @@ const Request = Schema.fromJsonString(Schema.Struct({
   command: Schema.Union([
     Schema.TaggedStruct("IsDirectory", { path: Schema.String }),
     Schema.TaggedStruct("Create", { path: Schema.String, skip: Schema.Number }),
-    Schema.TaggedStruct("Extract", { directory: Schema.String, preserve: Schema.Boolean })
+    Schema.TaggedStruct("Extract", { directory: Schema.String, preserve: Schema.Boolean }),
+    Schema.TaggedStruct("ShowLogs", { folder: Schema.String, path: Schema.String })
   ])
 }))
 
@@ -91,6 +100,24 @@ const create = Effect.fnUntraced(function*(root: number, path: string, skip: num
   return complaints === 0 ? 0 : failedCode
 })
 
+const showLogs = (root: number, { folder, path }: ShowLogs) => {
+  const pieces = logFile(root, folder, path)
+  return Effect.gen(function*() {
+    for (let next = yield* attempt(() => pieces.next()); next.done !== true; next = yield* attempt(() => pieces.next())) {
+      yield* toOutput(next.value)
+    }
+    return 0
+  }).pipe(
+    // No tar has to do with it, and nobody reads the words but who asked.
+    Effect.catch((problem) =>
+      Effect.sync(() => {
+        fs.writeSync(2, wordsOf(problem))
+        return problem instanceof LogMissing ? missingCode : failedCode
+      })
+    )
+  )
+}
+
 const input = Stream.fromAsyncIterable(
   process.stdin as AsyncIterable<Uint8Array>,
   failed
@@ -128,6 +155,8 @@ const run = Effect.fnUntraced(function*(text: string) {
       return yield* create(root, command.path, command.skip)
     case "Extract":
       return yield* extract(root, command.directory, command.preserve)
+    case "ShowLogs":
+      return yield* showLogs(root, command)
   }
 })
 

@@ -12,6 +12,13 @@ export interface HostAbilities {
   readonly log: boolean
   readonly portForward: boolean
   readonly copy: boolean
+  readonly logFiles: boolean
+}
+
+/** A file of logs, or the names in a directory of them as the wire has them: each ended by a zero byte. */
+export interface LogFile {
+  readonly directory: boolean
+  readonly bytes: Stream.Stream<Uint8Array, HostFailure>
 }
 
 export interface HostLogQuery {
@@ -41,6 +48,8 @@ export interface HostAccess {
     command: CopyCommand,
     spec: Omit<ExecSpec, "command">
   ) => Effect.Effect<ProcessStreams, HostFailure, Scope.Scope>
+  /** What lies at a path below the owner's folder of logs, where the path and its links may not lead out of it. */
+  readonly logFile: (path: string) => Effect.Effect<LogFile, HostFailure, Scope.Scope>
   /** Connects to a TCP port of the device. */
   readonly dial: (port: number) => Effect.Effect<Duplex, HostFailure, Scope.Scope>
 }
@@ -50,7 +59,8 @@ export const nothingAllowed: HostAbilities = {
   attach: false,
   log: false,
   portForward: false,
-  copy: false
+  copy: false,
+  logFiles: false
 }
 
 const absent = Effect.fail(new PodStreamError({ reason: "Refused", detail: "this agent gives no access to its host" }))
@@ -63,6 +73,7 @@ export const HostAccess = Context.Reference<HostAccess>("aranya/agent/host/HostA
     exec: () => absent,
     shell: () => absent,
     copy: () => absent,
+    logFile: () => absent,
     dial: () => absent
   })
 })

@@ -4,14 +4,15 @@ import type { Duplex, ExecSpec, ProcessStreams } from "../../pod/ContainerRuntim
 import { limited, withTimes } from "../../pod/machine/logBytes.ts"
 import { type PodLogQuery, PodStreamError } from "../../pod/PodRuntime.ts"
 import { copyCommand } from "./copyCommand.ts"
-import { type HostAbilities, HostAccess, type HostFailure } from "./HostAccess.ts"
+import { type HostAbilities, HostAccess, type HostFailure, type LogFile } from "./HostAccess.ts"
 
 const keys: Readonly<Record<keyof HostAbilities, string>> = {
   exec: "arhat.host.allowExec",
   attach: "arhat.host.allowAttach",
   log: "arhat.host.allowLog",
   portForward: "arhat.host.allowPortForward",
-  copy: "arhat.host.allowCopy"
+  copy: "arhat.host.allowCopy",
+  logFiles: "arhat.host.allowLogFiles"
 }
 
 const words: Readonly<Record<keyof HostAbilities, string>> = {
@@ -19,13 +20,24 @@ const words: Readonly<Record<keyof HostAbilities, string>> = {
   attach: "a shell on the host",
   log: "the agent's log",
   portForward: "ports of the host",
-  copy: "copying files of the host"
+  copy: "copying files of the host",
+  logFiles: "log files of the host"
 }
+
+/** As long as Linux takes it. */
+const longestPath = 4096
+
+const isBelow = (path: string) =>
+  path.length <= longestPath && !path.includes("\0") && !path.split("/").includes("..")
+
+const leadsOut = (path: string) =>
+  new PodStreamError({ reason: "Refused", detail: `${path.slice(0, 100)}: no path below arhat.host.logDir` })
 
 export interface HostStreams {
   readonly logs: (query: PodLogQuery) => Stream.Stream<Uint8Array, HostFailure>
   readonly exec: (spec: ExecSpec) => Effect.Effect<ProcessStreams, HostFailure, Scope.Scope>
   readonly attach: (spec: Omit<ExecSpec, "command">) => Effect.Effect<ProcessStreams, HostFailure, Scope.Scope>
+  readonly logFile: (path: string) => Effect.Effect<LogFile, HostFailure, Scope.Scope>
   readonly dial: (port: number) => Effect.Effect<Duplex, HostFailure, Scope.Scope>
 }
 
@@ -71,6 +83,8 @@ export const hostStreams = Effect.gen(function*() {
       return Effect.andThen(host.abilities.exec ? Effect.void : allowed("copy"), host.copy(copy, streams))
     },
     attach: (spec) => Effect.andThen(allowed("attach"), host.shell(spec)),
+    logFile: (path) =>
+      Effect.andThen(allowed("logFiles"), isBelow(path) ? host.logFile(path) : Effect.fail(leadsOut(path))),
     dial: (port) => Effect.andThen(allowed("portForward"), host.dial(port))
   }
   return streams

@@ -1,6 +1,6 @@
 /** Who may do what at the kubelet API: every path, by every kind of caller, against the real listener. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Stream } from "effect"
 import { Agent } from "node:https"
 import { FakeKubeletBackend, podWith } from "../../fakes/FakeKubeletBackend.ts"
 import { FakeReviews } from "../../fakes/FakeReviews.ts"
@@ -58,8 +58,9 @@ const table: ReadonlyArray<
   ["POST", `${node}/stats/summary`, ["create stats"], 200],
   ["GET", `${node}/metrics/resource`, ["get metrics"], 200],
   ["GET", `${node}/metrics/unknown`, ["get metrics"], 404],
-  ["GET", `${node}/logs/`, ["get log"], 400],
-  ["GET", `${node}/logs/syslog`, ["get log"], 400],
+  ["GET", `${node}/logs/`, ["get log"], 200],
+  ["GET", `${node}/logs/pods/syslog`, ["get log"], 200],
+  ["POST", `${node}/logs/`, ["create log"], 405],
   ["GET", `${node}/statusz`, ["get statusz"], 404],
   ["GET", `${node}/flagz`, ["get configz"], 404],
   ["GET", `${node}/spec`, ["get proxy"], 404],
@@ -94,6 +95,7 @@ const prepared = Effect.gen(function*() {
   const backend = yield* FakeKubeletBackend
   yield* backend.add("edge-1", podWith("web", { running: {} }))
   yield* backend.add("edge-2", podWith("other", { running: {} }))
+  yield* backend.logFile((_, path) => Effect.succeed({ directory: path === "", bytes: Stream.empty }))
   for (const right of rights) {
     yield* reviews.allow(`kube-apiserver ${right}`)
     for (const where of ["edge-1", "edge-2", ""]) {

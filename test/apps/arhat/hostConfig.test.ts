@@ -29,7 +29,9 @@ describe("arhat.host", () => {
         allowAttach: false,
         allowLog: false,
         allowPortForward: false,
-        allowCopy: false
+        allowCopy: false,
+        allowLogFiles: false,
+        logDir: "/var/log"
       }
       assert.deepStrictEqual((yield* decode(undefined)).arhat.host, closed)
       assert.deepStrictEqual(
@@ -41,6 +43,7 @@ describe("arhat.host", () => {
   const bad: ReadonlyArray<readonly [host: object, problem: string]> = [
     [{ allowPortforward: true }, "unknown key arhat.host.allowPortforward, did you mean allowPortForward?"],
     [{ rootfs: "host" }, "arhat.host.rootfs: expected the absolute path of a directory"],
+    [{ logDir: "log" }, "arhat.host.logDir: expected the absolute path of a directory"],
     [{ uid: -1 }, "arhat.host.uid: expected the number of a user or group"],
     [{ gid: 4_294_967_295 }, "arhat.host.gid: expected the number of a user or group"]
   ]

@@ -354,9 +354,10 @@ describe("KubeletApi", () => {
         /^400 containers on edge devices cannot be checkpointed/
       )
       assert.strictEqual(yield* said("POST", "/exec/shop/web/another-uid/main"), `404 pod "web" does not exist`)
+      assert.match(yield* said("GET", "/logs/"), /^404 which node\?/)
       assert.match(
-        yield* said("GET", "/logs/"),
-        /^400 the log files of devices are not served: .*arhat\.host\.allowLog/
+        yield* said("GET", "/metrics/nodes/edge-1/logs/?query=kubelet"),
+        /^400 .*"message":"query: the logs of a device's services cannot be asked for; \/logs\/ lists the files/
       )
       assert.match(
         yield* said("GET", "/metrics/nodes/edge-1/configz"),

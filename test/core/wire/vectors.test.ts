@@ -6,7 +6,13 @@ import { type Command, decodeCommand, encodeCommand } from "../../../core/wire/C
 import { decodeEvent, encodeEvent, type Event } from "../../../core/wire/Event.ts"
 import { decodeProcessMessage, encodeProcessMessage, type ProcessMessage } from "../../../core/wire/ProcessMessage.ts"
 import { decodeReply, encodeReply, type Reply } from "../../../core/wire/Reply.ts"
-import { decodeStreamOpening, encodeStreamOpening, type StreamOpening } from "../../../core/wire/StreamOpening.ts"
+import {
+  decodeLogFileFound,
+  decodeStreamOpening,
+  encodeLogFileFound,
+  encodeStreamOpening,
+  type StreamOpening
+} from "../../../core/wire/StreamOpening.ts"
 import { usageFigures } from "../../../core/wire/usage.ts"
 import { vocabulary } from "../../../core/wire/vocabulary.ts"
 import type { WireError } from "../../../core/wire/WireError.ts"
@@ -101,10 +107,16 @@ describe("frozen bytes", () => {
         container: "web",
         spec: { stdin: false, stdout: true, stderr: true, tty: false }
       },
-      "opening-forward": { _tag: "Forward", uid, port: 8080 }
+      "opening-forward": { _tag: "Forward", uid, port: 8080 },
+      "opening-log-file": { _tag: "LogFile", path: "pods/web.log" }
     },
     encodeStreamOpening,
     decodeStreamOpening
+  )
+  vectors(
+    { "log-file-found-file": { directory: false }, "log-file-found-directory": { directory: true } },
+    encodeLogFileFound,
+    decodeLogFileFound
   )
   vectors<ProcessMessage>(
     {

@@ -37,7 +37,7 @@ export const talk = Effect.fnUntraced(function*(process: ProcessStreams, input?:
 const all = { stdin: true, stdout: true, stderr: true, tty: false }
 
 export const access = (confinement: Confinement, logFile?: string): Layer.Layer<never> =>
-  ProcessHostAccess.layer({ abilities: nothingAllowed, confinement, logFile, copyProgram })
+  ProcessHostAccess.layer({ abilities: nothingAllowed, confinement, logFile, logDir: "/var/log", copyProgram })
 
 export const hostWorld = Effect.fnUntraced(function*(account: Omit<Confinement, "rootfs"> = {}) {
   const folder = yield* temporaryFolder

@@ -21,6 +21,7 @@ const tryAll = Effect.fnUntraced(function*(abilities: HostAbilities) {
     log: yield* tell(Stream.runDrain(host.logs(query))),
     portForward: yield* tell(Effect.scoped(host.dial(80))),
     copy: yield* tell(Effect.scoped(host.exec({ command: ["tar", "cf", "-", "/etc"], ...io }))),
+    logFiles: yield* tell(Effect.scoped(host.logFile("syslog"))),
     diary
   }
 })
@@ -30,7 +31,8 @@ const keys: Readonly<Record<keyof HostAbilities, string>> = {
   attach: "arhat.host.allowAttach",
   log: "arhat.host.allowLog",
   portForward: "arhat.host.allowPortForward",
-  copy: "arhat.host.allowCopy"
+  copy: "arhat.host.allowCopy",
+  logFiles: "arhat.host.allowLogFiles"
 }
 
 describe("the device itself", () => {
@@ -54,13 +56,21 @@ describe("the device itself", () => {
 
   it.effect("copies by a way of its own, and runs everything else as it was asked to", () =>
     Effect.gen(function*() {
-      const { diary } = yield* tryAll({ exec: true, attach: true, log: true, portForward: true, copy: true })
+      const { diary } = yield* tryAll({
+        exec: true,
+        attach: true,
+        log: true,
+        portForward: true,
+        copy: true,
+        logFiles: true
+      })
       assert.deepStrictEqual(diary, [
         "exec id",
         "shell",
         "logs {\"follow\":false,\"previous\":false}",
         "dial 80",
-        "copy {\"_tag\":\"Create\",\"path\":\"/etc\",\"skip\":0}"
+        "copy {\"_tag\":\"Create\",\"path\":\"/etc\",\"skip\":0}",
+        "log file syslog"
       ])
       const { access, diary: terminal } = fakeHostAccess({ ...nothingAllowed, exec: true })
       const host = yield* Effect.provideService(hostStreams, HostAccess, access)
@@ -99,6 +109,17 @@ describe("the device itself", () => {
       })
       const first = yield* Effect.flip(Stream.runHead(host.logs(query)))
       assert.strictEqual(first.message, "not there")
+    }))
+
+  it.effect("looks for log files at no path that leads out, or that no disk could have", () =>
+    Effect.gen(function*() {
+      const { access, diary } = fakeHostAccess({ ...nothingAllowed, logFiles: true })
+      const host = yield* Effect.provideService(hostStreams, HostAccess, access)
+      for (const path of ["..", "pods/../../etc/shadow", "a\0b", "x".repeat(4097)]) {
+        const refused = yield* Effect.flip(Effect.scoped(host.logFile(path)))
+        assert.include(refused.message, "no path below arhat.host.logDir")
+      }
+      assert.deepStrictEqual(diary, [])
     }))
 
   it.effect("of an agent that was given no access has none", () =>
