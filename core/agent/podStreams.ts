@@ -5,7 +5,13 @@ import type { Duplex, ProcessStreams, RuntimeError } from "../pod/ContainerRunti
 import { PodRuntime, PodStreamError } from "../pod/PodRuntime.ts"
 import { inMessages, joinedInMessages } from "../wire/byteMessages.ts"
 import { decodeProcessMessage, encodeProcessMessage, type ProcessMessage } from "../wire/ProcessMessage.ts"
-import { decodeStreamOpening, encodeLogFileFound, hostUid, streamFailure, type StreamOpening } from "../wire/StreamOpening.ts"
+import {
+  decodeStreamOpening,
+  encodeLogFileFound,
+  hostUid,
+  streamFailure,
+  type StreamOpening
+} from "../wire/StreamOpening.ts"
 import { hostStreams } from "./host/hostStreams.ts"
 
 /** The sign that a byte stream is open: nothing in it, so that it cannot be taken for content. */

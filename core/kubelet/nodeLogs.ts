@@ -25,7 +25,9 @@ const refusal = (error: StreamFailure): KubeletAnswer => {
 /** Bytes of all names of a directory; a device sends no more than ten thousand names. */
 const mostListing = 1024 * 1024
 
-const isTooLong = failed(`the directory holds names of more than ${mostListing} bytes: ask for its files by their names`)
+const isTooLong = failed(
+  `the directory holds names of more than ${mostListing} bytes: ask for its files by their names`
+)
 
 /** NodeLogQuery (KEP-2258) reads the journal of services; a device has its files. */
 const queries = new Set(["query", "sinceTime", "untilTime", "tailLines", "pattern", "boot"])
@@ -75,7 +77,9 @@ export const nodeLogs = (
       return statusAnswer(
         400,
         "BadRequest",
-        `${unknown[0]}: the logs of a device's services cannot be asked for; /logs/ lists the files, /logs/PATH shows one`
+        `${
+          unknown[0]
+        }: the logs of a device's services cannot be asked for; /logs/ lists the files, /logs/PATH shows one`
       )
     }
     const answered = yield* found.pipe(

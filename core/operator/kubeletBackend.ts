@@ -7,7 +7,13 @@ import { isHostPod, isMirrorPod } from "../node/hostPod.ts"
 import { type Duplex, RuntimeError } from "../pod/ContainerRuntime.ts"
 import { PodStreamError } from "../pod/PodRuntime.ts"
 import { inMessages } from "../wire/byteMessages.ts"
-import { decodeLogFileFound, encodeStreamOpening, hostUid, streamErrorOf, type StreamOpening } from "../wire/StreamOpening.ts"
+import {
+  decodeLogFileFound,
+  encodeStreamOpening,
+  hostUid,
+  streamErrorOf,
+  type StreamOpening
+} from "../wire/StreamOpening.ts"
 import { Fleet } from "./Fleet.ts"
 import { idleChannel } from "./idleChannel.ts"
 import { nodePaths } from "./nodePaths.ts"
@@ -107,7 +113,10 @@ export const kubeletBackend = Layer.effect(
     const logFile = Effect.fnUntraced(function*(node: string, path: string) {
       const channel = yield* open(node, { _tag: "LogFile", path }, "bulk")
       const pull = yield* Stream.toPull(Stream.mapError(channel.messages, streamError(node)))
-      const [first, ...early] = yield* Pull.catchDone(pull, () => failed(`device ${node} said nothing of its log files`))
+      const [first, ...early] = yield* Pull.catchDone(
+        pull,
+        () => failed(`device ${node} said nothing of its log files`)
+      )
       const { directory } = yield* Effect.mapError(
         decodeLogFileFound(first),
         (error) => failed(`device ${node}: ${error.message}`)

@@ -4,7 +4,11 @@
  */
 import { create, type MessageInitShape } from "@bufbuild/protobuf"
 import { Schema } from "effect"
-import { LogFileFoundSchema, type StreamOpening as Message, StreamOpeningSchema } from "../gen/aranya/wire/v1/message_pb.ts"
+import {
+  LogFileFoundSchema,
+  type StreamOpening as Message,
+  StreamOpeningSchema
+} from "../gen/aranya/wire/v1/message_pb.ts"
 import { PodStreamError } from "../pod/PodRuntime.ts"
 import { uidFields, uidOf } from "./identity.ts"
 import { limits } from "./limits.ts"

@@ -103,7 +103,11 @@ const create = Effect.fnUntraced(function*(root: number, path: string, skip: num
 const showLogs = (root: number, { folder, path }: ShowLogs) => {
   const pieces = logFile(root, folder, path)
   return Effect.gen(function*() {
-    for (let next = yield* attempt(() => pieces.next()); next.done !== true; next = yield* attempt(() => pieces.next())) {
+    for (
+      let next = yield* attempt(() => pieces.next());
+      next.done !== true;
+      next = yield* attempt(() => pieces.next())
+    ) {
       yield* toOutput(next.value)
     }
     return 0

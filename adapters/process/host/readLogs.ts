@@ -59,7 +59,10 @@ export const readLogs = Effect.fnUntraced(function*(
     Stream.concat(Stream.fromEffectDrain(ended))
   )
   const pull = yield* Stream.toPull(bytes)
-  const nothing = new PodStreamError({ reason: "Failed", detail: "the log files cannot be read: nothing was said of them" })
+  const nothing = new PodStreamError({
+    reason: "Failed",
+    detail: "the log files cannot be read: nothing was said of them"
+  })
   const [first, ...early] = yield* Pull.catchDone(pull, () => Effect.fail(nothing)).pipe(
     Effect.timeoutOrElse({
       duration: patience,

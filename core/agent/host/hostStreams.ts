@@ -27,8 +27,7 @@ const words: Readonly<Record<keyof HostAbilities, string>> = {
 /** As long as Linux takes it. */
 const longestPath = 4096
 
-const isBelow = (path: string) =>
-  path.length <= longestPath && !path.includes("\0") && !path.split("/").includes("..")
+const isBelow = (path: string) => path.length <= longestPath && !path.includes("\0") && !path.split("/").includes("..")
 
 const leadsOut = (path: string) =>
   new PodStreamError({ reason: "Refused", detail: `${path.slice(0, 100)}: no path below arhat.host.logDir` })

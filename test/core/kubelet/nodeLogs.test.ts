@@ -37,7 +37,8 @@ describe("/logs/", () => {
         directory: true,
         bytes: Stream.fromIterable([...names].map((byte) => Uint8Array.of(byte)))
       }))
-      const links = "<a href=\"boot.log\">boot.log</a>\n<a href=\"pods/\">pods/</a>\n<a href=\"%C3%BCber\">\u00fcber</a>\n"
+      const links =
+        "<a href=\"boot.log\">boot.log</a>\n<a href=\"pods/\">pods/</a>\n<a href=\"%C3%BCber\">\u00fcber</a>\n"
       assert.strictEqual(listed, `200 text/html ${page(links)}`)
     }))
 
@@ -50,7 +51,10 @@ describe("/logs/", () => {
         asked++
         return bytes(`${"n".repeat(65_000)}\0`)
       }))
-      assert.match(yield* shown(Effect.succeed({ directory: true, bytes: endless })), /^500 .*names of more than 1048576/)
+      assert.match(
+        yield* shown(Effect.succeed({ directory: true, bytes: endless })),
+        /^500 .*names of more than 1048576/
+      )
       assert.isBelow(asked, 20)
     }))
 
