@@ -244,7 +244,7 @@ const make = Effect.fnUntraced(function*(
   const dialHost = (host: string, port: number) =>
     Effect.flatMap(
       NodeSocket.makeNet({ host, port, openTimeout: DIAL_TIMEOUT, chunkSize: 16, allowHalfOpen: true }),
-      openConnection
+      (socket) => openConnection(socket, `nobody answers at port ${port}`)
     )
 
   const dial = Effect.fnUntraced(function*(sandboxId: string, port: number) {

@@ -4,11 +4,18 @@ import { Socket } from "effect/socket"
 import type { Duplex, RuntimeError } from "../../core/pod/ContainerRuntime.ts"
 import { unavailable } from "./DockerClient.ts"
 
-const broken = (error: Socket.SocketError): RuntimeError => unavailable(`the connection broke: ${error.message}`)
+/** What the system said, where it said something. */
+const wordsOf = ({ message, reason }: Socket.SocketError): string =>
+  "cause" in reason && reason.cause instanceof Error && reason.cause.message !== "" ? reason.cause.message : message
 
-/** Opens the socket, which lives as long as the scope; `end` half-closes it. */
-export const openConnection = Effect.fnUntraced(function*(socket: Socket.Socket) {
-  const pull = yield* Effect.mapError(Socket.readerBytes(socket), broken)
+const broken = (error: Socket.SocketError): RuntimeError => unavailable(`the connection broke: ${wordsOf(error)}`)
+
+/** Opens the socket, which lives as long as the scope; `end` half-closes it. `failure` says what it means when it does not open. */
+export const openConnection = Effect.fnUntraced(function*(socket: Socket.Socket, failure = "the connection broke") {
+  const pull = yield* Effect.mapError(
+    Socket.readerBytes(socket),
+    (error) => unavailable(`${failure}: ${wordsOf(error)}`)
+  )
   const writing = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
   const writer = yield* Scope.provide(socket.writer, writing)
   let ended = false

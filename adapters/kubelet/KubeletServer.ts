@@ -54,7 +54,7 @@ export const KubeletServerLimits = Context.Reference<{
   defaultValue: () => ({
     headers: 64 * 1024,
     headersTimeout: "30 seconds",
-    handshakeTimeout: "10 seconds",
+    handshakeTimeout: "30 seconds",
     keepAlive: "90 seconds",
     connections: 4096,
     goodbye: "5 seconds",

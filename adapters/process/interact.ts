@@ -135,6 +135,10 @@ export const openInput = (path: string) =>
 
 const DIAL_TIMEOUT = "5 seconds"
 
+/** What the system said, where it said something. */
+const wordsOf = ({ message, reason }: Socket.SocketError): string =>
+  "cause" in reason && reason.cause instanceof Error && reason.cause.message !== "" ? reason.cause.message : message
+
 /** Process pods live on the host's own network. What listens on one family alone is found too. */
 export const dialLocal = (port: number) =>
   Effect.catch(
@@ -143,7 +147,7 @@ export const dialLocal = (port: number) =>
   )
 
 const dialHost = Effect.fnUntraced(function*(host: string, port: number) {
-  const broken = (error: Socket.SocketError) => unavailable(`the connection broke: ${error.message}`)
+  const broken = (error: Socket.SocketError) => unavailable(`the connection broke: ${wordsOf(error)}`)
   const socket = yield* NodeSocket.makeNet({
     host,
     port,
@@ -153,7 +157,7 @@ const dialHost = Effect.fnUntraced(function*(host: string, port: number) {
   })
   const pull = yield* Effect.mapError(
     Socket.readerBytes(socket),
-    (error) => unavailable(`nobody answers at port ${port}: ${error.message}`)
+    (error) => unavailable(`nobody answers at port ${port}: ${wordsOf(error)}`)
   )
   const writing = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
   const writer = yield* Scope.provide(socket.writer, writing)

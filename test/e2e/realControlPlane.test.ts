@@ -18,7 +18,8 @@ import {
 import { scratch } from "./scratch.ts"
 import { client, makeColumn, withoutWebSockets } from "./verbs/Column.ts"
 import { oldKubectl } from "./verbs/oldKubectl.ts"
-import { rows, tryRow } from "./verbs/rows.ts"
+import { rows } from "./verbs/rows.ts"
+import { tryRow } from "./verbs/tryRow.ts"
 
 const deployment = {
   apiVersion: "apps/v1",

@@ -2,8 +2,10 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import { exitCode } from "./verbs/exitCodes.ts"
-import { rows, tryRow } from "./verbs/rows.ts"
+import { losesTheLink } from "./verbs/lostLink.ts"
+import { rows } from "./verbs/rows.ts"
 import { runtimes, Site, transports } from "./verbs/Site.ts"
+import { tryRow } from "./verbs/tryRow.ts"
 
 describe("kubectl", () => {
   layer(Site.layer, { excludeTestServices: true, timeout: 600_000 })((it) => {
@@ -23,6 +25,22 @@ describe("kubectl", () => {
           }
         })
       }
+    }
+
+    for (const runtime of runtimes) {
+      it.effect(
+        `exec, attach, logs and port-forward tell that the link to a device of ${runtime} was lost, and that it is away`,
+        () =>
+          Effect.gen(function*() {
+            const { column, folder, way } = yield* Site
+            const found = column(runtime, "grpc")
+            if (typeof found === "string" || way === undefined) {
+              return console.warn(`SKIPPED a lost link on ${runtime}: ${String(found)}`)
+            }
+            yield* losesTheLink(found, folder, way)
+          }),
+        600_000
+      )
     }
 
     it.effect("exec tells every exit code from 0 to 255", () =>

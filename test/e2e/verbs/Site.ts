@@ -18,6 +18,8 @@ export const transports = ["grpc", "mqtt"] as const
 export class Site extends Context.Service<Site, {
   readonly embedded: Embedded
   readonly folder: string
+  /** What an agent needs to know of the operator; nothing where there is none. */
+  readonly way: { readonly operatorKey: string; readonly caData: string; readonly endpoint: string } | undefined
   /** Or why there is none here, said in a sentence. */
   readonly column: (runtime: string, transport: string) => Column | string
 }>()("test/Site") {
@@ -46,16 +48,18 @@ const make = Effect.gen(function*() {
   const clients = yield* kubectls(["--kubeconfig", kubeconfigPath, "--cache-dir", `${folder}/cache`, "-n", "edge"])
   const reason = new Map<string, string>()
   const columns = new Map<string, Column>()
-  const site = Site.of({
-    embedded,
-    folder,
-    column: (runtime, transport) =>
-      typeof clients === "string"
-        ? clients
-        : columns.get(`${runtime}-${transport}`) ?? reason.get(runtime) ?? reason.get(transport) ??
-          "VERBS_COLUMNS leaves it out"
-  })
-  if (typeof clients === "string") return site
+  const siteBy = (way: Site["Service"]["way"]) =>
+    Site.of({
+      embedded,
+      folder,
+      way,
+      column: (runtime, transport) =>
+        typeof clients === "string"
+          ? clients
+          : columns.get(`${runtime}-${transport}`) ?? reason.get(runtime) ?? reason.get(transport) ??
+            "VERBS_COLUMNS leaves it out"
+    })
+  if (typeof clients === "string") return siteBy(undefined)
   const [newest] = clients
   const kubectl: Kubectl = (args, options) => newest!.kubectl(args, options)
 
@@ -137,5 +141,5 @@ const make = Effect.gen(function*() {
     const none = found === undefined || reason.has(transport)
     return none ? Effect.void : open(`${runtime}-${transport}`, found, transport)
   }, { concurrency: "unbounded", discard: true })
-  return site
+  return siteBy({ operatorKey: operator.publicKey, caData, endpoint: `localhost:${operator.grpcPort}` })
 })

@@ -1,34 +1,15 @@
 /** The rows of the table of verbs: what a person does with kubectl, and what has to come of it. */
 import { assert } from "@effect/vitest"
-import { Effect, Schedule, type Scope } from "effect"
+import { Effect, Schedule } from "effect"
 import { createHash, randomBytes } from "node:crypto"
-import { createReadStream, mkdirSync, writeFileSync } from "node:fs"
+import { createReadStream, writeFileSync } from "node:fs"
 import { request } from "node:http"
 import { freePorts } from "../freePorts.ts"
 import { eventually, NotAsExpected } from "../Line.ts"
 import { runProgram } from "../program.ts"
 import { type Client, type Column, podSpec } from "./Column.ts"
-
-export interface Cell {
-  readonly column: Column
-  readonly client: Client
-  /** Which of the column's clients it is. */
-  readonly index: number
-  /** A folder of this cell alone. */
-  readonly folder: string
-}
-
-export interface Row {
-  readonly verb: string
-  readonly shows: string
-  /** Why it is not tried there; undefined where it is. */
-  readonly not?: (column: Column, client: Client) => string | undefined
-  /** It takes long, and tells nothing of the API server. */
-  readonly lasts?: boolean
-  /** One kubectl after the other: together they would be more than one device is meant for. */
-  readonly inTurn?: boolean
-  readonly does: (cell: Cell) => Effect.Effect<unknown, { readonly message: string }, Scope.Scope>
-}
+import { saysWhyNot } from "./refusals.ts"
+import type { Cell, Row } from "./Row.ts"
 
 const digest = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex")
 
@@ -384,29 +365,10 @@ export const rows: ReadonlyArray<Row> = [
       ])
       assert.match(typed.stdout, /41 123[^]*done/)
     })
+  },
+  {
+    verb: "every verb",
+    shows: "says why not, where a container waits, has ended or is unknown, or the device's owner does not allow it",
+    does: saysWhyNot
   }
 ]
-
-/** Tries one row with all kubectls of a column at once. */
-export const tryRow = Effect.fnUntraced(function*(row: Row, column: Column, folder: string) {
-  const tried = column.clients.flatMap((client, index) =>
-    row.not?.(column, client) === undefined ? [{ client, index }] : []
-  )
-  yield* Effect.forEach(
-    tried,
-    ({ client, index }) => {
-      const own = `${folder}/${column.name}-${rows.indexOf(row)}-${index}`
-      mkdirSync(own, { recursive: true })
-      return Effect.scoped(row.does({ column, client, index, folder: own })).pipe(
-        Effect.mapError((error) => new NotAsExpected({ what: `by ${client.name}`, seen: error.message })),
-        Effect.catchDefect((defect) => {
-          // An assertion that fails says with which kubectl.
-          if (defect instanceof Error) defect.message = `by ${client.name}: ${defect.message}`
-          return Effect.die(defect)
-        })
-      )
-    },
-    { concurrency: row.inTurn === true ? 1 : "unbounded", discard: true }
-  )
-  return tried.length
-})

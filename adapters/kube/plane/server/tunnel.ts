@@ -22,7 +22,8 @@ export const needsTranslation = ({ headers }: ApiRequest): boolean => {
   return offered.some((name) => untranslated.includes(name))
 }
 
-const dialLimitMillis = 10_000
+/** As long as a real API server waits for a connection to a kubelet: either may be busy. */
+const dialLimitMillis = 30_000
 
 const head = (incoming: IncomingMessage, target: KubeletTarget): string => {
   const lines = [`${target.method} ${target.path} HTTP/1.1`]
@@ -56,7 +57,7 @@ const dial = (target: KubeletTarget, trust: KubeletTrust): Effect.Effect<TLSSock
       socket.destroy()
       resume(Effect.fail(new KubeletUnreachable({ node: target.node, cause })))
     }
-    socket.setTimeout(dialLimitMillis, () => failed(new Error("the connection timed out")))
+    socket.setTimeout(dialLimitMillis, () => failed(new Error(`no connection within ${dialLimitMillis / 1000} s`)))
     socket.once("error", failed)
     socket.once("secureConnect", () => {
       socket.setTimeout(0)

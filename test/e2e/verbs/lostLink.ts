@@ -1,0 +1,69 @@
+/** What a person at kubectl reads when a device goes away under them, and while it is away. */
+import { assert } from "@effect/vitest"
+import { Effect } from "effect"
+import { mkdirSync } from "node:fs"
+import { documented } from "../badInput/sentences.ts"
+import { apply, edgeDevice, eventually, prepareAgent } from "../Line.ts"
+import { type Column, podSpec } from "./Column.ts"
+import { refusal, refusedPort, saysInTime } from "./refusals.ts"
+
+/** A device of its own, which is killed and comes back, beside those of the table. */
+export const losesTheLink = Effect.fnUntraced(function*(
+  { clients, runtime }: Column,
+  folder: string,
+  way: { readonly operatorKey: string; readonly caData: string; readonly endpoint: string }
+) {
+  const device = `away-${runtime.name}`
+  mkdirSync(`${folder}/${device}`)
+  const [first] = clients
+  const { kubectl } = first!
+  const agent = yield* prepareAgent(`${folder}/${device}`, { device, ...way, runtime: runtime.config })
+  yield* apply(kubectl, edgeDevice(device, agent.publicKey))
+  const life = yield* agent.start
+  const pod = (name: string) => {
+    const { containers: [main], ...spec } = podSpec(device, runtime)
+    const command = ["/bin/busybox", "sh", "-c", "echo here; while :; do busybox sleep 1; done"]
+    return {
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: { namespace: "edge", name },
+      spec: { ...spec, containers: [{ ...main, command }] }
+    }
+  }
+  const left = `left-${runtime.name}`
+  yield* apply(kubectl, pod(left))
+  yield* eventually(kubectl, ["get", "pod", left, "-o", "jsonpath={.status.phase}"], (stdout) => stdout === "Running")
+
+  const streams = clients.flatMap((client) =>
+    [
+      ["exec", left, "--", "/bin/busybox", "sh", "-c", "echo here; busybox sleep 10000"],
+      ["logs", "-f", left]
+    ].map((args) => ({ client, args, file: `${folder}/${device}/${client.name}-${args[0]}.log` }))
+  )
+  for (const { args, client, file } of streams) {
+    yield* client.stays(args, file)
+    yield* saysInTime(file, /here/)
+  }
+  process.kill(life.pid, "SIGKILL")
+  yield* Effect.exit(life.ended)
+
+  const said = (sentence: string) => documented(sentence).replace("edge-1", device)
+  const notConnected = new RegExp(said("device edge-1 is not connected: ask again when it is back"))
+  for (const client of clients) {
+    const own = { client, folder: `${folder}/${device}` }
+    assert.match(yield* refusal(client, "exec", left, "--", "/bin/busybox", "true"), notConnected)
+    assert.match(yield* refusal(client, "attach", left), notConnected)
+    assert.match(yield* refusal(client, "logs", left), notConnected)
+    yield* refusedPort(own, left, clients.indexOf(client) + 80, notConnected)
+  }
+
+  yield* agent.start
+  for (const { args, file } of streams) {
+    const sentence = args[0] === "logs"
+      ? said("the link to device edge-1 was lost (...): ask again")
+      : said("the link to device edge-1 was lost (...): whether what was asked for came to its end is not known")
+    yield* saysInTime(file, new RegExp(sentence.replace("(...)", "\\(.*\\)")))
+  }
+  yield* eventually(kubectl, ["logs", left], (stdout) => stdout === "here\n")
+  yield* kubectl(["delete", "pod", left, "--grace-period=1"])
+})
