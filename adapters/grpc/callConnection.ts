@@ -56,7 +56,7 @@ export const callConnection = (
   call.on("cancelled", ended)
   call.on("readable", () => waiting.wake())
 
-  const receive = waiting.when(() => {
+  const next = () => {
     let frame = call.read() as Uint8Array | null
     if (greeted && frame !== null) {
       greeted = false
@@ -64,7 +64,10 @@ export const callConnection = (
     }
     if (frame !== null) return frame.length <= maxFrame ? Effect.succeed(frame) : Effect.fail(oversized(frame.length))
     return lost === undefined ? undefined : Effect.fail(lost)
-  })
+  }
+  const waitForNext = waiting.when(next)
+  // On a busy line the next one is there already.
+  const receive = Effect.suspend(() => next() ?? waitForNext)
 
   const oversized = (length: number) => {
     const error = new TransportError({
@@ -76,10 +79,12 @@ export const callConnection = (
     return error
   }
 
-  const room = waiting.when(() => {
+  const hasRoom = () => {
     if (lost !== undefined) return Effect.fail(lost)
     return unsent < sendBuffer ? Effect.void : undefined
-  })
+  }
+  const waitForRoom = waiting.when(hasRoom)
+  const room = Effect.suspend(() => hasRoom() ?? waitForRoom)
 
   const send = (frame: Uint8Array) =>
     frame.length > maxFrame ?

@@ -2,6 +2,13 @@
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import type { NodeServices as Services } from "@effect/platform-node/NodeServices"
 import { Cause, Effect, Exit, Predicate } from "effect"
+import { setFlagsFromString } from "node:v8"
+
+/**
+ * Bytes on their way are buffers outside of V8's heap. By default it collects all of the heap for each 30 MB or so of them, which is
+ * most of what a stream costs, in pauses that whoever types feels; so it collects them with the heap's own growth.
+ */
+setFlagsFromString("--external-memory-accounted-in-global-limit")
 
 const hasMessage = (error: unknown): error is { readonly message: string } =>
   Predicate.isObject(error) && typeof (error as { readonly message?: unknown }).message === "string"

@@ -38,7 +38,10 @@ export interface LinkTimings {
   /** Least and most time before the oldest unacknowledged segment is sent again. */
   readonly resendFirstMillis: number
   readonly resendMostMillis: number
-  /** What may queue below the session, as time at the measured rate: a command waits no longer than this behind bulk. */
+  /**
+   * What may queue below the session, as time at the measured rate: a command, or a key that somebody pressed, waits no longer than this
+   * behind bulk.
+   */
   readonly queueMillis: number
   /** Back-off of the device, for each method by itself: first cap, times `factor` per failure up to `most`, and up to `patient` once away for `patientAfter`. */
   readonly backoffFirstMillis: number
@@ -73,7 +76,7 @@ export const defaultTimings: LinkTimings = {
   replyDelayMillis: 200,
   resendFirstMillis: 2_000,
   resendMostMillis: 30_000,
-  queueMillis: 250,
+  queueMillis: 50,
   backoffFirstMillis: 1_000,
   backoffFactor: 2,
   backoffMostMillis: 30_000,

@@ -16,8 +16,13 @@ import { type Sent, Unacknowledged } from "./Unacknowledged.ts"
 
 export type Side = "device" | "operator"
 
-/** An acknowledgement leaves at once after so many bytes, so that the peer's window keeps moving. */
+/**
+ * After so many bytes an acknowledgement leaves soon, so that the peer's window keeps moving; after many more at once. On a fast line one
+ * for each packet would cost both sides as much as the packets.
+ */
 const acknowledgeAfter = 8 * 1024
+const soonMillis = 5
+const acknowledgeAtOnce = 256 * 1024
 const leastChunk = 4 * 1024
 /** A silence is suspicious only when it is so much longer than the longest that ended. */
 const longerThanEver = 3
@@ -251,8 +256,12 @@ export class Conversation {
       const violation = this.listener?.segment(next)
       if (violation !== undefined) return this.end(`the peer broke the protocol: ${violation}`, false)
     }
-    const urgent = again || this.inOrder.gap || this.unackedBytes >= acknowledgeAfter
-    this.ackAt = Math.min(this.ackAt ?? Infinity, urgent ? now : now + this.timings.ackDelayMillis)
+    const delay = again || this.inOrder.gap || this.unackedBytes >= acknowledgeAtOnce
+      ? 0
+      : this.unackedBytes >= acknowledgeAfter
+      ? soonMillis
+      : this.timings.ackDelayMillis
+    this.ackAt = Math.min(this.ackAt ?? Infinity, now + delay)
   }
 
   private acknowledge(upTo: number, now: number): void {
@@ -404,6 +413,13 @@ export class Conversation {
       this.depart(sent, now)
     }
     return create(PacketSchema, { sequence: BigInt(sequence), segments: filled.map(({ segment }) => segment) })
+  }
+
+  /** Whether `next` is worth asking before `until`, its deadline as it was. */
+  wantsAsking(now: number, until: number): boolean {
+    // What may wait has its time from when it is first looked at.
+    return this.outbox.pressing(now) || this.farewell !== undefined || this.unacknowledged.due() !== undefined ||
+      this.deadline < until
   }
 
   private get busy(): boolean {

@@ -2,7 +2,7 @@
 import { ErrorCode, Kind, Priority, type Segment } from "../../gen/aranya/link/v1/link_pb.ts"
 import type { TrafficClass } from "../Traffic.ts"
 import type { Conversation } from "./Conversation.ts"
-import { creditSegment, failSegment, LinkStream } from "./LinkStream.ts"
+import { creditSegment, failSegment, LinkStream, messageCost } from "./LinkStream.ts"
 import { ReceivePool } from "./ReceivePool.ts"
 
 /** A stream drained within this time after its last credit may have more; one that took longer than `slowMillis` less. */
@@ -10,6 +10,13 @@ const quickMillis = 1_000
 const slowMillis = 2_000
 /** Streams that were forgotten and of which frames may still pass: what they were for is known for so many. */
 const rememberedStreams = 1024
+
+/** Where messages come several at a time there is always one more to be read: half a window of them is not behind. */
+const hasDrained = ({ arrived, window }: LinkStream): boolean => {
+  let unread = 0
+  for (const { data } of arrived) unread += data.length + messageCost
+  return unread * 2 <= window
+}
 
 export class StreamTable {
   readonly pool: ReceivePool
@@ -137,7 +144,7 @@ export class StreamTable {
     const { partial } = stream
     const stuck = partial !== undefined && outstanding < partial.length - partial.filled
     if (outstanding * 2 > stream.window && !stuck) return
-    const drained = stream.arrived.length === 0
+    const drained = hasDrained(stream)
     if (drained && now - stream.grantedAt < quickMillis && stream.window * 2 <= maxWindow) {
       if (stream.window <= this.pool.spare && this.pool.tryReserve(stream.window)) {
         stream.reserved += stream.window

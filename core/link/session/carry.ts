@@ -60,15 +60,16 @@ export const carry = (
       }
     }).pipe(Effect.catch(lost))
 
-    const stirred = () => conversation.stirring || !useful()
+    // Most of what is received gives the writer nothing to do but to wait on; a fiber and a timer for each packet cost more than its seal.
+    const stirred = (until: number) => () => !useful() || conversation.stirring && conversation.wantsAsking(now(), until)
 
     const writer = Effect.gen(function*() {
       while (useful()) {
         conversation.stirring = false
         const packet = conversation.quietly(() => conversation.next(now(), plain))
         if (packet === undefined) {
-          const wait = Math.max(1, conversation.deadline - now())
-          yield* Effect.timeoutOption(conversation.stirred.until(stirred), wait)
+          const { deadline } = conversation
+          yield* Effect.timeoutOption(conversation.stirred.until(stirred(deadline)), Math.max(1, deadline - now()))
         } else {
           const frame = sealing.seal(packet)
           yield* connection.send(frame, { expendable: saysLittle(packet) })

@@ -6,7 +6,7 @@ import type { LinkStream } from "./LinkStream.ts"
 import type { Streams } from "./Streams.ts"
 
 /** Messages handed over at once, so that small ones do not cost a wake-up each. */
-const batchBytes = 16 * 1024
+const batchBytes = 64 * 1024
 
 export const channelOf = (streams: Streams, stream: LinkStream): Channel => {
   const { conversation } = streams

@@ -54,7 +54,7 @@ describe("the receive pool", () => {
 })
 
 describe("the measured rate", () => {
-  it("allows what the line carries in the queueing time and its round trip, at least 16 KiB", () => {
+  it("allows what the line carries in the queueing time and one and a half round trips, at least 16 KiB", () => {
     const rate = new AckRate(250, 4 * 1024 * 1024)
     assert.strictEqual(rate.window, 16 * 1024)
     // 100 bytes per millisecond, 50 ms away.
@@ -62,7 +62,40 @@ describe("the measured rate", () => {
       sent.push(rate.depart(at, 16 * 1024))
       if (at >= 50) rate.arrive(at, 1000, sent.shift())
     }
-    assert.approximately(rate.window, 100 * 300, 3_000)
+    assert.approximately(rate.window, 100 * 325, 3_000)
     assert.approximately(rate.roundTrip ?? 0, 50, 1)
+  })
+
+  /** A line of 25 ms each way that carries `carries` bytes in a millisecond, kept as full as is allowed. */
+  const keepFull = (rate: AckRate, carries: (at: number) => number, until: number, look: (at: number) => void) => {
+    const underWay: Array<ReturnType<AckRate["depart"]>> = []
+    let room = 0
+    for (let at = 0; at < until; at++) {
+      while (underWay.length * 1000 < rate.window) underWay.push(rate.depart(at, underWay.length * 1000))
+      for (room += carries(at); room >= 1000; room -= 1000) {
+        const [oldest] = underWay
+        if (oldest === undefined || oldest.at + 50 > at) break
+        underWay.shift()
+        rate.arrive(at, 1000, oldest)
+      }
+      room = Math.min(room, 2000)
+      look(at)
+    }
+  }
+
+  it("does not take what it queues itself for a longer line, however long that is kept full", () => {
+    const rate = new AckRate(50, 4 * 1024 * 1024)
+    let most = 0
+    keepFull(rate, () => 1000, 120_000, (at) => {
+      if (at > 5_000) most = Math.max(most, rate.window)
+    })
+    assert.isAbove(rate.window, 1000 * 100)
+    assert.isBelow(most, 1000 * 160)
+  })
+
+  it("forgets within some seconds what a line carried that carries less by now", () => {
+    const rate = new AckRate(50, 4 * 1024 * 1024)
+    keepFull(rate, (at) => at < 5_000 ? 1000 : 300, 9_000, () => {})
+    assert.isBelow(rate.window, 300 * 160)
   })
 })
