@@ -61,7 +61,8 @@ export const carry = (
     }).pipe(Effect.catch(lost))
 
     // Most of what is received gives the writer nothing to do but to wait on; a fiber and a timer for each packet cost more than its seal.
-    const stirred = (until: number) => () => !useful() || conversation.stirring && conversation.wantsAsking(now(), until)
+    const stirred = (until: number) => () =>
+      !useful() || conversation.stirring && conversation.wantsAsking(now(), until)
 
     const writer = Effect.gen(function*() {
       while (useful()) {
