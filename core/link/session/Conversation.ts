@@ -8,10 +8,12 @@ import { toNumber } from "../frames.ts"
 import type { LinkLimits } from "../LinkLimits.ts"
 import type { LinkTimings } from "../LinkTimings.ts"
 import { AckRate } from "./AckRate.ts"
+import { Hearing } from "./Hearing.ts"
 import { InOrder } from "./InOrder.ts"
 import type { LinkStream } from "./LinkStream.ts"
 import { Outbox } from "./Outbox.ts"
 import { Signal } from "./Signal.ts"
+import { Steps } from "./Steps.ts"
 import { type Sent, Unacknowledged } from "./Unacknowledged.ts"
 
 export type Side = "device" | "operator"
@@ -24,15 +26,8 @@ const acknowledgeAfter = 8 * 1024
 const soonMillis = 5
 const acknowledgeAtOnce = 256 * 1024
 const leastChunk = 4 * 1024
-/** A silence is suspicious only when it is so much longer than the longest that ended. */
-const longerThanEver = 3
-/** Bytes per millisecond that the slowest line carries: so long, too, may pass before what was sent can be answered. */
-const slowestRate = 0.5
 /** A gap younger than this may be mere reordering. */
 const reorderMillis = 30
-/** Numbered beats of which the answer may still come; older ones are worth nothing any more. */
-const mostQuestions = 32
-
 /** What a conversation hands in-order segments and its end to. */
 export interface Listener {
   /** What the segment did wrong, if anything. */
@@ -43,17 +38,13 @@ export interface Listener {
   readonly ended: (why: string, ours: boolean) => void
 }
 
-export class Conversation {
+export class Conversation extends Steps {
   readonly side: Side
   readonly timings: LinkTimings
   readonly limits: LinkLimits
   readonly outbox = new Outbox()
-  /** Notified when there may be something to send, or the connection shall go. */
-  readonly stirred = new Signal()
   /** Notified when something was sent that wants an answer, and nothing before it did. */
   readonly asked = new Signal()
-  /** Set by every step; the writer takes it back before it looks for something to send. */
-  stirring = false
   listener: Listener | undefined
   /** Tells the connection that carries it that it is not needed any more. */
   private dismiss: ((why: string) => void) | undefined
@@ -67,15 +58,9 @@ export class Conversation {
   farewellCause: Closed_Cause = Closed_Cause.UNSPECIFIED
   /** What the peer said of itself when it ended the session. */
   peerCause: Closed_Cause = Closed_Cause.UNSPECIFIED
-  /**
-   * When this side sent the newest thing of which it knows that the peer has it. That it is the time of sending makes it a
-   * lower bound: whenever the peer heard it, it was later, however long the answer was under way.
-   */
-  acknowledgedAt: number | undefined
-  /** A device asks when that is older than this, whatever else it hears. */
-  askWithin = Infinity
   private farewellLeft = false
   rate: AckRate
+  private readonly hearing: Hearing
 
   private readonly unacknowledged = new Unacknowledged()
   private readonly inOrder: InOrder
@@ -86,29 +71,18 @@ export class Conversation {
   private progressAt = 0
   private resends = 0
   private probe: { readonly sequence: number; readonly at: number } | undefined
-  private heardAt = 0
-  /** When the first segment left since anything was heard, and what was under way with it. */
-  private unanswered: { readonly since: number; readonly bytes: number } | undefined
-  /** The longest wait for an answer that came, forgotten by and by. */
-  private slowestAnswer = 0
-  /** Connections in a row that were given up with nothing acknowledged: the line may be slow, not dead. */
-  private givenUp = 0
-  private askedAt: number | undefined
-  private questionedAt = -Infinity
-  private questions: Array<{ readonly number: number; readonly at: number }> = []
-  private nextQuestion = 1
   private questionHeard = 0
   private ackAt: number | undefined
   private unackedBytes = 0
-  private depth = 0
-  private readonly later: Array<() => void> = []
 
   constructor(side: Side, timings: LinkTimings, limits: LinkLimits) {
+    super()
     this.side = side
     this.timings = timings
     this.limits = limits
     this.rate = new AckRate(timings.queueMillis, limits.inFlight)
     this.inOrder = new InOrder(limits.heldSegments, limits.heldBytes)
+    this.hearing = new Hearing(timings, () => this.listener?.busy() === true)
   }
 
   /** Every sequence of the peer up to this one was received. */
@@ -131,53 +105,32 @@ export class Conversation {
     return this.rate.rate
   }
 
-  /**
-   * Runs one step. Fibers woken by it run on this stack, so they are woken only after the outermost step is complete.
-   */
-  step<A>(change: () => A): A {
-    this.stirring = true
-    return this.quietly(change)
+  /** When this side sent the newest thing of which it knows that the peer has it. */
+  get acknowledgedAt(): number | undefined {
+    return this.hearing.acknowledgedAt
   }
 
-  /** A step that gives the writer nothing new to say: its own. */
-  quietly<A>(change: () => A): A {
-    this.depth += 1
-    try {
-      return change()
-    } finally {
-      this.depth -= 1
-      if (this.depth === 0) {
-        if (this.stirring) this.later.push(() => this.stirred.notify())
-        for (let wake = this.later.shift(); wake !== undefined; wake = this.later.shift()) wake()
-      }
-    }
+  /** A device asks when that is older than this, whatever else it hears. */
+  get askWithin(): number {
+    return this.hearing.askWithin
   }
 
-  wake(signal: Signal): void {
-    this.later.push(() => signal.notify())
-  }
-
-  afterwards(action: () => void): void {
-    this.later.push(action)
+  set askWithin(millis: number) {
+    this.hearing.askWithin = millis
   }
 
   /** A new connection carries it: what the peer did not receive goes out again. */
   attach(now: number, peerReceived: number, dismiss: (why: string) => void): number {
     const former = this.dismiss
-    if (former !== undefined) this.later.push(() => former("another connection took over"))
+    if (former !== undefined) this.afterwards(() => former("another connection took over"))
     this.dismiss = dismiss
     this.carrier += 1
     this.carried = true
     this.rate = new AckRate(this.timings.queueMillis, this.limits.inFlight)
-    this.heardAt = now
-    this.unanswered = undefined
+    this.hearing.begin(now)
     this.progressAt = now
-    this.askedAt = undefined
     this.resends = 0
     this.probe = undefined
-    this.questions = []
-    this.nextQuestion = 1
-    this.questionedAt = -Infinity
     this.questionHeard = 0
     // The peer learns at once that it was heard.
     this.ackAt = now
@@ -199,7 +152,7 @@ export class Conversation {
     this.over = { why, ours }
     this.listener?.ended(why, ours)
     const { dismiss } = this
-    if (dismiss !== undefined) this.later.push(() => dismiss(why))
+    if (dismiss !== undefined) this.afterwards(() => dismiss(why))
   }
 
   /** The writer calls this after each packet has left. */
@@ -208,12 +161,7 @@ export class Conversation {
   }
 
   packet(packet: Packet, now: number): void {
-    this.heardAt = now
-    if (this.unanswered !== undefined) {
-      this.slowestAnswer = Math.max(now - this.unanswered.since, this.slowestAnswer * 63 / 64)
-      this.unanswered = undefined
-    }
-    this.askedAt = undefined
+    this.hearing.heard(now)
     if (packet.beat || packet.welcome !== undefined) this.ackAt = now
     const ack = toNumber(packet.ack)
     const held = toNumber(packet.held)
@@ -223,7 +171,7 @@ export class Conversation {
     }
     if (packet.question > 0) this.questionHeard = Math.max(this.questionHeard, packet.question)
     this.acknowledge(ack, now)
-    this.answered(packet.answered)
+    this.hearing.answered(packet.answered)
     this.probed(ack, held)
     if (held > ack) this.missing(ack, held, now)
     if (packet.segments.length > 0) this.segments(first, packet.segments, now)
@@ -231,18 +179,6 @@ export class Conversation {
       this.peerCause = packet.closed.cause
       this.end(`the peer ended it: ${packet.closed.why}`, false)
     }
-  }
-
-  private answered(question: number): void {
-    const asked = this.questions.findLast(({ number }) => number <= question)
-    if (asked === undefined) return
-    this.known(asked.at)
-    this.questions = this.questions.filter(({ number }) => number > question)
-  }
-
-  /** The peer has what was sent then. */
-  private known(at: number): void {
-    this.acknowledgedAt = Math.max(this.acknowledgedAt ?? -Infinity, at)
   }
 
   private segments(first: number, segments: ReadonlyArray<Segment>, now: number): void {
@@ -269,7 +205,7 @@ export class Conversation {
     this.acknowledged = upTo
     this.progressAt = now
     this.resends = 0
-    this.givenUp = 0
+    this.hearing.progressed()
     let bytes = 0
     let newest: Sent | undefined
     for (const sent of this.unacknowledged.acknowledge(upTo)) {
@@ -278,7 +214,7 @@ export class Conversation {
       newest = sent
     }
     const departure = newest?.times === 1 ? newest.departure : undefined
-    if (departure !== undefined) this.known(departure.at)
+    if (departure !== undefined) this.hearing.known(departure.at)
     this.rate.arrive(now, bytes, departure)
   }
 
@@ -313,11 +249,7 @@ export class Conversation {
   }
 
   private awaitAnswer(now: number): void {
-    if (this.unanswered === undefined) this.wake(this.asked)
-    // The segments of one packet are answered together.
-    if (this.unanswered === undefined || this.unanswered.since === now) {
-      this.unanswered = { since: now, bytes: this.commandsUnderWay + this.othersUnderWay }
-    }
+    if (this.hearing.awaitAnswer(now, this.underWay)) this.wake(this.asked)
   }
 
   private land(sent: Sent): void {
@@ -341,21 +273,11 @@ export class Conversation {
     }
     const packet = this.resend(plain, now) ?? this.fresh(plain, now)
     if (packet !== undefined) return this.stamp(packet)
-    if (this.side === "device" && now >= this.askAt) {
-      this.askedAt = now
-      if (this.busy) this.awaitAnswer(now)
-      return this.stamp(create(PacketSchema, { beat: true, question: this.question(now) }))
+    if (this.side === "device" && now >= this.hearing.askAt) {
+      if (this.listener?.busy() === true) this.awaitAnswer(now)
+      return this.stamp(create(PacketSchema, { beat: true, question: this.hearing.question(now) }))
     }
     return this.ackAt !== undefined && now >= this.ackAt ? this.stamp(create(PacketSchema)) : undefined
-  }
-
-  /** Numbered only where somebody wants to know: the number costs two bytes either way. */
-  private question(now: number): number {
-    this.questionedAt = now
-    if (this.askWithin === Infinity) return 0
-    const number = this.nextQuestion++
-    this.questions = [...this.questions.slice(1 - mostQuestions), { number, at: now }]
-    return number
   }
 
   private stamp(packet: Packet): Packet {
@@ -422,23 +344,6 @@ export class Conversation {
       this.deadline < until
   }
 
-  private get busy(): boolean {
-    return this.listener?.busy() === true
-  }
-
-  private get askAt(): number {
-    const { beatMillis, unansweredMillis } = this.timings
-    // Repeated a few times before the limit, for transports that lose frames.
-    const idle = this.askedAt !== undefined
-      ? this.askedAt + beatMillis / 8
-      // Whoever only receives has nothing unanswered by which a dead connection shows.
-      : this.heardAt + (this.busy ? Math.min(beatMillis, unansweredMillis) : beatMillis)
-    if (this.askWithin === Infinity) return idle
-    // Not in a loop with a peer that answers everything but this.
-    const due = Math.max((this.acknowledgedAt ?? 0) + this.askWithin, this.questionedAt + this.askWithin / 8)
-    return Math.min(idle, due)
-  }
-
   private resendAt(oldest: Sent): number {
     const { resendFirstMillis, resendMostMillis } = this.timings
     const patience = Math.max(resendFirstMillis, this.rate.patience + this.timings.ackDelayMillis)
@@ -446,45 +351,24 @@ export class Conversation {
       Math.min(resendMostMillis, patience * 2 ** Math.min(this.resends, 10))
   }
 
-  /** When the peer will have been silent for too long although nothing was asked of it. */
-  private get silentAt(): number {
-    return this.heardAt + 1.5 * this.timings.beatMillis
-  }
-
-  /**
-   * When what was sent will have stayed without any answer for too long. Told by time alone, not by how often it was sent
-   * again: a connection that takes nothing more lets no resend leave.
-   */
-  private get unansweredAt(): number {
-    if (this.unanswered === undefined) return Infinity
-    const { bytes, since } = this.unanswered
-    const travelling = bytes / Math.max(slowestRate, this.rate.rate / 8)
-    const patience = Math.max(this.timings.unansweredMillis, longerThanEver * this.slowestAnswer) + travelling
-    return since + patience * 2 ** Math.min(this.givenUp, 4)
-  }
-
   /** When the connection will have to be given up if nothing is heard until then. */
   get giveUpAt(): number {
-    return Math.min(this.silentAt, this.unansweredAt)
+    return this.hearing.giveUpAt(this.rate.rate)
   }
 
   /** The reason to give the connection up, if there is one by now. */
   giveUp(now: number): string | undefined {
-    if (now >= this.unansweredAt) {
-      this.givenUp += 1
-      return `nothing answered what was sent for ${Math.round((now - (this.unanswered?.since ?? now)) / 1000)} s`
-    }
-    return now >= this.silentAt ? "the peer was silent for too long" : undefined
+    return this.hearing.giveUp(now, this.rate.rate)
   }
 
   /** When `next` may have something new to say although nothing happened. */
   get deadline(): number {
     const oldest = this.unacknowledged.oldest
     return Math.min(
-      this.silentAt,
+      this.hearing.silentAt,
       this.ackAt ?? Infinity,
       this.outbox.patientUntil,
-      this.side === "device" ? this.askAt : Infinity,
+      this.side === "device" ? this.hearing.askAt : Infinity,
       oldest?.departure === undefined ? Infinity : this.resendAt(oldest)
     )
   }
