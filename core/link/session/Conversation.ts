@@ -60,7 +60,7 @@ export class Conversation extends Steps {
   peerCause: Closed_Cause = Closed_Cause.UNSPECIFIED
   private farewellLeft = false
   rate: AckRate
-  private readonly hearing: Hearing
+  readonly hearing: Hearing
 
   private readonly unacknowledged = new Unacknowledged()
   private readonly inOrder: InOrder

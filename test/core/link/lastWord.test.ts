@@ -66,7 +66,7 @@ describe("the last word", () => {
     word.follow(device)
     assert.strictEqual(device.askWithin, 5)
     word.learn(7)
-    device.acknowledgedAt = 9
+    device.hearing.known(9)
     assert.strictEqual(word.acknowledgedAt, 9)
     word.follow(pair().device)
     word.learn(8)
