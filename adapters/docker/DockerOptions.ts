@@ -16,6 +16,8 @@ export interface DockerOptions {
   /** Rotation of each container's log: bytes per file, files. */
   readonly logFileBytes: number
   readonly logFiles: number
+  /** What runs `runDialProgram`; without it pods are reached at their addresses alone. */
+  readonly dialProgram?: ReadonlyArray<string>
   /** Lower scores are raised to this one: an engine without CAP_SYS_RESOURCE can start nothing below 0. */
   readonly leastOomScoreAdj: number
 }

@@ -1,6 +1,6 @@
 /** Containers by the docker engine: names, labels and namespaces as the kubelet's, no state of its own. */
 import { NodeSocket } from "@effect/platform-node"
-import { Clock, Duration, Effect, Layer, Stream } from "effect"
+import { Clock, Duration, Effect, Layer, type Scope, Stream } from "effect"
 import type { HttpClient } from "effect/http"
 import { readFileSync } from "node:fs"
 import {
@@ -19,6 +19,7 @@ import { makeEvents } from "./events.ts"
 import { followedLog, linesIn } from "./followedLog.ts"
 import { makeImages } from "./images.ts"
 import { makeLogReader } from "./multiplex.ts"
+import { makePodNetworks } from "./podNetworks.ts"
 import { makeProcesses } from "./processStreams.ts"
 
 /** How many containers are looked at at once. */
@@ -58,10 +59,11 @@ const pathOf = (id: string): string => `/containers/${encodeURIComponent(id)}`
 
 const make = Effect.fnUntraced(function*(
   options: DockerOptions
-): Effect.fn.Return<ContainerRuntime["Service"], never, HttpClient.HttpClient> {
+): Effect.fn.Return<ContainerRuntime["Service"], never, HttpClient.HttpClient | Scope.Scope> {
   const client = yield* makeDockerClient(options)
   const images = makeImages(client, options)
   const processes = makeProcesses(client)
+  const inPod = options.dialProgram === undefined ? undefined : yield* makePodNetworks(options.dialProgram)
   const starting = new Set<string>()
 
   const inspectRaw = (id: string) => client.get({ method: "GET", path: `${pathOf(id)}/json` }, Inspected)
@@ -251,12 +253,20 @@ const make = Effect.fnUntraced(function*(
     const found = yield* inspectRaw(sandboxId)
     const onHost = found.HostConfig?.NetworkMode === "host"
     const [first, ...others] = onHost ? ["127.0.0.1", "::1"] : sandboxOf(found).ips
-    if (first === undefined) return yield* unavailable(`sandbox ${sandboxId} has no address`)
     // What listens on one family alone is found too; who finds nothing hears of the first address.
-    return yield* others.reduce(
-      (dialled, host) => Effect.catch(dialled, (refused) => Effect.mapError(dialHost(host, port), () => refused)),
-      dialHost(first, port)
-    )
+    const atAddresses = first === undefined
+      ? Effect.fail(unavailable(`sandbox ${sandboxId} has no address`))
+      : others.reduce(
+        (dialled, host) => Effect.catch(dialled, (refused) => Effect.mapError(dialHost(host, port), () => refused)),
+        dialHost(first, port)
+      )
+    if (onHost || inPod === undefined) return yield* atAddresses
+    // Most servers listen on all addresses, and are reached without a program in between.
+    return yield* Effect.catch(atAddresses, (refused) =>
+      Effect.mapError(
+        inPod({ id: found.Id, pid: found.State.Pid ?? 0 }, port),
+        ({ detail }) => unavailable(`${refused.detail}; ${detail}`)
+      ))
   })
 
   const measure = Effect.fnUntraced(function*(id: string) {

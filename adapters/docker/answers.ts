@@ -23,6 +23,7 @@ export const Inspected = Schema.Struct({
   State: Schema.Struct({
     Status: Schema.String,
     Running: Schema.Boolean,
+    Pid: opt(Schema.Number),
     OOMKilled: opt(Schema.Boolean),
     ExitCode: Schema.Number,
     Error: opt(Schema.String),

@@ -4,6 +4,7 @@ import { request } from "node:http"
 import { ContainerRuntime, type RuntimeError } from "../../core/pod/ContainerRuntime.ts"
 import { withHostExec } from "../../core/pod/withHostExec.ts"
 import type { ArhatConfig } from "./ArhatConfig.ts"
+import { thisProgram } from "./thisProgram.ts"
 
 export class NoRuntime extends Schema.TaggedError<NoRuntime>()("NoRuntime", { detail: Schema.String }) {
   override get message() {
@@ -47,7 +48,9 @@ export const containerRuntime = (config: ArhatConfig): Layer.Layer<ContainerRunt
       )
       // Loaded only where it is used: an agent of 80 MB has no room for what it does not need.
       const { layer } = yield* Effect.promise(() => import("../../adapters/docker/DockerRuntime.ts"))
-      const engine = Layer.build(layer({ socketPath: docker.socket, device, pauseImage: docker.pauseImage }))
+      const engine = Layer.build(
+        layer({ socketPath: docker.socket, device, pauseImage: docker.pauseImage, dialProgram: thisProgram() })
+      )
       const host = hostexec.enabled ? Effect.flatMap(processes(config), Layer.build) : undefined
       return Layer.effect(
         ContainerRuntime,

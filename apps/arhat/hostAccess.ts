@@ -2,9 +2,7 @@
 import { Effect, Layer } from "effect"
 import { nothingAllowed } from "../../core/agent/host/HostAccess.ts"
 import type { ArhatConfig } from "./ArhatConfig.ts"
-
-/** This very program, called again to copy files. */
-const thisProgram = () => [process.execPath, ...process.execArgv, process.argv[1] ?? ""]
+import { thisProgram } from "./thisProgram.ts"
 
 /** The first log that lies in a file. */
 const logFileOf = ({ arhat }: ArhatConfig) => arhat.log.find(({ file }) => file !== "stderr" && file !== "stdout")?.file

@@ -1,10 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Option, Schema, Scope, Stream } from "effect"
-import { randomUUID } from "node:crypto"
+import { Duration, Effect, Exit, Option, Schedule, Schema, Scope, Stream } from "effect"
+import { randomBytes, randomUUID } from "node:crypto"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { afterAll, beforeAll } from "vitest"
 import * as DockerRuntime from "../../../adapters/docker/DockerRuntime.ts"
 import { ContainerRuntime } from "../../../core/pod/ContainerRuntime.ts"
@@ -42,8 +43,11 @@ const temporary = Effect.acquireRelease(
   (path) => Effect.promise(() => rm(path, { recursive: true }))
 )
 
-const layer = (device = "contract") =>
+const dialProgram = [process.execPath, fileURLToPath(new URL("dialProgram.ts", import.meta.url))]
+
+const layer = (device = "contract", more: { readonly dialProgram?: ReadonlyArray<string> } = { dialProgram }) =>
   DockerRuntime.layer({
+    ...more,
     socketPath,
     device,
     pauseImage: "aranya.test/pause:1",
@@ -113,6 +117,70 @@ describe.skipIf(Option.isSome(reason))("with a docker engine", () => {
         "arhat.dev/spec-hash": "5f3a"
       })
     }))
+
+  describe("a server on the pod's localhost alone", () => {
+    /** Says back what is posted to it. */
+    const greetsItself = (world: ContractWorld, address: string) =>
+      Effect.gen(function*() {
+        const runtime = yield* ContainerRuntime
+        const sandbox = yield* ensured(world)
+        const id = yield* runtime.create({
+          ...containerSpec(world, sandbox.id, { _tag: "Forever" }),
+          command: [
+            "sh",
+            "-c",
+            "mkdir -p /www/cgi-bin && printf '#!/bin/sh\\nprintf \"Content-Type: a/b\\\\r\\n\\\\r\\n\"; exec cat\\n' > /www/cgi-bin/echo"
+            + ` && chmod 755 /www/cgi-bin/echo && echo listening && exec httpd -f -p ${address}:${world.port} -h /www`
+          ],
+          args: []
+        })
+        yield* runtime.start(id)
+        yield* printed(id, "listening")
+        return sandbox.id
+      })
+    const posted = (body: Buffer) =>
+      Buffer.concat([Buffer.from(`POST /cgi-bin/echo HTTP/1.0\r\nContent-Length: ${body.length}\r\n\r\n`), body])
+    const answer = (sandboxId: string, port: number, asked = new Uint8Array()) =>
+      Effect.scoped(Effect.gen(function*() {
+        const runtime = yield* ContainerRuntime
+        const connection = yield* runtime.dial(sandboxId, port)
+        yield* Effect.forkScoped(Effect.andThen(connection.write(asked), connection.end))
+        return Buffer.concat(yield* Stream.runCollect(connection.read))
+      }))
+    const again = { schedule: Schedule.spaced("100 millis"), times: 50 }
+
+    test("is reached as by a kubelet, all its bytes both ways, many at a time", (world) =>
+      Effect.gen(function*() {
+        if (process.getuid?.() !== 0) return console.warn("SKIPPED ports of a pod's localhost: this is not root")
+        const sandboxId = yield* greetsItself(world, "127.0.0.1")
+        const echoed = (sent: Buffer) =>
+          Effect.map(
+            Effect.retry(answer(sandboxId, world.port, posted(sent)), again),
+            (said) => said.subarray(said.indexOf("\r\n\r\n") + 4).equals(sent)
+          )
+        assert.isTrue(yield* echoed(randomBytes(3_000_000)), "all that was sent comes back")
+        const small = yield* Effect.forEach(
+          Array.from({ length: 30 }, (_, number) => Buffer.from(`number ${number}`)),
+          echoed,
+          { concurrency: 10 }
+        )
+        assert.isTrue(small.every((same) => same))
+        const runtime = yield* ContainerRuntime
+        const nobody = yield* Effect.flip(Effect.scoped(runtime.dial(sandboxId, world.port + 1)))
+        assert.match(nobody.message, /nobody answers at port 8081 of the pod's localhost: .*ECONNREFUSED/)
+      }))
+
+    it.live("is told of where arhat has no way into the pod's network", () =>
+      Effect.gen(function*() {
+        const world = { ...(yield* open), runtime: layer("contract", { dialProgram: ["/no/such/program"] }) }
+        yield* Effect.gen(function*() {
+          const sandboxId = yield* greetsItself(world, "127.0.0.1")
+          const refused = yield* Effect.flip(answer(sandboxId, world.port))
+          assert.strictEqual(refused._tag === "RuntimeError" ? refused.reason : "", "Unavailable")
+          assert.match(refused.message, /^nobody answers at port 8080: .*ECONNREFUSED.*; .*the pod's localhost/)
+        }).pipe(Effect.scoped, Effect.provide(world.runtime, { local: true }))
+      }).pipe(Effect.scoped))
+  })
 
   test("hands resources and the security context to the engine", (world) =>
     Effect.gen(function*() {
