@@ -39,6 +39,11 @@ const kubectls = Effect.fnUntraced(function*(always: ReadonlyArray<string>) {
   return clients
 })
 
+/** Takes a device's pods away, and waits until they are gone. */
+export const podsGo = (
+  device: string
+) => ["delete", "pods", `--field-selector=spec.nodeName=${device}`, "--grace-period=1", "--timeout=90s"]
+
 const make = Effect.gen(function*() {
   const folder = yield* scratch
   chmodSync(folder, 0o711)
@@ -126,12 +131,10 @@ const make = Effect.gen(function*() {
     })
     yield* apply(kubectl, edgeDevice(name, agent.publicKey, connectivity))
     yield* agent.start
+    // Pods as processes outlive their agents: they go while those are there to end them.
+    yield* Effect.addFinalizer(() => Effect.ignore(kubectl(podsGo(name))))
     columns.set(name, yield* makeColumn({ name, runtime, clients, folder: `${own}/pods`, kubectl }))
   })
-  // Pods as processes outlive their agents: they go while those are there to end them.
-  yield* Effect.addFinalizer(() =>
-    Effect.ignore(kubectl(["delete", "pods", "--all", "--grace-period=1", "--timeout=30s"]))
-  )
   // VERBS_COLUMNS=docker-grpc,processes-mqtt tries these alone.
   const chosen = process.env["VERBS_COLUMNS"]?.split(",")
   const pairs = runtimes.flatMap((runtime) => transports.map((transport) => ({ runtime, transport })))

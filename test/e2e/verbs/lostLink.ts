@@ -6,6 +6,7 @@ import { documented } from "../badInput/sentences.ts"
 import { apply, edgeDevice, eventually, prepareAgent } from "../Line.ts"
 import { type Column, podSpec } from "./Column.ts"
 import { refusal, refusedPort, saysInTime } from "./refusals.ts"
+import { podsGo } from "./Site.ts"
 
 /** A device of its own, which is killed and comes back, beside those of the table. */
 export const losesTheLink = Effect.fnUntraced(function*(
@@ -58,6 +59,7 @@ export const losesTheLink = Effect.fnUntraced(function*(
   }
 
   yield* agent.start
+  yield* Effect.addFinalizer(() => Effect.ignore(kubectl(podsGo(device))))
   for (const { args, file } of streams) {
     const sentence = args[0] === "logs"
       ? said("the link to device edge-1 was lost (...): ask again")
@@ -65,5 +67,4 @@ export const losesTheLink = Effect.fnUntraced(function*(
     yield* saysInTime(file, new RegExp(sentence.replace("(...)", "\\(.*\\)")))
   }
   yield* eventually(kubectl, ["logs", left], (stdout) => stdout === "here\n")
-  yield* kubectl(["delete", "pod", left, "--grace-period=1"])
 })
