@@ -53,10 +53,6 @@ const makeLine = Effect.fnUntraced(function*(runtime: DeviceRuntime, kubectlPath
   })
   yield* apply(kubectl, edgeDevice("edge-1", agent.publicKey))
   yield* agent.start
-  // Pods as processes outlive their agents: they go while those are there to end them.
-  yield* Effect.addFinalizer(() =>
-    Effect.ignore(kubectl(["delete", "pods", "--all", "--grace-period=1", "--timeout=30s"]))
-  )
   yield* apply(
     kubectl,
     // Enough processes for a tall screen of top.
@@ -285,9 +281,18 @@ const hasScript = Option.isSome(findProgram("script"))
 
 const whole = Effect.fnUntraced(function*(runtime: DeviceRuntime, kubectlPath: string) {
   const line = yield* makeLine(runtime, kubectlPath)
-  for (const [name, env] of Object.entries(protocols)) yield* draws(line, runtime.name, name, env)
-  yield* says(line, runtime === asProcesses ? 200 : 40)
-  yield* vanishes(line)
+  const tried = Effect.gen(function*() {
+    for (const [name, env] of Object.entries(protocols)) yield* draws(line, runtime.name, name, env)
+    yield* says(line, runtime === asProcesses ? 200 : 40)
+    yield* vanishes(line)
+  })
+  // Pods as processes outlive their agents: they go while those are there, and an operator.
+  yield* Effect.ensuring(
+    tried,
+    Effect.ignore(
+      line.kubectl(["delete", "pods", "--field-selector=spec.nodeName=edge-1", "--grace-period=1", "--timeout=60s"])
+    )
+  )
 })
 
 const skipped = (why: string) => console.warn(`SKIPPED kubectl at a terminal: ${why}`)
