@@ -1,7 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Fiber, Layer, Option, Queue, Stream } from "effect"
-import { type ClientRequest, type IncomingMessage } from "node:http"
-import { request as httpsRequest, type RequestOptions } from "node:https"
+import { Effect, Fiber, Layer, Option, Queue, Stream } from "effect"
 import { getCACertificates, setDefaultCACertificates, type TLSSocket } from "node:tls"
 import * as KubeletServer from "../../../adapters/kubelet/KubeletServer.ts"
 import { Authenticator } from "../../../core/kubelet/Authenticator.ts"
@@ -12,85 +10,14 @@ import { RuntimeError } from "../../../core/pod/ContainerRuntime.ts"
 import { FakeKubeletBackend, podWith } from "../../fakes/FakeKubeletBackend.ts"
 import { FakeReviews } from "../../fakes/FakeReviews.ts"
 import { makeAuthority } from "../kube/client/certificates.ts"
+import { anonymous, asServing, bodyOf, clients, door, kept, open, said, servers, serving } from "./door.ts"
 
-const servers = makeAuthority("kubelet servers")
-const clients = makeAuthority("clients")
 const strangers = makeAuthority("clients")
-const serving = servers.issue("/O=system:nodes/CN=system:node:edge-1", "serverAuth")
 const servingAnew = servers.issue("/O=system:nodes/CN=system:node:renewed", "serverAuth")
-const apiserver = clients.issue("/O=masters/O=more/CN=kube-apiserver", "clientAuth")
 const stranger = strangers.issue("/O=masters/CN=kube-apiserver", "clientAuth")
 const misused = clients.issue("/O=masters/CN=kube-apiserver", "serverAuth")
 const nameless = clients.issue("/O=masters", "clientAuth")
 
-const asServing = (pair: { readonly cert: string; readonly key: string }): ServingCertificate => ({
-  certificate: pair.cert,
-  privateKey: pair.key
-})
-
-const kept = <A>(value: A): Stream.Stream<A> => Stream.concat(Stream.succeed(value), Stream.never)
-
-const world = (
-  options: Partial<KubeletServer.KubeletServerOptions> = {},
-  limits: Partial<Context.Service.Shape<typeof KubeletServer.KubeletServerLimits>> = {}
-) =>
-  KubeletServer.layer({
-    host: "127.0.0.1",
-    port: 0,
-    certificates: kept(asServing(serving)),
-    clientAuthorities: kept(clients.cert),
-    ...options
-  }).pipe(
-    Layer.provide(Layer.succeed(KubeletServer.KubeletServerLimits, {
-      ...KubeletServer.KubeletServerLimits.defaultValue(),
-      ...limits
-    })),
-    Layer.provide(KubeletApi.layer),
-    Layer.provide([Authenticator.layer, Authorizer.layer]),
-    Layer.provideMerge(Layer.merge(FakeReviews.layer, FakeKubeletBackend.layer))
-  )
-
-interface Opened {
-  readonly response: IncomingMessage
-  readonly request: ClientRequest
-}
-
-const open = (path: string, more: RequestOptions = {}) =>
-  Effect.flatMap(KubeletServer.KubeletServer, ({ port }) =>
-    Effect.callback<Opened, Error>((resume) => {
-      const request = httpsRequest({
-        host: "127.0.0.1",
-        port,
-        path,
-        ca: servers.cert,
-        agent: false,
-        cert: apiserver.cert,
-        key: apiserver.key,
-        ...more
-      })
-      request.on("response", (response) => resume(Effect.succeed({ response, request })))
-      request.on("error", (error) => resume(Effect.fail(error)))
-      request.end()
-      return Effect.sync(() => request.destroy())
-    }))
-
-const body = (response: IncomingMessage) =>
-  Effect.callback<string, Error>((resume) => {
-    let text = ""
-    response.setEncoding("utf8")
-    response.on("data", (chunk: string) => {
-      text += chunk
-    })
-    response.on("end", () => resume(Effect.succeed(text)))
-    response.on("error", (error) => resume(Effect.fail(error)))
-  })
-
-const said = (path: string, more?: RequestOptions) =>
-  Effect.gen(function*() {
-    const { response } = yield* open(path, more)
-    return `${response.statusCode} ${yield* body(response)}`
-  })
-const anonymous = { cert: undefined, key: undefined }
 const bearer = (token: string) => ({ ...anonymous, headers: { authorization: `Bearer ${token}` } })
 const bytes = (text: string) => new TextEncoder().encode(text)
 const path = "/containerLogs/shop/web/main"
@@ -127,7 +54,7 @@ describe("KubeletServer", () => {
         yield* said(path, bearer("good")),
         "403 Forbidden (user=scraper, verb=get, resource=nodes, subresource(s)=[proxy])"
       )
-    }).pipe(Effect.provide(world())))
+    }).pipe(Effect.provide(door())))
 
   it.live("believes no authority of the web when it has none of its own", () =>
     Effect.gen(function*() {
@@ -141,7 +68,7 @@ describe("KubeletServer", () => {
         yield* prepared
         assert.strictEqual(yield* said("/healthz"), "401 Unauthorized")
         assert.match(yield* said("/metrics/nodes/edge-1/metrics/resource", bearer("good")), /^200/)
-      }).pipe(Effect.provide(world({ clientAuthorities: kept(undefined) })))
+      }).pipe(Effect.provide(door({ clientAuthorities: kept(undefined) })))
     }))
 
   it.live("is not served where nobody could prove who they are", () =>
@@ -170,7 +97,7 @@ describe("KubeletServer", () => {
   it.live("is not served without a certificate, or with a key that is another's", () =>
     Effect.gen(function*() {
       for (const certificates of [Stream.never, kept({ certificate: serving.cert, privateKey: servingAnew.key })]) {
-        const error = yield* Effect.flip(Effect.scoped(Layer.build(world({ certificates }, { start: "100 millis" }))))
+        const error = yield* Effect.flip(Effect.scoped(Layer.build(door({ certificates }, { start: "100 millis" }))))
         assert.include(error.message, "no usable serving certificate")
       }
     }))
@@ -178,9 +105,9 @@ describe("KubeletServer", () => {
   it.live("names the address it cannot have", () =>
     Effect.gen(function*() {
       const { port } = yield* KubeletServer.KubeletServer
-      const error = yield* Effect.flip(Effect.scoped(Layer.build(Layer.fresh(world({ port })))))
+      const error = yield* Effect.flip(Effect.scoped(Layer.build(Layer.fresh(door({ port })))))
       assert.include(error.message, `127.0.0.1:${port}`)
-    }).pipe(Effect.provide(world())))
+    }).pipe(Effect.provide(door())))
 
   it.live("sends headers at once and each piece of a log when it is written", () =>
     Effect.gen(function*() {
@@ -198,7 +125,7 @@ describe("KubeletServer", () => {
         yield* eventually(Effect.sync(() => received.at(-1) === piece))
       }
       assert.deepStrictEqual(received, ["one\n", "two\n"])
-    }).pipe(Effect.provide(world())))
+    }).pipe(Effect.provide(door())))
 
   it.live("lets the device stop when the reader goes away", () =>
     Effect.gen(function*() {
@@ -208,7 +135,7 @@ describe("KubeletServer", () => {
       request.destroy()
       yield* eventually(Effect.map(backend.diary, (diary) => diary.some((entry) => entry.startsWith("logs closed"))))
       assert.include((yield* backend.diary).at(-1), "logs closed")
-    }).pipe(Effect.provide(world())))
+    }).pipe(Effect.provide(door())))
 
   it.live("a slow reader holds the device back", () =>
     Effect.gen(function*() {
@@ -230,7 +157,7 @@ describe("KubeletServer", () => {
       // Socket buffers of both ends, nothing of ours.
       assert.isBelow(held * piece.length, 16 * 1024 * 1024)
       request.destroy()
-    }).pipe(Effect.provide(world())))
+    }).pipe(Effect.provide(door())))
 
   it.live("breaks the body off when the device is lost, and says why before that with a status", () =>
     Effect.gen(function*() {
@@ -245,10 +172,10 @@ describe("KubeletServer", () => {
         )
       )
       const { response } = yield* open(path)
-      const error = yield* Effect.flip(body(response))
+      const error = yield* Effect.flip(bodyOf(response))
       assert.match(error.message, /aborted|reset|terminated/)
       assert.strictEqual(yield* said("/healthz"), "200 ok")
-    }).pipe(Effect.provide(world())))
+    }).pipe(Effect.provide(door())))
 
   it.live("takes a renewed certificate for new connections while open streams go on, and keeps the old for a bad one", () =>
     Effect.gen(function*() {
@@ -279,7 +206,7 @@ describe("KubeletServer", () => {
         yield* eventually(Effect.sync(() => received === "before\nafter\n"))
         assert.strictEqual(received, "before\nafter\n")
         assert.strictEqual(yield* said("/healthz"), "200 ok")
-      }).pipe(Effect.provide(world({ certificates: Stream.fromQueue(certificates) })))
+      }).pipe(Effect.provide(door({ certificates: Stream.fromQueue(certificates) })))
     }))
 
   it.live("takes a new client authority, and remembers the last while it cannot be read", () =>
@@ -297,7 +224,7 @@ describe("KubeletServer", () => {
         yield* eventually(Effect.map(Effect.orDie(newcomer), (answer) => answer === "200 ok"))
         assert.strictEqual(yield* newcomer, "200 ok")
         assert.strictEqual(yield* said("/healthz"), "401 Unauthorized")
-      }).pipe(Effect.provide(world({ clientAuthorities: Stream.fromQueue(authorities) })))
+      }).pipe(Effect.provide(door({ clientAuthorities: Stream.fromQueue(authorities) })))
     }))
 
   it.live("answers an upgrade with plain words, after the same checks", () =>
@@ -312,7 +239,7 @@ describe("KubeletServer", () => {
         yield* said("/exec/shop/web/main?command=sh", { ...upgrade, ...anonymous }),
         "401 Unauthorized"
       )
-    }).pipe(Effect.provide(world())))
+    }).pipe(Effect.provide(door())))
 
   it.live("refuses headers beyond its limit, and paths beyond reason", () =>
     Effect.gen(function*() {
@@ -323,7 +250,7 @@ describe("KubeletServer", () => {
       assert.strictEqual(yield* said("/healthz", { headers: { "x-large": "x".repeat(50_000) } }), "200 ok")
       assert.strictEqual(yield* said("/%00/..%2f"), "404 404 page not found")
       assert.strictEqual(yield* said("/healthz"), "200 ok")
-    }).pipe(Effect.provide(world())))
+    }).pipe(Effect.provide(door())))
 
   it.live("a listener of one node serves that node alone", () =>
     Effect.gen(function*() {
@@ -332,7 +259,7 @@ describe("KubeletServer", () => {
       assert.match(yield* said("/metrics/resource"), /node="edge-1"/)
       assert.match(yield* said("/containerLogs/shop/other/main"), /^400 pod "other" does not exist/)
       assert.match(yield* said("/metrics/nodes/edge-2/metrics/resource"), /^404/)
-    }).pipe(Effect.provide(world({ node: "edge-1" }))))
+    }).pipe(Effect.provide(door({ node: "edge-1" }))))
 
   it.live("closes in time, with a follower still reading", () =>
     Effect.gen(function*() {
@@ -340,8 +267,8 @@ describe("KubeletServer", () => {
         const { backend } = yield* prepared
         yield* backend.log(() => Stream.concat(Stream.succeed(bytes("one\n")), Stream.never))
         const { response } = yield* open(`${path}?follow=true`)
-        return yield* Effect.forkDetach(Effect.exit(body(response)))
-      }).pipe(Effect.provide(world({}, { shutdown: "100 millis" })), Effect.timeoutOption("3 seconds"))
+        return yield* Effect.forkDetach(Effect.exit(bodyOf(response)))
+      }).pipe(Effect.provide(door({}, { shutdown: "100 millis" })), Effect.timeoutOption("3 seconds"))
       assert.isTrue(Option.isSome(follower))
       if (Option.isSome(follower)) assert.strictEqual((yield* Fiber.join(follower.value))._tag, "Failure")
     }))

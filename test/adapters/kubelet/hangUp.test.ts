@@ -7,30 +7,12 @@ import { WebSocket } from "ws"
 import { PingInterval } from "../../../adapters/kubelet/hangUp.ts"
 import * as KubeletServer from "../../../adapters/kubelet/KubeletServer.ts"
 import { headerDictionary } from "../../../adapters/kubelet/spdy/headerDictionary.ts"
-import { Authenticator } from "../../../core/kubelet/Authenticator.ts"
-import { Authorizer } from "../../../core/kubelet/Authorizer.ts"
-import { KubeletApi } from "../../../core/kubelet/KubeletApi.ts"
 import { FakeKubeletBackend, podWith } from "../../fakes/FakeKubeletBackend.ts"
 import { FakeReviews } from "../../fakes/FakeReviews.ts"
-import { makeAuthority } from "../kube/client/certificates.ts"
+import { apiserver, door, servers } from "./door.ts"
 import { control, data, headerBlock } from "./SpdyPeer.ts"
 
-const servers = makeAuthority("kubelet servers")
-const clients = makeAuthority("clients")
-const serving = servers.issue("/O=system:nodes/CN=system:node:edge-1", "serverAuth")
-const apiserver = clients.issue("/O=masters/CN=kube-apiserver", "clientAuth")
-
-const world = KubeletServer.layer({
-  host: "127.0.0.1",
-  port: 0,
-  certificates: Stream.concat(Stream.succeed({ certificate: serving.cert, privateKey: serving.key }), Stream.never),
-  clientAuthorities: Stream.concat(Stream.succeed(clients.cert), Stream.never)
-}).pipe(
-  Layer.provide(KubeletApi.layer),
-  Layer.provide([Authenticator.layer, Authorizer.layer]),
-  Layer.provideMerge(Layer.merge(FakeReviews.layer, FakeKubeletBackend.layer)),
-  Layer.provide(Layer.succeed(PingInterval, "200 millis"))
-)
+const world = Layer.provide(door(), Layer.succeed(PingInterval, "200 millis"))
 
 const identity = { ca: servers.cert, cert: apiserver.cert, key: apiserver.key, checkServerIdentity: () => undefined }
 const path = "/exec/shop/web/main?command=sleep&input=1&output=1"

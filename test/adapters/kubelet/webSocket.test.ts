@@ -1,31 +1,14 @@
 /** exec and port-forward of clients that speak WebSockets, over TLS, through the listener. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Layer, Stream } from "effect"
+import { Deferred, Effect, Stream } from "effect"
 import { WebSocket } from "ws"
 import * as KubeletServer from "../../../adapters/kubelet/KubeletServer.ts"
-import { Authenticator } from "../../../core/kubelet/Authenticator.ts"
-import { Authorizer } from "../../../core/kubelet/Authorizer.ts"
-import { KubeletApi } from "../../../core/kubelet/KubeletApi.ts"
 import { RuntimeError } from "../../../core/pod/ContainerRuntime.ts"
 import { FakeKubeletBackend, podWith } from "../../fakes/FakeKubeletBackend.ts"
 import { FakeReviews } from "../../fakes/FakeReviews.ts"
-import { makeAuthority } from "../kube/client/certificates.ts"
+import { apiserver, door, servers } from "./door.ts"
 
-const servers = makeAuthority("kubelet servers")
-const clients = makeAuthority("clients")
-const serving = servers.issue("/O=system:nodes/CN=system:node:edge-1", "serverAuth")
-const apiserver = clients.issue("/O=masters/CN=kube-apiserver", "clientAuth")
-
-const world = KubeletServer.layer({
-  host: "127.0.0.1",
-  port: 0,
-  certificates: Stream.concat(Stream.succeed({ certificate: serving.cert, privateKey: serving.key }), Stream.never),
-  clientAuthorities: Stream.concat(Stream.succeed(clients.cert), Stream.never)
-}).pipe(
-  Layer.provide(KubeletApi.layer),
-  Layer.provide([Authenticator.layer, Authorizer.layer]),
-  Layer.provideMerge(Layer.merge(FakeReviews.layer, FakeKubeletBackend.layer))
-)
+const world = door()
 
 const bytes = (words: string) => new TextEncoder().encode(words)
 
