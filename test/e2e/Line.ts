@@ -60,6 +60,7 @@ export const apply = Effect.fnUntraced(function*(kubectl: Kubectl, ...objects: R
 export interface Operator {
   readonly start: Effect.Effect<Daemon, DaemonFailed, Scope.Scope>
   readonly grpcPort: number
+  readonly kubeletPort: number
   readonly publicKey: string
   readonly ca: string
   readonly logFile: string
@@ -124,7 +125,7 @@ export const prepareOperator = Effect.fnUntraced(function*(
     args: [main, "run", "-c", configFile, "--kubeconfig", cluster.kubeconfigPath],
     logFile
   })
-  return { start, grpcPort, publicKey: key.stdout.trim(), logFile, configFile }
+  return { start, grpcPort, kubeletPort, publicKey: key.stdout.trim(), logFile, configFile }
 })
 
 /** The CA of the gRPC door, once the operator has made it. */

@@ -1,8 +1,10 @@
 /** The network between an agent and its operator goes away and comes back: what goes on, what waits, and what ends with a sentence. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Option, Schedule } from "effect"
-import { existsSync, readFileSync, writeFileSync } from "node:fs"
+import { execFileSync } from "node:child_process"
+import { closeSync, constants, existsSync, openSync, readFileSync, writeFileSync } from "node:fs"
 import { startEmbedded } from "../../adapters/kube/plane/server/startEmbedded.ts"
+import { kubeletAt } from "../bench/kubeletClient.ts"
 import { startDaemon } from "./daemon.ts"
 import {
   apply,
@@ -80,7 +82,7 @@ const line = Effect.fnUntraced(function*(
     clientCaFile: `${folder}/client-ca.pem`,
     connectivity
   })
-  yield* prepared.start
+  const operator = yield* prepared.start
   const network = yield* startTcpProxy(prepared.grpcPort)
   const arhat = yield* prepareAgent(`${folder}/edge-1`, {
     device: "edge-1",
@@ -90,7 +92,7 @@ const line = Effect.fnUntraced(function*(
     runtime: { docker: { enabled: false }, process: { enabled: true, allowRoot: process.getuid?.() === 0 } }
   })
   yield* apply(kubectl, edgeDevice("edge-1", arhat.publicKey))
-  yield* arhat.start
+  const agent = yield* arhat.start
   yield* eventually(kubectl, ["get", "node", "edge-1", "--no-headers"], (out) => / Ready /.test(out))
 
   const connected = (status: "True" | "False") =>
@@ -114,8 +116,30 @@ const line = Effect.fnUntraced(function*(
     )
   const running = (name: string) =>
     eventually(kubectl, ["get", "pod", name, "-n", "edge", "--no-headers"], (out) => / Running /.test(out))
-  return { folder, kubectl, watching, network, arhat, connected, state, running }
+  const kubelet = kubeletAt(kubeconfig, prepared.kubeletPort)
+  return {
+    folder,
+    kubectl,
+    watching,
+    network,
+    arhat,
+    connected,
+    state,
+    running,
+    kubelet,
+    processes: { operator, agent }
+  }
 })
+
+/** The most memory a process has had, bytes. */
+const peakMemory = (pid: number) => {
+  const [, kibibytes = "0"] = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? []
+  return Number(kibibytes) * 1024
+}
+
+const execs = 200
+const linesEach = 4096
+const lineOf = (number: number, line: number) => `exec-${number} ${String(line).padStart(5, "0")} ${"-".repeat(48)}\n`
 
 describe("a link that is cut", () => {
   it.live(
@@ -225,6 +249,86 @@ describe("a link that is cut", () => {
         yield* waitFor("the device wipes when it is back", () =>
           read(arhat.logFile), (log) =>
           log.includes("wiped in"), 90)
+      }).pipe(Effect.scoped),
+    300_000
+  )
+
+  it.live(
+    `with ${execs} commands on it, and comes back in time: each goes on, says all it has to say once, and its exit code`,
+    () =>
+      Effect.gen(function*() {
+        const started = yield* line({})
+        if (started === undefined) return
+        const { connected, folder, kubectl, kubelet, network, processes, running } = started
+        yield* apply(kubectl, pod("count", counting))
+        yield* running("count")
+        const gate = `${folder}/gate`
+        execFileSync("mkfifo", [gate])
+
+        const talks = yield* Effect.forEach(
+          Array.from({ length: execs }, (_, number) => number),
+          (number) => {
+            const said: Array<Uint8Array> = []
+            const begins = `exec-${number} begins\n`
+            const script = `echo exec-${number} begins; cat ${gate}; `
+              + `seq -f 'exec-${number} %05g ${"-".repeat(48)}' 1 ${linesEach}; exit ${number}`
+            return Effect.map(kubelet.exec("count", ["sh", "-c", script]), (talk) => {
+              talk.onBytes((bytes) => void said.push(bytes))
+              let over = false
+              void talk.over.then(() => over = true)
+              return { number, begins, talk, text: () => Buffer.concat(said).toString(), over: () => over }
+            })
+          },
+          { concurrency: 10 }
+        )
+        const count = (fits: (talk: typeof talks[number]) => boolean) => () => String(talks.filter(fits).length)
+        const silent = () =>
+          talks.filter(({ begins, text }) => text() !== begins)
+            .map(({ number, over, talk, text }) =>
+              `${number} ${over() ? "is over" : "is open"}: ${text()}${talk.words()}`
+            )
+        yield* waitFor("all commands begin", () => silent().join("\n"), (names) => names === "", 100)
+        const before = { operator: peakMemory(processes.operator.pid), agent: peakMemory(processes.agent.pid) }
+
+        // What they say from here on waits; what is on its way is lost.
+        yield* network.become("reset")
+        const opening = yield* Effect.sync(() => {
+          const file = openSync(gate, constants.O_RDWR | constants.O_NONBLOCK)
+          closeSync(file)
+        }).pipe(Effect.repeat(Schedule.spaced("100 millis")), Effect.forkChild)
+        yield* connected("False")
+        assert.strictEqual(
+          count(({ begins, text }) => text() === begins)(),
+          `${execs}`,
+          "nothing comes through the cut"
+        )
+        yield* network.become("pass")
+        yield* waitFor(
+          "some of what they say",
+          () => talks.some(({ begins, text }) => text() !== begins) ? "some" : "none",
+          (seen) => seen === "some"
+        )
+        // In mid-stream.
+        yield* network.become("reset")
+        yield* network.become("pass")
+        yield* waitFor("all commands end", count(({ over }) => over()), (n) => n === `${execs}`, 240)
+        yield* Fiber.interrupt(opening)
+
+        for (const { begins, number, talk, text } of talks) {
+          const whole = begins + Array.from({ length: linesEach }, (_, line) => lineOf(number, line + 1)).join("")
+          assert.isTrue(text() === whole, `exec ${number} said ${text().length} of ${whole.length} bytes`)
+          const end = JSON.parse(talk.words()) as {
+            readonly status: string
+            readonly details?: { readonly causes: ReadonlyArray<{ readonly message: string }> }
+          }
+          const code = end.status === "Success" ? "0" : end.details?.causes[0]?.message
+          assert.strictEqual(code, `${number}`)
+        }
+        // All that they say is some 55 MB; pools, queues and what the collector of garbage has not come to yet are less than what is allowed.
+        for (const [name, { pid }] of Object.entries(processes)) {
+          const grown = peakMemory(pid) - (before[name as keyof typeof before])
+          assert.isBelow(grown, 320 * 1024 * 1024, `${name} grew by ${grown} bytes`)
+        }
       }).pipe(Effect.scoped),
     300_000
   )
