@@ -245,7 +245,7 @@ const make = Effect.fnUntraced(function*(
 
   const dialHost = (host: string, port: number) =>
     Effect.flatMap(
-      NodeSocket.makeNet({ host, port, openTimeout: DIAL_TIMEOUT, chunkSize: 16, allowHalfOpen: true }),
+      NodeSocket.makeNet({ host, port, openTimeout: DIAL_TIMEOUT, chunkSize: 16, allowHalfOpen: true, noDelay: true }),
       (socket) => openConnection(socket, `nobody answers at port ${port}`)
     )
 

@@ -153,7 +153,9 @@ const dialHost = Effect.fnUntraced(function*(host: string, port: number) {
     port,
     openTimeout: DIAL_TIMEOUT,
     chunkSize: 16,
-    allowHalfOpen: true
+    allowHalfOpen: true,
+    // What it says has been gathered by whoever is forwarded.
+    noDelay: true
   })
   const pull = yield* Effect.mapError(
     Socket.readerBytes(socket),
