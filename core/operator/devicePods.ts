@@ -81,6 +81,7 @@ export const devicePods = Effect.fnUntraced(function*(
     assigning: (uid) => void held?.set(uid, ""),
     assigned: (uid, hash) => void held?.set(uid, hash),
     forgotten: (uid) => void held?.delete(uid),
+    finished: (uid) => reported.get(uid)?.finished === true,
     release: (uid) => held?.has(uid) === true && reported.get(uid)?.finished === true ? forget(uid) : Effect.void,
     reassert: (pod) => reassert(pod)
   }
@@ -190,12 +191,10 @@ export const devicePods = Effect.fnUntraced(function*(
           reported.set(uid, report)
         }
         if (report.finished) {
-          if (pod?.metadata.deletionTimestamp !== undefined) {
-            yield* finalise(pod)
-          }
-          if (gone || pod?.metadata.deletionTimestamp !== undefined) {
-            yield* Effect.forkDetach(forget(uid))
-          }
+          // What the write returned may be the first that is heard of its deletion.
+          const deleted = index.byUid(uid) ?? pod
+          if (deleted?.metadata.deletionTimestamp !== undefined) yield* finalise(deleted)
+          if (gone || deleted?.metadata.deletionTimestamp !== undefined) yield* Effect.forkDetach(forget(uid))
         } else if (gone) {
           look(uid)
         }

@@ -32,6 +32,8 @@ export interface Holdings {
   readonly assigning: (uid: string) => void
   readonly assigned: (uid: string, hash: string) => void
   readonly forgotten: (uid: string) => void
+  /** Whether the device has said that nothing of this pod runs any more, and it is written. */
+  readonly finished: (uid: string) => boolean
   /** Lets the device forget a pod that is gone from the API, if the last that is to be told of it has been told. */
   readonly release: (uid: string) => Effect.Effect<void>
   /** Says again what the device said of this pod, where somebody else has written over it. */
@@ -239,8 +241,14 @@ export const keepPod = Effect.fnUntraced(function*(
     }
     if (deletionTimestamp !== undefined) {
       if (session === undefined || !holdings.known()) return false
-      if (held) yield* end(session, deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds ?? 30)
-      else if (yield* exists(namespace, pod.metadata.name ?? "", uid)) yield* finalise(pod)
+      if (held) {
+        yield* end(session, deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds ?? 30)
+        // Its last word came before its deletion was heard of, and is not said again.
+        if (holdings.finished(uid)) {
+          yield* finalise(pod)
+          yield* holdings.release(uid)
+        }
+      } else if (yield* exists(namespace, pod.metadata.name ?? "", uid)) yield* finalise(pod)
       return false
     }
     if (isTerminal(pod) && !held) return false

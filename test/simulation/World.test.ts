@@ -1,12 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schedule } from "effect"
+import { Deferred, Effect, Layer, Schedule } from "effect"
+import { refuse } from "../../adapters/kube/plane/memory/Faults.ts"
+import type { ApiRequest } from "../../adapters/kube/plane/request/ApiRequest.ts"
 import { EdgeDevices } from "../../core/device/EdgeDevice.ts"
 import { KubeApi } from "../../core/kube/KubeApi.ts"
 import { Nodes } from "../../core/kube/Node.ts"
 import { type Pod, Pods } from "../../core/kube/Pod.ts"
 import { exits, forever } from "../fakes/runtime/Program.ts"
 import { simulate } from "./VirtualTime.ts"
-import { createNamespaces, makeDevice, makeOperator, worldLayer } from "./World.ts"
+import { clientWithFaults, createNamespaces, makeDevice, makeOperator, worldLayer } from "./World.ts"
 
 class NotYet extends Error {}
 
@@ -226,5 +228,43 @@ describe("the whole line, in virtual time", () => {
           return seen.failure.reason === "NotFound"
         })
         assert.lengthOf(yield* device.runtime.runs, 1)
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+
+  it.live("takes a pod away whose deletion is first heard of with the answer to its last word", () =>
+    simulate(5, () =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        yield* createNamespaces
+        const device = yield* makeDevice("edge-1", 1)
+        yield* device.runtime.script(() => true, { run: exits(0, "30 seconds") })
+        let frozen: Effect.Effect<void> = Effect.void
+        let busy = false
+        const weather = ({ method }: ApiRequest) =>
+          Effect.succeed(
+            busy && method === "PATCH"
+              ? { answer: refuse(500, "InternalError", "etcd is slow") }
+              : { holdWatch: Effect.suspend(() => frozen) }
+          )
+        const operatorApi = yield* Layer.build(Layer.fresh(clientWithFaults(weather)))
+        const operator = yield* makeOperator([device]).pipe(Effect.provideContext(operatorApi))
+        yield* operator.start
+        yield* api.create(EdgeDevices, device.object())
+        yield* device.agent.start
+        yield* eventually(Effect.option(api.get(Nodes, { name: "edge-1" })), (seen) => seen._tag === "Some")
+
+        const once = pod("once", "edge-1")
+        yield* api.create(Pods, { ...once, spec: { ...once.spec, restartPolicy: "Never" } })
+        yield* eventually(phaseOf("once"), ({ status }) => status?.phase === "Running")
+        const thaw = yield* Deferred.make<void>()
+        frozen = Deferred.await(thaw)
+        busy = true
+        yield* api.delete(Pods, { namespace: "edge", name: "once" })
+        yield* eventually(device.runtime.runs, ([run]) => run?.finishedAt !== undefined)
+        yield* Effect.sleep("1 second")
+        busy = false
+        yield* Effect.sleep("10 seconds")
+        yield* Deferred.succeed(thaw, undefined)
+        yield* eventually(Effect.result(phaseOf("once")), ({ _tag }) => _tag === "Failure")
+        yield* eventually(device.rows("assignments"), (rows) => rows.length === 0)
       }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
 })
