@@ -1,6 +1,6 @@
 /** A person at a terminal, and how sessions end: real kubectl in a pseudo-terminal of its own, on every runtime. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Option, Schedule, Stream } from "effect"
+import { Effect, Fiber, Option, Schedule, Scope, Stream } from "effect"
 import { spawn } from "node:child_process"
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs"
 import { startEmbedded } from "../../adapters/kube/plane/server/startEmbedded.ts"
@@ -80,10 +80,11 @@ const makeLine = Effect.fnUntraced(function*(runtime: DeviceRuntime, kubectlPath
       (stdout) => stdout === "Running"
     )
   }
+  const whole = yield* Effect.scope
   const restartOperator = Effect.gen(function*() {
     process.kill(daemon.pid, "SIGKILL")
     yield* Effect.exit(daemon.ended)
-    yield* operator.start
+    yield* Scope.provide(operator.start, whole)
   })
   return { folder, kubectl, kubectlPath, always, restartOperator }
 })
