@@ -193,8 +193,12 @@ export const devicePods = Effect.fnUntraced(function*(
         if (report.finished) {
           // What the write returned may be the first that is heard of its deletion.
           const deleted = index.byUid(uid) ?? pod
-          if (deleted?.metadata.deletionTimestamp !== undefined) yield* finalise(deleted)
-          if (gone || deleted?.metadata.deletionTimestamp !== undefined) yield* Effect.forkDetach(forget(uid))
+          if (deleted?.metadata.deletionTimestamp !== undefined) {
+            yield* finalise(deleted)
+          }
+          if (gone || deleted?.metadata.deletionTimestamp !== undefined) {
+            yield* Effect.forkDetach(forget(uid))
+          }
         } else if (gone) {
           look(uid)
         }
