@@ -1,4 +1,5 @@
 /** What Node's HTTP server leaves to others: the end of connections that asked for an upgrade, were it refused or is it over. */
+import type { ServerResponse } from "node:http"
 import type { Server } from "node:https"
 import type { Duplex } from "node:stream"
 
@@ -8,13 +9,22 @@ import type { Duplex } from "node:stream"
  * behind another request is hung up on: both answers would want the connection.
  */
 export const endUpgrades = (server: Server, goodbye: number): void => {
-  const answering = new WeakSet<Duplex>()
+  const answering = new WeakMap<Duplex, Set<ServerResponse>>()
   server.on("request", ({ socket }, response) => {
-    answering.add(socket)
-    response.once("close", () => answering.delete(socket))
+    const open = answering.get(socket) ?? new Set()
+    answering.set(socket, open.add(response))
+    response.once("close", () => open.delete(response))
   })
   server.on("upgrade", (_, socket) => {
-    if (answering.has(socket)) return void socket.destroy()
+    const open = answering.get(socket)
+    if (open !== undefined && open.size > 0) {
+      // The connection is no longer its answers' business for Node: nobody else tells them that it has ended.
+      for (const response of open) {
+        response.req.destroy()
+        response.emit("close")
+      }
+      return void socket.destroy()
+    }
     socket.once("finish", () => {
       socket.resume()
       const timer = setTimeout(() => socket.destroy(), goodbye)

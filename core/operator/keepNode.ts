@@ -267,7 +267,8 @@ export const keepNode = Effect.fnUntraced(function*(
   )
 
   const renew = Effect.gen(function*(): Effect.fn.Return<void, KubeApiError> {
-    if (ours === undefined || !options.holds()) {
+    const node = ours
+    if (node === undefined || !options.holds()) {
       // Whoever holds it now renews by a clock of his own.
       renewed = undefined
       return
@@ -275,7 +276,7 @@ export const keepNode = Effect.fnUntraced(function*(
     const before = renewed ?? (newborn ? 0 : yield* lastRenewal)
     // The node lifecycle controller hears only of renewals that are later than the one before, whoever's clock was set back.
     const now = Math.max(yield* Clock.currentTimeMillis, before + 1)
-    const uid = ours.metadata.uid ?? ""
+    const uid = node.metadata.uid ?? ""
     const make = api.create(Leases, nodeLease({ name: context.name, uid }, now))
     const prolong = api.patch(Leases, leaseAt, { type: "merge", body: renewal(now) })
     const [likely, unless, other] = newborn

@@ -25,6 +25,13 @@ describe("bytes from anybody", () => {
     180_000
   )
 
+  it.live("leave no answer behind where an upgrade follows requests that are still answered", () =>
+    Effect.gen(function*() {
+      const layer = yield* httpLayer
+      const { done } = yield* runFuzz(layer, { seed: 77, first: 127225, times: 1, sessionEvery: 25 })
+      assert.strictEqual(done, 1)
+    }).pipe(Effect.scoped))
+
   it.live("that do are found, with their number", () =>
     Effect.gen(function*() {
       const broken = (attempt: FuzzedLayer["attempt"]): FuzzedLayer => ({

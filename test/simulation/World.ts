@@ -102,6 +102,7 @@ const program = Effect.fnUntraced(function*(
     up: Effect.suspend(() => life === undefined ? start : Effect.void),
     footprint: {
       fibers: () => life?.footprint.fibers() ?? 0,
+      defects: () => life?.footprint.defects() ?? [],
       links: () => life?.footprint.links() ?? { sessions: 0, over: [] }
     }
   } satisfies Program

@@ -23,7 +23,7 @@ describe("what may never grow without end", () => {
         ])
       }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
 
-  it.live("counts the fibers of a program, and none may outlive it", () =>
+  it.live("counts the fibers of a program, of which none may end by a defect or outlive it", () =>
     simulate(1, () =>
       Effect.gen(function*() {
         const device = yield* makeDevice("edge-1", 1)
@@ -34,12 +34,14 @@ describe("what may never grow without end", () => {
           Effect.gen(function*() {
             for (let i = 0; i < 300; i++) yield* Effect.forkScoped(Effect.never)
             yield* Effect.forkDetach(Effect.never)
+            yield* Effect.forkScoped(Effect.die(new Error("a mistake")))
           }).pipe(Effect.andThen(Effect.never), Effect.scoped)
         )
         yield* operator.start
         yield* Effect.sleep("1 second")
         const { count, counts } = makeCounts()
-        const [found = ""] = yield* overBounds([device], [operator], 1, count)
+        const [defect = "", found = ""] = yield* overBounds([device], [operator], 1, count)
+        assert.match(defect, /^a fiber of operator 1 ended by a defect: Error: a mistake/u)
         assert.match(found, /^operator 1 has 3\d\d fibers, over 130$/u)
         assert.strictEqual(counts["rule: fibers are bounded"], 1)
         yield* operator.kill

@@ -21,6 +21,7 @@ const tooMuch = (who: string, { footprint }: Program, most: number, count: Count
   const { over, sessions } = footprint.links()
   if (sessions > 0) count("rule: the memory of links is bounded")
   return [
+    ...footprint.defects().map((why) => `a fiber of ${who} ended by a defect: ${why}`),
     ...(fibers > most ? [`${who} has ${fibers} fibers, over ${most}`] : []),
     ...over.map((words) => `a link of ${who} holds ${words}`)
   ]

@@ -1,28 +1,37 @@
 /** What a simulated program holds while it lives: its fibers, and what its links hold in memory. */
-import { Effect, Metric } from "effect"
+import { Cause, Effect, Exit, Metric } from "effect"
 import { defaultLimits } from "../../core/link/LinkLimits.ts"
 import { type LinkUsage, LinkWitness, mostUsage } from "../../core/link/LinkUsage.ts"
 
 export interface Footprint {
   /** Fibers that have begun and not ended. */
   readonly fibers: () => number
+  /** Why fibers ended by a defect since the last look: nobody may hear of it, and what they kept is kept no more. */
+  readonly defects: () => ReadonlyArray<string>
   /** What goes beyond a limit of a link just now, in words. */
   readonly links: () => { readonly sessions: number; readonly over: ReadonlyArray<string> }
 }
 
 export const makeFootprint = () => {
   let fibers = 0
+  let defects: ReadonlyArray<string> = []
   const sessions = new Set<{ readonly side: "device" | "operator"; readonly usage: () => LinkUsage }>()
   const counting: Metric.FiberRuntimeMetricsService = {
     recordFiberStart: () => {
       fibers += 1
     },
-    recordFiberEnd: () => {
+    recordFiberEnd: (_, exit) => {
       fibers -= 1
+      if (Exit.isFailure(exit) && Cause.hasDies(exit.cause)) defects = [...defects, Cause.pretty(exit.cause)]
     }
   }
   const footprint: Footprint = {
     fibers: () => fibers,
+    defects: () => {
+      const found = defects
+      defects = []
+      return found
+    },
     links: () => ({
       sessions: sessions.size,
       over: [...sessions].flatMap(({ side, usage }) => {
