@@ -7,6 +7,7 @@ import { answer, type Greeted, HandshakeFailed, protocolMax, protocolMin, welcom
 import { Admission, type DeviceHello, Refused } from "./Hello.ts"
 import { LinkLimits } from "./LinkLimits.ts"
 import { LinkTimings } from "./LinkTimings.ts"
+import { makeTurns } from "./makeTurns.ts"
 import { SecureRandom } from "./SecureRandom.ts"
 import type { Handlers, Session } from "./Session.ts"
 import { carry } from "./session/carry.ts"
@@ -67,19 +68,8 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
   const entries = new Map<string, Entry>()
   // Held while a device is decided about, never while it is waited for: those who say nothing keep nobody out.
   const handshakes = yield* Semaphore.make(limits.handshakes)
-  const turns = new Map<string, { readonly semaphore: Semaphore.Semaphore; users: number }>()
-
   /** Two connections of one device are decided one after the other. */
-  const inTurn = <A, E>(key: string, effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-    Effect.suspend(() => {
-      const turn = turns.get(key) ?? { semaphore: Semaphore.makeUnsafe(1), users: 0 }
-      turns.set(key, turn)
-      turn.users += 1
-      return turn.semaphore.withPermits(1)(effect).pipe(Effect.ensuring(Effect.sync(() => {
-        turn.users -= 1
-        if (turn.users === 0) turns.delete(key)
-      })))
-    })
+  const inTurn = makeTurns()
 
   const begin = (
     parent: Scope.Scope,

@@ -1,7 +1,8 @@
 /** All EdgeDevice objects as last seen, and the one way to write to them: by compare-and-swap, for each object in turn. */
-import { Context, Deferred, Effect, Layer, Queue, Semaphore, Stream } from "effect"
+import { Context, Deferred, Effect, Layer, Queue, Stream } from "effect"
 import { type EdgeDeviceObject, EdgeDevices, type EdgeDeviceStatus } from "../device/EdgeDevice.ts"
 import { KubeApi, KubeApiError } from "../kube/KubeApi.ts"
+import { makeTurns } from "../link/makeTurns.ts"
 
 export const deviceKey = (namespace: string, name: string) => `${namespace}/${name}`
 
@@ -76,18 +77,8 @@ export class DeviceRegistry extends Context.Service<DeviceRegistry, {
       const gone = (key: string) =>
         new KubeApiError({ reason: "NotFound", status: 404, detail: `EdgeDevice ${key} is gone` })
 
-      const turns = new Map<string, { readonly semaphore: Semaphore.Semaphore; users: number }>()
       /** Own writes of one object do not meet each other: each begins with what the one before returned. */
-      const inTurn = <A, E>(key: string, work: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-        Effect.suspend(() => {
-          const turn = turns.get(key) ?? { semaphore: Semaphore.makeUnsafe(1), users: 0 }
-          turns.set(key, turn)
-          turn.users += 1
-          return turn.semaphore.withPermit(work).pipe(Effect.ensuring(Effect.sync(() => {
-            turn.users -= 1
-            if (turn.users === 0) turns.delete(key)
-          })))
-        })
+      const inTurn = makeTurns()
 
       const swap = Effect.fnUntraced(function*(
         { key, uid }: DeviceId,

@@ -3,6 +3,7 @@ import { Cause, Context, Deferred, Effect, Exit, Layer, Scope, Stream, Subscript
 import { decodeEdgeDevice } from "../device/decodeEdgeDevice.ts"
 import type { EdgeDeviceObject } from "../device/EdgeDevice.ts"
 import { type DeviceHello, Refused } from "../link/Hello.ts"
+import { makeTurns } from "../link/makeTurns.ts"
 import type { Handlers, Session } from "../link/Session.ts"
 import type { TrafficClass } from "../link/Traffic.ts"
 import type { DisconnectReason } from "../node/nodeStatus.ts"
@@ -59,7 +60,7 @@ export class Fleet extends Context.Service<Fleet, {
       const registry = yield* DeviceRegistry
       const pods = yield* PodIndex
       const served = new Map<string, Served>()
-      const starting = new Map<string, Deferred.Deferred<void>>()
+      const inTurn = makeTurns()
       const services = yield* Effect.context<Effect.Services<ReturnType<typeof serveDevice>>>()
       const parent = yield* Effect.scope
 
@@ -102,24 +103,15 @@ export class Fleet extends Context.Service<Fleet, {
       })
 
       /** One settling per device at a time, devices side by side. */
-      const settleInTurn = Effect.fnUntraced(function*(key: string) {
-        const before = starting.get(key)
-        const mine = yield* Deferred.make<void>()
-        starting.set(key, mine)
-        yield* (before === undefined ? Effect.void : Deferred.await(before)).pipe(
-          Effect.andThen(settle(key)),
+      const settleInTurn = (key: string) =>
+        inTurn(key, settle(key)).pipe(
           Effect.catchCause((cause) =>
             // The operator is going down, and with it whoever waits for its turn.
             Cause.hasInterruptsOnly(cause)
               ? Effect.void
               : Effect.logError(`EdgeDevice ${key} could not be served`, cause)
-          ),
-          Effect.ensuring(Effect.suspend(() => {
-            if (starting.get(key) === mine) starting.delete(key)
-            return Deferred.succeed(mine, undefined)
-          }))
+          )
         )
-      })
 
       yield* pods.synced.pipe(
         Effect.andThen(

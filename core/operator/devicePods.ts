@@ -1,8 +1,9 @@
 /** The pods of one device: a keeper for each, what the device holds, and what it reports. */
-import { Effect, FiberMap, Queue, Semaphore, SubscriptionRef } from "effect"
+import { Effect, FiberMap, Queue, SubscriptionRef } from "effect"
 import type { KubeApiError } from "../kube/KubeApi.ts"
 import type { Pod, PodStatus } from "../kube/Pod.ts"
 import { Cryptography } from "../link/Cryptography.ts"
+import { makeTurns } from "../link/makeTurns.ts"
 import type { Session } from "../link/Session.ts"
 import { isMirrorPod } from "../node/hostPod.ts"
 import type { PodEvent, PodReport } from "../pod/PodReport.ts"
@@ -66,12 +67,7 @@ export const devicePods = Effect.fnUntraced(function*(
   /** Number of the newest that came, written or not; the device counts anew after it was wiped or its disk forgot something, which its list of what it holds tells. */
   const taken = new Map<string, number>()
   /** What is said of one pod is written one after the other. */
-  const turns = new Map<string, Semaphore.Semaphore>()
-  const oneAtATime = <A, E>(uid: string, write: Effect.Effect<A, E>): Effect.Effect<A, E> => {
-    let turn = turns.get(uid)
-    if (turn === undefined) turns.set(uid, turn = Semaphore.makeUnsafe(1))
-    return turn.withPermit(write)
-  }
+  const oneAtATime = makeTurns()
   /** On the device, absent from the API, and too many to be believed at once. */
   let heldBack: ReadonlySet<string> = new Set()
 
@@ -126,7 +122,6 @@ export const devicePods = Effect.fnUntraced(function*(
           bells.delete(uid)
           reported.delete(uid)
           taken.delete(uid)
-          turns.delete(uid)
           places.delete(uid)
         }))
       )

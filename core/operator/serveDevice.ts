@@ -1,5 +1,17 @@
 /** Everything one EdgeDevice needs for as long as it exists: its Node, its pods, its status, its session, its farewell. */
-import { Clock, Deferred, Effect, Exit, FiberHandle, Schedule, Scope, Stream, SubscriptionRef } from "effect"
+import {
+  Clock,
+  Deferred,
+  Effect,
+  Exit,
+  FiberHandle,
+  Option,
+  Schedule,
+  Scope,
+  Semaphore,
+  Stream,
+  SubscriptionRef
+} from "effect"
 import { decodeEdgeDevice } from "../device/decodeEdgeDevice.ts"
 import type { EdgeDevice, EdgeDeviceObject } from "../device/EdgeDevice.ts"
 import type { KubeApi } from "../kube/KubeApi.ts"
@@ -227,21 +239,27 @@ export const serveDevice = Effect.fnUntraced(function*(
     lookAtNode()
     status.look()
   })
-  const isBack = Effect.suspend(() => absence.back).pipe(
-    Effect.andThen(Effect.sync(partition.look)),
-    Effect.andThen(lookAgain),
-    Effect.andThen(away.back)
-  )
+  /** Sessions overlap where one follows another: each word of theirs waits for the one before, and goes by what is true by then. */
+  const inTurn = (yield* Semaphore.make(1)).withPermit
+  const isBack = inTurn(Effect.suspend(() =>
+    connected()
+      ? absence.back.pipe(
+        Effect.andThen(Effect.sync(partition.look)),
+        Effect.andThen(lookAgain),
+        Effect.andThen(away.back)
+      )
+      : Effect.void
+  ))
   /** A session that was followed by another, which is carried, has nothing more to say. */
   const hasLeft = (linked: Session) =>
-    Effect.suspend(() => {
+    inTurn(Effect.suspend(() => {
       if (connected()) return lookAgain
       return absence.left(linked.absence()).pipe(
         Effect.andThen(Effect.sync(partition.look)),
         Effect.andThen(lookAgain),
         Effect.andThen(away.left)
       )
-    })
+    }))
 
   yield* SubscriptionRef.changes(owned).pipe(
     Stream.runForEach((mine) =>
@@ -309,7 +327,7 @@ export const serveDevice = Effect.fnUntraced(function*(
       }).pipe(
         Effect.scoped,
         Effect.ensuring(Effect.gen(function*() {
-          if ((yield* SubscriptionRef.get(session)) === linked) yield* SubscriptionRef.set(session, undefined)
+          yield* SubscriptionRef.updateSome(session, (now) => now === linked ? Option.some(undefined) : Option.none())
           yield* hasLeft(linked)
         }))
       )

@@ -16,6 +16,11 @@ const rememberedElsewhere: ReadonlyArray<StormOptions> = [
 /** What is left of one that was lost. */
 const rememberedPlans = [
   {
+    lost: "seed 50022 (crashes, two operators)",
+    plan:
+      `{"seed":50022,"ciphers":"real","devices":[2],"late":[],"pods":6,"settings":true,"calm":1000,"lasts":30478,"operators":2,"ways":[],"lame":false,"life":0,"deeds":[[0,"create",2,384648452],[0,"create",2,1821676938],[0,"create",2,322833017],[0,"create",2,1683329794],[0,"create",2,1646639671],[7465,"run",2,1270162206],[19682,"agentDiesAtCommit",2,1392118005],[26908,"agentDiesAtCommit",2,978128193]]}`
+  },
+  {
     lost: "seed 11114 (disk, small)",
     plan:
       `{"seed":11114,"ciphers":"quick","devices":[1],"late":[],"pods":2,"settings":true,"calm":1000,"lasts":81842,"operators":1,"life":0,"deeds":[[0,"create",1,240230624],[9119,"reboot",1,473820020],[23356,"lostWrites",1,65031840],[29230,"replace",1,1302734429],[39650,"badFiles",1,395345086]]}`
