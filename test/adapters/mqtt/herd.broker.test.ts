@@ -75,6 +75,7 @@ describe.skipIf(!hasMosquitto)("three hundred agents at a mosquitto that is kill
         ...seconds.map((many, second) => `${String(second).padStart(4)} s ${"#".repeat(many / 3)} ${many}`)
       ].join("\n"))
       assert.lengthOf(served.admitted, agents, "each goes on with the session it had")
-      assert.isAtMost(Math.max(...seconds) / agents, 0.5)
+      // A third of them on a machine of its own; one that is busy takes those of two seconds in one.
+      assert.isAtMost(Math.max(...seconds) / agents, 0.7)
     }).pipe(Effect.scoped, Effect.provide(NodeCryptography.layer)), 500_000)
 })

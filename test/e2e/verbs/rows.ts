@@ -343,7 +343,8 @@ export const rows: ReadonlyArray<Row> = [
         ],
         (stdout) => stdout !== ""
       )
-      assert.strictEqual(ok(yield* client.kubectl(["logs", pod, "-c", `stays-${index}`])), "looking\n")
+      // It runs before it has said anything.
+      yield* eventually(client.kubectl, ["logs", pod, "-c", `stays-${index}`], (stdout) => stdout === "looking\n")
       const inside = yield* client.kubectl(["exec", pod, "-c", `stays-${index}`, ...shell("busybox ps")])
       assert.match(ok(inside), /trap 'exit 0' TERM|exit 0/)
       assert.strictEqual(ok(yield* client.kubectl(identity)), before)
