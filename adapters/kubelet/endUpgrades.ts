@@ -1,5 +1,5 @@
 /** What Node's HTTP server leaves to others: the end of connections that asked for an upgrade, were it refused or is it over. */
-import type { ServerResponse } from "node:http"
+import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Server } from "node:https"
 import type { Duplex } from "node:stream"
 
@@ -10,11 +10,14 @@ import type { Duplex } from "node:stream"
  */
 export const endUpgrades = (server: Server, goodbye: number): void => {
   const answering = new WeakMap<Duplex, Set<ServerResponse>>()
-  server.on("request", ({ socket }, response) => {
+  const note = ({ socket }: IncomingMessage, response: ServerResponse) => {
     const open = answering.get(socket) ?? new Set()
     answering.set(socket, open.add(response))
     response.once("close", () => open.delete(response))
-  })
+  }
+  // Either of the two for each request: those that ask to be waited for come by a name of their own.
+  server.on("request", note)
+  server.on("checkContinue", note)
   server.on("upgrade", (_, socket) => {
     const open = answering.get(socket)
     if (open !== undefined && open.size > 0) {

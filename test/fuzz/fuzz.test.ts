@@ -28,8 +28,10 @@ describe("bytes from anybody", () => {
   it.live("leave no answer behind where an upgrade follows requests that are still answered", () =>
     Effect.gen(function*() {
       const layer = yield* httpLayer
-      const { done } = yield* runFuzz(layer, { seed: 77, first: 127225, times: 1, sessionEvery: 25 })
-      assert.strictEqual(done, 1)
+      for (const [seed, first] of [[77, 127_225], [7, 30_000]] as const) {
+        const { done } = yield* runFuzz(layer, { seed, first, times: 1, sessionEvery: 25 })
+        assert.strictEqual(done, 1)
+      }
     }).pipe(Effect.scoped))
 
   it.live("that do are found, with their number", () =>
