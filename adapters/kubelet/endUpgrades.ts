@@ -10,24 +10,29 @@ import type { Duplex } from "node:stream"
  */
 export const endUpgrades = (server: Server, goodbye: number): void => {
   const answering = new WeakMap<Duplex, Set<ServerResponse>>()
+  /** Answers that are open on a connection, told when it ends: Node tells none any more once an upgrade or CONNECT came behind them. */
+  const openOn = (socket: Duplex): Set<ServerResponse> => {
+    const known = answering.get(socket)
+    if (known !== undefined) return known
+    const open = new Set<ServerResponse>()
+    answering.set(socket, open)
+    socket.once("close", () => {
+      for (const response of open) {
+        response.req.destroy()
+        response.emit("close")
+      }
+    })
+    return open
+  }
   const note = ({ socket }: IncomingMessage, response: ServerResponse) => {
-    const open = answering.get(socket) ?? new Set()
-    answering.set(socket, open.add(response))
+    const open = openOn(socket).add(response)
     response.once("close", () => open.delete(response))
   }
   // Either of the two for each request: those that ask to be waited for come by a name of their own.
   server.on("request", note)
   server.on("checkContinue", note)
   server.on("upgrade", (_, socket) => {
-    const open = answering.get(socket)
-    if (open !== undefined && open.size > 0) {
-      // The connection is no longer its answers' business for Node: nobody else tells them that it has ended.
-      for (const response of open) {
-        response.req.destroy()
-        response.emit("close")
-      }
-      return void socket.destroy()
-    }
+    if ((answering.get(socket)?.size ?? 0) > 0) return void socket.destroy()
     socket.once("finish", () => {
       socket.resume()
       const timer = setTimeout(() => socket.destroy(), goodbye)

@@ -25,10 +25,10 @@ describe("bytes from anybody", () => {
     180_000
   )
 
-  it.live("leave no answer behind where an upgrade follows requests that are still answered", () =>
+  it.live("leave no answer behind where an upgrade or CONNECT follows requests that are still answered", () =>
     Effect.gen(function*() {
       const layer = yield* httpLayer
-      for (const [seed, first] of [[77, 127_225], [7, 30_000]] as const) {
+      for (const [seed, first] of [[77, 127_225], [7, 30_000], [7, 575_925]] as const) {
         const { done } = yield* runFuzz(layer, { seed, first, times: 1, sessionEvery: 25 })
         assert.strictEqual(done, 1)
       }

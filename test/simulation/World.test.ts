@@ -8,7 +8,15 @@ import { Nodes } from "../../core/kube/Node.ts"
 import { type Pod, Pods } from "../../core/kube/Pod.ts"
 import { exits, forever } from "../fakes/runtime/Program.ts"
 import { simulate } from "./VirtualTime.ts"
-import { clientWithFaults, createNamespaces, makeDevice, makeOperator, worldLayer } from "./World.ts"
+import {
+  clientWithFaults,
+  createNamespaces,
+  makeDevice,
+  makeOperator,
+  type Program,
+  type SimulatedDevice,
+  worldLayer
+} from "./World.ts"
 
 class NotYet extends Error {}
 
@@ -30,6 +38,15 @@ const pod = (name: string, node: string): Pod => ({
     restartPolicy: "Always",
     containers: [{ name: "main", image: "busybox:1.36", command: ["sleep", "1000"] }]
   }
+})
+
+/** Everything runs, and the device has its Node. */
+const upAndKnown = Effect.fnUntraced(function*(operator: Program, device: SimulatedDevice) {
+  const api = yield* KubeApi
+  yield* operator.start
+  yield* api.create(EdgeDevices, device.object())
+  yield* device.agent.start
+  yield* eventually(Effect.option(api.get(Nodes, { name: "edge-1" })), (seen) => seen._tag === "Some")
 })
 
 const phaseOf = (name: string) =>
@@ -137,10 +154,7 @@ describe("the whole line, in virtual time", () => {
         const device = yield* makeDevice("edge-1", 1)
         yield* device.runtime.script(() => true, { run: forever })
         const operator = yield* makeOperator([device])
-        yield* operator.start
-        yield* api.create(EdgeDevices, device.object())
-        yield* device.agent.start
-        yield* eventually(Effect.option(api.get(Nodes, { name: "edge-1" })), (seen) => seen._tag === "Some")
+        yield* upAndKnown(operator, device)
         yield* api.create(Pods, pod("first", "edge-1"))
         yield* eventually(phaseOf("first"), ({ status }) => status?.phase === "Running")
         yield* Effect.sleep("10 seconds")
@@ -206,10 +220,7 @@ describe("the whole line, in virtual time", () => {
         const device = yield* makeDevice("edge-1", 1)
         yield* device.runtime.script(() => true, { run: forever })
         const operator = yield* makeOperator([device])
-        yield* operator.start
-        yield* api.create(EdgeDevices, device.object())
-        yield* device.agent.start
-        yield* eventually(Effect.option(api.get(Nodes, { name: "edge-1" })), (seen) => seen._tag === "Some")
+        yield* upAndKnown(operator, device)
 
         yield* device.transport.weather({ blackHole: true }, "toOperator")
         yield* api.create(Pods, pod("web", "edge-1"))
@@ -247,10 +258,7 @@ describe("the whole line, in virtual time", () => {
           )
         const operatorApi = yield* Layer.build(Layer.fresh(clientWithFaults(weather)))
         const operator = yield* makeOperator([device]).pipe(Effect.provideContext(operatorApi))
-        yield* operator.start
-        yield* api.create(EdgeDevices, device.object())
-        yield* device.agent.start
-        yield* eventually(Effect.option(api.get(Nodes, { name: "edge-1" })), (seen) => seen._tag === "Some")
+        yield* upAndKnown(operator, device)
 
         const once = pod("once", "edge-1")
         yield* api.create(Pods, { ...once, spec: { ...once.spec, restartPolicy: "Never" } })

@@ -10,7 +10,7 @@ import { accountOf, checkConfinement, confined, type Confinement } from "./confi
 import type { CopyRequest } from "./copyFiles.ts"
 import { copyFilesArgument } from "./copyFilesArgument.ts"
 import { readLogFile } from "./logFile.ts"
-import { makeTurns, readLogs } from "./readLogs.ts"
+import { makePlaces, readLogs } from "./readLogs.ts"
 
 export interface HostOptions {
   readonly abilities: HostAbilities
@@ -63,7 +63,7 @@ const make = Effect.fnUntraced(function*({ abilities, confinement, copyProgram, 
       spec
     )
   })
-  const turn = makeTurns()
+  const place = makePlaces()
 
   const access: HostAccess = {
     abilities,
@@ -72,7 +72,7 @@ const make = Effect.fnUntraced(function*({ abilities, confinement, copyProgram, 
     shell: (spec) => run([shell, "-l"], spec),
     copy,
     logFile: Effect.fnUntraced(function*(path) {
-      yield* turn
+      yield* place
       return yield* readLogs(yield* copy({ _tag: "ShowLogs", folder: logDir, path }, outputs))
     }),
     dial: dialLocal

@@ -14,7 +14,7 @@ const mostWords = 4096
 /** How long the process may take to find what was asked for. */
 const patience = "30 seconds"
 
-export const makeTurns = () => {
+export const makePlaces = () => {
   let taken = 0
   /** Held for as long as the scope. */
   return Effect.acquireRelease(

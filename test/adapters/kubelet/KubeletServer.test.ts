@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Option, Queue, Stream } from "effect"
-import { getCACertificates, setDefaultCACertificates, type TLSSocket } from "node:tls"
+import { getCACertificates, setDefaultCACertificates } from "node:tls"
 import * as KubeletServer from "../../../adapters/kubelet/KubeletServer.ts"
 import { Authenticator } from "../../../core/kubelet/Authenticator.ts"
 import { Authorizer } from "../../../core/kubelet/Authorizer.ts"
@@ -10,7 +10,20 @@ import { RuntimeError } from "../../../core/pod/ContainerRuntime.ts"
 import { FakeKubeletBackend, podWith } from "../../fakes/FakeKubeletBackend.ts"
 import { FakeReviews } from "../../fakes/FakeReviews.ts"
 import { makeAuthority } from "../kube/client/certificates.ts"
-import { anonymous, asServing, bodyOf, clients, door, kept, open, said, servers, serving } from "./door.ts"
+import {
+  anonymous,
+  asServing,
+  bodyOf,
+  clients,
+  collected,
+  door,
+  kept,
+  nameShown,
+  open,
+  said,
+  servers,
+  serving
+} from "./door.ts"
 
 const strangers = makeAuthority("clients")
 const servingAnew = servers.issue("/O=system:nodes/CN=system:node:renewed", "serverAuth")
@@ -187,24 +200,17 @@ describe("KubeletServer", () => {
         yield* backend.log(() => Stream.fromQueue(pieces))
         yield* Queue.offer(pieces, bytes("before\n"))
         const stream = yield* open(`${path}?follow=true`)
-        let received = ""
-        stream.response.on("data", (chunk: Buffer) => {
-          received += chunk.toString()
-        })
-        const shown = Effect.map(open("/healthz"), ({ response }) => {
-          response.resume()
-          return (response.socket as TLSSocket).getPeerCertificate().subject.CN
-        })
-        assert.strictEqual(yield* shown, "system:node:edge-1")
+        const received = collected(stream.response)
+        assert.strictEqual(yield* nameShown, "system:node:edge-1")
         yield* Queue.offer(certificates, asServing(servingAnew))
-        yield* eventually(Effect.map(Effect.orDie(shown), (name) => name === "system:node:renewed"))
-        assert.strictEqual(yield* shown, "system:node:renewed")
+        yield* eventually(Effect.map(Effect.orDie(nameShown), (name) => name === "system:node:renewed"))
+        assert.strictEqual(yield* nameShown, "system:node:renewed")
         yield* Queue.offer(certificates, { certificate: "nonsense", privateKey: serving.key })
         yield* Effect.sleep("50 millis")
-        assert.strictEqual(yield* shown, "system:node:renewed")
+        assert.strictEqual(yield* nameShown, "system:node:renewed")
         yield* Queue.offer(pieces, bytes("after\n"))
-        yield* eventually(Effect.sync(() => received === "before\nafter\n"))
-        assert.strictEqual(received, "before\nafter\n")
+        yield* eventually(Effect.sync(() => received() === "before\nafter\n"))
+        assert.strictEqual(received(), "before\nafter\n")
         assert.strictEqual(yield* said("/healthz"), "200 ok")
       }).pipe(Effect.provide(door({ certificates: Stream.fromQueue(certificates) })))
     }))

@@ -2,6 +2,7 @@
 import { type Context, Effect, Layer, Stream } from "effect"
 import { type ClientRequest, type IncomingMessage } from "node:http"
 import { request as httpsRequest, type RequestOptions } from "node:https"
+import type { TLSSocket } from "node:tls"
 import * as KubeletServer from "../../../adapters/kubelet/KubeletServer.ts"
 import { Authenticator } from "../../../core/kubelet/Authenticator.ts"
 import { Authorizer } from "../../../core/kubelet/Authorizer.ts"
@@ -97,3 +98,18 @@ export const said = (path: string, more?: Asking) =>
 
 /** Brings no certificate. */
 export const anonymous = { cert: undefined, key: undefined }
+
+/** The name in the certificate that a new connection is shown. */
+export const nameShown = Effect.map(open("/healthz"), ({ response }) => {
+  response.resume()
+  return (response.socket as TLSSocket).getPeerCertificate().subject.CN
+})
+
+/** What has come of an answer so far. */
+export const collected = (response: IncomingMessage): () => string => {
+  let received = ""
+  response.on("data", (chunk: Buffer) => {
+    received += chunk.toString()
+  })
+  return () => received
+}

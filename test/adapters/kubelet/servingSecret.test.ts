@@ -3,7 +3,6 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, Queue, Stream } from "effect"
 import { Base64, Yaml } from "effect/encoding"
 import { readFileSync } from "node:fs"
-import type { TLSSocket } from "node:tls"
 import * as KubeClient from "../../../adapters/kube/client/KubeClient.ts"
 import { KubeClientConfig } from "../../../adapters/kube/client/KubeClientConfig.ts"
 import { TokenSigner } from "../../../adapters/kube/plane/authority/TokenSigner.ts"
@@ -16,7 +15,7 @@ import { secretCertificate } from "../../../core/kubelet/certificateSources.ts"
 import { FakeKubeletBackend, podWith } from "../../fakes/FakeKubeletBackend.ts"
 import { FakeReviews } from "../../fakes/FakeReviews.ts"
 import { ask } from "../kube/plane/asking.ts"
-import { door, open, servers, serving } from "./door.ts"
+import { collected, door, nameShown, open, servers, serving } from "./door.ts"
 
 const anew = servers.issue("/O=system:nodes/CN=system:node:renewed", "serverAuth")
 const at = { namespace: "aranya", name: "aranya-kubelet-tls" }
@@ -134,28 +133,21 @@ describe("the serving certificate in a Secret", () => {
         const write = (text: string) => Queue.offer(pieces, new TextEncoder().encode(text))
         yield* write("before\n")
         const stream = yield* open("/containerLogs/shop/web/main?follow=true")
-        let received = ""
-        stream.response.on("data", (chunk: Buffer) => {
-          received += chunk.toString()
-        })
-        const shown = Effect.map(open("/healthz"), ({ response }) => {
-          response.resume()
-          return (response.socket as TLSSocket).getPeerCertificate().subject.CN
-        })
+        const received = collected(stream.response)
         const change = (data: Readonly<Record<string, string>>) =>
           api.patch(Secrets, at, { type: "merge", body: { data } })
-        assert.strictEqual(yield* shown, "system:node:edge-1")
+        assert.strictEqual(yield* nameShown, "system:node:edge-1")
         yield* change(pair(anew))
-        yield* eventually(Effect.map(Effect.orDie(shown), (name) => name === "system:node:renewed"))
+        yield* eventually(Effect.map(Effect.orDie(nameShown), (name) => name === "system:node:renewed"))
         yield* change(pair({ cert: anew.cert, key: serving.key }))
         yield* eventually(Effect.sync(() => said.length === 1))
         yield* change(dataOf({ "tls.crt": "no PEM" }))
         yield* eventually(Effect.sync(() => said.length === 2))
         yield* api.delete(Secrets, at)
         yield* eventually(Effect.sync(() => said.length === 3))
-        assert.strictEqual(yield* shown, "system:node:renewed")
+        assert.strictEqual(yield* nameShown, "system:node:renewed")
         yield* write("after\n")
-        yield* eventually(Effect.sync(() => received === "before\nafter\n"))
+        yield* eventually(Effect.sync(() => received() === "before\nafter\n"))
         const broken = "the kubelet API keeps the serving certificate it has, if any: the new one, "
           + `tls.crt and tls.key of ${named}, cannot be used: `
         assert.deepStrictEqual(said, [
