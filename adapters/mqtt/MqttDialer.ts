@@ -79,10 +79,11 @@ export const makeMqttDialer = ({ broker, open, secret: given, topicNamespace }: 
       pool: { used: 0, most: Number.MAX_SAFE_INTEGER },
       transmit: (frame, confirmation) =>
         connected.publish(topics.message, encode(heard ? Kind.Frame : Kind.Open, id, frame), {
-          // By the first ones a broker of MQTT 5 says whether it lets us speak here.
-          ...(heard ? { confirmation } : {}),
+          confirmation,
           refused: (error) => made.lose(error)
         }),
+      // By the first ones a broker of MQTT 5 says whether it lets us speak here.
+      confirmsAll: () => !heard,
       tellTaken: (taken) => connected.hint(topics.message, encodeCredit(id, taken)),
       proven: Effect.void
     })

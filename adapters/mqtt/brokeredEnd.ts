@@ -23,6 +23,8 @@ const lossMillis = 5000
  * QoS 1 is for is to hold back what the broker cannot take yet, and there is nothing to hold back where it has confirmed all of it.
  */
 const shortFrame = 512
+/** What the broker confirmed it may not have passed on: mosquitto lets QoS 0 overtake what waits for its client. So long it may wait. */
+const restMillis = 1000
 
 /** Whether the broker is to confirm a frame. */
 export interface Confirmation {
@@ -45,6 +47,8 @@ export interface BrokeredEndOptions {
   readonly pool: Pool
   /** Hands a frame to the broker. */
   readonly transmit: (frame: Uint8Array, confirmation: Confirmation) => Effect.Effect<void, TransportError>
+  /** Whether the broker is to confirm even what is short; absent: no. */
+  readonly confirmsAll?: () => boolean
   /** Tells the peer how much was taken altogether. */
   readonly tellTaken: (taken: number) => void
   readonly proven: Effect.Effect<void>
@@ -66,7 +70,7 @@ export interface BrokeredEnd {
 }
 
 export const makeBrokeredEnd = (options: BrokeredEndOptions): BrokeredEnd => {
-  const { clock, description, maxFrame, transmit } = options
+  const { clock, confirmsAll = () => false, description, maxFrame, transmit } = options
   let pool = options.pool
   let lost: TransportError | undefined
   const waiting = new Waiting()
@@ -125,16 +129,20 @@ export const makeBrokeredEnd = (options: BrokeredEndOptions): BrokeredEnd => {
   }
 
   let unconfirmed = 0
+  let confirmedAt = Number.NEGATIVE_INFINITY
+  const quiet = () => unconfirmed === 0 && clock.currentTimeMillisUnsafe() - confirmedAt >= restMillis
   const confirmation = (frame: Uint8Array, expendable: boolean): Confirmation => {
     let waits = false
     return {
       wanted: () => {
-        waits = !expendable && (frame.length > shortFrame || unconfirmed > 0)
+        waits = confirmsAll() || !expendable && (frame.length > shortFrame || !quiet())
         if (waits) unconfirmed += 1
         return waits
       },
       settled: () => {
-        if (waits) unconfirmed -= 1
+        if (!waits) return
+        unconfirmed -= 1
+        confirmedAt = clock.currentTimeMillisUnsafe()
       }
     }
   }
