@@ -90,6 +90,7 @@ export class KubeApi extends Context.Service<KubeApi, {
   /**
    * Lists, watches, resumes, relists on 410, for ever; back-off between failures is the reflector's. Slow consumers
    * slow the watch down, nothing is dropped. `keep` is asked for each object before it is decoded: what it refuses costs no memory.
+   * Where it is given, the watch's `Deleted` is told of objects too that were never `Set`: it may want now what it refused then.
    */
   readonly observe: <A extends KubeObject>(
     resource: KubeResource<A>,

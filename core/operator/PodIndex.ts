@@ -2,8 +2,8 @@
  * One shared watch of all pods, kept only where a served node is concerned, indexed by node and by uid.
  * Whoever serves a node hears which of its pods changed; the newest object is read from here.
  */
-import { Context, Deferred, Effect, Layer, Schedule, type Scope, Stream } from "effect"
-import { KubeApi } from "../kube/KubeApi.ts"
+import { Context, Deferred, Effect, Layer, Queue, Schedule, type Scope, Stream } from "effect"
+import { KubeApi, type KubeApiError } from "../kube/KubeApi.ts"
 import { type Pod, Pods } from "../kube/Pod.ts"
 
 /** Never gives up: a node whose pods are unknown cannot be served. */
@@ -47,6 +47,13 @@ export class PodIndex extends Context.Service<PodIndex, {
         else if (node !== "") passedOver.add(node)
       }
 
+      /** Asked for and not yet seen in the watch: where that begins anew without them, nothing tells that they are gone. */
+      const unwatched = new Set<string>()
+      let lists = 0
+      let asking = 0
+      /** Deleted while somebody asks, whose answer may be older. */
+      const justDeleted = new Set<string>()
+
       const nameKey = (namespace: string | undefined, name: string | undefined) => `${namespace ?? ""}/${name ?? ""}`
 
       const put = (pod: Pod) => {
@@ -61,15 +68,69 @@ export class PodIndex extends Context.Service<PodIndex, {
         for (const changed of node.listeners) changed(uid)
       }
 
-      const drop = (pod: Pod) => {
-        const uid = pod.metadata.uid
-        if (uid === undefined || !pods.delete(uid)) return
+      const remove = (uid: string): Pod | undefined => {
+        const pod = pods.get(uid)
+        if (pod === undefined) return undefined
+        pods.delete(uid)
+        unwatched.delete(uid)
         const key = nameKey(pod.metadata.namespace, pod.metadata.name)
         if (names.get(key) === uid) names.delete(key)
-        const node = served.get(pod.spec.nodeName ?? "")
+        return pod
+      }
+
+      const drop = (uid: string) => {
+        if (asking > 0) justDeleted.add(uid)
+        const node = served.get(remove(uid)?.spec.nodeName ?? "")
         node?.uids.delete(uid)
         for (const changed of node?.listeners ?? []) changed(uid)
       }
+
+      // A pod bound to the node before it was served has been passed over by the watch: ask for those.
+      const listOn = (node: string): Effect.Effect<ReadonlyArray<Pod>, KubeApiError> =>
+        Effect.suspend(() => {
+          const before = lists
+          // What was asked before the watch began anew may be older than that.
+          return api.list(Pods, { fieldSelector: `spec.nodeName=${node}` }).pipe(
+            Effect.flatMap((found) => lists === before ? Effect.succeed(found) : listOn(node))
+          )
+        })
+
+      const backfill = (node: string) =>
+        Effect.suspend(() => {
+          asking += 1
+          return listOn(node)
+        }).pipe(
+          Effect.tap((found) =>
+            Effect.sync(() => {
+              passedOver.delete(node)
+              const there = new Set(found.map((pod) => pod.metadata.uid ?? ""))
+              for (const uid of unwatched) if (pods.get(uid)?.spec.nodeName === node && !there.has(uid)) drop(uid)
+              for (const pod of found) {
+                const { uid = "" } = pod.metadata
+                if (justDeleted.has(uid)) continue
+                const watched = pods.has(uid)
+                put(pod)
+                if (!watched && pods.has(uid)) unwatched.add(uid)
+              }
+            })
+          ),
+          Effect.ensuring(Effect.sync(() => {
+            asking -= 1
+            if (asking === 0) justDeleted.clear()
+          })),
+          Effect.tapError((error) => Effect.logWarning(`pods of node ${node}: ${error.message}`)),
+          Effect.retry({ schedule: backfillRetry }),
+          Effect.asVoid
+        )
+
+      /** The watch has begun anew, and what it did not list may be gone. */
+      const backfillUnwatched = Effect.suspend(() => {
+        const nodes = new Set([...unwatched].flatMap((uid) => pods.get(uid)?.spec.nodeName ?? []))
+        return Effect.forEach(nodes, backfill, { concurrency: 4, discard: true })
+      })
+
+      const begunAnew = yield* Queue.sliding<void>(1)
+      yield* Effect.forkScoped(Effect.forever(Effect.andThen(Queue.take(begunAnew), backfillUnwatched)))
 
       yield* api.observe(Pods, {}, {
         keep: (raw) => {
@@ -80,26 +141,24 @@ export class PodIndex extends Context.Service<PodIndex, {
         }
       }).pipe(
         Stream.runForEach((observation) => {
-          if (observation._tag === "Set") return Effect.sync(() => put(observation.object))
-          if (observation._tag === "Deleted") return Effect.sync(() => drop(observation.object))
-          return Deferred.succeed(synced, undefined)
+          switch (observation._tag) {
+            case "Set":
+              return Effect.sync(() => {
+                unwatched.delete(observation.object.metadata.uid ?? "")
+                put(observation.object)
+              })
+            case "Deleted":
+              return Effect.sync(() => drop(observation.object.metadata.uid ?? ""))
+            case "Synced":
+              return Effect.suspend(() => {
+                lists += 1
+                Queue.offerUnsafe(begunAnew, undefined)
+                return Deferred.succeed(synced, undefined)
+              })
+          }
         }),
         Effect.forkScoped
       )
-
-      // A pod bound to the node before it was served has been passed over by the watch: ask for those once.
-      const backfill = (node: string) =>
-        api.list(Pods, { fieldSelector: `spec.nodeName=${node}` }).pipe(
-          Effect.tap((found) =>
-            Effect.sync(() => {
-              passedOver.delete(node)
-              found.forEach(put)
-            })
-          ),
-          Effect.tapError((error) => Effect.logWarning(`pods of node ${node}: ${error.message}`)),
-          Effect.retry({ schedule: backfillRetry }),
-          Effect.asVoid
-        )
 
       return PodIndex.of({
         synced: Deferred.await(synced),
@@ -123,7 +182,7 @@ export class PodIndex extends Context.Service<PodIndex, {
                 entry.listeners.delete(changed)
                 if (entry.listeners.size > 0) return
                 if (entry.uids.size > 0) passOver(node)
-                for (const uid of entry.uids) pods.delete(uid)
+                for (const uid of entry.uids) remove(uid)
                 served.delete(node)
               })
           ).pipe(

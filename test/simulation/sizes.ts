@@ -23,6 +23,8 @@ const minutes = 60 * seconds
 export const sizes = {
   /** Never drawn: for telling a story again with as few actors as it takes. */
   small: { devices: 1, pods: [1, 2], storm: [40 * seconds, 150 * seconds], pause: [500, 15 * seconds], life: 0 },
+  /** Never drawn: a fleet without its quiet hours, which cost as much as all the rest, for a search through many storms. */
+  brief: { devices: 3, pods: [5, 6], storm: [20 * seconds, 90 * seconds], pause: [300, 6 * seconds], life: 0 },
   fleet: {
     devices: 3,
     pods: [5, 6],

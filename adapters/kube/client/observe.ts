@@ -70,10 +70,9 @@ const makeReflection = <A extends KubeObject>(
     Effect.forEach(unreadable, (what) => Effect.logWarning(what), { discard: true })
 
   const forget = (key: string, last?: A): ReadonlyArray<Observation<A>> => {
-    const before = known.get(key)
-    if (before === undefined) return []
+    const object = last ?? known.get(key)
     known.delete(key)
-    return [{ _tag: "Deleted", object: last ?? before }]
+    return object === undefined ? [] : [{ _tag: "Deleted", object }]
   }
 
   const list = (again: boolean) =>
@@ -113,7 +112,7 @@ const makeReflection = <A extends KubeObject>(
         continue
       }
       const key = keyOf(event.object)
-      if (!known.has(key)) continue
+      if (!known.has(key) && options.keep?.(event.object) !== true) continue
       const result = decode(resource, headed(resource, light(event.object)))
       observations.push(...forget(key, "object" in result ? result.object : undefined))
     }

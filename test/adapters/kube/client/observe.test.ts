@@ -315,6 +315,23 @@ describe("observe", () => {
       assert.deepStrictEqual(yield* told, ["Set mine 1", "Synced", "Deleted mine 1"])
     }).pipe(Effect.provide(world())))
 
+  it.effect("tells Deleted of what it wants now and did not want before, and of nothing else that it does not know", () =>
+    Effect.gen(function*() {
+      const server = yield* ScriptedServer
+      const passedOver = items(5, object("mine", 1), object("foreign", 2))
+      const gone = open(line("DELETED", object("foreign", 6)) + line("DELETED", object("mine", 7)))
+      let wanted = false
+      yield* server.behave(({ query }) =>
+        Effect.sync(() => {
+          wanted = query["watch"] === "true"
+          return wanted ? gone : passedOver
+        })
+      )
+      const told = yield* observing({ keep: (raw) => wanted && raw.metadata.name === "mine" })
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* told, ["Synced", "Deleted mine 7"])
+    }).pipe(Effect.provide(world())))
+
   it.effect("starts a list over in one piece when its continue token expired, and tells nothing twice", () =>
     Effect.gen(function*() {
       const server = yield* ScriptedServer
