@@ -33,10 +33,13 @@ export const endUpgrades = (server: Server, goodbye: number): void => {
   server.on("checkContinue", note)
   server.on("upgrade", (_, socket) => {
     if ((answering.get(socket)?.size ?? 0) > 0) return void socket.destroy()
-    socket.once("finish", () => {
+    const leave = () => {
       socket.resume()
       const timer = setTimeout(() => socket.destroy(), goodbye)
       socket.once("close", () => clearTimeout(timer))
-    })
+    }
+    // The answer before it may have been the last word already.
+    if (socket.writableFinished) leave()
+    else socket.once("finish", leave)
   })
 }
