@@ -6,7 +6,7 @@ import type { Duplex } from "node:stream"
 /**
  * Nobody reads such a connection after its last word, and what its client still says would keep it open for ever, client or not.
  * `goodbye` is the time in milliseconds that a client has to read that last word and to hang up. An upgrade that is sent right
- * behind another request is hung up on: both answers would want the connection.
+ * behind another request is hung up on: both answers would want the connection, or the one before was its last word.
  */
 export const endUpgrades = (server: Server, goodbye: number): void => {
   const answering = new WeakMap<Duplex, Set<ServerResponse>>()
@@ -32,14 +32,11 @@ export const endUpgrades = (server: Server, goodbye: number): void => {
   server.on("request", note)
   server.on("checkContinue", note)
   server.on("upgrade", (_, socket) => {
-    if ((answering.get(socket)?.size ?? 0) > 0) return void socket.destroy()
-    const leave = () => {
+    if ((answering.get(socket)?.size ?? 0) > 0 || socket.writableEnded) return void socket.destroy()
+    socket.once("finish", () => {
       socket.resume()
       const timer = setTimeout(() => socket.destroy(), goodbye)
       socket.once("close", () => clearTimeout(timer))
-    }
-    // The answer before it may have been the last word already.
-    if (socket.writableFinished) leave()
-    else socket.once("finish", leave)
+    })
   })
 }
