@@ -3,6 +3,9 @@ import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Server } from "node:https"
 import type { Duplex } from "node:stream"
 
+/** Node answers some requests by itself, such as those without a Host, and tells nobody but by this. */
+const isAnswered = (socket: Duplex) => (socket as { readonly _httpMessage?: unknown })._httpMessage != null
+
 /**
  * Nobody reads such a connection after its last word, and what its client still says would keep it open for ever, client or not.
  * `goodbye` is the time in milliseconds that a client has to read that last word and to hang up. An upgrade that is sent right
@@ -32,7 +35,7 @@ export const endUpgrades = (server: Server, goodbye: number): void => {
   server.on("request", note)
   server.on("checkContinue", note)
   server.on("upgrade", (_, socket) => {
-    if ((answering.get(socket)?.size ?? 0) > 0 || socket.writableEnded) return void socket.destroy()
+    if (isAnswered(socket) || socket.writableEnded) return void socket.destroy()
     socket.once("finish", () => {
       socket.resume()
       const timer = setTimeout(() => socket.destroy(), goodbye)
