@@ -58,11 +58,28 @@ export const owns = (node: Node, device: Pick<EdgeDevice, "uid">, installation: 
   node.metadata.annotations?.[annotations.owner] === device.uid
   && node.metadata.annotations[annotations.installation] === installation
 
+/**
+ * Whether this Node is of an EdgeDevice that had this very name before, and is gone: an operator that had not heard of its end may
+ * have made the Node once more.
+ */
+export const isRemnant = (
+  { metadata }: Node,
+  device: Pick<EdgeDevice, "uid" | "namespace" | "name">,
+  installation: string
+): boolean =>
+  metadata.annotations?.[annotations.installation] === installation
+  && metadata.labels?.[labels.namespace] === device.namespace
+  && metadata.labels[labels.name] === device.name
+  && (metadata.annotations[annotations.owner] ?? device.uid) !== device.uid
+
 interface Managed {
   readonly labels: ReadonlyArray<string>
   readonly annotations: ReadonlyArray<string>
   readonly taints: ReadonlyArray<string>
 }
+
+/** Nobody else sets these: a node controller that took its own away from an older list may have put them back. */
+const isOurs = ({ key }: Taint) => key === disconnectedTaint || key === namespaceTaint
 
 const taintKey = ({ effect, key }: Taint) => `${key}:${effect}`
 
@@ -114,7 +131,9 @@ export const nodePatch = (node: Node, desired: DesiredNode): unknown => {
 
   const have = node.spec?.taints ?? []
   const wanted = new Set(now.taints)
-  const others = have.filter((taint) => !wanted.has(taintKey(taint)) && !before.taints.includes(taintKey(taint)))
+  const others = have.filter((taint) =>
+    !wanted.has(taintKey(taint)) && !before.taints.includes(taintKey(taint)) && !isOurs(taint)
+  )
   const same =
     desired.taints.every((taint) =>
       have.some((other) => taintKey(other) === taintKey(taint) && (other.value ?? "") === (taint.value ?? ""))

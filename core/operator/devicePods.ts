@@ -215,6 +215,9 @@ export const devicePods = Effect.fnUntraced(function*(
         if (!(yield* SubscriptionRef.get(session.connected))) return
         const status = statusFor(context, current, report)
         if (status.phase === current.status?.phase && readiness(status) === readiness(current.status)) return
+        // Whoever wrote that may be the one that has the device now, and the watch be late to say so: two would write for ever.
+        const epoch = context.hold.epoch()
+        if (epoch === undefined || !(yield* context.hold.stands(epoch))) return
         yield* writeStatus(context.hold, current, status)
       })
     )

@@ -5,7 +5,7 @@ import { Leases } from "../kube/kinds.ts"
 import { KubeApi, type KubeApiError } from "../kube/KubeApi.ts"
 import { type Node, Nodes, type NodeStatus } from "../kube/Node.ts"
 import { parseTimestamp } from "../kube/time.ts"
-import { desiredNode, newNode, nodePatch, owns } from "../node/desiredNode.ts"
+import { desiredNode, isRemnant, newNode, nodePatch, owns } from "../node/desiredNode.ts"
 import { lastKnown } from "../node/lastKnown.ts"
 import { leaseNamespace, nodeLease, renewal, renewJitter, renewMillis } from "../node/lease.ts"
 import { type DeviceState, differs, disconnectReason, nodeStatus, statusPatch } from "../node/nodeStatus.ts"
@@ -129,11 +129,15 @@ export const keepNode = Effect.fnUntraced(function*(
     )
   })
 
+  /** Whether the API itself says that the device is there, and ours. */
+  const standsYet = Effect.suspend(() => {
+    const epoch = context.hold.epoch()
+    return epoch === undefined ? Effect.succeed(false) : context.hold.stands(epoch)
+  })
+
   /** Whoever wrote the Node anew after us may have taken the device, which the watch need not have told yet: two would write for ever. */
   const mayWrite = Effect.fnUntraced(function*(found: Node) {
-    if (ourVersion === undefined || found.metadata.resourceVersion === ourVersion) return true
-    const epoch = context.hold.epoch()
-    return epoch !== undefined && (yield* context.hold.stands(epoch))
+    return ourVersion === undefined || found.metadata.resourceVersion === ourVersion || (yield* standsYet)
   })
 
   const written = Effect.gen(function*() {
@@ -177,6 +181,8 @@ export const keepNode = Effect.fnUntraced(function*(
       connected: seen.connected
     })
     if (found === undefined) {
+      // It was there: whoever took it away may have taken leave of the device, which the watch need not have told yet.
+      if (ours !== undefined && !(yield* standsYet)) return
       const status = nodeStatus(device, seen, undefined, now)
       ours = yield* Effect.tapError(api.create(Nodes, newNode(device, desired, status)), (error) =>
         Effect.sync(() => {
@@ -195,6 +201,12 @@ export const keepNode = Effect.fnUntraced(function*(
       ours = undefined
       yield* SubscriptionRef.set(context.owned, false)
       yield* owned.close
+      if (isRemnant(found, device, identity.installation) && (yield* standsYet)) {
+        yield* Effect.logWarning(`Node ${context.name} was left behind by an EdgeDevice of this name: it is made anew`)
+        return yield* api.delete(Nodes, at, { uid: found.metadata.uid ?? "" }).pipe(
+          Effect.catch((error) => error.reason === "NotFound" ? Effect.void : Effect.fail(error))
+        )
+      }
       return yield* options.conflict(
         `Node ${context.name} exists and is not of this EdgeDevice: rename the EdgeDevice, or remove that Node`
       )

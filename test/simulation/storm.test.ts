@@ -11,7 +11,9 @@ const rememberedElsewhere: ReadonlyArray<StormOptions> = [
   { seed: 5010, profile: "everything" },
   { seed: 5014, profile: "disk" },
   { seed: 7137, profile: "fleet", size: "small" },
-  { seed: 235, profile: "clocks" }
+  { seed: 235, profile: "clocks" },
+  { seed: 300858, profile: "fleet", size: "brief" },
+  { seed: 301646, profile: "partition", size: "brief" }
 ]
 /** What is left of one that was lost. */
 const rememberedPlans = [

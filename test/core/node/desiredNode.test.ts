@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import { decodeEdgeDevice } from "../../../core/device/decodeEdgeDevice.ts"
 import type { EdgeDevice } from "../../../core/device/EdgeDevice.ts"
 import type { Node } from "../../../core/kube/Node.ts"
-import { desiredNode, newNode, nodePatch, owns } from "../../../core/node/desiredNode.ts"
+import { desiredNode, isRemnant, newNode, nodePatch, owns } from "../../../core/node/desiredNode.ts"
 import { keepTolerations } from "../../../core/node/keepTolerations.ts"
 import { differs, nodeStatus, statusPatch } from "../../../core/node/nodeStatus.ts"
 
@@ -89,6 +89,10 @@ describe("the Node of a device", () => {
       assert.deepInclude([...away.spec?.taints ?? []], { key: "arhat.dev/disconnected", effect: "NoSchedule" })
       const back = patched(away, nodePatch(away, desiredNode(yield* device(), undefined, connected)))
       assert.deepStrictEqual(back.spec?.taints, node.spec?.taints)
+      // A node controller that takes its own taints away writes the list that it has read a moment ago.
+      const putBack: Node = { ...back, spec: { ...back.spec, taints: away.spec?.taints ?? [] } }
+      const mended = patched(putBack, nodePatch(putBack, desiredNode(yield* device(), undefined, connected)))
+      assert.deepStrictEqual(mended.spec?.taints, node.spec?.taints)
     }))
 
   it.effect("is told from a Node of the same name that is somebody else's", () =>
@@ -99,6 +103,17 @@ describe("the Node of a device", () => {
       assert.isFalse(owns(node, it, "another aranya"))
       assert.isFalse(owns(node, { uid: "another EdgeDevice" }, "a"))
       assert.isFalse(owns({ metadata: { name: "edge-1" } }, it, "a"))
+    }))
+
+  it.effect("is a remnant where it was an earlier EdgeDevice's of this very name", () =>
+    Effect.gen(function*() {
+      const node = yield* made()
+      const anew = { uid: "u2", namespace: "edge", name: "edge-1" }
+      assert.isTrue(isRemnant(node, anew, "a"))
+      assert.isFalse(isRemnant(node, { ...anew, uid: "u1" }, "a"))
+      assert.isFalse(isRemnant(node, anew, "another aranya"))
+      assert.isFalse(isRemnant(node, { ...anew, namespace: "other" }, "a"))
+      assert.isFalse(isRemnant({ metadata: { name: "edge-1" } }, anew, "a"))
     }))
 })
 

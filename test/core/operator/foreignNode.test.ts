@@ -141,4 +141,30 @@ describe("an EdgeDevice named as somebody else's Node", () => {
         yield* eventually(phase("web"), (seen) =>
           seen === "Running")
       }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+
+  it.live("has it made anew where it was left behind by an EdgeDevice of this very name", () =>
+    simulate(7, () =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        yield* createNamespaces
+        const device = yield* makeDevice("edge-1", 1)
+        yield* device.runtime.script(() => true, { run: forever })
+        const operator = yield* makeOperator([device])
+        yield* operator.start
+        yield* api.create(EdgeDevices, device.object())
+        yield* device.agent.start
+        yield* eventually(conditions("edge", "edge-1"), (seen) => seen.includes("Ready"))
+        const node = yield* api.get(Nodes, { name: "edge-1" })
+        yield* api.delete(EdgeDevices, { namespace: "edge", name: "edge-1" })
+        yield* eventually(Effect.flip(conditions("edge", "edge-1")), (error) => error.reason === "NotFound")
+        // As by an operator that has not heard of that yet.
+        const { resourceVersion: _, uid: __, ...metadata } = node.metadata
+        yield* api.create(Nodes, { ...node, metadata })
+        yield* api.create(EdgeDevices, device.object())
+        yield* eventually(conditions("edge", "edge-1"), (seen) =>
+          seen.includes("Ready") && !seen.includes("NameConflict"))
+        yield* createPod("web", "edge-1")
+        yield* eventually(phase("web"), (seen) =>
+          seen === "Running")
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
 })
