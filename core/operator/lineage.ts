@@ -37,7 +37,8 @@ export const continueLineage = (
   if (!first && !newest && !before && !between && !neverSeen && !now.readmit) return { _tag: "Duplicate" }
 
   const held = link.holder === now.holder ? link.epoch ?? 1 : (link.epoch ?? 0) + 1
-  const previous = newest || before || between ? now.shown : undefined
+  // Whatever it was let in with it shows again if the answer is lost, be it an earlier EdgeDevice's.
+  const previous = now.shown === "" ? undefined : now.shown
   const { issuedLineageHashes: _, previousLineageHash: __, ...kept } = link
   const open = (before || neverSeen) && link.lineageHash !== undefined
     ? [...issued, link.lineageHash].slice(-mostIssued)

@@ -63,8 +63,19 @@ describe("the lineage of a device", () => {
     assert.strictEqual(continueLineage(once, { ...hello, journalId: "j2" }, { ...now, shown: "" })._tag, "Duplicate")
   })
 
-  it("lets a restored device in when its owner says so", () => {
-    assert.strictEqual(linkOf(verdict("ancient", {}, { readmit: true }))?.lineageHash, "next")
+  it("lets a restored device in when its owner says so, and again where the answer is lost", () => {
+    const readmitted = linkOf(verdict("ancient", {}, { readmit: true }))!
+    assert.strictEqual(readmitted.lineageHash, "next")
+    assert.strictEqual(continueLineage(readmitted, hello, { ...now, shown: "ancient" })._tag, "Continue")
+    assert.strictEqual(continueLineage(readmitted, hello, { ...now, shown: "newest" })._tag, "Duplicate")
+  })
+
+  it("takes a device from an earlier EdgeDevice with the token it has from there, and again where the answer is lost", () => {
+    const first = linkOf(continueLineage({}, hello, { ...now, shown: "earlier" }))!
+    assert.deepInclude(first, { lineageHash: "next", previousLineageHash: "earlier" })
+    const again = linkOf(continueLineage(first, hello, { ...now, issued: "second", shown: "earlier" }))!
+    assert.deepInclude(again, { lineageHash: "second", issuedLineageHashes: ["next"] })
+    assert.strictEqual(continueLineage(again, hello, { ...now, shown: "next" })._tag, "Continue")
   })
 
   it("keeps its epoch with the same holder, grows with another, and passes whatever the device has seen", () => {
