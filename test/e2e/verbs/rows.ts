@@ -232,8 +232,7 @@ export const rows: ReadonlyArray<Row> = [
     verb: "cp",
     shows: "brings 100 MB up and down byte for byte",
     lasts: true,
-    not: (column, client) =>
-      column.name.endsWith("mqtt") ? "3 MB are brought by MQTT, 100 by gRPC" : newestOnly(client),
+    not: (_, client) => newestOnly(client),
     does: (cell) => copies(cell, 100_000_000)
   },
   {
