@@ -265,7 +265,8 @@ export const devicePods = Effect.fnUntraced(function*(
 
   /** A session began: learn what the device holds, unless its digest says that we know. */
   const attach = Effect.fnUntraced(function*(session: Session, digest: Uint8Array) {
-    if (held !== undefined) {
+    // What was asked to be said again and did not come, before the link or the agent broke, is not said by itself any more.
+    if (held !== undefined && [...held.keys()].every((uid) => reported.has(uid))) {
       const known = [...held].map(([uid, hash]) => ({ uid, hash, reportNumber: reported.get(uid)?.number ?? 0 }))
       const ours = yield* holdingsDigest(known).pipe(Effect.provideService(Cryptography, cryptography))
       if (sameBytes(ours, digest)) {

@@ -28,6 +28,11 @@ const rememberedPlans = [
       `{"seed":11114,"ciphers":"quick","devices":[1],"late":[],"pods":2,"settings":true,"calm":1000,"lasts":81842,"operators":1,"life":0,"deeds":[[0,"create",1,240230624],[9119,"reboot",1,473820020],[23356,"lostWrites",1,65031840],[29230,"replace",1,1302734429],[39650,"badFiles",1,395345086]]}`
   },
   {
+    lost: "seed 321140 (names, two operators)",
+    plan:
+      `{"seed":321140,"ciphers":"quick","devices":[1,2,3],"late":[{"device":1,"millis":82546}],"pods":6,"settings":false,"calm":15920,"lasts":55207,"operators":2,"ways":[],"lame":false,"life":0,"deeds":[[0,"create",1,1640722825],[0,"create",1,1329864562],[0,"create",1,1342925170],[0,"create",1,1972509588],[0,"create",1,1759423205],[0,"create",2,1693404982],[0,"create",2,1903335778],[0,"create",2,728818158],[0,"create",2,1183095790],[0,"create",2,1745202911],[0,"create",3,574721259],[0,"create",3,984706074],[0,"create",3,2010959133],[0,"create",3,1515897595],[0,"create",3,1982804468],[4862,"replace",3,87311435],[6234,"cut",3,2078814910],[8613,"agentDies",2,1898477116],[13238,"agentDies",1,2101117608],[16956,"paint",3,1701234180],[17358,"replace",3,1498261631],[22305,"slowApi",2,809487358],[23496,"badEngine",1,139197851],[27330,"cut",3,302479039],[30175,"agentDiesAtCall",2,694164468],[32855,"badEngine",3,1985564159],[36405,"delete",2,808637568],[38699,"replace",1,1392115818],[39956,"deleteThenForce",3,650448575],[42720,"create",2,2054049586],[47619,"deleteThenReplace",3,1587901841]]}`
+  },
+  {
     lost: "seed 20032 (link, two operators)",
     plan:
       `{"seed":20032,"ciphers":"quick","devices":[2],"late":[],"pods":6,"settings":true,"calm":12153,"lasts":81215,"operators":2,"life":0,"deeds":[[0,"create",2,348164332],[0,"create",2,1687061687],[0,"create",2,158721511],[0,"create",2,1217145292],[0,"create",2,1183088187],[28189,"blackHole",2,344940857],[32964,"halfOpen",2,798967589],[53827,"replace",2,1717571194],[58229,"create",2,1110256746],[62670,"everybodyFlaps",2,1732792174],[63407,"refused",2,219508835]]}`
