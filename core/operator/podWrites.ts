@@ -14,6 +14,16 @@ const tries = 5
 
 const terminal = (status: PodStatus | undefined) => status?.phase === "Succeeded" || status?.phase === "Failed"
 
+/** Whether a container was restarted less often than was said before: most probably said by somebody who has not heard the rest. */
+const goesBack = (before: PodStatus | undefined, after: PodStatus): boolean => {
+  const containers = (status: PodStatus | undefined) => [
+    ...status?.initContainerStatuses ?? [],
+    ...status?.containerStatuses ?? []
+  ]
+  const restarts = new Map(containers(before).map(({ name, restartCount }) => [name, restartCount]))
+  return containers(after).some(({ name, restartCount }) => restartCount < (restarts.get(name) ?? 0))
+}
+
 /**
  * The body of a status PATCH. Lists that the API merges by key are replaced where an entry may vanish; conditions of others
  * (the scheduler's, readiness gates) stay, as strategic merge keeps what is not named.
@@ -67,6 +77,10 @@ export const podWrites = Effect.gen(function*() {
     const epoch = hold.epoch()
     if (epoch === undefined) return yield* conflict("another operator has taken the device")
     let current = index.byUid(uid) ?? pod
+    // The watch of pods may be ahead of the one that tells who holds the device.
+    if (goesBack(current.status, status) && !(yield* hold.stands(epoch))) {
+      return yield* conflict("another operator has taken the device")
+    }
     for (let left = tries; left > 1; left--) {
       const written = yield* Effect.result(writeStatusOnce(current, status))
       if (written._tag === "Success") return

@@ -49,6 +49,27 @@ describe("the status of a pod", () => {
       })
     ))
 
+  it.live("does not go back by an operator that has not heard that it lost the device, though it knows the newest", () =>
+    inWorld((pod) =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        const { writeStatus } = yield* podWrites
+        const now = api.get(Pods, { namespace: "edge", name: "job" })
+        const restarted = (restartCount: number) => ({
+          phase: "Running",
+          containerStatuses: [{ name: "main", image: "", imageID: "", ready: true, restartCount }]
+        } as const)
+        yield* writeStatus(holding, pod, restarted(3))
+        const deposed: DeviceHold = { epoch: () => 2, stands: () => Effect.succeed(false) }
+        const refused = yield* Effect.flip(writeStatus(deposed, yield* now, restarted(2)))
+        assert.strictEqual(refused.reason, "Conflict")
+        assert.strictEqual((yield* now).status?.containerStatuses?.[0]?.restartCount, 3)
+        // A device whose disk forgot them counts anew.
+        yield* writeStatus(holding, yield* now, restarted(0))
+        assert.strictEqual((yield* now).status?.containerStatuses?.[0]?.restartCount, 0)
+      })
+    ))
+
   it.live("is written by whoever holds the device, whatever others wrote meanwhile", () =>
     inWorld((pod) =>
       Effect.gen(function*() {
