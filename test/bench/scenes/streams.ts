@@ -413,9 +413,20 @@ export const streamsScene = (programs: Programs, folder: string): Scene =>
         )
         const alone: Array<number> = []
         for (let turn = 0; turn < turns; turn++) alone.push(yield* typed)
-        const logs = yield* kubelet.logs("chatter", "follow=true&tailLines=1")
         let bytes = 0
-        logs.on("data", (piece: Buffer) => void (bytes += piece.length))
+        // It ends where it was written faster than it could be read.
+        yield* kubelet.logs("chatter", "follow=true&tailLines=1").pipe(
+          Effect.flatMap((logs) =>
+            Effect.callback<void>((resume) => {
+              logs.on("data", (piece: Buffer) => void (bytes += piece.length))
+              logs.on("error", () => {})
+              logs.on("close", () => resume(Effect.void))
+            })
+          ),
+          Effect.scoped,
+          Effect.forever,
+          Effect.forkScoped
+        )
         yield* Effect.sleep("2 seconds")
         const [began, before] = [performance.now(), bytes]
         const beside: Array<number> = []
