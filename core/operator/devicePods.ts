@@ -1,7 +1,7 @@
 /** The pods of one device: a keeper for each, what the device holds, and what it reports. */
 import { Effect, FiberMap, Queue, SubscriptionRef } from "effect"
-import type { KubeApiError } from "../kube/KubeApi.ts"
-import type { Pod, PodStatus } from "../kube/Pod.ts"
+import { KubeApi, type KubeApiError } from "../kube/KubeApi.ts"
+import { type Pod, Pods, type PodStatus } from "../kube/Pod.ts"
 import { Cryptography } from "../link/Cryptography.ts"
 import { makeTurns } from "../link/makeTurns.ts"
 import type { Session } from "../link/Session.ts"
@@ -48,6 +48,7 @@ export const devicePods = Effect.fnUntraced(function*(
     readonly mirrorChanged: () => void
   }
 ) {
+  const api = yield* KubeApi
   const index = yield* PodIndex
   const events = yield* EventRecorder
   const cryptography = yield* Cryptography
@@ -319,9 +320,23 @@ export const devicePods = Effect.fnUntraced(function*(
     look(uid)
   })
 
+  /**
+   * Has the device end what the API has no more, or is ending: before workloads that rest may go on, for their replacements may run
+   * elsewhere. Asks the API itself: the watch may not have told yet.
+   */
+  const endGone = Effect.fnUntraced(function*(session: Session) {
+    const found = yield* api.list(Pods, { fieldSelector: `spec.nodeName=${context.name}` })
+    const wanted = new Set(
+      found.flatMap(({ metadata }) => metadata.deletionTimestamp === undefined ? metadata.uid ?? [] : [])
+    )
+    const gone = [...held?.keys() ?? []].filter((uid) => !wanted.has(uid) && !heldBack.has(uid))
+    yield* Effect.forEach(gone, (uid) => end(session, uid), { concurrency: 8, discard: true })
+  })
+
   return {
     attach,
     end,
+    endGone,
     heldUnder,
     take,
     takeEvents,

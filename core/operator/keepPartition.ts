@@ -41,6 +41,8 @@ export const keepPartition = Effect.fnUntraced(function*(
     readonly absence: DeviceAbsence
     /** Has the device end this pod, if it holds it; completes when that is durable there. */
     readonly end: (session: Session, uid: string) => Effect.Effect<void, LinkError>
+    /** The same for all that the API has no more, or is ending. */
+    readonly endGone: (session: Session) => Effect.Effect<void, KubeApiError | LinkError>
   }
 ) {
   const registry = yield* DeviceRegistry
@@ -86,7 +88,7 @@ export const keepPartition = Effect.fnUntraced(function*(
   /** Milliseconds the device keeps its leash at, as it said; 0 for none, undefined where its agent knows of none. */
   let onDevice: number | undefined
 
-  /** What was given up ends on the device, and then it is told what it may: in this order. */
+  /** What was given up or is gone ends on the device, and then it is told what it may: in this order. */
   const settle = (session: Session) =>
     turn.withPermit(Effect.gen(function*(): Effect.fn.Return<void, KubeApiError | LinkError> {
       const { replaced = none, stopWorkloadsAfter: recorded } = record() ?? {}
@@ -110,6 +112,7 @@ export const keepPartition = Effect.fnUntraced(function*(
       }
       if (millis !== 0 || onDevice !== 0) {
         if (onDevice !== millis || recorded !== text) yield* note({ stopWorkloadsAfter: unknown, replaced })
+        yield* options.endGone(session)
         const settings = { hostIPs: [], clusterDNS: [], clusterDomain: "" }
         yield* askDevice(session, {
           _tag: "Configure",

@@ -208,7 +208,7 @@ export const serveDevice = Effect.fnUntraced(function*(
     why: () => brokerDown() ?? absenceSentence(absence.reason() ?? "LinkDown"),
     reassert: pods.reassert
   })
-  const partition = yield* keepPartition(context, { connected, absence, end: pods.end })
+  const partition = yield* keepPartition(context, { connected, absence, end: pods.end, endGone: pods.endGone })
 
   /** Another process has taken the device, or this one has: who lost it lets the device go, so that it finds the other. */
   const settleHold: Effect.Effect<void> = Effect.gen(function*() {
