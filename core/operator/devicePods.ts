@@ -52,7 +52,7 @@ export const devicePods = Effect.fnUntraced(function*(
   const index = yield* PodIndex
   const events = yield* EventRecorder
   const cryptography = yield* Cryptography
-  const { exists, finalise, writeStatus } = yield* podWrites
+  const { exists, finalise, find, writeStatus } = yield* podWrites
   const keepers = yield* FiberMap.make<string>()
   const bells = new Map<string, Queue.Queue<void>>()
 
@@ -162,18 +162,18 @@ export const devicePods = Effect.fnUntraced(function*(
       report.uid,
       Effect.gen(function*() {
         const { name, namespace, uid } = report
-        const elsewhere = index.byUid(uid)
-        // Control of one device may falsify only what runs on it: another node's pod is not its to speak for.
-        if (elsewhere !== undefined && elsewhere.spec.nodeName !== context.name) {
-          return yield* Effect.logWarning(`device ${context.key} speaks of pod ${uid} of another node: not taken`)
-        }
         // A report that was sent again may overtake its first copy, and newer ones that one.
         if (report.number < (taken.get(uid) ?? 0)) return
+        // The watch may not have told of it yet: who had the device before may have been ahead of us.
+        const pod: Pod | undefined = index.byUid(uid) ?? (yield* find(namespace, name, uid))
+        // Control of one device may falsify only what runs on it: another node's pod is not its to speak for.
+        if (pod !== undefined && pod.spec.nodeName !== context.name) {
+          return yield* Effect.logWarning(`device ${context.key} speaks of pod ${uid} of another node: not taken`)
+        }
         taken.set(uid, report.number)
-        const pod: Pod | undefined = index.byUid(uid)
         if (!places.has(uid)) places.set(uid, { namespace, name, graceSeconds: 30 })
         const gone = pod === undefined
-          ? !(yield* exists(namespace, name, uid))
+          ? true
           : yield* writeStatus(context.hold, pod, statusFor(context, pod, report)).pipe(
             Effect.as(false),
             Effect.catch((error) =>

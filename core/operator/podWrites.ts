@@ -107,12 +107,15 @@ export const podWrites = Effect.gen(function*() {
       Effect.catch((error) => isGone(error) ? Effect.void : Effect.fail(error))
     )
 
-  /** Asks the API itself, not the watch: does this very pod still exist? */
-  const exists = (namespace: string, name: string, uid: string) =>
+  /** This very pod as the API itself has it, not the watch; undefined where it is gone. */
+  const find = (namespace: string, name: string, uid: string) =>
     api.get(Pods, { namespace, name }).pipe(
-      Effect.map((pod) => pod.metadata.uid === uid),
-      Effect.catch((error) => error.reason === "NotFound" ? Effect.succeed(false) : Effect.fail(error))
+      Effect.map((pod) => pod.metadata.uid === uid ? pod : undefined),
+      Effect.catch((error) => error.reason === "NotFound" ? Effect.undefined : Effect.fail(error))
     )
 
-  return { writeStatus, writeStatusOnce, tolerate, finalise, exists }
+  const exists = (namespace: string, name: string, uid: string) =>
+    Effect.map(find(namespace, name, uid), (pod) => pod !== undefined)
+
+  return { find, writeStatus, writeStatusOnce, tolerate, finalise, exists }
 })

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schedule } from "effect"
+import { Effect, Latch, Schedule, Stream } from "effect"
 import { ControlPlane } from "../../../adapters/kube/plane/ControlPlane.ts"
 import { EdgeDevices } from "../../../core/device/EdgeDevice.ts"
 import { KubeApi } from "../../../core/kube/KubeApi.ts"
@@ -14,6 +14,17 @@ const every = Schedule.spaced("1 second").pipe(Schedule.upTo({ times: 300 }))
 /** Looks every second until it holds. */
 const until = <E, R>(look: Effect.Effect<boolean, E, R>) =>
   Effect.flatMap(look, (holds) => holds ? Effect.void : Effect.fail("not yet" as const)).pipe(Effect.retry(every))
+
+const web: Pod = {
+  apiVersion: "v1",
+  kind: "Pod",
+  metadata: { namespace: "edge", name: "web" },
+  spec: {
+    nodeName: "edge-1",
+    restartPolicy: "Always",
+    containers: [{ name: "main", image: "busybox:1.36", command: ["sleep", "1000"] }]
+  }
+}
 
 const restarts = (pod: Pod) => pod.status?.containerStatuses?.[0]?.restartCount ?? 0
 
@@ -35,16 +46,7 @@ describe("a device that was another operator's for a while", () => {
         yield* until(
           Effect.match(api.get(Nodes, { name: "edge-1" }), { onFailure: () => false, onSuccess: () => true })
         )
-        yield* api.create(Pods, {
-          apiVersion: "v1",
-          kind: "Pod",
-          metadata: { namespace: "edge", name: "web" },
-          spec: {
-            nodeName: "edge-1",
-            restartPolicy: "Always",
-            containers: [{ name: "main", image: "busybox:1.36", command: ["sleep", "1000"] }]
-          }
-        })
+        yield* api.create(Pods, web)
         const pod = api.get(Pods, { namespace: "edge", name: "web" })
         /** It dials whichever it meets, until that is the one. */
         const comesTo = (name: string) =>
@@ -84,5 +86,42 @@ describe("a device that was another operator's for a while", () => {
         yield* comesTo("one")
         yield* readyAgain
         assert.strictEqual(least, 1, "restarts never go down")
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+
+  it.live("is heard by the next also where that one's watch has not told of its pods yet", () =>
+    simulate(2, () =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        yield* createNamespaces
+        const device = yield* makeDevice("edge-1", 1)
+        yield* device.runtime.script(() => true, { run: forever })
+        const tells = yield* Latch.make(true)
+        const observe = ((resource, selection, options) =>
+          resource.plural === "pods"
+            ? Stream.tap(api.observe(resource, selection, options), () => tells.await)
+            : api.observe(resource, selection, options)) as typeof api.observe
+        const one = yield* makeOperator([device], undefined, undefined, "one")
+        const two = yield* makeOperator([device], undefined, undefined, "two").pipe(
+          Effect.provideService(KubeApi, { ...api, observe })
+        )
+        yield* one.start
+        yield* api.create(EdgeDevices, device.object())
+        yield* device.agent.start
+        yield* until(
+          Effect.match(api.get(Nodes, { name: "edge-1" }), { onFailure: () => false, onSuccess: () => true })
+        )
+        yield* two.start
+        yield* Effect.sleep("1 minute")
+        yield* tells.close
+        yield* api.create(Pods, web)
+        const pod = api.get(Pods, { namespace: "edge", name: "web" })
+        yield* until(Effect.map(pod, ({ status }) => status?.phase === "Running"))
+        yield* device.transport.refuse("Refused")
+        yield* device.transport.cut()
+        yield* one.kill
+        yield* device.runtime.crash(() => true, 1)
+        yield* Effect.sleep("1 minute")
+        yield* device.transport.refuse(undefined)
+        yield* until(Effect.map(pod, (now) => restarts(now) === 1))
       }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
 })
