@@ -117,8 +117,8 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "older-report-wins",
     mistake: "a report that was overtaken by a newer one is written all the same",
     file: "core/operator/devicePods.ts",
-    from: "if (report.number < (taken.get(uid) ?? 0)) return\n        taken.set",
-    to: "taken.set"
+    from: "if (report.number < (taken.get(uid) ?? 0)) return\n        // The watch",
+    to: "// The watch"
   },
   {
     name: "unanswered-is-unsent",
