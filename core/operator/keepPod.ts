@@ -79,7 +79,7 @@ export const keepPod = Effect.fnUntraced(function*(
   const settings = yield* OperatorSettings
   const index = yield* PodIndex
   const events = yield* EventRecorder
-  const { exists, finalise, tolerate, writeStatus } = yield* podWrites
+  const { exists, finalise, find, tolerate, writeStatus } = yield* podWrites
   const sources = yield* podSources(() => void Queue.offerUnsafe(bell, undefined))
   /** One request to the device, for no longer than the EdgeDevice allows. */
   const ask = (
@@ -162,6 +162,14 @@ export const keepPod = Effect.fnUntraced(function*(
     ending = { session, graceSeconds }
   })
 
+  /** Whether the API has another version of the pod than was thought; it is looked at anew then. */
+  const wasBehind = Effect.fnUntraced(function*({ metadata: { name = "", namespace = "", resourceVersion } }: Pod) {
+    const now = yield* find(namespace, name, uid)
+    if (now?.metadata.resourceVersion === resourceVersion) return false
+    if (now !== undefined) index.learn(now)
+    return true
+  })
+
   /** The tokens the device has, by volume. */
   const rotated = new Map<string, string>()
 
@@ -174,6 +182,8 @@ export const keepPod = Effect.fnUntraced(function*(
         const { assignment } = resolution
         const tokens = tokenFiles(resolution, gathered)
         if (holdings.hashOf(uid) !== assignment.hash) {
+          // What the device holds may be newer than what the watch has told, if another operator gave it.
+          if (holdings.hashOf(uid) !== undefined && (yield* wasBehind(pod))) return
           // Until it answers, and when it never does, the device may hold it: only the device's own word settles that.
           holdings.assigning(uid)
           const answer = yield* ask(session, { _tag: "AssignPod", assignment }, {
