@@ -58,6 +58,19 @@ const conditions = (namespace: string, name: string) =>
     return (status?.conditions ?? []).filter(({ status }) => status === "True").map(({ type }) => type)
   })
 
+/** The device edge-1, and an operator that it links to. */
+const served = Effect.gen(function*() {
+  const api = yield* KubeApi
+  yield* createNamespaces
+  const device = yield* makeDevice("edge-1", 1)
+  yield* device.runtime.script(() => true, { run: forever })
+  const operator = yield* makeOperator([device])
+  yield* operator.start
+  yield* api.create(EdgeDevices, device.object())
+  yield* device.agent.start
+  return { api, device }
+})
+
 describe("an EdgeDevice named as somebody else's Node", () => {
   it.live("gets none of the pods of a real node, and its end does not touch them", () =>
     simulate(4, () =>
@@ -90,14 +103,7 @@ describe("an EdgeDevice named as somebody else's Node", () => {
   it.live("takes nothing from the device of another namespace that had the name first", () =>
     simulate(5, () =>
       Effect.gen(function*() {
-        const api = yield* KubeApi
-        yield* createNamespaces
-        const device = yield* makeDevice("edge-1", 1)
-        yield* device.runtime.script(() => true, { run: forever })
-        const operator = yield* makeOperator([device])
-        yield* operator.start
-        yield* api.create(EdgeDevices, device.object())
-        yield* device.agent.start
+        const { api, device } = yield* served
         yield* createPod("before", "edge-1")
         yield* eventually(phase("before"), (seen) => seen === "Running")
 
@@ -145,14 +151,7 @@ describe("an EdgeDevice named as somebody else's Node", () => {
   it.live("has it made anew where it was left behind by an EdgeDevice of this very name", () =>
     simulate(7, () =>
       Effect.gen(function*() {
-        const api = yield* KubeApi
-        yield* createNamespaces
-        const device = yield* makeDevice("edge-1", 1)
-        yield* device.runtime.script(() => true, { run: forever })
-        const operator = yield* makeOperator([device])
-        yield* operator.start
-        yield* api.create(EdgeDevices, device.object())
-        yield* device.agent.start
+        const { api, device } = yield* served
         yield* eventually(conditions("edge", "edge-1"), (seen) => seen.includes("Ready"))
         const node = yield* api.get(Nodes, { name: "edge-1" })
         yield* api.delete(EdgeDevices, { namespace: "edge", name: "edge-1" })
