@@ -115,8 +115,21 @@ export const makeMqttAcceptor = (options: MqttAcceptorOptions): Acceptor => {
       const refused = new Set<string>()
       const announced = new Set<string>()
       return Effect.fnUntraced(function*(namespaces: ReadonlySet<string>) {
-        const filters = filtersFor(namespaces, mostFilters)
-        const news = yield* connected.subscribe([...filters.keys()].filter((filter) => !present.has(filter)))
+        const all = [...filtersFor(namespaces, mostFilters)]
+        const filters = new Map(all.slice(0, mostFilters))
+        const left = new Set(all.slice(mostFilters).flatMap(([, unserved]) => unserved))
+        for (const topicNamespace of left) {
+          yield* refuse(
+            topicNamespace,
+            `${where}: one connection may have ${mostFilters} subscriptions: let devices share the levels above their own`
+          )
+        }
+        const former = [...present.keys()].filter((filter) => !filters.has(filter))
+        const added = [...filters.keys()].filter((filter) => !present.has(filter))
+        // Those that take the room of others go before them; the rest only once the others are there.
+        const inTheWay = former.splice(0, Math.max(0, present.size + added.length - mostFilters))
+        if (inTheWay.length > 0) yield* connected.unsubscribe(inTheWay)
+        const news = yield* connected.subscribe(added)
         for (const topicNamespace of new Set(news.flatMap((filter) => filters.get(filter) ?? []))) {
           yield* refuse(
             topicNamespace,
@@ -124,11 +137,10 @@ export const makeMqttAcceptor = (options: MqttAcceptorOptions): Acceptor => {
           )
         }
         for (const filter of news) refused.add(filter)
-        const former = [...present.keys()].filter((filter) => !filters.has(filter))
         if (former.length > 0) yield* connected.unsubscribe(former)
-        for (const filter of former) refused.delete(filter)
+        for (const filter of refused) if (!filters.has(filter)) refused.delete(filter)
         present = filters
-        const unheard = new Set([...refused].flatMap((filter) => filters.get(filter) ?? []))
+        const unheard = new Set([...left, ...[...refused].flatMap((filter) => filters.get(filter) ?? [])])
         for (const topicNamespace of announced) if (!namespaces.has(topicNamespace)) announced.delete(topicNamespace)
         for (const topicNamespace of namespaces) {
           if (announced.has(topicNamespace) || unheard.has(topicNamespace)) continue

@@ -25,7 +25,8 @@ const parentOf = (topicNamespace: string): string | undefined => {
 
 /**
  * What to subscribe to, and for which namespaces. Where that is more than `most`, namespaces below the same level share a
- * wildcard for it; what comes for others is dropped.
+ * wildcard for it; what comes for others is dropped. One pair is left free, so that the first wildcards are there before the
+ * others go.
  */
 export const filtersFor = (
   topicNamespaces: Iterable<string>,
@@ -39,7 +40,7 @@ export const filtersFor = (
   }
   const all = [...topicNamespaces]
   for (const topicNamespace of all) {
-    const parent = all.length * 2 > most ? parentOf(topicNamespace) : undefined
+    const parent = all.length * 2 + 2 > most ? parentOf(topicNamespace) : undefined
     const { message, status } = topicsOf(parent === undefined ? topicNamespace : `${parent}/+`)
     add(message, topicNamespace)
     add(status, topicNamespace)

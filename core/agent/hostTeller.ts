@@ -33,6 +33,8 @@ export const makeHostTeller = (
   const say = Effect.fnUntraced(function*(host: Omit<NodeReport, "at">, anyway = false) {
     const now = yield* boot
     if (!anyway && told !== undefined && Math.abs(told.boot - now) < stepMillis && Equal.equals(told.host, host)) return
+    // One that goes unanswered may have been heard, or not: what the operator thinks is not known until the next answer.
+    told = undefined
     yield* tell({ ...host, at: yield* Clock.currentTimeMillis }).pipe(
       // Whatever is wrong with it, pods are told of all the same.
       Effect.tapError(({ reason }) => reason === "Refused" ? known.open : Effect.void)

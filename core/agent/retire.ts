@@ -23,18 +23,22 @@ export const retire = Effect.gen(function*() {
     const held = yield* runtime.held
     yield* Effect.logWarning(`the cluster has deleted this device: ending ${held.length} pods and wiping`)
     const grace = Duration.toSeconds(Duration.fromInputUnsafe(settings.retireGrace))
-    yield* Effect.forEach(held, ({ uid }) => runtime.remove(uid, grace), { discard: true })
-    yield* podsEnded.pipe(
-      Effect.timeout(Duration.seconds(grace + 30)),
-      Effect.catchTag(
-        "TimeoutError",
-        () => Effect.logError("some pods did not end in time; their files go all the same")
+    // All at once: where the disk is full, a removal is answered only when there is space again.
+    yield* Effect.forEach(held, ({ uid }) => runtime.remove(uid, grace), { concurrency: "unbounded", discard: true })
+      .pipe(
+        Effect.andThen(podsEnded),
+        Effect.timeout(Duration.seconds(grace + 30)),
+        Effect.catchTag(
+          "TimeoutError",
+          // What still runs is nobody's from here on, and ends as whatever the agent does not know.
+          () => Effect.logWarning("some pods did not end in time; their files go all the same")
+        )
       )
-    )
     for (const { uid } of held) yield* runtime.forget(uid)
     yield* files.pods.pipe(
       Effect.flatMap((uids) => Effect.forEach(uids, (uid) => files.remove(uid), { discard: true })),
-      Effect.catch((error) => Effect.logError(`files of pods are left behind: ${error.message}`))
+      // As with all that belongs to no pod, it is tried again until they are gone.
+      Effect.catch((error) => Effect.logWarning(`files of pods are left behind for now: ${error.message}`))
     )
     yield* journal.wipe.pipe(
       Effect.catch((error) => Effect.logError(`the journal could not be wiped: ${error.message}`))

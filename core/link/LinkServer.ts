@@ -167,9 +167,11 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
       link.meter.frame("sent", count.sent)
       link.meter.frame("received", count.received)
       if (!entry.begun && first.closed === undefined) {
-        entry.begun = true
         // In the session's scope, not in this connection's.
-        yield* Effect.forkIn(takeUp(link, options.onSession(link.session, entry.hello)), link.scope)
+        yield* Effect.uninterruptible(Effect.suspend(() => {
+          entry.begun = true
+          return Effect.forkIn(takeUp(link, options.onSession(link.session, entry.hello)), link.scope)
+        }))
       }
       yield* Effect.logDebug(`${keyOf(entry.hello)} is connected by ${connection.description}`)
       const { why } = yield* carry(link, connection, sealing, { peerReceived, first })

@@ -93,6 +93,10 @@ const identityOf = ({ login, tls, ...rest }: BrokerAccess): string =>
 
 const addressOf = ({ host, port }: BrokerAccess) => `${host.includes(":") ? `[${host}]` : host}:${port}`
 
+/** A broker ends the connection of a client identifier when another one comes with it: two would end each other for ever. */
+const ousts = ({ access: a }: Group, { access: b }: Group): boolean =>
+  a.clientId !== undefined && a.clientId === b.clientId && addressOf(a) === addressOf(b)
+
 const connecting: BrokerState = { _tag: "Connecting" }
 
 /** Where a wish stands: its connection, and its topics at that broker whatever the credentials. */
@@ -296,13 +300,25 @@ export class Brokers extends Context.Service<Brokers, {
                 served.delete(identity)
                 yield* Effect.timeoutOption(FiberMap.remove(running, identity), closing)
               }
-              for (const identity of changed) {
+              // Those too that had to wait for one that has ended.
+              const waiting = [...groups.keys()].filter((identity) => !served.has(identity))
+              for (const identity of new Set([...changed, ...waiting])) {
                 const group = groups.get(identity)
                 if (group === undefined) continue
                 const known = served.get(identity)
                 const now = [...group.owners.keys()]
+                const rival = [...served.values()].find((other) => other.group !== group && ousts(other.group, group))
                 if (known !== undefined) yield* SubscriptionRef.set(known.namespaces, now)
-                else {
+                else if (rival !== undefined) {
+                  const why =
+                    `client identifier ${group.access.clientId} is in use at broker ${addressOf(group.access)} for `
+                    + `EdgeDevice ${[...rival.group.owners.values()][0]}, with other settings: `
+                    + `give them the same, or clientIDs of their own`
+                  if (group.state._tag === "Down" && group.state.why === why) continue
+                  group.state = { _tag: "Down", why }
+                  tell(group.owners.values())
+                  yield* Effect.logWarning(`a broker cannot be used: ${why}`)
+                } else {
                   const namespaces = yield* SubscriptionRef.make<ReadonlyArray<string>>(now)
                   served.set(identity, { group, namespaces })
                   yield* FiberMap.run(

@@ -10,6 +10,8 @@ export interface DeviceHold {
   readonly epoch: () => number | undefined
   /** Whether it still does under this epoch: asks the API itself, as the watch may be late. */
   readonly stands: (epoch: number) => Effect.Effect<boolean, KubeApiError>
+  /** The same for the epoch that the watch has told last; to be asked after what is judged by it was read. */
+  readonly standsYet: Effect.Effect<boolean, KubeApiError>
 }
 
 export const deviceHold = Effect.fnUntraced(function*(
@@ -19,18 +21,20 @@ export const deviceHold = Effect.fnUntraced(function*(
   const registry = yield* DeviceRegistry
   const identity = yield* OperatorIdentity
   const key = deviceKey(namespace, name)
-  const hold: DeviceHold = {
-    epoch: () => {
-      const link = registry.get(key)?.status?.link
-      return link?.holder === identity.holder ? link.epoch ?? 0 : undefined
-    },
-    stands: (epoch) =>
-      api.get(EdgeDevices, { namespace, name }).pipe(
-        Effect.map(({ metadata, status }) =>
-          metadata.uid === uid && status?.link?.holder === identity.holder && (status.link.epoch ?? 0) === epoch
-        ),
-        Effect.catch((error) => error.reason === "NotFound" ? Effect.succeed(false) : Effect.fail(error))
-      )
+  const epoch = () => {
+    const link = registry.get(key)?.status?.link
+    return link?.holder === identity.holder ? link.epoch ?? 0 : undefined
   }
-  return hold
+  const stands = (epoch: number) =>
+    api.get(EdgeDevices, { namespace, name }).pipe(
+      Effect.map(({ metadata, status }) =>
+        metadata.uid === uid && status?.link?.holder === identity.holder && (status.link.epoch ?? 0) === epoch
+      ),
+      Effect.catch((error) => error.reason === "NotFound" ? Effect.succeed(false) : Effect.fail(error))
+    )
+  const standsYet = Effect.suspend(() => {
+    const now = epoch()
+    return now === undefined ? Effect.succeed(false) : stands(now)
+  })
+  return { epoch, stands, standsYet } satisfies DeviceHold
 })

@@ -1,13 +1,22 @@
 /** One command to a device and its answer, as typed values. */
-import { Effect } from "effect"
+import { Duration, Effect, SubscriptionRef } from "effect"
 import { LinkError, type Priority, type Session } from "../link/Session.ts"
 import type { TrafficClass } from "../link/Traffic.ts"
 import { type Command, encodeCommand } from "../wire/Command.ts"
 import { decodeReply, type Reply } from "../wire/Reply.ts"
+import type { DeviceContext } from "./DeviceContext.ts"
 
 /** The device holds no such pod: an answer, and no error. */
 export interface NotHeld {
   readonly _tag: "NotHeld"
+}
+
+export interface AskOptions {
+  readonly priority?: Priority
+  readonly timeoutMillis?: number
+  readonly compress?: boolean
+  readonly patienceMillis?: number
+  readonly traffic?: TrafficClass
 }
 
 /**
@@ -16,13 +25,7 @@ export interface NotHeld {
 export const askDevice = Effect.fnUntraced(function*(
   session: Session,
   command: Command,
-  options: {
-    readonly priority?: Priority
-    readonly timeoutMillis?: number
-    readonly compress?: boolean
-    readonly patienceMillis?: number
-    readonly traffic?: TrafficClass
-  } = {}
+  options: AskOptions = {}
 ): Effect.fn.Return<Exclude<Reply, { readonly _tag: "Failure" }> | NotHeld, LinkError> {
   const refuse = (error: { readonly message: string }) => new LinkError({ reason: "Refused", detail: error.message })
   const message = yield* Effect.mapError(encodeCommand(command), refuse)
@@ -35,3 +38,12 @@ export const askDevice = Effect.fnUntraced(function*(
     detail: reply.detail
   })
 })
+
+/** The same, for no longer than the EdgeDevice's `unarySessionTimeout` says at that moment. */
+export const askWithin =
+  ({ device }: Pick<DeviceContext, "device">) => (session: Session, command: Command, options: AskOptions = {}) =>
+    Effect.flatMap(SubscriptionRef.get(device), ({ spec }) =>
+      askDevice(session, command, {
+        timeoutMillis: Duration.toMillis(spec.connectivity.timers.unarySessionTimeout),
+        ...options
+      }))

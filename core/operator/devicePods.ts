@@ -9,12 +9,12 @@ import { isMirrorPod } from "../node/hostPod.ts"
 import type { PodEvent, PodReport } from "../pod/PodReport.ts"
 import type { ResolveSettings } from "../pod/resolve/Resolution.ts"
 import { holdingsDigest } from "../wire/holdings.ts"
-import { askDevice } from "./askDevice.ts"
+import { askWithin } from "./askDevice.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
 import { EventRecorder } from "./EventRecorder.ts"
 import { type Holdings, keepPod, type PodPlace } from "./keepPod.ts"
 import { PodIndex } from "./PodIndex.ts"
-import { isGone, podWrites } from "./podWrites.ts"
+import { isGone, isTerminal, podWrites } from "./podWrites.ts"
 import { statusFor } from "./statusFor.ts"
 
 /** Set by an owner on an EdgeDevice to let more than half of its pods be removed at once. */
@@ -53,6 +53,7 @@ export const devicePods = Effect.fnUntraced(function*(
   const events = yield* EventRecorder
   const cryptography = yield* Cryptography
   const { exists, finalise, find, writeStatus } = yield* podWrites
+  const ask = askWithin(context)
   const keepers = yield* FiberMap.make<string>()
   const bells = new Map<string, Queue.Queue<void>>()
 
@@ -79,6 +80,10 @@ export const devicePods = Effect.fnUntraced(function*(
     assigned: (uid, hash) => void held?.set(uid, hash),
     forgotten: (uid) => void held?.delete(uid),
     finished: (uid) => reported.get(uid)?.finished === true,
+    goesOn: (uid) => {
+      const report = reported.get(uid)
+      return report !== undefined && !isTerminal(report)
+    },
     release: (uid) => held?.has(uid) === true && reported.get(uid)?.finished === true ? forget(uid) : Effect.void,
     reassert: (pod) => reassert(pod)
   }
@@ -91,8 +96,9 @@ export const devicePods = Effect.fnUntraced(function*(
 
   /** Looks at a pod, with a keeper of its own from the first look on. */
   const look = (uid: string) => {
-    if (heldBack.has(uid)) return
     const pod = index.byUid(uid)
+    // What the watch has told of since was never gone.
+    if (pod === undefined && heldBack.has(uid)) return
     if (pod === undefined ? mirrors.delete(uid) : isMirrorPod(pod)) {
       if (pod !== undefined) mirrors.add(uid)
       return options.mirrorChanged()
@@ -140,7 +146,7 @@ export const devicePods = Effect.fnUntraced(function*(
     const session = yield* SubscriptionRef.get(context.session)
     if (session === undefined || forgetting.get(uid) === session) return
     forgetting.set(uid, session)
-    yield* askDevice(session, { _tag: "ForgetPod", uid }, { patienceMillis: forgetPatience }).pipe(
+    yield* ask(session, { _tag: "ForgetPod", uid }, { patienceMillis: forgetPatience }).pipe(
       Effect.andThen(Effect.sync(() => {
         holdings.forgotten(uid)
         look(uid)
@@ -185,6 +191,9 @@ export const devicePods = Effect.fnUntraced(function*(
           )
         if (pod !== undefined) {
           reported.set(uid, report)
+          if (isTerminal(pod) && !isTerminal(report)) {
+            look(uid)
+          }
         }
         if (report.finished) {
           // What the write returned may be the first that is heard of its deletion.
@@ -196,6 +205,10 @@ export const devicePods = Effect.fnUntraced(function*(
             yield* Effect.forkDetach(forget(uid))
           }
         } else if (gone) {
+          // It speaks of it, so it has it.
+          if (held?.has(uid) === false) {
+            holdings.assigning(uid)
+          }
           look(uid)
         }
       })
@@ -217,8 +230,7 @@ export const devicePods = Effect.fnUntraced(function*(
         const status = statusFor(context, current, report)
         if (status.phase === current.status?.phase && readiness(status) === readiness(current.status)) return
         // Whoever wrote that may be the one that has the device now, and the watch be late to say so: two would write for ever.
-        const epoch = context.hold.epoch()
-        if (epoch === undefined || !(yield* context.hold.stands(epoch))) return
+        if (!(yield* context.hold.standsYet)) return
         yield* writeStatus(context.hold, current, status)
       })
     )
@@ -276,8 +288,13 @@ export const devicePods = Effect.fnUntraced(function*(
         return lookAtAll()
       }
     }
-    const reply = yield* askDevice(session, { _tag: "ListHeld" })
-    held = new Map(reply._tag === "Held" ? reply.pods.map(({ hash, uid }) => [uid, hash]) : [])
+    const reply = yield* ask(session, { _tag: "ListHeld" })
+    // What is on its way to the device in this session may come after its answer.
+    const underWay = learned === session ? [...held ?? []].filter(([, hash]) => hash === "") : []
+    held = new Map([
+      ...underWay,
+      ...reply._tag === "Held" ? reply.pods.map(({ hash, uid }) => [uid, hash] as const) : []
+    ])
     const newest = new Map(reply._tag === "Held" ? reply.pods.map(({ reportNumber, uid }) => [uid, reportNumber]) : [])
     for (const [uid, { number }] of reported) if (newest.get(uid) !== number) reported.delete(uid)
     learned = session
@@ -311,7 +328,7 @@ export const devicePods = Effect.fnUntraced(function*(
   /** Has the device end a pod, if it holds it; completes when that is durable there. */
   const end = Effect.fnUntraced(function*(session: Session, uid: string) {
     if (held !== undefined && !held.has(uid)) return
-    const answer = yield* askDevice(session, {
+    const answer = yield* ask(session, {
       _tag: "RemovePod",
       uid,
       graceSeconds: places.get(uid)?.graceSeconds ?? 30
@@ -325,11 +342,13 @@ export const devicePods = Effect.fnUntraced(function*(
    * elsewhere. Asks the API itself: the watch may not have told yet.
    */
   const endGone = Effect.fnUntraced(function*(session: Session) {
+    // What is assigned from here on may be newer than the answer.
+    const before = [...held?.keys() ?? []]
     const found = yield* api.list(Pods, { fieldSelector: `spec.nodeName=${context.name}` })
     const wanted = new Set(
       found.flatMap(({ metadata }) => metadata.deletionTimestamp === undefined ? metadata.uid ?? [] : [])
     )
-    const gone = [...held?.keys() ?? []].filter((uid) => !wanted.has(uid) && !heldBack.has(uid))
+    const gone = before.filter((uid) => !wanted.has(uid) && (index.byUid(uid) !== undefined || !heldBack.has(uid)))
     yield* Effect.forEach(gone, (uid) => end(session, uid), { concurrency: 8, discard: true })
   })
 

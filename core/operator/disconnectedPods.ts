@@ -44,10 +44,14 @@ export const disconnectedPods = Effect.fnUntraced(function*(
   const mark = Effect.gen(function*() {
     if ((yield* SubscriptionRef.get(context.owned)) !== true) return
     const now = timestamp(yield* Clock.currentTimeMillis)
-    for (const pod of index.onNode(context.name)) {
+    const unmarked = index.onNode(context.name).flatMap((pod) => {
       const ready = readyOf(pod)
-      if (pod.status?.phase !== "Running" || ready === undefined) continue
-      if (ready.status === "False" && ready.reason === reason) continue
+      if (pod.status?.phase !== "Running" || ready === undefined) return []
+      return ready.status === "False" && ready.reason === reason ? [] : [{ pod, ready }]
+    })
+    // It may be away from here only: it may have come to another operator, of which the watch has not told yet.
+    if (unmarked.length === 0 || !(yield* context.hold.standsYet)) return
+    for (const { pod, ready } of unmarked) {
       const condition: PodCondition = {
         type: "Ready",
         status: "False",
@@ -94,7 +98,7 @@ export const disconnectedPods = Effect.fnUntraced(function*(
     waiting,
     Effect.sleep(settings.disconnectGrace).pipe(
       Effect.andThen(tellLeft),
-      Effect.andThen(Effect.forever(Effect.andThen(mark, Effect.sleep(reassertMillis))))
+      Effect.andThen(Effect.forever(Effect.andThen(quietly(mark), Effect.sleep(reassertMillis))))
     )
   )
 

@@ -1,7 +1,7 @@
 /** What happens when an EdgeDevice is deleted: its pods end, the device forgets, and nothing of it stays in the cluster. */
 import { Duration, Effect, Schedule, Stream, SubscriptionRef } from "effect"
 import { Base64 } from "effect/encoding"
-import type { EdgeDevice } from "../device/EdgeDevice.ts"
+import { type EdgeDevice, EdgeDevices } from "../device/EdgeDevice.ts"
 import { Leases } from "../kube/kinds.ts"
 import { KubeApi, type KubeApiError } from "../kube/KubeApi.ts"
 import { Nodes } from "../kube/Node.ts"
@@ -40,6 +40,7 @@ const answersWithin = Duration.seconds(20)
 
 const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")]).pipe(Schedule.jittered)
 
+/** Whether leave was taken: another operator that has the device by now takes leave of it itself. */
 export const farewell = Effect.fnUntraced(function*(
   context: DeviceContext,
   /** Ends what would make the Node anew. */
@@ -59,6 +60,14 @@ export const farewell = Effect.fnUntraced(function*(
     work.pipe(Effect.asVoid, Effect.catch((error) => absent(error) ? Effect.void : Effect.fail(error)))
 
   const link = () => registry.get(context.key)?.status?.link
+
+  /** Whether the API itself says that another operator has it; an EdgeDevice whose finalizer somebody took away is nobody's. */
+  const isElsewhere = api.get(EdgeDevices, { namespace: context.namespace, name: context.name }).pipe(
+    Effect.map(({ metadata, status }) =>
+      metadata.uid === context.uid && status?.link?.holder !== undefined && status.link.holder !== identity.holder
+    ),
+    Effect.catch((error) => absent(error) ? Effect.succeed(false) : Effect.fail(error))
+  )
 
   /** Ending pods takes its time, and so would waiting for a device that is not there: it is asked for a sign of life first. */
   const wipe = (session: Session) =>
@@ -94,12 +103,15 @@ export const farewell = Effect.fnUntraced(function*(
       )
       session = yield* SubscriptionRef.get(context.session)
     }
+    // Until the operator to which it has gone has wiped it, nothing of it may go.
+    if (!told && (yield* Effect.orDie(Effect.retry(isElsewhere, again)))) return false
     const publicKey = link()?.publicKey
     const key = publicKey === undefined ? undefined : Base64.decode(publicKey)
     if (!told && key?._tag === "Success") yield* revocations.revoke(context.key, key.success)
     // Nobody is to write of a device that is going that its link is down.
     yield* stopKeeping
     if (session !== undefined) yield* session.close("the EdgeDevice was deleted")
+    return true
   })
 
   const clearCluster = Effect.gen(function*(): Effect.fn.Return<void, KubeApiError> {
@@ -126,7 +138,7 @@ export const farewell = Effect.fnUntraced(function*(
     )
   )
 
-  yield* tellDevice
+  if (!(yield* tellDevice)) return false
   yield* clearCluster.pipe(
     Effect.andThen(release),
     Effect.tapError((error) => Effect.logWarning(`deleting EdgeDevice ${context.key}: ${error.message}`)),
@@ -134,6 +146,7 @@ export const farewell = Effect.fnUntraced(function*(
     Effect.orDie
   )
   yield* Effect.logInfo(`EdgeDevice ${context.key} is gone, and all that belonged to it`)
+  return true
 })
 
 /** Fails once no connection has carried the session for longer than a new one takes. */

@@ -8,7 +8,7 @@ import { asideAnnotation, deletionCost, labelsOf, withoutAside } from "../node/s
 import type { DeviceContext } from "./DeviceContext.ts"
 import { EventRecorder } from "./EventRecorder.ts"
 import { PodIndex } from "./PodIndex.ts"
-import { isGone, podWrites } from "./podWrites.ts"
+import { isGone, isTerminal, podWrites } from "./podWrites.ts"
 
 type OnReturn = PartitionPolicy["onReturn"]
 
@@ -30,7 +30,7 @@ const isReady = (pod: Pod) =>
 export const mayBeReplaced = (pod: Pod, onReturn: OnReturn): boolean => {
   // What somebody deleted only waits for the device to say that it has ended.
   if (pod.metadata.deletionTimestamp !== undefined) return true
-  if (pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed") return false
+  if (isTerminal(pod)) return false
   const controller = controllerOf(pod)
   if (controller === undefined || bound.has(controller)) return false
   return onReturn === "keepReplacement" || counting.has(controller)

@@ -71,7 +71,12 @@ export const keepHostPod = Effect.fnUntraced(function*(
     if (node === undefined || !owns(node, context, identity.installation)) return
     // Whoever made it: nobody runs it, so there is nobody else to say that it has ended.
     const ended = index.onNode(name).filter((pod) => isMirrorPod(pod) && pod.metadata.deletionTimestamp !== undefined)
-    yield* Effect.forEach(ended, finalise, { discard: true })
+    // Another operator may have it and say otherwise, which the watch need not have told yet: two would write for ever.
+    const mayWrite = yield* Effect.cached(context.hold.standsYet)
+    if (ended.length > 0) {
+      if (!(yield* mayWrite)) return
+      yield* Effect.forEach(ended, finalise, { discard: true })
+    }
     const wanted = hostPod(context, node.metadata.uid ?? "")
     const known = index.byName(namespace, name)
     if (known === undefined && !waited) {
@@ -79,6 +84,7 @@ export const keepHostPod = Effect.fnUntraced(function*(
       yield* Effect.sleep(firstMillis * (1 + (yield* Random.next)))
       return look()
     }
+    if (known === undefined && !(yield* mayWrite)) return
     const pod = known ?? (yield* make(wanted))
     taken = !isHostPod(pod, context)
     if (taken) {
@@ -88,7 +94,7 @@ export const keepHostPod = Effect.fnUntraced(function*(
       )
     }
     // A kubelet takes the picture of a static pod away, too, as soon as somebody deletes it; and puts up another.
-    if (!isAsWanted(pod, wanted)) return yield* finalise(pod)
+    if (!isAsWanted(pod, wanted)) return (yield* mayWrite) ? yield* finalise(pod) : undefined
     // A device of which nothing is known has never been here.
     if ((yield* SubscriptionRef.get(context.nodeReport)) === undefined) return
     const status = hostPodStatus(pod, {
@@ -96,6 +102,7 @@ export const keepHostPod = Effect.fnUntraced(function*(
       now: timestamp(yield* Clock.currentTimeMillis)
     })
     if (status === undefined) return
+    if (!(yield* mayWrite)) return
     yield* Effect.catch(
       writeStatus(context.hold, pod, status),
       (error) => isGone(error) ? Effect.void : Effect.fail(error)

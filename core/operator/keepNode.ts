@@ -18,6 +18,8 @@ import { OperatorSettings } from "./OperatorSettings.ts"
 
 /** A status that says the same is written again after this long, give or take half (a kubelet's 5 minutes). */
 const heartbeatMillis = 5 * 60_000
+/** What may not be written, because the device seems to be another operator's, is looked at again after so long. */
+const askAgainMillis = 10_000
 
 /** A device that is there links within a moment of its EdgeDevice: its Node is then made whole, in one write. */
 const firstLink = "2 seconds"
@@ -129,15 +131,9 @@ export const keepNode = Effect.fnUntraced(function*(
     )
   })
 
-  /** Whether the API itself says that the device is there, and ours. */
-  const standsYet = Effect.suspend(() => {
-    const epoch = context.hold.epoch()
-    return epoch === undefined ? Effect.succeed(false) : context.hold.stands(epoch)
-  })
-
   /** Whoever wrote the Node anew after us may have taken the device, which the watch need not have told yet: two would write for ever. */
   const mayWrite = Effect.fnUntraced(function*(found: Node) {
-    return ourVersion === undefined || found.metadata.resourceVersion === ourVersion || (yield* standsYet)
+    return ourVersion === undefined || found.metadata.resourceVersion === ourVersion || (yield* context.hold.standsYet)
   })
 
   const written = Effect.gen(function*() {
@@ -182,7 +178,7 @@ export const keepNode = Effect.fnUntraced(function*(
     })
     if (found === undefined) {
       // It was there: whoever took it away may have taken leave of the device, which the watch need not have told yet.
-      if (ours !== undefined && !(yield* standsYet)) return
+      if (ours !== undefined && !(yield* context.hold.standsYet)) return
       const status = nodeStatus(device, seen, undefined, now)
       ours = yield* Effect.tapError(api.create(Nodes, newNode(device, desired, status)), (error) =>
         Effect.sync(() => {
@@ -201,7 +197,7 @@ export const keepNode = Effect.fnUntraced(function*(
       ours = undefined
       yield* SubscriptionRef.set(context.owned, false)
       yield* owned.close
-      if (isRemnant(found, device, identity.installation) && (yield* standsYet)) {
+      if (isRemnant(found, device, identity.installation) && (yield* context.hold.standsYet)) {
         yield* Effect.logWarning(`Node ${context.name} was left behind by an EdgeDevice of this name: it is made anew`)
         return yield* api.delete(Nodes, at, { uid: found.metadata.uid ?? "" }).pipe(
           Effect.catch((error) => error.reason === "NotFound" ? Effect.void : Effect.fail(error))
@@ -216,9 +212,11 @@ export const keepNode = Effect.fnUntraced(function*(
     if ((yield* SubscriptionRef.get(context.owned)) !== true) yield* SubscriptionRef.set(context.owned, true)
     yield* owned.open
     const patch = nodePatch(found, desired)
-    if (
-      (patch !== undefined || differs(found, nodeStatus(device, seen, found.status, now))) && !(yield* mayWrite(found))
-    ) {
+    const due = (yield* monotonicMillis) >= nextHeartbeat
+    const news = patch !== undefined || differs(found, nodeStatus(device, seen, found.status, now))
+    // A heartbeat says all of it again, and the watch of Nodes may be behind as well.
+    if ((due && !(yield* context.hold.standsYet)) || (news && !(yield* mayWrite(found)))) {
+      nextHeartbeat = Math.max(nextHeartbeat, (yield* monotonicMillis) + askAgainMillis)
       return
     }
     if (patch !== undefined) {
@@ -227,7 +225,7 @@ export const keepNode = Effect.fnUntraced(function*(
       index.learn(ours)
     }
     const status = nodeStatus(device, seen, ours.status, now)
-    if (differs(ours, status) || (yield* monotonicMillis) >= nextHeartbeat) yield* writeStatus(ours, status)
+    if (differs(ours, status) || due) yield* writeStatus(ours, status)
   })
 
   const patiently = <A>(work: Effect.Effect<A, KubeApiError>) => {

@@ -5,6 +5,7 @@
  */
 import { Duration, Effect, Queue, Schedule, Semaphore, Stream, SubscriptionRef } from "effect"
 import { leashOf } from "../agent/leash.ts"
+import type { EdgeDevice } from "../device/EdgeDevice.ts"
 import { formatGoDuration, parseGoDuration } from "../device/goDuration.ts"
 import { replacementMargin } from "../device/partitionPolicy.ts"
 import type { KubeApiError } from "../kube/KubeApi.ts"
@@ -12,7 +13,7 @@ import type { Pod } from "../kube/Pod.ts"
 import type { DeviceHello } from "../link/Hello.ts"
 import type { LinkError, Session } from "../link/Session.ts"
 import { monotonicMillis } from "../pod/machine/Workbench.ts"
-import { askDevice } from "./askDevice.ts"
+import { askWithin } from "./askDevice.ts"
 import type { DeviceAbsence } from "./deviceAbsence.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
 import { DeviceRegistry } from "./DeviceRegistry.ts"
@@ -72,7 +73,7 @@ export const keepPartition = Effect.fnUntraced(function*(
 
   const policy = () => SubscriptionRef.getUnsafe(context.device).spec.partition
   const record = () => registry.get(context.key)?.status?.partition
-  /** Written before what it is about is done: whoever goes on from here has to know. */
+  /** Written before what it is about is done: whoever goes on from here has to know. Whether the device was still ours then. */
   const note = (next: { readonly stopWorkloadsAfter?: string | undefined; readonly replaced: ReadonlyArray<string> }) =>
     registry.swapStatus({ key: context.key, uid: context.uid }, (before) => {
       if (before.link?.holder !== identity.holder) return undefined
@@ -83,8 +84,11 @@ export const keepPartition = Effect.fnUntraced(function*(
       }
       if (JSON.stringify(partition ?? {}) === JSON.stringify(after)) return undefined
       return Object.keys(after).length === 0 ? rest : { ...rest, partition: after }
-    })
+    }).pipe(Effect.map(({ status }) => status?.link?.holder === identity.holder))
 
+  const wish = ({ spec }: EdgeDevice) => JSON.stringify(spec.partition)
+  /** The policy by which was settled last. */
+  let settled: string | undefined
   /** Milliseconds the device keeps its leash at, as it said; 0 for none, undefined where its agent knows of none. */
   let onDevice: number | undefined
 
@@ -97,6 +101,7 @@ export const keepPartition = Effect.fnUntraced(function*(
         if (pod !== undefined) yield* giveUp.finish(pod)
         yield* options.end(session, uid)
       }
+      settled = wish(SubscriptionRef.getUnsafe(context.device))
       const wanted = policy().stopWorkloadsAfter
       const millis = wanted === undefined ? 0 : Math.max(1, Math.floor(Duration.toMillis(wanted)))
       const text = wanted === undefined ? undefined : formatGoDuration(wanted)
@@ -114,7 +119,7 @@ export const keepPartition = Effect.fnUntraced(function*(
         if (onDevice !== millis || recorded !== text) yield* note({ stopWorkloadsAfter: unknown, replaced })
         yield* options.endGone(session)
         const settings = { hostIPs: [], clusterDNS: [], clusterDomain: "" }
-        yield* askDevice(session, {
+        yield* askWithin(context)(session, {
           _tag: "Configure",
           settings: millis === 0 ? settings : { ...settings, stopWorkloadsAfter: millis }
         })
@@ -179,7 +184,8 @@ export const keepPartition = Effect.fnUntraced(function*(
     if (due.length === 0 || !(yield* context.hold.stands(epoch))) return
     if (onReturn === "keepReplacement") {
       const uids = due.flatMap(({ metadata }) => metadata.uid ?? [])
-      yield* note({ stopWorkloadsAfter: recorded, replaced: [...new Set([...before, ...uids])] })
+      // Another operator that has it by now tells it to go on, and knows of nothing that was given up.
+      if (!(yield* note({ stopWorkloadsAfter: recorded, replaced: [...new Set([...before, ...uids])] }))) return
     }
     // It came back while that was written.
     if (options.connected()) return
@@ -225,15 +231,13 @@ export const keepPartition = Effect.fnUntraced(function*(
       onDevice = leashOf(hello.capabilities)
       yield* patiently(session)
       const wishes = SubscriptionRef.changes(context.device).pipe(
-        Stream.map(({ spec }) => JSON.stringify(spec.partition)),
-        Stream.changes,
-        Stream.drop(1),
+        Stream.filter((device) => wish(device) !== settled),
         Stream.as(undefined)
       )
+      // Told once more, it is so once more: what it was told to go on by came before.
       const rests = SubscriptionRef.changes(context.nodeReport).pipe(
-        Stream.map((report) => report?.resting === true),
-        Stream.changes,
-        Stream.filter((resting) => resting)
+        Stream.filter((report) => report?.resting === true),
+        Stream.as(undefined)
       )
       yield* Stream.merge(wishes, rests).pipe(
         Stream.runForEach(() => patiently(session)),

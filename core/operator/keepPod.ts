@@ -7,20 +7,19 @@ import type { KubeApiError } from "../kube/KubeApi.ts"
 import type { Pod, PodStatus } from "../kube/Pod.ts"
 import { timestamp } from "../kube/time.ts"
 import type { Cryptography } from "../link/Cryptography.ts"
-import type { LinkError, Priority, Session } from "../link/Session.ts"
+import type { LinkError, Session } from "../link/Session.ts"
 import { withoutAside } from "../node/setAside.ts"
 import type { VolumeFile } from "../pod/PodAssignment.ts"
 import { carriesSecrets } from "../pod/resolve/carriesSecrets.ts"
 import type { Notice, Resolution, ResolveSettings, Sources } from "../pod/resolve/Resolution.ts"
 import { resolvePod } from "../pod/resolve/resolvePod.ts"
-import type { Command } from "../wire/Command.ts"
-import { askDevice } from "./askDevice.ts"
+import { askWithin } from "./askDevice.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
 import { EventRecorder } from "./EventRecorder.ts"
 import { OperatorSettings } from "./OperatorSettings.ts"
 import { PodIndex } from "./PodIndex.ts"
 import { podSources } from "./podSources.ts"
-import { podWrites } from "./podWrites.ts"
+import { isTerminal, podWrites } from "./podWrites.ts"
 
 /** What the device holds. */
 export interface Holdings {
@@ -34,6 +33,8 @@ export interface Holdings {
   readonly forgotten: (uid: string) => void
   /** Whether the device has said that nothing of this pod runs any more, and it is written. */
   readonly finished: (uid: string) => boolean
+  /** Whether the device says that the pod is not over. */
+  readonly goesOn: (uid: string) => boolean
   /** Lets the device forget a pod that is gone from the API, if the last that is to be told of it has been told. */
   readonly release: (uid: string) => Effect.Effect<void>
   /** Says again what the device said of this pod, where somebody else has written over it. */
@@ -48,8 +49,6 @@ export interface PodPlace {
 }
 
 const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("1 minute")]).pipe(Schedule.jittered)
-
-const isTerminal = (pod: Pod) => pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed"
 
 /** The token files of each volume, and one text that changes when any of them does. */
 const tokenFiles = (resolution: Resolution & { readonly _tag: "Assigned" }, sources: Sources) => {
@@ -81,18 +80,7 @@ export const keepPod = Effect.fnUntraced(function*(
   const events = yield* EventRecorder
   const { exists, finalise, find, tolerate, writeStatus } = yield* podWrites
   const sources = yield* podSources(() => void Queue.offerUnsafe(bell, undefined))
-  /** One request to the device, for no longer than the EdgeDevice allows. */
-  const ask = (
-    session: Session,
-    command: Command,
-    more: { readonly priority?: Priority; readonly compress?: boolean } = {}
-  ) => {
-    const { unarySessionTimeout } = SubscriptionRef.getUnsafe(context.device).spec.connectivity.timers
-    return askDevice(session, command, {
-      timeoutMillis: Duration.toMillis(unarySessionTimeout),
-      ...more
-    })
-  }
+  const ask = askWithin(context)
 
   const told = new Set<string>()
   /** An event that says the same as before is not said again. */
@@ -121,7 +109,8 @@ export const keepPod = Effect.fnUntraced(function*(
   /** Status that the operator itself gives, before the device has any: written once for as long as it says the same. */
   const say = Effect.fnUntraced(function*(pod: Pod, status: PodStatus) {
     const text = JSON.stringify(status)
-    if (text === written) return
+    // What is not seen to run here may run under another operator.
+    if (text === written || !(yield* context.hold.standsYet)) return
     const now = timestamp(yield* Clock.currentTimeMillis)
     yield* writeStatus(context.hold, pod, { ...status, startTime: pod.status?.startTime ?? now })
     written = text
@@ -162,13 +151,25 @@ export const keepPod = Effect.fnUntraced(function*(
     ending = { session, graceSeconds }
   })
 
+  /** The epoch in which the API itself, not the watch, has told that the pod exists. */
+  let metUnder: number | undefined
+
   /** Whether the API has another version of the pod than was thought; it is looked at anew then. */
   const wasBehind = Effect.fnUntraced(function*({ metadata: { name = "", namespace = "", resourceVersion } }: Pod) {
+    const epoch = context.hold.epoch()
     const now = yield* find(namespace, name, uid)
+    if (now !== undefined) metUnder = epoch
     if (now?.metadata.resourceVersion === resourceVersion) return false
     if (now !== undefined) index.learn(now)
     return true
   })
+
+  /**
+   * Whether another operator may know better what becomes of the pod: what the device holds may have been given by it, and what
+   * the device does not hold may have ended under it, and be gone.
+   */
+  const mayBeBehind = () =>
+    holdings.hashOf(uid) !== undefined || metUnder === undefined || metUnder !== context.hold.epoch()
 
   /** The tokens the device has, by volume. */
   const rotated = new Map<string, string>()
@@ -182,8 +183,7 @@ export const keepPod = Effect.fnUntraced(function*(
         const { assignment } = resolution
         const tokens = tokenFiles(resolution, gathered)
         if (holdings.hashOf(uid) !== assignment.hash) {
-          // What the device holds may be newer than what the watch has told, if another operator gave it.
-          if (holdings.hashOf(uid) !== undefined && (yield* wasBehind(pod))) return
+          if (mayBeBehind() && (yield* wasBehind(pod))) return
           // Until it answers, and when it never does, the device may hold it: only the device's own word settles that.
           holdings.assigning(uid)
           const answer = yield* ask(session, { _tag: "AssignPod", assignment }, {
@@ -202,11 +202,12 @@ export const keepPod = Effect.fnUntraced(function*(
         for (const [volume, { text }] of tokens) rotated.set(volume, text)
         return
       }
+      // A pod that runs already goes on with what it was given, also where an operator of another version gave it.
       case "Waiting":
-        // A pod that runs already goes on with what it was given.
         if (holdings.hashOf(uid) !== undefined) return
         return yield* say(pod, waitingStatus(pod, resolution))
       case "Refused":
+        if (holdings.hashOf(uid) !== undefined) return
         return yield* say(pod, {
           phase: "Failed",
           reason: resolution.reason,
@@ -258,7 +259,9 @@ export const keepPod = Effect.fnUntraced(function*(
           yield* finalise(pod)
           yield* holdings.release(uid)
         }
-      } else if (yield* exists(namespace, pod.metadata.name ?? "", uid)) yield* finalise(pod)
+      } else if ((yield* exists(namespace, pod.metadata.name ?? "", uid)) && (yield* context.hold.standsYet)) {
+        yield* finalise(pod)
+      }
       return false
     }
     if (isTerminal(pod) && !held) return false
@@ -267,6 +270,11 @@ export const keepPod = Effect.fnUntraced(function*(
     if (session === undefined || !holdings.known()) return false
     // What a device has decides how some fields resolve: its report comes at the beginning of each session.
     if ((yield* SubscriptionRef.get(context.nodeReport)) === undefined) return false
+    // What is over in the API never runs again, as with a kubelet: a disk that forgot may have begun it anew.
+    if (isTerminal(pod) && holdings.goesOn(uid)) {
+      yield* end(session, pod.spec.terminationGracePeriodSeconds ?? 30)
+      return false
+    }
     yield* assign(session, pod)
     yield* holdings.reassert(pod)
     return false
@@ -277,9 +285,11 @@ export const keepPod = Effect.fnUntraced(function*(
     // Pods of a Node that is somebody else's go nowhere: they may hold what is not meant for this device.
     if ((yield* SubscriptionRef.get(context.owned)) !== true) return false
     const pod = index.byUid(uid)
+    const epoch = context.hold.epoch()
     const tolerated = yield* Effect.result(
-      pod === undefined || isTerminal(pod) || excluded(pod) ? Effect.void : tolerate(pod)
+      pod === undefined || isTerminal(pod) || excluded(pod) ? Effect.succeed(false) : tolerate(pod)
     )
+    if (tolerated._tag === "Success" && tolerated.success) metUnder = epoch
     const done = yield* step
     if (tolerated._tag === "Failure") {
       if (tolerated.failure.retryable) return yield* tolerated.failure

@@ -12,7 +12,9 @@ export const isGone = (error: KubeApiError) => error.reason === "NotFound" || er
 /** Tries of a status that meets others' writes. */
 const tries = 5
 
-const terminal = (status: PodStatus | undefined) => status?.phase === "Succeeded" || status?.phase === "Failed"
+/** Whether its phase is one that is never left. */
+export const isTerminal = ({ status }: { readonly status?: PodStatus | undefined }) =>
+  status?.phase === "Succeeded" || status?.phase === "Failed"
 
 /** Whether a container was restarted less often than was said before: most probably said by somebody who has not heard the rest. */
 const goesBack = (before: PodStatus | undefined, after: PodStatus): boolean => {
@@ -55,7 +57,7 @@ export const podWrites = Effect.gen(function*() {
    * never left, not even for the other: the API would let us.
    */
   const writeStatusOnce = Effect.fnUntraced(function*(pod: Pod, status: PodStatus) {
-    if (terminal(pod.status) && status.phase !== pod.status?.phase) return
+    if (isTerminal(pod) && status.phase !== pod.status?.phase) return
     const written = yield* api.patch(Pods, { ...place(pod), subresource: "status" }, {
       type: "strategic",
       body: statusPatch(pod, status)
@@ -94,11 +96,14 @@ export const podWrites = Effect.gen(function*() {
     yield* writeStatusOnce(current, status)
   })
 
-  /** Pods bound to a device are not to be evicted while the device, or aranya, is away. */
+  /** Pods bound to a device are not to be evicted while the device, or aranya, is away. Whether anything had to be written. */
   const tolerate = Effect.fnUntraced(function*(pod: Pod) {
     const patch = pod.metadata.deletionTimestamp !== undefined ? undefined : keepTolerations(pod)
-    if (patch === undefined) return
-    index.learn(yield* api.patch(Pods, place(pod), { type: "json", body: patch }))
+    if (patch === undefined) return false
+    // Another pod may have the name by now, of which nothing is known here.
+    const same = { op: "test", path: "/metadata/uid", value: pod.metadata.uid }
+    index.learn(yield* api.patch(Pods, place(pod), { type: "json", body: [same, ...patch] }))
+    return true
   })
 
   /** The pod is over on the device: the object goes at once. Gone already is success. */

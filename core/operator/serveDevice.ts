@@ -4,6 +4,7 @@ import {
   Deferred,
   Effect,
   Exit,
+  Fiber,
   FiberHandle,
   Option,
   Schedule,
@@ -21,7 +22,7 @@ import { absenceSentence } from "../node/nodeStatus.ts"
 import type { ResolveSettings } from "../pod/resolve/Resolution.ts"
 import type { NodeReport } from "../wire/Event.ts"
 import { aboutDevice } from "./aboutDevice.ts"
-import { askDevice } from "./askDevice.ts"
+import { askWithin } from "./askDevice.ts"
 import { type DeviceAbsence, deviceAbsence } from "./deviceAbsence.ts"
 import { DeviceClock } from "./DeviceClock.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
@@ -319,7 +320,7 @@ export const serveDevice = Effect.fnUntraced(function*(
         )
         yield* Effect.forkScoped(forcedSync(context, "pod", pods.attach(linked, nothing)))
         yield* Effect.forkScoped(
-          forcedSync(context, "node", askDevice(linked, { _tag: "TellNode" }).pipe(Effect.asVoid))
+          forcedSync(context, "node", askWithin(context)(linked, { _tag: "TellNode" }).pipe(Effect.asVoid))
         )
         yield* partition.attach(linked, hello)
         const why = yield* linked.closed
@@ -361,7 +362,9 @@ export const serveDevice = Effect.fnUntraced(function*(
       if (deleting) return
       deleting = true
       const leave = farewell(context, Scope.close(keeping, Exit.void)).pipe(
-        Effect.ensuring(Deferred.succeed(gone, undefined)),
+        Effect.onExit((exit) =>
+          Exit.isSuccess(exit) && !exit.value ? Effect.void : Effect.asVoid(Deferred.succeed(gone, undefined))
+        ),
         Effect.provideContext(services)
       )
       // Who holds the device takes leave of it; to the others the object is gone some day.
@@ -370,6 +373,8 @@ export const serveDevice = Effect.fnUntraced(function*(
         Stream.runHead,
         // Cut short by the operator's end, it is due again: its finalizer is still there.
         Effect.andThen(Effect.forkIn(leave, operating)),
+        Effect.flatMap(Fiber.join),
+        Effect.repeat({ schedule: Schedule.spaced("1 second"), until: (left) => left }),
         Effect.forkIn(life)
       )
       return

@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Duration, Effect, Exit, Fiber, Queue, Scope } from "effect"
 import type { Acceptor, Connection, Dialer, TransportError } from "../../core/link/Transport.ts"
+import { linkContract } from "./link.ts"
 
 export interface TransportUnderTest {
   readonly dialer: Dialer
@@ -14,8 +15,6 @@ export interface TransportContract {
   readonly name: string
   /** A fresh transport whose acceptor is not running yet; the scope ends whatever it needs. */
   readonly make: Effect.Effect<TransportUnderTest, TransportError, Scope.Scope>
-  /** Frames may be lost, repeated or reordered: only what arrives is checked then. */
-  readonly lossy?: boolean
   /** Why megabytes would take minutes on it: they are not tried. */
   readonly slow?: string
 }
@@ -63,7 +62,7 @@ const pair = (transport: TransportUnderTest) =>
     return { device, operator, release, hangUp: Scope.close(scope, Exit.void), ...listener }
   })
 
-export const transportContract = ({ lossy = false, make, name, slow }: TransportContract) => {
+export const transportContract = ({ make, name, slow }: TransportContract) => {
   const check = (what: string, body: (transport: TransportUnderTest) => Effect.Effect<void, unknown, Scope.Scope>) =>
     it.live(what, () => Effect.scoped(Effect.flatMap(make, body)).pipe(Effect.timeout("50 seconds")))
 
@@ -78,7 +77,6 @@ export const transportContract = ({ lossy = false, make, name, slow }: Transport
           for (const [seed, size] of sizes.entries()) {
             const sent = frame(size, seed)
             yield* from.send(sent)
-            if (lossy) continue
             assert.strictEqual(Buffer.compare(yield* Effect.timeout(to.receive, patience), sent), 0)
           }
         }
@@ -86,7 +84,6 @@ export const transportContract = ({ lossy = false, make, name, slow }: Transport
 
     check("keeps the order of many frames while both sides send", (transport) =>
       Effect.gen(function*() {
-        if (lossy) return
         const { device, operator } = yield* pair(transport)
         const count = 2000
         const send = (connection: Connection) =>
@@ -108,7 +105,6 @@ export const transportContract = ({ lossy = false, make, name, slow }: Transport
       "makes a sender wait for a receiver that does not take, without losing a frame",
       (transport) =>
         Effect.gen(function*() {
-          if (lossy) return
           if (slow !== undefined) return console.warn(`SKIPPED on ${name}: a receiver that does not take: ${slow}`)
           const { device, operator } = yield* pair(transport)
           const size = Math.min(device.maxFrame, 64 * 1024)
@@ -141,7 +137,7 @@ export const transportContract = ({ lossy = false, make, name, slow }: Transport
       Effect.gen(function*() {
         const { device, hangUp, operator } = yield* pair(transport)
         yield* device.send(frame(500, 9))
-        if (!lossy) assert.strictEqual((yield* Effect.timeout(operator.receive, patience)).length, 500)
+        assert.strictEqual((yield* Effect.timeout(operator.receive, patience)).length, 500)
         yield* hangUp
         const error = yield* Effect.flip(Effect.timeout(Effect.forever(operator.receive), patience))
         assert.strictEqual(error._tag === "TransportError" ? error.reason : error._tag, "Lost")
@@ -185,9 +181,6 @@ export const transportContract = ({ lossy = false, make, name, slow }: Transport
           const [index = 0] = yield* Effect.timeout(connection.receive, patience)
           yield* connection.send(Uint8Array.of(index, 42))
         }
-        if (lossy) {
-          return
-        }
         for (const [index, device] of devices.entries()) {
           assert.deepStrictEqual([...(yield* Effect.timeout(device.receive, patience))], [index, 42])
         }
@@ -220,7 +213,9 @@ export const transportContract = ({ lossy = false, make, name, slow }: Transport
         yield* Effect.sleep(50)
         yield* Effect.timeout(Fiber.interrupt(waiting), patience)
         yield* operator.send(Uint8Array.of(7))
-        if (!lossy) assert.deepStrictEqual([...(yield* Effect.timeout(device.receive, patience))], [7])
+        assert.deepStrictEqual([...(yield* Effect.timeout(device.receive, patience))], [7])
       }))
   })
+
+  linkContract({ name, make })
 }

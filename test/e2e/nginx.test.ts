@@ -6,7 +6,7 @@ import { makeGrpcAcceptor } from "../../adapters/grpc/GrpcAcceptor.ts"
 import { makeGrpcDialer } from "../../adapters/grpc/GrpcDialer.ts"
 import type { Session } from "../../core/link/Session.ts"
 import { makeAuthority } from "../adapters/grpc/certificates.ts"
-import { deviceOn, hasty, operatorOn } from "../adapters/mqtt/linked.ts"
+import { deviceOn, hasty, operatorOn } from "../contracts/linked.ts"
 import { hasNginx, nginx } from "./nginx.ts"
 
 const hosts = ["edge-1.example.com", "edge-2.example.com"] as const

@@ -42,6 +42,7 @@ import { MemoryRuntime } from "../fakes/MemoryRuntime.ts"
 import { MemoryTransport, type MemoryTransportControls } from "../fakes/MemoryTransport.ts"
 import { QuickCryptography } from "../fakes/QuickCryptography.ts"
 import { SeededSecureRandom } from "../fakes/SeededSecureRandom.ts"
+import { worldMillis } from "../fakes/worldClock.ts"
 import { type Footprint, makeFootprint } from "./footprint.ts"
 import { directly, openBrokerOver, type Reach } from "./ways.ts"
 
@@ -103,7 +104,7 @@ const program = Effect.fnUntraced(function*(
     footprint: {
       fibers: () => life?.footprint.fibers() ?? 0,
       defects: () => life?.footprint.defects() ?? [],
-      links: () => life?.footprint.links() ?? { sessions: 0, over: [] }
+      links: () => life?.footprint.links() ?? { sessions: 0, streams: 0, over: [] }
     }
   } satisfies Program
 })
@@ -168,6 +169,8 @@ interface Row {
 export interface Obeyed {
   readonly epoch: number
   readonly what: string
+  /** Milliseconds of the world's clock. */
+  readonly at: number
 }
 
 /** Writes down under which epoch each command came to the pods: the agent says it with each of its log lines. */
@@ -178,8 +181,11 @@ const witnessed = (obeyed: Array<Obeyed>) =>
       const under = <A>(what: string, command: Effect.Effect<A>): Effect.Effect<A> =>
         Effect.withFiber((fiber) => {
           const epoch = fiber.getRef(References.CurrentLogAnnotations)["epoch"]
-          if (typeof epoch === "number") obeyed.push({ epoch, what })
-          return command
+          if (typeof epoch !== "number") return command
+          return Effect.flatMap(worldMillis, (at) => {
+            obeyed.push({ epoch, what, at })
+            return command
+          })
         })
       return PodRuntime.of({
         ...runtime,

@@ -27,6 +27,22 @@ const tooMuch = (who: string, { footprint }: Program, most: number, count: Count
   ]
 }
 
+/** Commands and reports that may be under way at any moment, in one program. */
+const underWay = 2
+
+/** Once nothing happens any more: a stream that has ended holds nothing, on neither side. */
+export const leftStreams = (
+  programs: ReadonlyArray<readonly [name: string, program: Program]>,
+  /** Streams that go on. */
+  open: number,
+  count: Count
+): ReadonlyArray<string> =>
+  programs.flatMap(([name, { footprint }]) => {
+    const { sessions, streams } = footprint.links()
+    if (sessions > 0) count("rule: streams that ended hold nothing")
+    return streams > open + underWay ? [`${name} holds ${streams} streams, and ${open} go on`] : []
+  })
+
 /** One look at each device. A disk that cannot be read just now is looked at later. */
 export const overBounds = Effect.fnUntraced(function*(
   devices: ReadonlyArray<SimulatedDevice>,

@@ -9,7 +9,12 @@ export interface Footprint {
   /** Why fibers ended by a defect since the last look: nobody may hear of it, and what they kept is kept no more. */
   readonly defects: () => ReadonlyArray<string>
   /** What goes beyond a limit of a link just now, in words. */
-  readonly links: () => { readonly sessions: number; readonly over: ReadonlyArray<string> }
+  readonly links: () => {
+    readonly sessions: number
+    /** Open ones, or such as hold memory, of all sessions. */
+    readonly streams: number
+    readonly over: ReadonlyArray<string>
+  }
 }
 
 /**
@@ -43,6 +48,7 @@ export const makeFootprint = () => {
     },
     links: () => ({
       sessions: sessions.size,
+      streams: [...sessions].reduce((sum, { usage }) => sum + usage().streams, 0),
       over: [...sessions].flatMap(({ side, usage }) => {
         const held = usage()
         const most = mostUsage(defaultLimits, side)

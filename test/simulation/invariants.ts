@@ -37,6 +37,9 @@ export interface Known {
   forced: boolean
 }
 
+/** A start that was under way when its pod was told to go may come through so much later: longer than a call to the engine may take. */
+const onItsWay = 180_000
+
 export class Violation extends Error {
   override readonly name = "Violation"
 }
@@ -76,9 +79,12 @@ const untrueExits = ({ device, name }: Known, pod: Pod, count: Count): ReadonlyA
     for (const told of [state?.terminated, lastState?.terminated]) {
       const id = told?.containerID?.split("//")[1]
       const run = id === undefined || id === "" ? undefined : runs.find((each) => each.id === id)
-      if (
-        told === undefined || told.reason === "ContainerStatusUnknown" || run?.exitCode === undefined
-      ) continue
+      if (told === undefined || told.reason === "ContainerStatusUnknown" || run === undefined) continue
+      if (goesOn(run)) {
+        found.push(`${name}/${container}#${run.attempt} runs, and the API says it exited with ${told.exitCode}`)
+        continue
+      }
+      if (run.exitCode === undefined) continue
       count("rule: ends told are the ends that were")
       if (run.exitCode === told.exitCode) continue
       found.push(`${name}/${container}#${run.attempt} exited with ${run.exitCode}, and the API says ${told.exitCode}`)
@@ -174,6 +180,51 @@ export const watchApi = (
     }
   })
 }
+
+/** How a pod that is over ended, by the processes that ran: undefined where something else than they decided. */
+const phaseOf = (pod: Pod, { device, uid }: Known): string | undefined => {
+  if (pod.status?.reason !== undefined) return undefined
+  const told = pod.status?.containerStatuses ?? []
+  const runs = runsOf(device).filter((run) => run.uid === uid)
+  const last = told.map(({ state }) =>
+    state?.terminated?.reason === "ContainerStatusUnknown"
+      ? undefined
+      : runs.find(({ id }) => id === state?.terminated?.containerID?.split("//")[1])?.exitCode
+  )
+  if (last.length === 0 || last.includes(undefined)) return undefined
+  return last.every((code) => code === 0) ? "Succeeded" : "Failed"
+}
+
+/** Each process is one of a pod of its own device, and of one that was not told to go long before. */
+export const judgePlaces = (
+  devices: ReadonlyArray<SimulatedDevice>,
+  known: ReadonlyMap<string, Known>,
+  forgetful: ReadonlySet<string>,
+  count: Count
+): ReadonlyArray<string> =>
+  devices.flatMap((device) => {
+    const told = new Map<string, number>()
+    for (const { at, what } of Effect.runSync(device.obeyed)) {
+      const [verb, uid = ""] = what.split(" ")
+      if ((verb === "remove" || verb === "forget") && !told.has(uid)) told.set(uid, at)
+    }
+    return runsOf(device).flatMap(({ attempt, container, startedAt, uid }) => {
+      const pod = known.get(uid)
+      if (pod === undefined) return []
+      count("rule: pods run where they are bound")
+      if (pod.device !== device) return [`${pod.name}/${container} runs on ${device.name}, and is ${pod.device.name}'s`]
+      const gone = told.get(uid)
+      if (gone === undefined || forgetful.has(device.name)) return []
+      count("rule: what was told to go does not begin")
+      return startedAt > gone + onItsWay
+        ? [
+          `${pod.name}/${container}#${attempt} begins ${
+            Math.round((startedAt - gone) / 1000)
+          } s after it was told to go`
+        ]
+        : []
+    })
+  })
 
 /** Devices to which something happened that lets containers begin more often than they should. */
 export interface Excuses {
@@ -289,6 +340,9 @@ export const unsettled = Effect.fnUntraced(function*(
     const { phase } = pod.status ?? {}
     if (isOver(pod)) {
       if (outcome !== "ends") wrong.push(`${name} is ${phase}`)
+      const should = phaseOf(pod, known)
+      if (should !== undefined) count("rule: a pod ends as its processes did")
+      if (should !== undefined && should !== phase) wrong.push(`${name} is ${phase} and should be ${should}`)
       if (running.length > 0) wrong.push(`${name} is ${phase} and ${words(running)} still run`)
       continue
     }
@@ -372,5 +426,9 @@ export const rules = [
   "the journal is bounded",
   "connections are bounded",
   "fibers are bounded",
-  "the memory of links is bounded"
+  "the memory of links is bounded",
+  "streams that ended hold nothing",
+  "pods run where they are bound",
+  "what was told to go does not begin",
+  "a pod ends as its processes did"
 ] as const

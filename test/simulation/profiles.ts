@@ -162,9 +162,14 @@ export const profiles: Readonly<Record<string, Profile>> = {
       "rebootApart",
       "operatorsAway",
       "operatorDies",
+      "operatorDiesAtRequest",
       "agentDies",
       "reboot",
-      "cut"
+      "cut",
+      "badApi",
+      "slowApi",
+      "watchesCut",
+      "watchesFrozen"
     ],
     deeds: { create: 3, delete: 2, replaceOwned: 2, partition: 4, editImage: 1 },
     ways: { both: 0.2, mqtt: 0.3 },

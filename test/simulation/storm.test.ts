@@ -18,6 +18,11 @@ const rememberedElsewhere: ReadonlyArray<StormOptions> = [
 /** What is left of one that was lost. */
 const rememberedPlans = [
   {
+    lost: "seed 540155 (methods, two operators)",
+    plan:
+      `{"seed":540155,"ciphers":"quick","devices":[1,2,3],"late":[{"device":2,"millis":119223}],"pods":6,"settings":false,"calm":3315,"lasts":139703,"operators":2,"ways":[{"device":1,"methods":["memory","mqtt"]},{"device":2,"methods":["mqtt","memory"]},{"device":3,"methods":["memory","mqtt"]}],"lame":true,"life":0,"deeds":[[0,"create",1,1851419633],[0,"create",1,1177810474],[0,"create",1,591376193],[0,"create",1,1294309964],[0,"create",1,58270940],[0,"create",2,866001865],[0,"create",2,1313665967],[0,"create",2,354592907],[0,"create",2,17563465],[0,"create",2,263022950],[0,"create",3,994019593],[0,"create",3,1961569150],[0,"create",3,1808143504],[0,"create",3,1997682159],[0,"create",3,1836168910],[1063,"lesserWayDies",2,540657958],[4890,"agentDies",2,930403663],[7953,"waysTakeTurns",1,1037431949],[16160,"betterWayDies",3,1121102894],[27946,"operatorDies",3,52664065],[31505,"blackHole",3,372685317],[41939,"betterWayDies",1,744983413],[44390,"flap",1,567204848],[45199,"delete",1,1427090393],[47887,"betterWayDies",3,463013577],[56842,"waysTakeTurns",3,144810846],[63933,"editImage",2,353006692],[64496,"follow",1,2109046028],[68213,"run",3,1366369390],[70228,"betterWayDies",2,942195279],[71318,"waysTakeTurns",1,453141243],[72697,"waysTakeTurns",3,1179106521],[82485,"follow",3,1940408107],[88340,"operatorDies",2,1061263565],[90122,"flap",1,846117323],[94259,"cut",1,1312079393],[99189,"brokerRestarts",1,372179064],[102919,"cut",2,363722155],[113099,"delete",2,1146792756],[120447,"operatorOffBroker",1,2032995567],[126472,"run",3,1041816211],[130028,"follow",2,1822383302]]}`
+  },
+  {
     lost: "seed 50022 (crashes, two operators)",
     plan:
       `{"seed":50022,"ciphers":"real","devices":[2],"late":[],"pods":6,"settings":true,"calm":1000,"lasts":30478,"operators":2,"ways":[],"lame":false,"life":0,"deeds":[[0,"create",2,384648452],[0,"create",2,1821676938],[0,"create",2,322833017],[0,"create",2,1683329794],[0,"create",2,1646639671],[7465,"run",2,1270162206],[19682,"agentDiesAtCommit",2,1392118005],[26908,"agentDiesAtCommit",2,978128193]]}`

@@ -11,7 +11,7 @@ import { KubeApi } from "../../core/kube/KubeApi.ts"
 import { readmitAnnotation } from "../../core/operator/deviceAdmission.ts"
 import { releaseOrphansAnnotation } from "../../core/operator/devicePods.ts"
 import { holderOf, tellApi } from "./apiDiary.ts"
-import { overBounds } from "./bounds.ts"
+import { leftStreams, overBounds } from "./bounds.ts"
 import { makeBrokers } from "./brokers.ts"
 import { watchBudgets } from "./budgets.ts"
 import type { Counts } from "./coverage.ts"
@@ -26,6 +26,7 @@ import { makeGhost } from "./ghost.ts"
 import { type HostClock, makeHostClock } from "./HostClock.ts"
 import {
   judgeEpochs,
+  judgePlaces,
   judgeRuns,
   type Known,
   stillness,
@@ -334,6 +335,12 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
     for (const what of wrong) violated(`${patience.millis / 60_000} minutes after the storm: ${what}`)
     if (wrong.length === 0) yield* quietly(Math.max(60_000, plan.life - (time.now - time.start)))
     diary.now = (time.now - time.start) / 1000
+    const programs = [
+      ...operators.map((each, i) => [hosts[i]!.name, each] as const),
+      ...devices.map(({ agent, name }) => [name, agent] as const)
+    ]
+    for (const what of leftStreams(programs, readers.open(), count)) violated(what)
+    for (const what of judgePlaces(devices, known, forgetful, count)) violated(what)
     for (const what of judgeRuns(known.values(), victims, count)) violated(what)
     for (const what of judgeEpochs(devices, (name) => remade.has(name) || forgetful.has(name), count)) violated(what)
   }).pipe(

@@ -170,6 +170,7 @@ export const makeReaders = Effect.fnUntraced(function*(
   return {
     read,
     judge,
+    open: () => open.size,
     /** Who reads from this device now, and what becomes of it. */
     reading: (device: string) =>
       [...open].filter(({ known }) => known.device.name === device).map((reading) => ({

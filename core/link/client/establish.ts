@@ -56,12 +56,18 @@ export const makeEstablish = Effect.fnUntraced(function*<R>(
         return yield* new HandshakeFailed({ reason: "LowerEpoch", detail })
       }
       yield* memory.save({ epoch: hello.epoch, lineage: hello.lineage })
+      return yield* succeed(parent, welcomed)
+    })
+
+  /** A session that can be resumed has its handlers, whatever interrupts the attempt that began it. */
+  const succeed = (parent: Scope.Scope, { hello, session }: Welcomed) =>
+    Effect.gen(function*() {
       const former = live
       former?.conversation.step(() => former.conversation.end("the operator began a new session", false))
       const { beatMillis, sessionTimeoutMillis } = hello
       const link: LinkSession = yield* makeLinkSession({
         side: "device",
-        idBytes: welcomed.session,
+        idBytes: session,
         timings: { ...timings, beatMillis, sessionTimeoutMillis },
         parent,
         onEnd: () => {
@@ -78,7 +84,7 @@ export const makeEstablish = Effect.fnUntraced(function*<R>(
       )
       yield* Effect.forkIn(takeUp(link, options.onSession(link.session, hello)), link.scope)
       return link
-    })
+    }).pipe(Effect.uninterruptible)
 
   const establish = (parent: Scope.Scope, dialer: Dialer) =>
     Effect.gen(function*() {

@@ -60,7 +60,10 @@ export class Serving {
         if (stream.kind === "request" && this.running >= concurrentRequests) break
         list.shift()
         // The peer may have given up meanwhile.
-        if (stream.receiveEnd?.failure !== undefined || stream.sendFailure !== undefined) continue
+        if (stream.receiveEnd?.failure !== undefined || stream.sendFailure !== undefined) {
+          this.streams.table.forget(stream)
+          continue
+        }
         this.streams.conversation.afterwards(() => this.run(handlers, stream, message))
         if (stream.kind === "request") this.running += 1
       }

@@ -5,9 +5,9 @@ import { brokerProblems, namespaceProblem } from "../../../adapters/mqtt/brokerR
 import { makeMqttAcceptor } from "../../../adapters/mqtt/MqttAcceptor.ts"
 import type { BrokerOptions } from "../../../adapters/mqtt/MqttBroker.ts"
 import { makeMqttDialer } from "../../../adapters/mqtt/MqttDialer.ts"
+import { deviceOn, operatorOn } from "../../contracts/linked.ts"
 import { makeAuthority } from "../grpc/certificates.ts"
 import { awsBroker, type Policy } from "./awsBroker.ts"
-import { deviceOn, operatorOn } from "./linked.ts"
 
 const authority = makeAuthority("the service's")
 
@@ -90,6 +90,48 @@ describe("MQTT with the rules of AWS IoT Core", () => {
       yield* SubscriptionRef.set(namespaces, few)
       yield* eventually("single ones", () => mine().length === 4)
       yield* lamp.request(new Uint8Array(10))
+      assert.deepStrictEqual(aws.offences, [])
+    }).pipe(Effect.scoped, Effect.provide(NodeCryptography.layer), Effect.timeout("50 seconds")))
+
+  it.live("hears every device while they come and go one by one, across what it may subscribe to", () =>
+    Effect.gen(function*() {
+      const aws = yield* awsBroker(authority, { operator: ofOperator, lamp: ofDevice("lamp") })
+      const counted = (count: number) => [
+        "example.com/lamp",
+        ...Array.from({ length: count - 1 }, (_, at) => `example.com/thing-${at}`)
+      ]
+      const namespaces = yield* SubscriptionRef.make<ReadonlyArray<string>>(counted(22))
+      yield* operator(aws.port, SubscriptionRef.changes(namespaces))
+      const mine = () => aws.subscriptions.get("operator")?.size ?? 0
+      const dialer = makeMqttDialer({ broker: as("lamp", aws.port), topicNamespace: "example.com/lamp" })
+      const lamp = yield* (yield* deviceOn("lamp", dialer)).session
+      for (const count of [23, 24, 25, 26, 27, 26, 25, 24, 23]) {
+        yield* SubscriptionRef.set(namespaces, counted(count))
+        yield* eventually(`subscriptions of ${count}`, () => mine() === (count > 24 ? 2 : count * 2))
+        yield* lamp.request(new Uint8Array(10))
+      }
+      assert.deepStrictEqual(aws.offences, [])
+    }).pipe(Effect.scoped, Effect.provide(NodeCryptography.layer), Effect.timeout("50 seconds")))
+
+  it.live("tells which namespaces it has no subscription left for, where they share no level", () =>
+    Effect.gen(function*() {
+      const scattered = Array.from({ length: 30 }, (_, at) => `example.com/site-${at}/thing`)
+      const subscribe = scattered.flatMap((_, at) =>
+        ["msg", "status"].map((kind) => `example.com/site-${at}/+/${kind}`)
+      )
+      const aws = yield* awsBroker(authority, { operator: { publish: ["example.com/+/+/cmd"], subscribe } })
+      const refused: Array<string> = []
+      const up = yield* Deferred.make<void>()
+      yield* operatorOn(makeMqttAcceptor({
+        broker: as("operator", aws.port),
+        topicNamespaces: Stream.make(scattered),
+        onState: () => Effect.asVoid(Deferred.succeed(up, undefined)),
+        onNamespaceRefused: (topicNamespace, why) => Effect.sync(() => void refused.push(`${topicNamespace}: ${why}`))
+      }))
+      yield* Deferred.await(up)
+      assert.lengthOf(refused, 5)
+      assert.match(refused.join("\n"), /may have 50 subscriptions: let devices share the levels/u)
+      assert.strictEqual(aws.subscriptions.get("operator")?.size, 50)
       assert.deepStrictEqual(aws.offences, [])
     }).pipe(Effect.scoped, Effect.provide(NodeCryptography.layer), Effect.timeout("50 seconds")))
 

@@ -9,7 +9,7 @@ import { decode, encode, Kind, provesEnd } from "../../../adapters/mqtt/envelope
 import { makeMqttAcceptor } from "../../../adapters/mqtt/MqttAcceptor.ts"
 import type { BrokerOptions } from "../../../adapters/mqtt/MqttBroker.ts"
 import { makeMqttDialer } from "../../../adapters/mqtt/MqttDialer.ts"
-import { deviceOn, operatorOn } from "./linked.ts"
+import { deviceOn, operatorOn } from "../../contracts/linked.ts"
 import { hasMosquitto, mosquitto } from "./mosquitto.ts"
 
 const doc = (name: string) => readFileSync(new URL(`../../../docs/${name}`, import.meta.url), "utf8")

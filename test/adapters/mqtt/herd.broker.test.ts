@@ -6,7 +6,7 @@ import { type BrokerState, makeMqttAcceptor } from "../../../adapters/mqtt/MqttA
 import { makeMqttDialer } from "../../../adapters/mqtt/MqttDialer.ts"
 import { defaultTimings } from "../../../core/link/LinkTimings.ts"
 import type { Acceptor } from "../../../core/link/Transport.ts"
-import { deviceOn, operatorOn } from "./linked.ts"
+import { deviceOn, operatorOn } from "../../contracts/linked.ts"
 import { hasMosquitto, mosquitto } from "./mosquitto.ts"
 
 const agents = 300

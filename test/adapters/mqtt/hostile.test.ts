@@ -8,7 +8,7 @@ import { makeMqttAcceptor } from "../../../adapters/mqtt/MqttAcceptor.ts"
 import { makeMqttDialer } from "../../../adapters/mqtt/MqttDialer.ts"
 import type { Cryptography } from "../../../core/link/Cryptography.ts"
 import type { SecureRandom } from "../../../core/link/SecureRandom.ts"
-import { deviceOn, operatorOn } from "./linked.ts"
+import { deviceOn, operatorOn } from "../../contracts/linked.ts"
 import { hasMosquitto, mosquitto } from "./mosquitto.ts"
 
 interface Message {

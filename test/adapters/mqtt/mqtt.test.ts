@@ -8,9 +8,9 @@ import { type BrokerState, makeMqttAcceptor, type MqttAcceptorOptions } from "..
 import type { BrokerOptions } from "../../../adapters/mqtt/MqttBroker.ts"
 import { makeMqttDialer } from "../../../adapters/mqtt/MqttDialer.ts"
 import type { Connection } from "../../../core/link/Transport.ts"
+import { deviceOn, operatorOn } from "../../contracts/linked.ts"
 import { makeAuthority } from "../grpc/certificates.ts"
 import { aedesBroker, websocketServer } from "./aedesBroker.ts"
-import { deviceOn, operatorOn } from "./linked.ts"
 import { hasMosquitto, mosquitto } from "./mosquitto.ts"
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)

@@ -123,6 +123,22 @@ describe("a session", () => {
       }))
   })
 
+  it.live("holds nothing of requests that were given up before there was anybody to answer them", () => {
+    const streams: Array<() => number> = []
+    return inWorld({
+      witness: (usage) => void streams.push(() => usage().streams),
+      device: () => Effect.delay(Effect.succeed(echo), "30 seconds")
+    }, (world) =>
+      Effect.gen(function*() {
+        const operator = yield* world.session("operator")
+        for (let times = 0; times < 5; times++) yield* failure(operator.request(text("x"), { timeoutMillis: 1_000 }))
+        yield* Effect.sleep("40 seconds")
+        assert.strictEqual(string(yield* operator.request(text("now"))), "now")
+        yield* Effect.sleep("10 seconds")
+        assert.deepStrictEqual(streams.map((held) => held()), [0, 0])
+      }))
+  })
+
   it.live("ends both sides of a channel whose scope closes, and interrupts the handler", () => {
     let ended = 0
     return inWorld({

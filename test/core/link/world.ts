@@ -7,6 +7,7 @@ import { LinkClient } from "../../../core/link/LinkClient.ts"
 import { defaultLimits, LinkLimits } from "../../../core/link/LinkLimits.ts"
 import { LinkServer } from "../../../core/link/LinkServer.ts"
 import { defaultTimings, LinkTimings } from "../../../core/link/LinkTimings.ts"
+import { type LinkUsage, LinkWitness } from "../../../core/link/LinkUsage.ts"
 import type { SecureRandom } from "../../../core/link/SecureRandom.ts"
 import type { Handlers, LinkError, Session } from "../../../core/link/Session.ts"
 import { type Acceptor, Acceptors, type Dialer, Dialers } from "../../../core/link/Transport.ts"
@@ -31,6 +32,8 @@ export const echo: Handlers = {
 }
 
 export interface WorldOptions {
+  /** Given what asks a session how much it holds, for each session. */
+  readonly witness?: (usage: () => LinkUsage) => void
   readonly operator?: (session: Session, hello: DeviceHello) => Effect.Effect<Handlers>
   readonly device?: (session: Session, hello: OperatorHello) => Effect.Effect<Handlers>
   readonly admit?: Admission["Service"]["admit"]
@@ -67,6 +70,7 @@ export const makeWorld = Effect.fnUntraced(function*(options: WorldOptions = {})
   const sessions: { readonly operator: Array<Session>; readonly device: Array<Session> } = { operator: [], device: [] }
 
   const services = Layer.mergeAll(
+    Layer.succeed(LinkWitness, (_, usage) => Effect.sync(() => options.witness?.(usage))),
     Layer.succeed(LinkTimings, { ...defaultTimings, ...options.timings }),
     Layer.succeed(LinkLimits, { ...defaultLimits, ...options.limits }),
     Layer.succeed(Dialers, (options.dialers ?? ((own) => own))(both.map(({ dialer }) => dialer))),

@@ -124,6 +124,32 @@ describe("brokers", () => {
       assert.deepStrictEqual(diary, ["broker as old closes", "broker as new opens", "broker as new hears sites/a"])
     }).pipe(Effect.scoped, Effect.provide(Brokers.layer)))
 
+  it.effect("are not entered twice with one client identifier: the second waits, and says for whom", () =>
+    Effect.gen(function*() {
+      const brokers = yield* Brokers
+      const { diary, open } = doors()
+      yield* Effect.forkScoped(Effect.scoped(brokers.acceptor(open).run(() => Effect.void)))
+      const as = (keepaliveMillis: number) => ({ access: access({ clientId: "aranya", keepaliveMillis }) })
+      yield* brokers.wish("edge/a", wishFor("sites/a", as(60_000)))
+      yield* settle
+      yield* brokers.wish("edge/b", wishFor("sites/b", as(30_000)))
+      yield* settle
+      assert.deepStrictEqual(diary, ["broker as old opens", "broker as old hears sites/a"])
+      const standing = brokers.standingOf("edge/b")
+      assert.match(
+        standing._tag === "Down" ? standing.why : standing._tag,
+        /^client identifier aranya is in use at broker broker:1883 for EdgeDevice edge\/a, with other settings: give/u
+      )
+      diary.length = 0
+      yield* brokers.wish("edge/a", wishFor("sites/a", as(30_000)))
+      yield* settle
+      assert.deepStrictEqual(diary, [
+        "broker as old closes",
+        "broker as old opens",
+        "broker as old hears sites/a sites/b"
+      ])
+    }).pipe(Effect.scoped, Effect.provide(Brokers.layer)))
+
   it.effect("that cannot be opened, or break the program, are tried again and harm no other", () =>
     Effect.gen(function*() {
       const brokers = yield* Brokers

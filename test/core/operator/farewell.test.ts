@@ -174,6 +174,20 @@ describe("deleting an EdgeDevice", () => {
         assert.deepStrictEqual(left.map(({ metadata }) => metadata.name), [], "its pods went with it")
       }).pipe(Effect.orDie)))
 
+  it.live("is finished where somebody took its finalizer away in the middle of it", () =>
+    inWorld(8, ({ device }) =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        yield* device.transport.weather({ blackHole: true })
+        yield* api.delete(EdgeDevices, here)
+        yield* Effect.sleep("2 seconds")
+        yield* api.patch(EdgeDevices, here, { type: "merge", body: { metadata: { finalizers: [] } } })
+        yield* Effect.flip(api.get(Nodes, { name: "edge-1" })).pipe(Effect.retry(every(120)))
+        yield* Effect.sleep("1 minute")
+        const left = yield* api.list(Pods)
+        assert.deepStrictEqual(left.map(({ metadata }) => metadata.name), [])
+      }).pipe(Effect.orDie)))
+
   it.live("begins no pod that is bound to the device while it is being wiped", () =>
     inWorld(5, ({ deleted, device }) =>
       Effect.gen(function*() {

@@ -29,7 +29,7 @@ const contextOf = Effect.fnUntraced(function*(first: EdgeDevice) {
     nodeReport: yield* SubscriptionRef.make<NodeReport | undefined>(undefined),
     owned: yield* SubscriptionRef.make<boolean | undefined>(true),
     clockOffset: () => 0,
-    hold: { epoch: () => 1, stands: () => Effect.succeed(true) },
+    hold: { epoch: () => 1, stands: () => Effect.succeed(true), standsYet: Effect.succeed(true) },
     leaving: () => false
   }
   return context

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Latch, Schedule, Stream } from "effect"
+import { Effect, Fiber, Latch, Schedule, Stream } from "effect"
 import { ControlPlane } from "../../../adapters/kube/plane/ControlPlane.ts"
 import { EdgeDevices } from "../../../core/device/EdgeDevice.ts"
 import { KubeApi } from "../../../core/kube/KubeApi.ts"
@@ -7,7 +7,7 @@ import { Nodes } from "../../../core/kube/Node.ts"
 import { type Pod, Pods } from "../../../core/kube/Pod.ts"
 import { forever } from "../../fakes/runtime/Program.ts"
 import { simulate } from "../../simulation/VirtualTime.ts"
-import { createNamespaces, makeDevice, makeOperator, worldLayer } from "../../simulation/World.ts"
+import { createNamespaces, makeDevice, makeOperator, type SimulatedDevice, worldLayer } from "../../simulation/World.ts"
 
 const every = Schedule.spaced("1 second").pipe(Schedule.upTo({ times: 300 }))
 
@@ -26,33 +26,63 @@ const web: Pod = {
   }
 }
 
+/** How often the device was told to run a pod. */
+const assignments = (device: SimulatedDevice) =>
+  Effect.map(device.obeyed, (obeyed) => obeyed.filter(({ what }) => what.startsWith("assign")).length)
+
 const restarts = (pod: Pod) => pod.status?.containerStatuses?.[0]?.restartCount ?? 0
 
-/** A device that one of two operators has; of the other the watch of pods tells only while it may. */
+/** The device dials whichever operator it meets, until that is the one. */
+const comes = (device: SimulatedDevice) => (name: string) =>
+  Effect.gen(function*() {
+    const api = yield* KubeApi
+    const { status } = yield* api.get(EdgeDevices, { namespace: "edge", name: "edge-1" })
+    const connected = status?.conditions?.find(({ type }) => type === "Connected")?.status === "True"
+    if (connected && status?.link?.holder?.startsWith(name) === true) return true
+    if (connected) yield* device.transport.cut()
+    return false
+  }).pipe(Effect.delay("10 seconds"), until)
+
+/** A device that the first of two operators has. That one's watch of EdgeDevices and the other's of pods tell only while they may. */
 const twoOperators = Effect.gen(function*() {
   const api = yield* KubeApi
   yield* createNamespaces
   const device = yield* makeDevice("edge-1", 1)
   yield* device.runtime.script(() => true, { run: forever })
+  const tellsOne = yield* Latch.make(true)
   const tells = yield* Latch.make(true)
-  const observe = ((resource, selection, options) =>
-    resource.plural === "pods"
-      ? Stream.tap(api.observe(resource, selection, options), () => tells.await)
-      : api.observe(resource, selection, options)) as typeof api.observe
-  const one = yield* makeOperator([device], undefined, undefined, "one")
+  const watching = (plural: string, may: Latch.Latch) =>
+    ((resource, selection, options) =>
+      resource.plural === plural
+        ? Stream.tap(api.observe(resource, selection, options), () => may.await)
+        : api.observe(resource, selection, options)) as typeof api.observe
+  const one = yield* makeOperator([device], undefined, undefined, "one").pipe(
+    Effect.provideService(KubeApi, { ...api, observe: watching("edgedevices", tellsOne) })
+  )
   const two = yield* makeOperator([device], undefined, undefined, "two").pipe(
-    Effect.provideService(KubeApi, { ...api, observe })
+    Effect.provideService(KubeApi, { ...api, observe: watching("pods", tells) })
   )
   yield* one.start
   yield* api.create(EdgeDevices, device.object())
   yield* device.agent.start
   yield* until(Effect.match(api.get(Nodes, { name: "edge-1" }), { onFailure: () => false, onSuccess: () => true }))
   yield* two.start
-  yield* Effect.sleep("1 minute")
+  yield* comes(device)("one")
   return {
     api,
     device,
     tells,
+    /** The device comes to the second operator, of which the first hears nothing for a while: its watch is late, its link half-open. */
+    slipAway: tellsOne.close.pipe(
+      Effect.andThen(device.transport.weather({ blackHole: true })),
+      Effect.andThen(device.agent.kill),
+      Effect.andThen(device.transport.weather({ blackHole: false })),
+      Effect.andThen(device.agent.start),
+      Effect.andThen(Effect.sleep("1 second")),
+      Effect.andThen(api.get(EdgeDevices, { namespace: "edge", name: "edge-1" })),
+      // It comes to whichever it meets.
+      Effect.repeat({ until: ({ status }) => status?.link?.holder === "two-1" })
+    ),
     pod: api.get(Pods, { namespace: "edge", name: "web" }),
     /** The device loses the first operator, which is gone; a minute later it comes to the other. */
     handOver: <A, E>(meanwhile: Effect.Effect<A, E>) =>
@@ -86,15 +116,7 @@ describe("a device that was another operator's for a while", () => {
         )
         yield* api.create(Pods, web)
         const pod = api.get(Pods, { namespace: "edge", name: "web" })
-        /** It dials whichever it meets, until that is the one. */
-        const comesTo = (name: string) =>
-          Effect.gen(function*() {
-            const { status } = yield* api.get(EdgeDevices, { namespace: "edge", name: "edge-1" })
-            const connected = status?.conditions?.find(({ type }) => type === "Connected")?.status === "True"
-            if (connected && status?.link?.holder?.startsWith(name) === true) return true
-            if (connected) yield* device.transport.cut()
-            return false
-          }).pipe(Effect.delay("10 seconds"), until)
+        const comesTo = comes(device)
         const readyAgain = until(Effect.map(pod, ({ status }) =>
           status?.conditions?.some(({ status, type }) =>
             type === "Ready" && status === "True"
@@ -142,7 +164,159 @@ describe("a device that was another operator's for a while", () => {
         yield* Effect.sleep("2 minutes")
         yield* tells.open
         yield* Effect.sleep("2 minutes")
-        assert.lengthOf(yield* device.runtime.runs, 2)
+        assert.strictEqual(yield* assignments(device), 2)
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+
+  it.live("is not given by the next what is gone, which that one's watch still shows", () =>
+    simulate(4, () =>
+      Effect.gen(function*() {
+        const { api, device, handOver, pod, tells } = yield* twoOperators
+        const ended = Effect.map(
+          device.runtime.runs,
+          (runs) => runs.every(({ finishedAt }) => finishedAt !== undefined)
+        )
+        yield* api.create(Pods, web)
+        yield* until(Effect.map(pod, ({ status }) => status?.phase === "Running"))
+        yield* tells.close
+        yield* api.delete(Pods, { namespace: "edge", name: "web" }, { gracePeriodSeconds: 0 })
+        yield* until(ended)
+        // Long enough for the device to have forgotten it; once it was started again, it does not know either that it has.
+        yield* Effect.sleep("1 minute")
+        yield* handOver(device.agent.start)
+        yield* Effect.sleep("2 minutes")
+        yield* tells.open
+        yield* Effect.sleep("2 minutes")
+        assert.strictEqual(yield* assignments(device), 1)
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+
+  it.live("is not contradicted by the former, which has heard neither of that nor of the link's end", () =>
+    simulate(5, () =>
+      Effect.gen(function*() {
+        const { api, device, pod, slipAway } = yield* twoOperators
+        const plane = yield* ControlPlane
+        yield* api.create(Pods, web)
+        yield* until(Effect.map(pod, ({ status }) => status?.phase === "Running"))
+        // The first is begun anew at once, the next waits.
+        yield* device.runtime.crash(() => true, 1)
+        yield* until(Effect.map(pod, (now) => restarts(now) === 1))
+        yield* slipAway
+        let writes = 0
+        plane.world.store.listen("pods", "all", ({ revision }) => {
+          if ((revision.object as unknown as Pod).metadata.name === "web" && ++writes > 100) {
+            throw new Error("without end")
+          }
+        })
+        yield* device.runtime.crash(() => true, 1)
+        yield* Effect.sleep("5 seconds")
+        assert.strictEqual(
+          (yield* pod).status?.conditions?.find(({ type }) => type === "Ready")?.status,
+          "False"
+        )
+        assert.isBelow(writes, 4)
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+
+  it.live("is not said to be away by the former, to which it is", () =>
+    simulate(7, () =>
+      Effect.gen(function*() {
+        const { api, pod, slipAway } = yield* twoOperators
+        const plane = yield* ControlPlane
+        yield* api.create(Pods, web)
+        yield* until(Effect.map(pod, ({ status }) => status?.phase === "Running"))
+        yield* slipAway
+        const writes = new Map<string, number>()
+        plane.world.store.listen("pods", "all", ({ revision }) => {
+          const { name = "" } = (revision.object as unknown as Pod).metadata
+          writes.set(name, (writes.get(name) ?? 0) + 1)
+          if ((writes.get(name) ?? 0) > 50) throw new Error("without end")
+        })
+        yield* Effect.sleep("5 minutes")
+        assert.deepStrictEqual([...writes], [])
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+
+  it.live("takes its Node with it when it is deleted, also where the former does not know of either", () =>
+    simulate(6, () =>
+      Effect.gen(function*() {
+        const { api, device, slipAway } = yield* twoOperators
+        const isGone = <A, E>(get: Effect.Effect<A, E>) =>
+          Effect.match(get, { onFailure: () => true, onSuccess: () => false })
+        yield* slipAway
+        yield* api.delete(EdgeDevices, { namespace: "edge", name: "edge-1" })
+        yield* until(isGone(api.get(EdgeDevices, { namespace: "edge", name: "edge-1" })))
+        yield* Effect.sleep("5 seconds")
+        assert.isTrue(yield* isGone(api.get(Nodes, { name: "edge-1" })))
+        assert.lengthOf(yield* device.runtime.runs, 0)
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+
+  it.live("does as the next says with pods that this one's watch has not told of when it came", () =>
+    simulate(8, () =>
+      Effect.gen(function*() {
+        const { api, device, handOver, tells } = yield* twoOperators
+        const names = ["a", "b", "c", "d", "e"]
+        yield* tells.close
+        for (const name of names) yield* api.create(Pods, { ...web, metadata: { ...web.metadata, name } })
+        const running = Effect.map(device.runtime.runs, (runs) =>
+          runs.filter(({ finishedAt }) => finishedAt === undefined).length)
+        yield* until(Effect.map(running, (count) =>
+          count === names.length))
+        yield* handOver(Effect.void)
+        yield* comes(device)("two")
+        yield* tells.open
+        yield* Effect.sleep("1 minute")
+        for (const name of names) yield* api.delete(Pods, { namespace: "edge", name })
+        yield* until(Effect.map(running, (count) => count === 0))
+        yield* until(Effect.map(api.list(Pods, { namespace: "edge" }), (pods) =>
+          pods.every(({ metadata }) =>
+            metadata.name === "edge-1"
+          )))
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+
+  it.live("ends what is over in the API", () =>
+    simulate(9, () =>
+      Effect.gen(function*() {
+        const { api, device, pod } = yield* twoOperators
+        yield* api.create(Pods, web)
+        yield* until(Effect.map(pod, ({ status }) => status?.phase === "Running"))
+        yield* api.patch(Pods, { namespace: "edge", name: "web", subresource: "status" }, {
+          type: "merge",
+          body: { status: { phase: "Failed" } }
+        })
+        yield* until(
+          Effect.map(device.runtime.runs, (runs) => runs.every(({ finishedAt }) => finishedAt !== undefined))
+        )
+        yield* Effect.sleep("1 minute")
+        assert.lengthOf(yield* device.runtime.runs, 1)
+        assert.strictEqual((yield* pod).status?.phase, "Failed")
+        yield* api.delete(Pods, { namespace: "edge", name: "web" })
+        yield* until(Effect.map(device.rows("assignments"), (rows) => rows.length === 0))
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+
+  it.live("is taken leave of by the operator it came to, not by the one it had been with", () =>
+    simulate(11, () =>
+      Effect.gen(function*() {
+        const { api, device, pod } = yield* twoOperators
+        // Longer than an operator waits for a device that is gone from it.
+        yield* device.runtime.fault("stop", { _tag: "Slow", by: "25 seconds" })
+        yield* api.create(Pods, web)
+        yield* until(Effect.map(pod, ({ status }) => status?.phase === "Running"))
+        const gone = yield* until(
+          Effect.match(pod, { onFailure: () => true, onSuccess: () => false })
+        ).pipe(Effect.andThen(device.runtime.runs), Effect.forkChild)
+        yield* api.delete(EdgeDevices, { namespace: "edge", name: "edge-1" })
+        // Cut in the middle of it, until it meets the other.
+        yield* Effect.sleep("500 millis")
+        const holder = Effect.map(
+          api.get(EdgeDevices, { namespace: "edge", name: "edge-1" }),
+          ({ status }) => status?.link?.holder
+        )
+        const meets = device.transport.cut().pipe(
+          Effect.andThen(until(Effect.map(device.transport.open, (open) => open === 1))),
+          Effect.andThen(Effect.sleep("100 millis")),
+          Effect.andThen(holder)
+        )
+        yield* Effect.repeat(meets, { until: (name) => name === "two-1", times: 5 })
+        assert.strictEqual(yield* holder, "two-1")
+        const runs = yield* Fiber.join(gone)
+        assert.isTrue(runs.every(({ finishedAt }) => finishedAt !== undefined), "its pod goes after its containers")
       }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
 
   it.live("is heard by the next also where that one's watch has not told of its pods yet", () =>

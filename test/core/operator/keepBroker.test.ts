@@ -55,7 +55,7 @@ const stage = Effect.fnUntraced(function*(mqtt: object | undefined) {
     session: yield* SubscriptionRef.make<Session | undefined>(undefined),
     nodeReport: yield* SubscriptionRef.make<NodeReport | undefined>(undefined),
     owned: yield* SubscriptionRef.make<boolean | undefined>(true),
-    hold: { epoch: () => 1, stands: () => Effect.succeed(true) },
+    hold: { epoch: () => 1, stands: () => Effect.succeed(true), standsYet: Effect.succeed(true) },
     clockOffset: () => 0,
     leaving: () => false
   }

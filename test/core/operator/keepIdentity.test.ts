@@ -48,7 +48,7 @@ const stage = Effect.fnUntraced(function*(named: string | undefined) {
     nodeReport: yield* SubscriptionRef.make<NodeReport | undefined>(undefined),
     owned: yield* SubscriptionRef.make<boolean | undefined>(true),
     clockOffset: () => 0,
-    hold: { epoch: () => 1, stands: () => Effect.succeed(true) },
+    hold: { epoch: () => 1, stands: () => Effect.succeed(true), standsYet: Effect.succeed(true) },
     leaving: () => false
   }
   let seen: ReadonlyArray<TlsIdentity> = []

@@ -8,7 +8,11 @@ import { podWrites } from "../../../core/operator/podWrites.ts"
 import { simulate } from "../../simulation/VirtualTime.ts"
 import { createNamespaces, worldLayer } from "../../simulation/World.ts"
 
-const holding: DeviceHold = { epoch: () => 3, stands: (epoch) => Effect.succeed(epoch === 3) }
+const holding: DeviceHold = {
+  epoch: () => 3,
+  stands: (epoch) => Effect.succeed(epoch === 3),
+  standsYet: Effect.succeed(true)
+}
 
 const inWorld = <E>(story: (pod: Pod) => Effect.Effect<void, E, KubeApi | PodIndex>) =>
   simulate(1, () =>
@@ -39,12 +43,20 @@ describe("the status of a pod", () => {
         const { writeStatus } = yield* podWrites
         yield* writeStatus(holding, pod, { phase: "Running" })
         // It knows the pod as it was, and has not heard yet that it lost the device.
-        const deposed: DeviceHold = { epoch: () => 2, stands: () => Effect.succeed(false) }
+        const deposed: DeviceHold = {
+          epoch: () => 2,
+          stands: () => Effect.succeed(false),
+          standsYet: Effect.succeed(false)
+        }
         const refused = yield* Effect.flip(writeStatus(deposed, pod, { phase: "Pending" }))
         assert.strictEqual(refused.reason, "Conflict")
         assert.strictEqual(yield* phaseNow, "Running")
         // Once it has heard, it does not even ask.
-        const silent: DeviceHold = { epoch: () => undefined, stands: () => Effect.die("asks") }
+        const silent: DeviceHold = {
+          epoch: () => undefined,
+          stands: () => Effect.die("asks"),
+          standsYet: Effect.die("asks")
+        }
         assert.strictEqual((yield* Effect.flip(writeStatus(silent, pod, { phase: "Pending" }))).reason, "Conflict")
       })
     ))
@@ -60,7 +72,11 @@ describe("the status of a pod", () => {
           containerStatuses: [{ name: "main", image: "", imageID: "", ready: true, restartCount }]
         } as const)
         yield* writeStatus(holding, pod, restarted(3))
-        const deposed: DeviceHold = { epoch: () => 2, stands: () => Effect.succeed(false) }
+        const deposed: DeviceHold = {
+          epoch: () => 2,
+          stands: () => Effect.succeed(false),
+          standsYet: Effect.succeed(false)
+        }
         const refused = yield* Effect.flip(writeStatus(deposed, yield* now, restarted(2)))
         assert.strictEqual(refused.reason, "Conflict")
         assert.strictEqual((yield* now).status?.containerStatuses?.[0]?.restartCount, 3)

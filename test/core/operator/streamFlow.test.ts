@@ -2,14 +2,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Option, Queue, type Scope, Stream } from "effect"
 import { podStreams } from "../../../core/agent/podStreams.ts"
-import { KubeletBackend } from "../../../core/kubelet/KubeletBackend.ts"
+import type { KubeletBackend } from "../../../core/kubelet/KubeletBackend.ts"
 import { Streams } from "../../../core/link/session/Streams.ts"
 import type { StreamTable } from "../../../core/link/session/StreamTable.ts"
-import { Fleet } from "../../../core/operator/Fleet.ts"
-import { kubeletBackend } from "../../../core/operator/kubeletBackend.ts"
-import { PodIndex } from "../../../core/operator/PodIndex.ts"
 import type { Output, ProcessStreams } from "../../../core/pod/ContainerRuntime.ts"
 import { PodRuntime } from "../../../core/pod/PodRuntime.ts"
+import { linkedBackend } from "../../fakes/linkedBackend.ts"
 import { noise } from "../link/noise.ts"
 import { echo, inWorld, type World, type WorldOptions } from "../link/world.ts"
 
@@ -157,23 +155,7 @@ const inScene = <A, E>(body: (scene: Scene) => Effect.Effect<A, E, Scope.Scope>,
     return inWorld({ device: () => device.handlers, ...options }, (world) =>
       Effect.gen(function*() {
         const session = yield* world.session("operator")
-        const context = yield* Layer.build(kubeletBackend.pipe(Layer.provide([
-          Layer.mock(Fleet, {
-            sessionOf: () => session,
-            namespaceOf: () => "edge",
-            serves: () => true,
-            nodes: () => ["edge-1"],
-            traffic: () => [],
-            presence: () => []
-          }),
-          Layer.mock(PodIndex, {
-            byUid: () => undefined,
-            byName: () => undefined,
-            onNode: () => [],
-            learn: () => {}
-          })
-        ])))
-        return yield* body({ world, device, backend: Context.get(context, KubeletBackend) })
+        return yield* body({ world, device, backend: yield* linkedBackend(session) })
       }))
   })
 

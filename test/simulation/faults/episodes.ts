@@ -55,6 +55,7 @@ export const episodes: Episodes = Object.fromEntries(
 
 /** What a fault is made of, where it comes in several kinds. */
 export const kinds: Partial<Readonly<Record<FaultName, ReadonlyArray<string>>>> = {
+  badLink: ["loss", "duplication", "reorder", "corruption", "truncation", "thin"].map((kind) => `link: ${kind}`),
   clockJump: ["clock: device back", "clock: device forward", "clock: operator back", "clock: operator forward"],
   badApi: [
     "409",

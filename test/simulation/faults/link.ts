@@ -5,10 +5,10 @@ import { type Episodes, lasting } from "./Episode.ts"
 import { atThePlug } from "./plug.ts"
 
 export const link = {
-  badLink: Effect.fnUntraced(function*({ dice }, { transport }) {
+  badLink: Effect.fnUntraced(function*({ count, dice }, { transport }) {
     const { between, chance } = dice
     const direction = dice.pick([undefined, "toOperator", "toDevice"] as const)
-    yield* transport.weather({
+    const weather = {
       loss: chance() * 0.4,
       duplication: chance() * 0.3,
       reorder: chance() * 0.3,
@@ -16,7 +16,12 @@ export const link = {
       truncation: chance() < 0.3 ? chance() * 0.1 : 0,
       delayMillis: [between(0, 20), between(20, 900)],
       bytesPerSecond: chance() < 0.3 ? between(500, 20_000) : 0
-    }, direction)
+    } as const
+    yield* transport.weather(weather, direction)
+    for (const kind of ["loss", "duplication", "reorder", "corruption", "truncation"] as const) {
+      if (weather[kind] > 0) count(`link: ${kind}`)
+    }
+    if (weather.bytesPerSecond > 0) count("link: thin")
     yield* lasting(dice, 5_000, 120_000)
     yield* transport.weather({ ...fairWeather })
   }),

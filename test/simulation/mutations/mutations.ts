@@ -290,6 +290,22 @@ export const mutations: ReadonlyArray<Mutation> = [
     profile: "budgets"
   },
   {
+    name: "leaks-channels",
+    mistake: "a channel that has ended in order is never forgotten by the side that served it",
+    file: "core/link/session/Streams.ts",
+    from: "stream.whenSent = () => this.table.forget(stream)",
+    to: "stream.whenSent = () => {}",
+    profile: "streams"
+  },
+  {
+    name: "tells-another-exit",
+    mistake: "a process that was ended by a signal is told to have ended well",
+    file: "core/pod/machine/observeContainers.ts",
+    from: "const exitCode = container.exitCode ?? 137",
+    to: "const exitCode = (container.exitCode ?? 137) > 128 ? 0 : container.exitCode ?? 137",
+    profile: "device"
+  },
+  {
     name: "counts-again",
     mistake: "bytes that were written into the status are counted again with the next ones",
     file: "core/operator/deviceTraffic.ts",

@@ -98,7 +98,19 @@ const makeScene = Effect.fnUntraced(function*(partition: object, time: VirtualTi
     yield* device.runtime.image("busybox:1.36", {})
     yield* device.runtime.script(() => true, { run: forever })
   }
-  const operator = yield* makeOperator(devices)
+  const meanwhile = new Map<string, Effect.Effect<unknown, unknown>>()
+  const before = (what: string) =>
+    Effect.suspend(() => {
+      const first = meanwhile.get(what)
+      meanwhile.delete(what)
+      return Effect.orDie(first ?? Effect.void)
+    })
+  const get = ((resource, at) =>
+    Effect.tap(api.get(resource, at), () => before(`get ${resource.plural}`))) as typeof api.get
+  const list = ((resource, selection) =>
+    Effect.tap(api.list(resource, selection), () =>
+      before(`list ${resource.plural}`))) as typeof api.list
+  const operator = yield* makeOperator(devices).pipe(Effect.provideService(KubeApi, { ...api, get, list }))
   yield* operator.start
 
   const nodeReady = (name: string) =>
@@ -210,6 +222,8 @@ const makeScene = Effect.fnUntraced(function*(partition: object, time: VirtualTi
   }).pipe(Effect.orDie)
   return {
     startOther,
+    /** Happens once, between the API's next answer to the operator, such as to `list pods`, and what the operator does by it. */
+    beforeAnswer: (request: string, what: Effect.Effect<unknown, unknown>) => void meanwhile.set(request, what),
     first,
     second,
     operator,

@@ -1,6 +1,7 @@
 /** What happens when to whom while a device is away and when it is back, for each policy. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { EdgeDevices } from "../../../../core/device/EdgeDevice.ts"
 import { KubeApi } from "../../../../core/kube/KubeApi.ts"
 import { Pods } from "../../../../core/kube/Pod.ts"
 import { eventually, inScene } from "./scene.ts"
@@ -207,6 +208,50 @@ describe("a device that is away", () => {
     ), 300_000)
 
   it.live(
+    "onReturn keepOriginal with allowRunningTwice: the stand-in runs beside the original, and goes",
+    () =>
+      inScene(
+        { replaceAfter: "15m", onReturn: "keepOriginal", allowRunningTwice: true },
+        ({ allReady, apart, names, running, twice, wait }) =>
+          Effect.gen(function*() {
+            yield* apart(true)
+            yield* wait("20 minutes")
+            assert.deepStrictEqual(yield* running, [...everything, "web b #0"])
+            yield* apart(false)
+            yield* wait("6 minutes")
+            yield* allReady(5)
+            assert.deepStrictEqual(yield* names, atHome)
+            assert.deepStrictEqual(yield* running, everything)
+            assert.isFalse(yield* twice)
+          })
+      ),
+    300_000
+  )
+
+  it.live("replaceAfter: nothing is given up that another operator takes at that moment", () =>
+    inScene(
+      { stopWorkloadsAfter: "10m", replaceAfter: "15m" },
+      ({ beforeAnswer, apart, names, status, wait }) =>
+        Effect.gen(function*() {
+          const api = yield* KubeApi
+          yield* apart(true)
+          yield* wait("15 minutes")
+          const epoch = (yield* status)?.link?.epoch ?? 0
+          beforeAnswer(
+            "get edgedevices",
+            api.patch(EdgeDevices, { namespace: "edge", name: "edge-1", subresource: "status" }, {
+              type: "merge",
+              body: { status: { link: { holder: "another", epoch: epoch + 1 } } }
+            })
+          )
+          yield* wait("5 minutes")
+          // Nobody else is there in truth, and the device is claimed again: under a later epoch, and its absence counted anew.
+          assert.isAbove((yield* status)?.link?.epoch ?? 0, epoch + 1)
+          assert.deepStrictEqual(yield* names, atHome)
+        })
+    ), 300_000)
+
+  it.live(
     "a pod that was deleted while its device is away is finished once it cannot run any more",
     () =>
       inScene({ stopWorkloadsAfter: "10m", replaceAfter: "15m" }, (scene) =>
@@ -254,6 +299,45 @@ describe("a pod that was deleted and replaced while its device was away", () => 
 })
 
 describe("a device that is kept on a leash", () => {
+  it.live(
+    "comes back and is given a pod while it is settled what is gone: the pod stays",
+    () =>
+      inScene({ stopWorkloadsAfter: "10m" }, ({ apart, beforeAnswer, first, wait }) =>
+        Effect.gen(function*() {
+          const api = yield* KubeApi
+          yield* apart(true)
+          yield* wait("20 minutes")
+          const late = {
+            apiVersion: "v1",
+            kind: "Pod",
+            metadata: { namespace: "edge", name: "late" },
+            spec: { nodeName: "edge-1", containers: [{ name: "main", image: "busybox:1.36", command: ["life"] }] }
+          } as const
+          beforeAnswer("list pods", Effect.andThen(api.create(Pods, late), Effect.sleep("5 seconds")))
+          yield* apart(false)
+          yield* wait("10 minutes")
+          const { metadata, status } = yield* api.get(Pods, { namespace: "edge", name: "late" })
+          assert.strictEqual(status?.phase, "Running")
+          assert.lengthOf((yield* first.runtime.runs).filter(({ uid }) => uid === metadata.uid), 1)
+        })),
+    300_000
+  )
+
+  it.live(
+    "is told of another leash also where its owner changes her mind while it is told of one",
+    () =>
+      inScene({ stopWorkloadsAfter: "10m" }, ({ apart, beforeAnswer, edit, status, wait }) =>
+        Effect.gen(function*() {
+          yield* apart(true)
+          yield* wait("20 minutes")
+          beforeAnswer("list pods", Effect.andThen(edit({ stopWorkloadsAfter: "30m" }), Effect.sleep("5 seconds")))
+          yield* apart(false)
+          yield* wait("10 minutes")
+          assert.strictEqual((yield* status)?.partition?.stopWorkloadsAfter, "30m")
+        })),
+    300_000
+  )
+
   it.live(
     "after a reboot with nobody to hear begins nothing, and goes on once it is told",
     () =>

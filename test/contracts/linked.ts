@@ -1,12 +1,12 @@
 /** Real link servers and clients over whatever carries them, which echo requests and count them. */
 import { Effect, Layer, Option, Stream, SubscriptionRef } from "effect"
-import { Cryptography } from "../../../core/link/Cryptography.ts"
-import { Admission, LinkMemory } from "../../../core/link/Hello.ts"
-import { LinkClient } from "../../../core/link/LinkClient.ts"
-import { LinkServer } from "../../../core/link/LinkServer.ts"
-import { defaultTimings, LinkTimings, type LinkTimings as Timings } from "../../../core/link/LinkTimings.ts"
-import type { Handlers, Session } from "../../../core/link/Session.ts"
-import { type Acceptor, Acceptors, type Dialer, Dialers } from "../../../core/link/Transport.ts"
+import { Cryptography } from "../../core/link/Cryptography.ts"
+import { Admission, LinkMemory } from "../../core/link/Hello.ts"
+import { LinkClient } from "../../core/link/LinkClient.ts"
+import { LinkServer } from "../../core/link/LinkServer.ts"
+import { defaultTimings, LinkTimings, type LinkTimings as Timings } from "../../core/link/LinkTimings.ts"
+import type { Handlers, Session } from "../../core/link/Session.ts"
+import { type Acceptor, Acceptors, type Dialer, Dialers } from "../../core/link/Transport.ts"
 
 const operatorKey = new Uint8Array(32).fill(21)
 const deviceKey = new Uint8Array(32).fill(22)
@@ -22,6 +22,8 @@ export const hasty: Timings = {
 export interface Served {
   /** Requests in the order of their coming, as text. */
   readonly asked: Array<string>
+  /** The operator's ends of the sessions, each time one began. */
+  readonly sessions: Array<Session>
   /** Devices that were given a session, each time. */
   readonly admitted: Array<string>
   /** Connections that are served, and the most there ever were. */
@@ -30,7 +32,7 @@ export interface Served {
 }
 
 export const operatorOn = Effect.fnUntraced(function*(acceptor: Acceptor, timings: Timings = hasty) {
-  const served: Served = { asked: [], admitted: [], now: 0, most: 0 }
+  const served: Served = { asked: [], sessions: [], admitted: [], now: 0, most: 0 }
   const counting: Acceptor = {
     method: acceptor.method,
     run: (serve) =>
@@ -53,7 +55,11 @@ export const operatorOn = Effect.fnUntraced(function*(acceptor: Acceptor, timing
   const server = yield* LinkServer.make({
     privateKey: operatorKey,
     operatorVersion: "test",
-    onSession: () => Effect.succeed(echo)
+    onSession: (session) =>
+      Effect.sync(() => {
+        served.sessions.push(session)
+        return echo
+      })
   }).pipe(Effect.provide(Layer.mergeAll(
     Layer.succeed(LinkTimings, timings),
     Layer.succeed(Acceptors, [counting]),
@@ -70,7 +76,16 @@ export const operatorOn = Effect.fnUntraced(function*(acceptor: Acceptor, timing
   return { server, served, running }
 })
 
-export const deviceOn = Effect.fnUntraced(function*(device: string, dialer: Dialer, timings: Timings = hasty) {
+export const deviceOn = Effect.fnUntraced(function*(
+  device: string,
+  dialer: Dialer,
+  timings: Timings = hasty,
+  /** Echoes unless told. */
+  handlers: Effect.Effect<Handlers> = Effect.succeed<Handlers>({
+    onRequest: (message) => Effect.succeed(message),
+    onOpen: (_, channel) => Stream.runForEach(channel.messages, channel.send)
+  })
+) {
   const cryptography = yield* Cryptography
   const client = yield* LinkClient.make({
     namespace: "edge",
@@ -79,11 +94,7 @@ export const deviceOn = Effect.fnUntraced(function*(device: string, dialer: Dial
     operatorPublic: cryptography.x25519Public(operatorKey),
     agentVersion: "test",
     capabilities: [],
-    onSession: () =>
-      Effect.succeed<Handlers>({
-        onRequest: (message) => Effect.succeed(message),
-        onOpen: (_, channel) => Stream.runForEach(channel.messages, channel.send)
-      })
+    onSession: () => handlers
   }).pipe(Effect.provide(Layer.mergeAll(
     Layer.succeed(LinkTimings, timings),
     Layer.succeed(Dialers, [dialer]),

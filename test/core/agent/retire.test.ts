@@ -1,0 +1,45 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Layer, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { Outbox } from "../../../core/agent/Outbox.ts"
+import { retire } from "../../../core/agent/retire.ts"
+import { PodRuntime } from "../../../core/pod/PodRuntime.ts"
+import { MemoryFiles } from "../../fakes/MemoryFiles.ts"
+import { MemoryJournal } from "../../fakes/MemoryJournal.ts"
+
+/** Holds two pods, of which the first is never told to be gone, as where the journal has no space for it. */
+const stuck = () => {
+  const held = new Set(["u1", "u2"])
+  const asked: Array<string> = []
+  const runtime: Partial<PodRuntime["Service"]> = {
+    held: Effect.sync(() => [...held].map((uid) => ({ uid, hash: "" }))),
+    remove: (uid, grace) => {
+      asked.push(`${uid} ${grace} s`)
+      return uid === "u1" ? Effect.never : Effect.succeed(true)
+    },
+    forget: (uid) =>
+      Effect.sync(() => {
+        held.delete(uid)
+      }),
+    reports: Stream.never
+  }
+  const layer = Layer.succeed(PodRuntime, runtime as PodRuntime["Service"])
+  return { asked, held, layer }
+}
+
+describe("retiring", () => {
+  it.effect("ends every pod at once, and wipes however long one of them takes", () => {
+    const { asked, held, layer } = stuck()
+    return Effect.gen(function*() {
+      const journal = yield* MemoryJournal
+      const wiping = yield* Effect.forkChild(yield* retire)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(asked, ["u1 30 s", "u2 30 s"])
+      assert.notInclude(yield* journal.diary, "wipe")
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(wiping)
+      assert.strictEqual(held.size, 0)
+      assert.include(yield* journal.diary, "wipe")
+    }).pipe(Effect.provide(Outbox.layer), Effect.provide(Layer.mergeAll(layer, MemoryFiles.layer, MemoryJournal.layer)))
+  })
+})
