@@ -8,12 +8,13 @@ export const byHand = {
     let victims = 0
     yield* runtime.prune(() => {
       const chosen = dice.chance() < 0.4
-      if (chosen) victims += 1
-      return chosen
+      if (!chosen) return false
+      victims += 1
+      // Said with the deed: the storm may end between the two.
+      for (const marked of [disturbed, emptied]) marked.add(name)
+      return true
     })
-    if (victims === 0) return "missed"
-    for (const marked of [disturbed, emptied]) marked.add(name)
-    return
+    return victims === 0 ? "missed" : undefined
   }),
   brokenSandbox: Effect.fnUntraced(function*({ dice, disturbed }, { engine, name, runtime }) {
     const running = yield* Effect.option(engine.sandboxes)

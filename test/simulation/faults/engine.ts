@@ -30,12 +30,13 @@ const hit = (endings: ReadonlyArray<137 | 1 | "OOMKilled">): Episode =>
     let victims = 0
     yield* runtime.crash(() => {
       const chosen = dice.chance() < 0.4
-      if (chosen) victims += 1
-      return chosen
+      if (!chosen) return false
+      victims += 1
+      // Said with the deed: the storm may end between the two.
+      disturbed.add(name)
+      return true
     }, dice.pick(endings))
-    if (victims === 0) return "missed"
-    disturbed.add(name)
-    return
+    return victims === 0 ? "missed" : undefined
   })
 
 export const engine = {
