@@ -1,14 +1,16 @@
 /** The forced sync of an EdgeDevice, seen by what the device is asked. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Fiber, SubscriptionRef } from "effect"
+import { Clock, Effect, Fiber, Latch, SubscriptionRef } from "effect"
 import { TestClock } from "effect/testing"
 import { decodeEdgeDevice } from "../../../core/device/decodeEdgeDevice.ts"
 import { type EdgeDevice, EdgeDevices } from "../../../core/device/EdgeDevice.ts"
 import { KubeApi } from "../../../core/kube/KubeApi.ts"
+import { Pods } from "../../../core/kube/Pod.ts"
 import type { Session } from "../../../core/link/Session.ts"
 import type { DeviceContext } from "../../../core/operator/DeviceContext.ts"
 import { forcedSync } from "../../../core/operator/forcedSync.ts"
 import type { NodeReport } from "../../../core/wire/Event.ts"
+import { forever } from "../../fakes/runtime/Program.ts"
 import { simulate } from "../../simulation/VirtualTime.ts"
 import { createNamespaces, makeDevice, makeOperator, worldLayer } from "../../simulation/World.ts"
 
@@ -103,6 +105,42 @@ describe("a forced sync", () => {
       // Each time the question, and the word that the report has come.
       assert.isAtLeast(yield* frames("10s", "node"), 100)
     }))
+
+  it.live("does not make the operator forget what it has just given, which the device cannot tell of yet", () =>
+    simulate(1, () =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        yield* createNamespaces
+        const device = yield* makeDevice("edge-1", 1)
+        yield* device.runtime.script(() => true, { run: forever })
+        yield* (yield* makeOperator([device])).start
+        const object = device.object({ pod: { timers: { forceSyncInterval: "1s" } } })
+        yield* api.create(EdgeDevices, object)
+        yield* device.agent.start
+        yield* Effect.sleep("1 minute")
+        const at = { namespace: "edge", name: "web" }
+        const disk = yield* Latch.make(false)
+        yield* device.journal.intercept(disk.await)
+        yield* api.create(Pods, {
+          apiVersion: "v1",
+          kind: "Pod",
+          metadata: at,
+          spec: { nodeName: "edge-1", containers: [{ name: "main", image: "busybox:1.36" }] }
+        })
+        yield* Effect.sleep("5 seconds")
+        yield* api.delete(Pods, at)
+        // Longer than the operator waits for an answer.
+        yield* Effect.sleep("90 seconds")
+        yield* disk.open
+        yield* Effect.match(api.get(Pods, at), { onFailure: () => true, onSuccess: () => false }).pipe(
+          Effect.delay("10 millis"),
+          Effect.repeat({ until: (gone) => gone })
+        )
+        const runs = yield* device.runtime.runs
+        assert.isTrue(runs.every(({ finishedAt }) => finishedAt !== undefined), "it goes after its containers")
+        yield* Effect.sleep("1 minute")
+        assert.lengthOf(yield* device.runtime.runs, runs.length, "nothing begins after it is gone")
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
 
   it.effect("is refused by name where it would keep a device busy", () =>
     Effect.gen(function*() {

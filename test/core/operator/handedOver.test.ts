@@ -2,8 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Latch, Schedule, Stream } from "effect"
 import { ControlPlane } from "../../../adapters/kube/plane/ControlPlane.ts"
 import { EdgeDevices } from "../../../core/device/EdgeDevice.ts"
+import { ConfigMaps } from "../../../core/kube/kinds.ts"
 import { KubeApi } from "../../../core/kube/KubeApi.ts"
-import { Nodes } from "../../../core/kube/Node.ts"
+import { type Node, Nodes } from "../../../core/kube/Node.ts"
 import { type Pod, Pods } from "../../../core/kube/Pod.ts"
 import { forever } from "../../fakes/runtime/Program.ts"
 import { simulate } from "../../simulation/VirtualTime.ts"
@@ -43,24 +44,26 @@ const comes = (device: SimulatedDevice) => (name: string) =>
     return false
   }).pipe(Effect.delay("10 seconds"), until)
 
-/** A device that the first of two operators has. That one's watch of EdgeDevices and the other's of pods tell only while they may. */
+/** A device that the first of two operators has. Its watches of EdgeDevices and pods and the other's of pods tell only while they may. */
 const twoOperators = Effect.gen(function*() {
   const api = yield* KubeApi
   yield* createNamespaces
   const device = yield* makeDevice("edge-1", 1)
   yield* device.runtime.script(() => true, { run: forever })
   const tellsOne = yield* Latch.make(true)
+  const tellsOneOfPods = yield* Latch.make(true)
   const tells = yield* Latch.make(true)
-  const watching = (plural: string, may: Latch.Latch) =>
+  const watching = (may: Readonly<Record<string, Latch.Latch>>) =>
     ((resource, selection, options) =>
-      resource.plural === plural
-        ? Stream.tap(api.observe(resource, selection, options), () => may.await)
-        : api.observe(resource, selection, options)) as typeof api.observe
+      Stream.tap(
+        api.observe(resource, selection, options),
+        () => may[resource.plural]?.await ?? Effect.void
+      )) as typeof api.observe
   const one = yield* makeOperator([device], undefined, undefined, "one").pipe(
-    Effect.provideService(KubeApi, { ...api, observe: watching("edgedevices", tellsOne) })
+    Effect.provideService(KubeApi, { ...api, observe: watching({ edgedevices: tellsOne, pods: tellsOneOfPods }) })
   )
   const two = yield* makeOperator([device], undefined, undefined, "two").pipe(
-    Effect.provideService(KubeApi, { ...api, observe: watching("pods", tells) })
+    Effect.provideService(KubeApi, { ...api, observe: watching({ pods: tells }) })
   )
   yield* one.start
   yield* api.create(EdgeDevices, device.object())
@@ -72,6 +75,7 @@ const twoOperators = Effect.gen(function*() {
     api,
     device,
     tells,
+    tellsOneOfPods,
     /** The device comes to the second operator, of which the first hears nothing for a while: its watch is late, its link half-open. */
     slipAway: tellsOne.close.pipe(
       Effect.andThen(device.transport.weather({ blackHole: true })),
@@ -233,17 +237,106 @@ describe("a device that was another operator's for a while", () => {
         assert.deepStrictEqual([...writes], [])
       }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
 
+  it.live("is said to be there by nobody but the next, in the heartbeats of its Node, too", () =>
+    simulate(12, () =>
+      Effect.gen(function*() {
+        const { slipAway } = yield* twoOperators
+        const plane = yield* ControlPlane
+        yield* slipAway
+        let away = 0
+        plane.world.store.listen("nodes", "all", ({ revision }) => {
+          const { conditions } = (revision.object as unknown as Node).status ?? {}
+          if (conditions?.find(({ type }) => type === "DeviceConnected")?.status !== "True" && ++away > 50) {
+            throw new Error("without end")
+          }
+        })
+        // Two heartbeats of the longest.
+        yield* Effect.sleep("15 minutes")
+        assert.strictEqual(away, 0)
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+
+  it.live("has its pods ended, not taken away, where the former never knew that they run", () =>
+    simulate(13, () =>
+      Effect.gen(function*() {
+        const { api, device, pod, slipAway, tellsOneOfPods } = yield* twoOperators
+        yield* slipAway
+        yield* tellsOneOfPods.close
+        yield* api.create(Pods, web)
+        yield* until(Effect.map(pod, ({ status }) => status?.phase === "Running"))
+        yield* device.runtime.fault("stop", { _tag: "Slow", by: "20 seconds" })
+        yield* api.delete(Pods, { namespace: "edge", name: "web" })
+        yield* tellsOneOfPods.open
+        yield* until(Effect.match(pod, { onFailure: () => true, onSuccess: () => false }))
+        const runs = yield* device.runtime.runs
+        assert.isTrue(runs.every(({ finishedAt }) => finishedAt !== undefined), "its pod goes after its containers")
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+
+  it.live("does not have its pods called waiting by the former, which hears late of one that it would have wait", () =>
+    simulate(14, () =>
+      Effect.gen(function*() {
+        const { api, pod, slipAway, tellsOneOfPods } = yield* twoOperators
+        const plane = yield* ControlPlane
+        const settings = { namespace: "edge", name: "settings" }
+        yield* slipAway
+        yield* tellsOneOfPods.close
+        yield* api.create(ConfigMaps, {
+          apiVersion: "v1",
+          kind: "ConfigMap",
+          metadata: settings,
+          data: { color: "red" }
+        })
+        const [main] = web.spec.containers
+        yield* api.create(Pods, {
+          ...web,
+          spec: {
+            ...web.spec,
+            containers: [{ ...main!, envFrom: [{ configMapRef: { name: "settings" } }] }]
+          }
+        })
+        yield* until(Effect.map(pod, ({ status }) => status?.phase === "Running"))
+        const phases = new Set<string>()
+        plane.world.store.listen("pods", "all", ({ revision }) => {
+          const { metadata, status } = revision.object as unknown as Pod
+          if (metadata.name === "web") phases.add(status?.phase ?? "")
+        })
+        yield* api.delete(ConfigMaps, settings)
+        yield* tellsOneOfPods.open
+        yield* Effect.sleep("20 seconds")
+        assert.notInclude([...phases], "Pending")
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+
+  it.live("goes on with pods that the next would refuse", () =>
+    simulate(15, () =>
+      Effect.gen(function*() {
+        const { api, device, handOver, pod } = yield* twoOperators
+        yield* api.create(Pods, { ...web, spec: { ...web.spec, os: { name: "linux" } } as typeof web.spec })
+        yield* until(Effect.map(pod, ({ status }) => status?.phase === "Running"))
+        yield* handOver(device.host.set({ operatingSystem: "plan9" }))
+        yield* comes(device)("two")
+        yield* Effect.sleep("2 minutes")
+        assert.strictEqual((yield* pod).status?.phase, "Running")
+        assert.lengthOf(yield* device.runtime.runs, 1)
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+
   it.live("takes its Node with it when it is deleted, also where the former does not know of either", () =>
     simulate(6, () =>
       Effect.gen(function*() {
         const { api, device, slipAway } = yield* twoOperators
+        const plane = yield* ControlPlane
         const isGone = <A, E>(get: Effect.Effect<A, E>) =>
           Effect.match(get, { onFailure: () => true, onSuccess: () => false })
+        yield* until(Effect.map(isGone(api.get(Pods, { namespace: "edge", name: "edge-1" })), (gone) => !gone))
+        const pictures = new Set<string>()
+        plane.world.store.listen("pods", "all", ({ revision }) => {
+          const { metadata } = revision.object as unknown as Pod
+          pictures.add(metadata.uid ?? "")
+        })
         yield* slipAway
         yield* api.delete(EdgeDevices, { namespace: "edge", name: "edge-1" })
         yield* until(isGone(api.get(EdgeDevices, { namespace: "edge", name: "edge-1" })))
         yield* Effect.sleep("5 seconds")
         assert.isTrue(yield* isGone(api.get(Nodes, { name: "edge-1" })))
+        assert.strictEqual(pictures.size, 1, "its own pod is not made anew")
         assert.lengthOf(yield* device.runtime.runs, 0)
       }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
 
