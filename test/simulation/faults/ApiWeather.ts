@@ -4,22 +4,30 @@ import { type Fault as ApiFault, noFault, refuse } from "../../../adapters/kube/
 import type { ApiRequest } from "../../../adapters/kube/plane/request/ApiRequest.ts"
 import type { Count } from "../coverage.ts"
 import type { Dice } from "./Dice.ts"
+import { overlapping } from "./overlapping.ts"
+
+export interface ApiMood {
+  /** Of each request to suffer. */
+  readonly chance: number
+  /** Which requests suffer, and from what. */
+  readonly mood: "any" | "slow" | "stale" | "cut" | "away"
+  /** Version that lists are as old as, where the mood is `stale`; a few versions unless told. */
+  readonly asOf?: number
+}
 
 /** The faults of one operator's requests, changed while the storm goes on. */
 export interface ApiWeather {
-  chance: number
-  /** Which requests suffer, and from what; anything from everything unless told. */
-  mood: "any" | "slow" | "stale" | "cut"
+  mood: ApiMood
   /** Sprung by the request at which the count comes to nothing; that request is done, and nobody hears its answer. */
   trap: { readonly count: { left: number }; readonly spring: () => void } | undefined
   /** Ends the watches that are open now. */
   readonly endOpen: (how: "broken" | "in order") => Effect.Effect<void>
-  /** Version that lists are as old as, where the mood is `stale`; a few versions unless told. */
-  asOf: number | undefined
   /** While there is one, nothing comes by any watch; when it is done, all comes at once. */
   frozen: Deferred.Deferred<void> | undefined
   readonly draw: (request: ApiRequest) => Effect.Effect<ApiFault>
 }
+
+const fair: ApiMood = { mood: "any", chance: 0 }
 
 /** Many objects of a kind, not one of them. */
 const collection = /^\/(api\/v1|apis\/[^/]+\/[^/]+)(\/namespaces\/[^/]+)?\/[a-z]+$/
@@ -51,11 +59,9 @@ export const makeApiWeather = (
   let ending = Deferred.makeUnsafe<void, "broken">()
   const holdWatch = Effect.suspend(() => weather.frozen === undefined ? Effect.void : Deferred.await(weather.frozen))
   const weather: ApiWeather = {
-    chance: 0,
-    mood: "any",
+    mood: fair,
     trap: undefined,
     frozen: undefined,
-    asOf: undefined,
     endOpen: (how) =>
       Effect.sync(() => {
         const open = ending
@@ -78,16 +84,18 @@ export const makeApiWeather = (
       weather.trap = undefined
       return { loseAnswer: true }
     }
-    if (weather.chance === 0 || chance() >= weather.chance) return noFault
+    const { asOf, mood } = weather.mood
+    if (mood === "away") return { refuseConnection: true }
+    if (weather.mood.chance === 0 || chance() >= weather.mood.chance) return noFault
     const watches = request.query.get("watch") !== null
-    switch (weather.mood) {
+    switch (mood) {
       case "slow":
         return watches ? noFault : { delay: between(500, 12_000) }
       case "stale":
         // Only what a reflector begins with: others rely on the quorum from which an API server answers them.
         return !watches && request.method === "GET" && request.query.get("fieldSelector") === null &&
             collection.test(request.path)
-          ? { staleBy: weather.asOf === undefined ? between(1, 40) : Math.max(1, version() - weather.asOf) }
+          ? { staleBy: asOf === undefined ? between(1, 40) : Math.max(1, version() - asOf) }
           : noFault
       case "cut":
         return watches ? { cutWatchAfter: between(0, 3), cutAbruptly: chance() < 0.5 } : noFault
@@ -120,12 +128,20 @@ export const makeApiWeather = (
   return weather
 }
 
+/** Of moods that go on at once the newest prevails. */
+export const inMood = overlapping<ApiWeather, ApiMood>((api, going) =>
+  Effect.sync(() => {
+    api.mood = going.at(-1) ?? fair
+  })
+)
+
 /** What the API tells comes late: nothing for a while, then all at once. */
-export const freeze = (api: ApiWeather) => {
-  api.frozen ??= Deferred.makeUnsafe<void>()
-}
-export const thaw = (api: ApiWeather) => {
-  const frozen = api.frozen
-  api.frozen = undefined
-  if (frozen !== undefined) Deferred.doneUnsafe(frozen, Effect.void)
-}
+export const whileFrozen = overlapping<ApiWeather, true>((api, going) =>
+  Effect.sync(() => {
+    if (going.length > 0) api.frozen ??= Deferred.makeUnsafe<void>()
+    else if (api.frozen !== undefined) {
+      Deferred.doneUnsafe(api.frozen, Effect.void)
+      api.frozen = undefined
+    }
+  })
+)

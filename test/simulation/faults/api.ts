@@ -1,20 +1,20 @@
 /** What the API server does wrong. */
 import { Effect } from "effect"
-import type { ApiWeather } from "./ApiWeather.ts"
+import { type ApiMood, inMood } from "./ApiWeather.ts"
 import type { Dice } from "./Dice.ts"
 import { type Episode, type Episodes, lasting } from "./Episode.ts"
 
-const mood = (which: ApiWeather["mood"], chance: (dice: Dice) => number): Episode =>
+const mood = (which: ApiMood["mood"], chance: (dice: Dice) => number): Episode =>
   Effect.fnUntraced(function*({ apis, dice }) {
     const rate = chance(dice)
     const some = dice.chance() < 0.5 ? apis : [dice.pick(apis)]
-    for (const api of some) {
-      api.mood = which
-      api.chance = rate
-      if (which === "cut" || which === "any") yield* api.endOpen("broken")
-    }
-    yield* lasting(dice, 2_000, 60_000)
-    for (const api of some) api.chance = 0
+    const endOpen = which === "cut" || which === "any"
+      ? Effect.forEach(some, (api) => api.endOpen("broken"), { discard: true })
+      : Effect.void
+    yield* some.reduce(
+      (meanwhile, api) => inMood(api, { mood: which, chance: rate }, meanwhile),
+      Effect.andThen(endOpen, lasting(dice, 2_000, 60_000))
+    )
   })
 
 export const api = {

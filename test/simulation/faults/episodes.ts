@@ -4,7 +4,6 @@ import { fairWeather } from "../../fakes/MemoryTransport.ts"
 import { images } from "../workload.ts"
 import { agent } from "./agent.ts"
 import { api } from "./api.ts"
-import { thaw } from "./ApiWeather.ts"
 import { broker } from "./broker.ts"
 import { byHand } from "./byHand.ts"
 import { clock } from "./clock.ts"
@@ -53,6 +52,8 @@ export const episodes: Episodes = Object.fromEntries(
   ])
 )
 
+const silentDeath = ["operator: dies without a word"]
+
 /** What a fault is made of, where it comes in several kinds. */
 export const kinds: Partial<Readonly<Record<FaultName, ReadonlyArray<string>>>> = {
   badLink: ["loss", "duplication", "reorder", "corruption", "truncation", "thin"].map((kind) => `link: ${kind}`),
@@ -73,6 +74,10 @@ export const kinds: Partial<Readonly<Record<FaultName, ReadonlyArray<string>>>> 
   slowApi: ["api: slow"],
   staleReads: ["api: stale read"],
   watchesCut: ["api: watch cut", "api: watch broken"],
+  operatorDies: silentDeath,
+  operatorDiesAtRequest: silentDeath,
+  operatorComesBackBehind: silentDeath,
+  operatorsAway: silentDeath,
   badEngine: ["engine: Fails", "engine: Lost", "engine: Late", "engine: Slow"],
   hungEngine: ["engine: Hangs", "engine: Silent"]
 }
@@ -81,10 +86,7 @@ export const kinds: Partial<Readonly<Record<FaultName, ReadonlyArray<string>>>> 
 export const healEverything = Effect.fnUntraced(
   function*({ apis, brokers, devices, forgetful, operators, readmit }: Victims) {
     for (const api of apis) {
-      api.chance = 0
       api.trap = undefined
-      api.asOf = undefined
-      thaw(api)
     }
     if (brokers !== undefined) yield* brokers.heal
     for (const device of devices) {

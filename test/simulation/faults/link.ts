@@ -1,7 +1,7 @@
 /** What befalls the way between a device and its operators. */
 import { Effect } from "effect"
-import { fairWeather } from "../../fakes/MemoryTransport.ts"
 import { type Episodes, lasting } from "./Episode.ts"
+import { inTheDark, inWeather, whileRefused } from "./linkWeather.ts"
 import { atThePlug } from "./plug.ts"
 
 export const link = {
@@ -17,13 +17,11 @@ export const link = {
       delayMillis: [between(0, 20), between(20, 900)],
       bytesPerSecond: chance() < 0.3 ? between(500, 20_000) : 0
     } as const
-    yield* transport.weather(weather, direction)
     for (const kind of ["loss", "duplication", "reorder", "corruption", "truncation"] as const) {
       if (weather[kind] > 0) count(`link: ${kind}`)
     }
     if (weather.bytesPerSecond > 0) count("link: thin")
-    yield* lasting(dice, 5_000, 120_000)
-    yield* transport.weather({ ...fairWeather })
+    yield* inWeather(transport, { weather, direction }, lasting(dice, 5_000, 120_000))
   }),
   cut: (_, { transport }) => transport.cut(),
   flap: Effect.fnUntraced(function*({ dice }, { transport }) {
@@ -32,29 +30,15 @@ export const link = {
       yield* lasting(dice, 50, 8_000)
     }
   }),
-  blackHole: Effect.fnUntraced(function*({ dice }, { transport }) {
-    yield* transport.weather({ blackHole: true })
-    yield* lasting(dice, 2_000, 420_000)
-    yield* transport.weather({ blackHole: false })
-  }),
-  deafDevice: Effect.fnUntraced(function*({ dice }, { transport }) {
-    yield* transport.weather({ blackHole: true }, "toDevice")
-    yield* lasting(dice, 2_000, 420_000)
-    yield* transport.weather({ blackHole: false }, "toDevice")
-  }),
-  muteDevice: Effect.fnUntraced(function*({ dice }, { transport }) {
-    yield* transport.weather({ blackHole: true }, "toOperator")
-    yield* lasting(dice, 2_000, 420_000)
-    yield* transport.weather({ blackHole: false }, "toOperator")
-  }),
+  blackHole: ({ dice }, { transport }) => inTheDark(transport, lasting(dice, 2_000, 420_000)),
+  deafDevice: ({ dice }, { transport }) => inTheDark(transport, lasting(dice, 2_000, 420_000), "toDevice"),
+  muteDevice: ({ dice }, { transport }) => inTheDark(transport, lasting(dice, 2_000, 420_000), "toOperator"),
   // The device is back at once, while the operator still holds the connection of the life before.
   halfOpen: ({ dice }, device) =>
     atThePlug(
       device,
       Effect.gen(function*() {
-        yield* device.transport.weather({ blackHole: true })
-        yield* device.agent.kill
-        yield* device.transport.weather({ blackHole: false })
+        yield* inTheDark(device.transport, device.agent.kill)
         yield* lasting(dice, 0, 3_000)
         yield* device.agent.start
       })
@@ -66,9 +50,8 @@ export const link = {
     }
   }),
   refused: Effect.fnUntraced(function*({ dice }, { transport }) {
-    yield* transport.refuse(dice.pick(["Refused", "Rejected"] as const))
-    if (dice.chance() < 0.7) yield* transport.cut()
-    yield* lasting(dice, 2_000, 400_000)
-    yield* transport.refuse(undefined)
+    const reason = dice.pick(["Refused", "Rejected"] as const)
+    const hangUp = dice.chance() < 0.7 ? transport.cut() : Effect.void
+    yield* whileRefused(transport, reason, Effect.andThen(hangUp, lasting(dice, 2_000, 400_000)))
   })
 } as const satisfies Episodes

@@ -1,18 +1,21 @@
 /** How an operator dies, and what it comes back with. */
 import { Deferred, Effect } from "effect"
 import type { Program } from "../World.ts"
-import { freeze, thaw } from "./ApiWeather.ts"
+import { inMood, whileFrozen } from "./ApiWeather.ts"
 import { type Episodes, lasting, sprung } from "./Episode.ts"
+import { killOperator } from "./killOperator.ts"
 
 export const operator = {
-  operatorDies: Effect.fnUntraced(function*({ dice, operators }) {
+  operatorDies: Effect.fnUntraced(function*(victims) {
+    const { dice, operators } = victims
     const operator = dice.pick(operators)
-    yield* operator.kill
+    yield* killOperator(victims, operator)
     yield* lasting(dice, 0, 90_000)
     yield* operator.start
   }),
   // The one that made the request, whichever that was.
-  operatorDiesAtRequest: Effect.fnUntraced(function*({ apis, dice, operators }) {
+  operatorDiesAtRequest: Effect.fnUntraced(function*(victims) {
+    const { apis, dice, operators } = victims
     const reached = Deferred.makeUnsafe<void>()
     const trap = { left: dice.between(1, 30) }
     let victim: Program | undefined
@@ -28,27 +31,21 @@ export const operator = {
     const met = yield* sprung(reached)
     for (const api of apis) if (api.trap?.count === trap) api.trap = undefined
     if (!met || victim === undefined) return "missed"
-    yield* victim.kill
+    yield* killOperator(victims, victim)
     yield* lasting(dice, 0, 30_000)
     return yield* victim.start
   }),
   // It begins with lists from before it died, and hears only later what has changed.
-  operatorComesBackBehind: Effect.fnUntraced(function*({ apis, dice, operators, version }) {
+  operatorComesBackBehind: Effect.fnUntraced(function*(victims) {
+    const { apis, dice, operators, version } = victims
     const chosen = dice.between(0, operators.length)
     const operator = operators[chosen]!
     const api = apis[chosen]!
     const asOf = version()
     yield* lasting(dice, 2_000, 30_000)
-    yield* operator.kill
+    yield* killOperator(victims, operator)
     yield* lasting(dice, 0, 10_000)
-    api.mood = "stale"
-    api.asOf = asOf
-    api.chance = 1
-    freeze(api)
-    yield* operator.start
-    yield* lasting(dice, 3_000, 40_000)
-    api.chance = 0
-    api.asOf = undefined
-    thaw(api)
+    const life = Effect.andThen(operator.start, lasting(dice, 3_000, 40_000))
+    yield* inMood(api, { mood: "stale", asOf, chance: 1 }, whileFrozen(api, true, life))
   })
 } as const satisfies Episodes

@@ -3,6 +3,7 @@ import { Effect, Fiber, Semaphore } from "effect"
 import type { SimulatedDevice } from "../World.ts"
 import type { Dice } from "./Dice.ts"
 import { lasting, type Victims } from "./Episode.ts"
+import { inTheDark } from "./linkWeather.ts"
 
 /** A device's plug is pulled by one at a time. */
 const plugs = new WeakMap<SimulatedDevice, Semaphore.Semaphore>()
@@ -15,9 +16,7 @@ export const atThePlug = <A>(device: SimulatedDevice, work: Effect.Effect<A>): E
 /** A process that dies says no goodbye: what its finalizers send is swallowed. */
 export const killSilently = Effect.fnUntraced(function*(device: SimulatedDevice, dice: Dice) {
   if (dice.chance() < 0.5) return yield* device.agent.kill
-  yield* device.transport.weather({ blackHole: true })
-  yield* device.agent.kill
-  yield* device.transport.weather({ blackHole: false })
+  yield* inTheDark(device.transport, device.agent.kill)
 })
 
 /** Kills it in the middle of what it does: the disk takes nothing any more, so that no last words are written. */
