@@ -94,7 +94,8 @@ export class LinkStream {
   /** The reply to a request of ours; it may come before anybody waits for it. */
   reply: Exit.Exit<Uint8Array, LinkError> | undefined
   replied: ((reply: Exit.Exit<Uint8Array, LinkError>) => void) | undefined
-  /** The handler of a stream the peer opened. */
+  /** Whether the handler of a stream that the peer opened is at work, or about to be. */
+  served = false
   handler: Fiber.Fiber<unknown, unknown> | undefined
   /** Whether this side's direction has ended, and the end has left. */
   ended = false

@@ -50,6 +50,13 @@ export class Serving {
     this.dispatch()
   }
 
+  /** The peer has given up what nobody has begun to answer. */
+  drop(stream: LinkStream): void {
+    const list = this.waiting[stream.priority] ?? []
+    const at = list.findIndex((each) => each.stream === stream)
+    if (at >= 0) list.splice(at, 1)
+  }
+
   private dispatch(): void {
     const { handlers } = this
     if (handlers === undefined) return
@@ -59,11 +66,12 @@ export class Serving {
         const { message, stream } = next
         if (stream.kind === "request" && this.running >= concurrentRequests) break
         list.shift()
-        // The peer may have given up meanwhile.
+        // The session may be over.
         if (stream.receiveEnd?.failure !== undefined || stream.sendFailure !== undefined) {
           this.streams.table.forget(stream)
           continue
         }
+        stream.served = true
         this.streams.conversation.afterwards(() => this.run(handlers, stream, message))
         if (stream.kind === "request") this.running += 1
       }
@@ -103,6 +111,7 @@ export class Serving {
   private done<A>(stream: LinkStream, exit: Exit.Exit<A, LinkError>, succeed: (value: A) => void): void {
     const { streams } = this
     stream.handler = undefined
+    stream.served = false
     streams.table.releaseExtra(stream)
     if (Exit.isSuccess(exit)) {
       if (stream.kind === "request" && stream.sendFailure !== undefined) return streams.table.forget(stream)

@@ -26,6 +26,8 @@ const closingMillis = 5_000
 export interface Server {
   /** A request or an opening message of the peer. */
   readonly serve: (stream: LinkStream, message: Message) => void
+  /** What was not served yet is not to be. */
+  readonly drop: (stream: LinkStream) => void
 }
 
 export class Streams {
@@ -313,6 +315,12 @@ export class Streams {
     this.table.unlink(stream)
     const { handler } = stream
     if (stream.ours) return undefined
+    if (!stream.served) {
+      // It has not come as a whole, or waits for its turn, or what was answered has not left: nobody is at work on it.
+      this.server?.drop(stream)
+      this.table.forget(stream)
+      return undefined
+    }
     if (segment.error === ErrorCode.CANCELLED) this.conversation.afterwards(() => handler?.interruptUnsafe())
     else if (handler !== undefined) {
       this.fork(Effect.sync(() => handler.interruptUnsafe()).pipe(Effect.delay(closingMillis)))

@@ -139,6 +139,38 @@ describe("a session", () => {
       }))
   })
 
+  it.live("holds nothing of requests that were given up when a part of them had come", () => {
+    const streams: Array<() => number> = []
+    return inWorld({ witness: (usage) => void streams.push(() => usage().streams) }, (world) =>
+      Effect.gen(function*() {
+        const operator = yield* world.session("operator")
+        yield* world.transport.weather({ bytesPerSecond: 50_000 })
+        for (let times = 0; times < 5; times++) {
+          yield* failure(operator.request(noise(1_000_000), { timeoutMillis: 3_000 }))
+        }
+        yield* world.transport.weather({ bytesPerSecond: 0 })
+        yield* Effect.sleep("1 minute")
+        assert.deepStrictEqual(streams.map((held) => held()), [0, 0])
+        assert.strictEqual(string(yield* operator.request(text("now"))), "now")
+      }))
+  })
+
+  it.live("holds nothing of requests that were given up while their answers were leaving", () => {
+    const streams: Array<() => number> = []
+    return inWorld({
+      witness: (usage) => void streams.push(() => usage().streams),
+      device: () => Effect.succeed({ ...echo, onRequest: () => Effect.succeed(noise(1_000_000)) })
+    }, (world) =>
+      Effect.gen(function*() {
+        const operator = yield* world.session("operator")
+        yield* world.transport.weather({ bytesPerSecond: 50_000 })
+        for (let times = 0; times < 5; times++) yield* failure(operator.request(text("x"), { timeoutMillis: 3_000 }))
+        yield* world.transport.weather({ bytesPerSecond: 0 })
+        yield* Effect.sleep("1 minute")
+        assert.deepStrictEqual(streams.map((held) => held()), [0, 0])
+      }))
+  })
+
   it.live("ends both sides of a channel whose scope closes, and interrupts the handler", () => {
     let ended = 0
     return inWorld({
