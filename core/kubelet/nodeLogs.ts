@@ -18,6 +18,7 @@ const refusal = (error: StreamFailure): KubeletAnswer => {
     case "NotReady":
       return statusAnswer(503, "ServiceUnavailable", error.message)
     case "Failed":
+    case "OutcomeUnknown":
       return failed(error.message)
   }
 }

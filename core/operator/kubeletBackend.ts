@@ -34,23 +34,31 @@ const isCarried = ({ connected }: Session) =>
     Effect.map(Option.isSome)
   )
 
-const askAgain = "ask again"
 /** Commands are never sent twice: nobody knows what the first one did. */
-const outcomeUnknown = "whether what was asked for came to its end is not known"
+const outcomeUnknown = (what: string) =>
+  new PodStreamError({
+    reason: "OutcomeUnknown",
+    detail: `${what}: whether what was asked for came to its end is not known`
+  })
 
-/** What the user of kubectl reads when a stream ends or cannot be had. */
-const streamError = (node: string, whatNow = askAgain) => (error: LinkError): PodStreamError => {
+/** What the user of kubectl reads when a stream ends or cannot be had; `what` is lost may be asked for again, or was a command. */
+const streamError = (node: string, what: "again" | "once" = "again") => (error: LinkError): PodStreamError => {
   switch (error.reason) {
     case "Refused":
       return streamErrorOf(error.detail)
-    case "SessionLost":
-      return failed(`the link to device ${node} was lost (${error.detail}): ${whatNow}`)
+    case "SessionLost": {
+      const lost = `the link to device ${node} was lost (${error.detail})`
+      return what === "once" ? outcomeUnknown(lost) : failed(`${lost}: ask again`)
+    }
     case "Overloaded":
       return failed(`the link to device ${node} has as many streams as it can hold: end one, or try again later`)
     case "OverBudget":
       return new PodStreamError({ reason: "Refused", detail: error.detail })
     case "Timeout":
     case "Closed":
+      return what === "once"
+        ? outcomeUnknown(`device ${node}: ${error.detail}`)
+        : failed(`device ${node}: ${error.detail}`)
     case "TooLarge":
       return failed(`device ${node}: ${error.detail}`)
   }
@@ -71,13 +79,13 @@ export const kubeletBackend = Layer.effect(
     const { streamIdle = "4 hours" } = yield* OperatorSettings
 
     const open = Effect.fnUntraced(
-      function*(node: string, opening: StreamOpening, priority: Priority, whatNow?: string) {
+      function*(node: string, opening: StreamOpening, priority: Priority, what?: "once") {
         const session = fleet.sessionOf(node)
         if (session === undefined || !(yield* isCarried(session))) {
           return yield* failed(`device ${node} is not connected: ask again when it is back`)
         }
         const message = yield* Effect.mapError(encodeStreamOpening(opening), (error) => failed(error.message))
-        const channel = yield* Effect.mapError(session.open(message, { priority }), streamError(node, whatNow))
+        const channel = yield* Effect.mapError(session.open(message, { priority }), streamError(node, what))
         // As with a kubelet, whoever follows a log may wait for ever.
         return opening._tag === "Logs" ? channel : yield* idleChannel(channel, streamIdle)
       }
@@ -91,8 +99,8 @@ export const kubeletBackend = Layer.effect(
     }
 
     const process = Effect.fnUntraced(function*(node: string, opening: StreamOpening) {
-      const channel = yield* open(node, opening, "interactive", outcomeUnknown)
-      return yield* remoteProcess(channel, streamError(node, outcomeUnknown))
+      const channel = yield* open(node, opening, "interactive", "once")
+      return yield* remoteProcess(channel, streamError(node, "once"))
     })
 
     /** The device's first message is empty: its port has answered. */

@@ -8,6 +8,7 @@ import { inMessages } from "../wire/byteMessages.ts"
 import { decodeProcessMessage, encodeProcessMessage, type ProcessMessage } from "../wire/ProcessMessage.ts"
 
 const unavailable = (detail: string) => new RuntimeError({ reason: "Unavailable", detail })
+const outcomeUnknown = (detail: string) => new RuntimeError({ reason: "OutcomeUnknown", detail })
 
 /** `errorOf` puts what became of the link into words for the user. */
 export const remoteProcess = Effect.fnUntraced(function*(
@@ -15,7 +16,10 @@ export const remoteProcess = Effect.fnUntraced(function*(
   errorOf: (error: LinkError) => PodStreamError
 ) {
   const ended = yield* Deferred.make<number, RuntimeError>()
-  const broken = (error: LinkError) => unavailable(errorOf(error).message)
+  const broken = (error: LinkError) => {
+    const { message, reason } = errorOf(error)
+    return reason === "OutcomeUnknown" ? outcomeUnknown(message) : unavailable(message)
+  }
   const send = (message: ProcessMessage) =>
     encodeProcessMessage(message).pipe(
       Effect.mapError((error) => unavailable(error.message)),
@@ -31,7 +35,8 @@ export const remoteProcess = Effect.fnUntraced(function*(
       case "Exit":
         return Effect.as(Deferred.succeed(ended, message.code), undefined)
       case "Failed":
-        return Effect.fail(unavailable(message.detail))
+        // It had begun.
+        return Effect.fail(outcomeUnknown(message.detail))
       default:
         return Effect.undefined
     }
@@ -65,7 +70,7 @@ export const remoteProcess = Effect.fnUntraced(function*(
     exitCode: Effect.suspend(() =>
       Deferred.isDoneUnsafe(ended)
         ? Deferred.await(ended)
-        : Effect.fail(unavailable("the device did not tell how the process ended"))
+        : Effect.fail(outcomeUnknown("the device did not tell how the process ended"))
     )
   }
   return streams

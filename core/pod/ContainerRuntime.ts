@@ -12,6 +12,10 @@ import type { ContainerSecurity, RegistryCredential } from "./PodAssignment.ts"
  * `InvalidImageName`, `Invalid`: what was asked for can never work. `StartFailed`: the engine could not start the process
  * (no such command, no permission). `Unavailable`: the engine itself does not answer; try again later.
  */
+/**
+ * `OutcomeUnknown`: what was asked for may have been done or not, and is not asked for again by itself, such as a command whose
+ * device was lost; all other reasons say that it was not done, or may be asked for again.
+ */
 export class RuntimeError extends Schema.TaggedError<RuntimeError>()("RuntimeError", {
   reason: Schema.Literals([
     "NotFound",
@@ -22,7 +26,8 @@ export class RuntimeError extends Schema.TaggedError<RuntimeError>()("RuntimeErr
     "Invalid",
     "StartFailed",
     "Unsupported",
-    "Unavailable"
+    "Unavailable",
+    "OutcomeUnknown"
   ]),
   detail: Schema.String,
   /** The holder of the name, for `NameConflict`. */

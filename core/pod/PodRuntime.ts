@@ -13,7 +13,7 @@ import type { PodEvent, PodReport } from "./PodReport.ts"
  * `NotFound`: no such pod or container. `NotReady`: the container waits, or has no such previous run. `Refused`: an ability is switched off.
  */
 export class PodStreamError extends Schema.TaggedError<PodStreamError>()("PodStreamError", {
-  reason: Schema.Literals(["NotFound", "NotReady", "Refused", "Failed"]),
+  reason: Schema.Literals(["NotFound", "NotReady", "Refused", "Failed", "OutcomeUnknown"]),
   detail: Schema.String
 }) {
   override get message() {

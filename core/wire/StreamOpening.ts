@@ -143,7 +143,13 @@ export const decodeLogFileFound = decoding(LogFileFoundSchema, {
   value: ({ directory }) => ({ directory })
 })
 
-const reasons: ReadonlyArray<PodStreamError["reason"]> = ["NotFound", "NotReady", "Refused", "Failed"]
+const reasons: ReadonlyArray<PodStreamError["reason"]> = [
+  "NotFound",
+  "NotReady",
+  "Refused",
+  "Failed",
+  "OutcomeUnknown"
+]
 
 /** The detail with which a channel fails, so that the other side knows the reason too. */
 export const streamFailure = (error: PodStreamError): string => `${error.reason}: ${error.detail}`

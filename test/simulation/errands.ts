@@ -1,5 +1,5 @@
 /** Commands in containers and connections to their ports while everything else happens: at most once, with an answer each. */
-import { Effect, Exit, FiberSet, type Scope, Stream } from "effect"
+import { Cause, Effect, Exit, FiberSet, Option, type Scope, Stream } from "effect"
 import type { RuntimeError } from "../../core/pod/ContainerRuntime.ts"
 import type { PodStreamError } from "../../core/pod/PodRuntime.ts"
 import { type Script, standardCommands } from "../fakes/runtime/Program.ts"
@@ -60,7 +60,7 @@ export const makeErrands = Effect.fnUntraced(function*(
 
   /** Sends somebody, who is answered in the end; `right` says what is wrong with an answer. */
   const send = Effect.fnUntraced(function*<A>(
-    errand: { readonly what: string; readonly known: Known; readonly takes: number },
+    errand: { readonly what: string; readonly known: Known; readonly takes: number; readonly once: boolean },
     dice: Dice,
     go: (
       backend: NonNullable<ReturnType<Door["open"]>>["backend"],
@@ -85,7 +85,13 @@ export const makeErrands = Effect.fnUntraced(function*(
         if (what !== undefined) violated(`${words} ${what}, as it is told`)
         return "answered"
       }
-      return times === 0 ? "refused" : "of unknown outcome"
+      if (times === 0) return "refused"
+      if (errand.once) {
+        count("rule: what may have been done is not said to have failed")
+        const reason = Option.getOrUndefined(Cause.findErrorOption(exit.cause))?.reason
+        if (reason !== "OutcomeUnknown") violated(`${words} has begun, and is said to have failed: ${reason}`)
+      }
+      return "of unknown outcome"
     }
     const late = Effect.sync(() => {
       violated(`${words} is not answered in time`)
@@ -120,7 +126,7 @@ export const makeErrands = Effect.fnUntraced(function*(
     const takes = dice.between(0, 30_000)
     const code = dice.between(0, 255)
     return send(
-      { what: "a command in", known, takes },
+      { what: "a command in", known, takes, once: true },
       dice,
       Effect.fnUntraced(function*(backend, number) {
         const command = ["errand", number, String(takes), String(code)]
@@ -145,7 +151,7 @@ export const makeErrands = Effect.fnUntraced(function*(
 
   const forward = (known: Known, dice: Dice) =>
     send(
-      { what: "a connection to", known, takes: 0 },
+      { what: "a connection to", known, takes: 0, once: false },
       dice,
       Effect.fnUntraced(function*(backend, number) {
         const duplex = yield* backend.dial({ node: known.device.name, uid: known.uid }, port)
