@@ -90,6 +90,9 @@ export const keepNode = Effect.fnUntraced(function*(
   /** Open while the Node is there and ours: only then is there a Lease to renew. */
   const owned = yield* Latch.make()
 
+  /** The newest renewal of the Lease, milliseconds since the epoch; undefined while nobody looked. */
+  let renewed: number | undefined
+
   /** When the Node's Ready turns False for the device's absence, by the wall clock; Infinity where it does not. */
   let unreadyAt = Number.POSITIVE_INFINITY
 
@@ -156,6 +159,8 @@ export const keepNode = Effect.fnUntraced(function*(
     if (!options.holds()) {
       ours = undefined
       ourVersion = undefined
+      // Whoever holds it now renews by a clock of his own.
+      renewed = undefined
       if ((yield* SubscriptionRef.get(context.owned)) !== undefined) {
         yield* SubscriptionRef.set(context.owned, undefined)
       }
@@ -269,8 +274,6 @@ export const keepNode = Effect.fnUntraced(function*(
     }
   })
 
-  /** The newest renewal there is, milliseconds since the epoch; undefined while nobody looked. */
-  let renewed: number | undefined
   const lastRenewal = api.get(Leases, leaseAt).pipe(
     Effect.map(({ spec }) => parseTimestamp(spec?.renewTime) ?? 0),
     Effect.catch((error) => error.reason === "NotFound" ? Effect.succeed(0) : Effect.fail(error))
@@ -278,11 +281,7 @@ export const keepNode = Effect.fnUntraced(function*(
 
   const renew = Effect.gen(function*(): Effect.fn.Return<void, KubeApiError> {
     const node = ours
-    if (node === undefined || !options.holds()) {
-      // Whoever holds it now renews by a clock of his own.
-      renewed = undefined
-      return
-    }
+    if (node === undefined || !options.holds()) return
     const before = renewed ?? (newborn ? 0 : yield* lastRenewal)
     // The node lifecycle controller hears only of renewals that are later than the one before, whoever's clock was set back.
     const now = Math.max(yield* Clock.currentTimeMillis, before + 1)

@@ -87,6 +87,58 @@ describe("the whole line, in virtual time", () => {
         )
       }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie), { logs: process.env["LOGS"] === "1" }))
 
+  it.live("waits for a device whose disk is full from the beginning", () =>
+    simulate(1, () =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        yield* createNamespaces
+        const deaths: Array<string> = []
+        const device = yield* makeDevice("edge-1", 1, (why) => Effect.sync(() => void deaths.push(why)))
+        yield* (yield* makeOperator([device])).start
+        yield* api.create(EdgeDevices, device.object())
+        yield* device.journal.fail("Full")
+        yield* device.agent.start
+        yield* Effect.sleep("3 minutes")
+        yield* device.journal.heal
+        yield* eventually(
+          Effect.option(api.get(Nodes, { name: "edge-1" })),
+          (seen) =>
+            seen._tag === "Some" &&
+            (seen.value.status?.conditions?.some(({ status, type }) => type === "Ready" && status === "True") ?? false),
+          600
+        )
+        assert.deepStrictEqual(deaths, [])
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+
+  it.live("keeps pods where they are, for ever, whose device has never come yet and whose first patch failed", () =>
+    simulate(1, () =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        yield* createNamespaces
+        const device = yield* makeDevice("edge-1", 1)
+        let left = 3
+        const faulty = yield* Layer.build(
+          clientWithFaults((request: ApiRequest) =>
+            Effect.succeed(
+              request.method === "PATCH" && request.path.includes("/pods/web") && left-- > 0
+                ? { answer: refuse(500, "InternalError", "etcd is slow") }
+                : {}
+            )
+          )
+        )
+        yield* (yield* makeOperator([device]).pipe(Effect.provideContext(faulty))).start
+        yield* api.create(EdgeDevices, device.object())
+        yield* eventually(Effect.option(api.get(Nodes, { name: "edge-1" })), (seen) => seen._tag === "Some")
+        yield* api.create(Pods, pod("web", "edge-1"))
+        yield* Effect.sleep("1 hour")
+        const { spec } = yield* phaseOf("web")
+        const tolerations = (spec as { readonly tolerations?: ReadonlyArray<{ readonly tolerationSeconds?: number }> })
+          .tolerations ?? []
+        assert.isAbove(tolerations.length, 0)
+        assert.isTrue(tolerations.every(({ tolerationSeconds }) => tolerationSeconds === undefined))
+        assert.isBelow(left, 1)
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+
   it.live("a pod that ended and is deleted is forgotten by the device, in the same session", () =>
     simulate(4, () =>
       Effect.gen(function*() {

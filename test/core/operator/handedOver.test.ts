@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Latch, Schedule, Stream } from "effect"
 import { ControlPlane } from "../../../adapters/kube/plane/ControlPlane.ts"
 import { EdgeDevices } from "../../../core/device/EdgeDevice.ts"
-import { ConfigMaps } from "../../../core/kube/kinds.ts"
+import { ConfigMaps, Leases } from "../../../core/kube/kinds.ts"
 import { KubeApi } from "../../../core/kube/KubeApi.ts"
 import { type Node, Nodes } from "../../../core/kube/Node.ts"
 import { type Pod, Pods } from "../../../core/kube/Pod.ts"
@@ -53,6 +53,7 @@ const twoOperators = Effect.gen(function*() {
   const tellsOne = yield* Latch.make(true)
   const tellsOneOfPods = yield* Latch.make(true)
   const tells = yield* Latch.make(true)
+  const tellsOfLeases = yield* Latch.make(true)
   const watching = (may: Readonly<Record<string, Latch.Latch>>) =>
     ((resource, selection, options) =>
       Stream.tap(
@@ -63,7 +64,12 @@ const twoOperators = Effect.gen(function*() {
     Effect.provideService(KubeApi, { ...api, observe: watching({ edgedevices: tellsOne, pods: tellsOneOfPods }) })
   )
   const two = yield* makeOperator([device], undefined, undefined, "two").pipe(
-    Effect.provideService(KubeApi, { ...api, observe: watching({ pods: tells }) })
+    Effect.provideService(KubeApi, {
+      ...api,
+      observe: watching({ pods: tells }),
+      get: (resource, at) =>
+        resource.plural === "leases" ? Effect.andThen(tellsOfLeases.await, api.get(resource, at)) : api.get(resource, at)
+    })
   )
   yield* one.start
   yield* api.create(EdgeDevices, device.object())
@@ -75,6 +81,7 @@ const twoOperators = Effect.gen(function*() {
     api,
     device,
     tells,
+    tellsOfLeases,
     tellsOneOfPods,
     /** The device comes to the second operator, of which the first hears nothing for a while: its watch is late, its link half-open. */
     slipAway: tellsOne.close.pipe(
@@ -410,6 +417,26 @@ describe("a device that was another operator's for a while", () => {
         assert.strictEqual(yield* holder, "two-1")
         const runs = yield* Fiber.join(gone)
         assert.isTrue(runs.every(({ finishedAt }) => finishedAt !== undefined), "its pod goes after its containers")
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+
+  it.live("has its Lease renewed by the next also after it went away again while that one read it", () =>
+    simulate(16, () =>
+      Effect.gen(function*() {
+        const { api, device, tellsOfLeases } = yield* twoOperators
+        const lease = api.get(Leases, { namespace: "kube-node-lease", name: "edge-1" })
+        yield* until(Effect.match(lease, { onFailure: () => false, onSuccess: () => true }))
+        yield* tellsOfLeases.close
+        yield* comes(device)("two")
+        yield* Effect.sleep("1 second")
+        yield* comes(device)("one")
+        yield* Effect.sleep("1 second")
+        yield* tellsOfLeases.open
+        yield* comes(device)("two")
+        yield* Effect.sleep("20 seconds")
+        const before = (yield* lease).spec?.renewTime
+        // Not so long that the other takes a device of which nobody speaks.
+        yield* Effect.sleep("20 seconds")
+        assert.notStrictEqual((yield* lease).spec?.renewTime, before)
       }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
 
   it.live("is heard by the next also where that one's watch has not told of its pods yet", () =>
