@@ -1,4 +1,4 @@
-/** Lets publishes through to the broker, first come first served, while not too much of it is unacknowledged. */
+/** Lets publishes through to the broker, first come first served, no more of them than it acknowledges and not too many at a time. */
 
 export interface GateLimits {
   /** Publishes, and bytes of them, that the broker may not have acknowledged yet. */
@@ -6,6 +6,13 @@ export interface GateLimits {
   readonly bytes: number
   /** Urgent ones that may wait; more are dropped. */
   readonly urgent: number
+  /** No more than `count` from one of them on for so many milliseconds; absent: as many as come. */
+  readonly pace?: {
+    readonly count: number
+    readonly millis: number
+    /** Does it after so many milliseconds. */
+    readonly later: (millis: number, work: () => void) => void
+  }
 }
 
 interface Waiting {
@@ -19,6 +26,8 @@ export class Gate {
   private readonly limits: GateLimits
   private count = 0
   private bytes = 0
+  /** Let through since the present stretch of time began. */
+  private lately = 0
   private readonly urgent: Array<Waiting> = []
   private readonly waiting = new Set<Waiting>()
   private readonly idle = new Set<() => void>()
@@ -77,7 +86,20 @@ export class Gate {
   }
 
   private get room() {
-    return !this.closed && this.count < this.limits.count && this.bytes < this.limits.bytes
+    const { bytes, count, pace } = this.limits
+    const isInTime = pace === undefined || this.lately < pace.count
+    return !this.closed && this.count < count && this.bytes < bytes && isInTime
+  }
+
+  private keepPace(): void {
+    const { pace } = this.limits
+    if (pace === undefined) return
+    this.lately += 1
+    if (this.lately > 1) return
+    pace.later(pace.millis, () => {
+      this.lately = 0
+      this.look()
+    })
   }
 
   private look(): void {
@@ -90,6 +112,7 @@ export class Gate {
       }
       this.count += 1
       this.bytes += next.bytes
+      this.keepPace()
       next.go()
     }
     if (this.empty) { for (const done of [...this.idle]) done() }

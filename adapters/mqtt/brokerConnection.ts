@@ -1,5 +1,5 @@
 /** One connection to a broker as the link wants it: clean session, QoS 1 unless told, never reconnecting by itself, nothing unbounded. */
-import { Deferred, Duration, Effect, type Scope } from "effect"
+import { Deferred, Duration, Effect, FiberSet, type Scope } from "effect"
 import { TransportError } from "../../core/link/Transport.ts"
 import type { BrokerClientOptions, Granted, OpenBrokerClient } from "./BrokerClient.ts"
 import type { Confirmation } from "./brokeredEnd.ts"
@@ -13,6 +13,8 @@ import { reasonCodeError, streamError } from "./trouble.ts"
 const unacknowledgedBytes = 4 * 1024 * 1024
 /** Publishes; AWS IoT Core's quota of those of one client is 100. */
 const unacknowledged = { standard: 1000, "aws-iot-core": 100 }
+/** AWS IoT Core throws away what one client publishes beyond 100 in a second: five stretches of this touch any second. */
+const pace = { standard: undefined, "aws-iot-core": { count: 18, millis: 250 } }
 /** Hints that may wait for the broker. */
 const urgentHints = 4096
 /** AWS IoT Core's quota of topics in one SUBSCRIBE. */
@@ -100,10 +102,14 @@ export const connectToBroker = Effect.fnUntraced(function*(
         + `${packetLimit(broker)}: set a smaller maximum payload size on both ends`
     })
   }
+  const fork = yield* FiberSet.makeRuntime()
+  const later = (millis: number, work: () => void) => void fork(Effect.delay(Effect.sync(work), millis))
+  const { [variant]: paced } = pace
   gate = new Gate({
     count: Math.min(unacknowledged[variant], receiveMaximum),
     bytes: unacknowledgedBytes,
-    urgent: urgentHints
+    urgent: urgentHints,
+    ...(paced === undefined ? {} : { pace: { ...paced, later } })
   })
   if (yield* Deferred.isDone(ended)) gate.close()
 

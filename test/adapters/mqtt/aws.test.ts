@@ -61,6 +61,21 @@ describe("MQTT with the rules of AWS IoT Core", () => {
       assert.deepStrictEqual([...aws.connected].sort(), ["lamp", "operator"])
     }).pipe(Effect.scoped, Effect.provide(NodeCryptography.layer), Effect.timeout("50 seconds")))
 
+  it.live("publishes no faster than the service takes, however much there is to say", () =>
+    Effect.gen(function*() {
+      const aws = yield* awsBroker(authority, { operator: ofOperator, lamp: ofDevice("lamp") })
+      yield* operator(aws.port, Stream.make(["example.com/lamp"]))
+      const dialer = makeMqttDialer({ broker: as("lamp", aws.port), topicNamespace: "example.com/lamp" })
+      const { session } = yield* deviceOn("lamp", dialer)
+      const lamp = yield* session
+      const question = new Uint8Array(2000).fill(7)
+      yield* Effect.forEach(Array.from({ length: 400 }), () => lamp.request(question), {
+        concurrency: 8,
+        discard: true
+      })
+      assert.deepStrictEqual(aws.offences, [])
+    }).pipe(Effect.scoped, Effect.provide(NodeCryptography.layer), Effect.timeout("50 seconds")))
+
   it.live("sends frames of exactly the limit, and none above", () =>
     Effect.gen(function*() {
       const aws = yield* awsBroker(authority, { operator: ofOperator, lamp: ofDevice("lamp") })

@@ -1,6 +1,7 @@
 /**
  * A broker that enforces what AWS IoT Core does (its "message broker and protocol" quotas and policies) and cuts off whoever does
- * not keep to it: a certificate for each thing, client id = thing name, topics by policy, 128 KiB, QoS 0 and 1, nothing retained.
+ * not keep to it: a certificate for each thing, client id = thing name, topics by policy, 128 KiB, QoS 0 and 1, nothing retained,
+ * a hundred publishes a second.
  */
 import type { AuthenticateError, Client } from "aedes"
 import { Effect, type Scope } from "effect"
@@ -27,6 +28,7 @@ const mostTopicBytes = 256
 const mostSlashes = 7
 const mostTopicsAtOnce = 8
 const mostSubscriptions = 50
+const mostPublishes = 100
 
 const matches = (filter: string, topic: string) => {
   const levels = topic.split("/")
@@ -46,6 +48,14 @@ export const awsBroker = Effect.fnUntraced(function*(
   const connected = new Set<string>()
   const subscriptions = new Map<string, Set<string>>()
   const things = new WeakMap<object, string>()
+  /** When each client published lately. */
+  const publishes = new Map<string, Array<number>>()
+  const isTooFast = (id: string): boolean => {
+    const now = performance.now()
+    const lately = [...publishes.get(id)?.filter((at) => at > now - 1000) ?? [], now]
+    publishes.set(id, lately)
+    return lately.length > mostPublishes
+  }
 
   const offend = (what: string) => {
     offences.push(what)
@@ -72,6 +82,7 @@ export const awsBroker = Effect.fnUntraced(function*(
     authorizePublish: (client, packet, done) => {
       const policy = policies[client?.id ?? ""]
       if (client === null || policy === undefined) return done(null)
+      if (isTooFast(client.id)) return done(offend(`more than ${mostPublishes} publishes in a second`))
       if (packet.retain) return done(offend("a retained message"))
       if (packet.qos > 1) return done(offend("QoS 2"))
       if (packet.payload.length > mostPayload) return done(offend(`a payload of ${packet.payload.length} bytes`))

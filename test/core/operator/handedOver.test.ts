@@ -68,7 +68,9 @@ const twoOperators = Effect.gen(function*() {
       ...api,
       observe: watching({ pods: tells }),
       get: (resource, at) =>
-        resource.plural === "leases" ? Effect.andThen(tellsOfLeases.await, api.get(resource, at)) : api.get(resource, at)
+        resource.plural === "leases"
+          ? Effect.andThen(tellsOfLeases.await, api.get(resource, at))
+          : api.get(resource, at)
     })
   )
   yield* one.start
