@@ -5,6 +5,7 @@
 import { Effect } from "effect"
 import { X509Certificate } from "node:crypto"
 import { createSecureContext, createServer, type SecureContext, type Server, type TLSSocket } from "node:tls"
+import { refuseClient } from "./refuseClient.ts"
 
 /** PEM. */
 export interface ServerIdentity {
@@ -89,7 +90,7 @@ export const makeTlsDoor = (first: ServerIdentity, accept: (socket: TLSSocket) =
     socket.on("error", () => {})
     const name = (socket as { readonly servername?: string | false }).servername
     const { asksClients } = typeof name === "string" ? shown(name) : own
-    if (asksClients && !socket.authorized) return void socket.destroy()
+    if (asksClients && !socket.authorized) return refuseClient(socket)
     accept(socket)
   })
   const useOwn = (identity: ServerIdentity) =>
