@@ -5,6 +5,8 @@ import type { Pod } from "../kube/Pod.ts"
 export const asideAnnotation = "aranya.arhat.dev/set-aside"
 /** What a ReplicaSet goes by when it has one pod too many (KEP-2255). */
 export const deletionCost = "controller.kubernetes.io/pod-deletion-cost"
+/** Until when a pod that is back is the last that its controller would delete; goes with the cost that says so. */
+export const favouredAnnotation = "aranya.arhat.dev/favoured-until"
 
 /** What was kept; an annotation that somebody edited beyond reading keeps nothing. */
 export const labelsOf = (pod: Pod): Readonly<Record<string, string>> => {
@@ -19,10 +21,14 @@ export const labelsOf = (pod: Pod): Readonly<Record<string, string>> => {
   }
 }
 
-/** The pod as its owner wrote it: what it runs must not change for having been set aside. */
+export const isAside = ({ metadata }: Pod): boolean => metadata.annotations?.[asideAnnotation] !== undefined
+
+/** The pod as its owner wrote it: what it runs must not change for having been set aside, nor for being back. */
 export const withoutAside = (pod: Pod): Pod => {
-  const { [asideAnnotation]: aside, ...annotations } = pod.metadata.annotations ?? {}
-  return aside === undefined
-    ? pod
-    : { ...pod, metadata: { ...pod.metadata, annotations, labels: { ...labelsOf(pod), ...pod.metadata.labels } } }
+  const { [asideAnnotation]: aside, [favouredAnnotation]: favoured, ...others } = pod.metadata.annotations ?? {}
+  if (aside === undefined && favoured === undefined) return pod
+  const { [deletionCost]: _, ...unfavoured } = others
+  const annotations = favoured === undefined ? others : unfavoured
+  const labels = aside === undefined ? pod.metadata.labels : { ...labelsOf(pod), ...pod.metadata.labels }
+  return { ...pod, metadata: { ...pod.metadata, annotations, ...(labels === undefined ? {} : { labels }) } }
 }

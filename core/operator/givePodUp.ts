@@ -3,8 +3,8 @@ import { Clock, Effect } from "effect"
 import type { PartitionPolicy } from "../device/partitionPolicy.ts"
 import { KubeApi, type KubeApiError } from "../kube/KubeApi.ts"
 import { type Pod, Pods } from "../kube/Pod.ts"
-import { timestamp } from "../kube/time.ts"
-import { asideAnnotation, deletionCost, labelsOf, withoutAside } from "../node/setAside.ts"
+import { parseTimestamp, timestamp } from "../kube/time.ts"
+import { asideAnnotation, deletionCost, favouredAnnotation, isAside, labelsOf } from "../node/setAside.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
 import { EventRecorder } from "./EventRecorder.ts"
 import { PodIndex } from "./PodIndex.ts"
@@ -20,7 +20,7 @@ const bound = new Set(["DaemonSet", "Node"])
 /** How often it is looked whether pods that were set aside are ready. */
 const restoreEvery = "5 seconds"
 /** How long a restored pod is the last that its controller would delete. */
-const favoured = "2 minutes"
+const favouredMillis = 2 * 60_000
 
 const controllerOf = (pod: Pod) => pod.metadata.ownerReferences?.find(({ controller }) => controller === true)?.kind
 
@@ -106,7 +106,10 @@ export const givePodUp = Effect.fnUntraced(function*(context: DeviceContext) {
   /** Its controller adopts it again, and is told that every other of its pods is worth less. */
   const bringBack = Effect.fnUntraced(function*(pod: Pod) {
     const { resourceVersion, uid } = pod.metadata
-    const own = pod.metadata.annotations?.[deletionCost]
+    const favour = pod.metadata.annotations?.[deletionCost] !== undefined ? {} : {
+      [deletionCost]: "2147483647",
+      [favouredAnnotation]: timestamp((yield* Clock.currentTimeMillis) + favouredMillis)
+    }
     const restored = yield* api.patch(Pods, place(pod), {
       type: "merge",
       body: {
@@ -114,30 +117,46 @@ export const givePodUp = Effect.fnUntraced(function*(context: DeviceContext) {
           uid,
           resourceVersion,
           labels: labelsOf(pod),
-          annotations: { [asideAnnotation]: null, ...(own === undefined ? { [deletionCost]: "2147483647" } : {}) }
+          annotations: { [asideAnnotation]: null, ...favour }
         }
       }
     })
     index.learn(restored)
-    if (own !== undefined) return
-    yield* Effect.sleep(favoured)
-    yield* api.patch(Pods, place(pod), {
-      type: "merge",
-      body: { metadata: { uid, annotations: { [deletionCost]: null } } }
-    })
   })
 
-  /** Runs while the device is linked: what was set aside and is ready again stands for itself. */
+  /** It was favoured for long enough, by whichever operator; one whose clock is far off is not waited for. */
+  const favourIsOver = ({ metadata }: Pod, now: number): boolean => {
+    const until = metadata.annotations?.[favouredAnnotation]
+    if (until === undefined) return false
+    const left = (parseTimestamp(until) ?? 0) - now
+    return left <= 0 || left > favouredMillis
+  }
+
+  const endFavour = (pod: Pod) =>
+    Effect.map(
+      api.patch(Pods, place(pod), {
+        type: "merge",
+        body: { metadata: { uid: pod.metadata.uid, annotations: { [deletionCost]: null, [favouredAnnotation]: null } } }
+      }),
+      (written) => index.learn(written)
+    )
+
+  /** Runs while the device is linked: what was set aside and is ready again stands for itself, favoured for a while. */
   const restore = (connected: () => boolean) =>
     Effect.forever(
       Effect.gen(function*() {
-        const aside = index.onNode(context.name).filter((pod) => withoutAside(pod) !== pod && isReady(pod))
-        if (connected()) {
-          yield* Effect.forEach(aside, (pod) =>
-            bringBack(pod).pipe(
-              Effect.catch((error) => Effect.logDebug(`pod ${pod.metadata.name} stays aside: ${error.message}`))
-            ), { concurrency: "unbounded", discard: true })
-        }
+        const now = yield* Clock.currentTimeMillis
+        const pods = connected() ? index.onNode(context.name) : []
+        const steps = [
+          ...pods.filter((pod) => isAside(pod) && isReady(pod)).map((pod) => [pod, bringBack(pod)] as const),
+          ...pods.filter((pod) => favourIsOver(pod, now)).map((pod) => [pod, endFavour(pod)] as const)
+        ]
+        yield* Effect.forEach(steps, ([pod, step]) =>
+          Effect.catch(step, (error) =>
+            Effect.logDebug(`pod ${pod.metadata.name} stays as it is: ${error.message}`)), {
+          concurrency: 8,
+          discard: true
+        })
         yield* Effect.sleep(restoreEvery)
       })
     )

@@ -4,6 +4,7 @@ import { Effect } from "effect"
 import { EdgeDevices } from "../../../../core/device/EdgeDevice.ts"
 import { KubeApi } from "../../../../core/kube/KubeApi.ts"
 import { Pods } from "../../../../core/kube/Pod.ts"
+import { asideAnnotation, deletionCost, favouredAnnotation } from "../../../../core/node/setAside.ts"
 import { eventually, inScene } from "./scene.ts"
 
 const everything = [
@@ -15,6 +16,8 @@ const everything = [
 ]
 const onTheFirst = ["bare a on edge-1", "daemon-of-edge-1 a on edge-1"]
 const atHome = [...onTheFirst, "daemon-of-edge-2 a on edge-2", "store-0 a on edge-1", "web a on edge-1"]
+
+const marks = new Set([asideAnnotation, deletionCost, favouredAnnotation])
 
 const always = { onReturn: "keepReplacement" } as const
 
@@ -206,6 +209,33 @@ describe("a device that is away", () => {
           assert.isFalse(yield* twice)
         })
     ), 300_000)
+
+  it.live(
+    "onReturn keepOriginal: an original that is back is favoured for two minutes, also by the next operator",
+    () =>
+      inScene(
+        { stopWorkloadsAfter: "10m", replaceAfter: "15m", onReturn: "keepOriginal" },
+        ({ apart, operator, running, wait }) =>
+          Effect.gen(function*() {
+            const api = yield* KubeApi
+            const annotations = Effect.map(
+              api.list(Pods, { namespace: "edge" }),
+              (pods) =>
+                pods.flatMap(({ metadata }) => Object.keys(metadata.annotations ?? {})).filter((key) => marks.has(key))
+            )
+            yield* apart(true)
+            yield* wait("25 minutes")
+            yield* apart(false)
+            yield* eventually(annotations, (found) => found.includes(deletionCost), 600)
+            yield* operator.kill
+            yield* operator.start
+            yield* wait("6 minutes")
+            assert.deepStrictEqual(yield* annotations, [])
+            assert.include(yield* running, "web a #1")
+          })
+      ),
+    300_000
+  )
 
   it.live(
     "onReturn keepOriginal with allowRunningTwice: the stand-in runs beside the original, and goes",
