@@ -309,6 +309,15 @@ export const stillness = (plane: ControlPlaneService, pods: ReadonlyArray<Known>
   })
 
 /** What is not as it should be once nothing is broken any more; empty when all is well. */
+const colourIn = (plane: ControlPlaneService): string | undefined =>
+  (plane.world.store.get("configmaps", "edge", "settings")?.object as { readonly data?: Record<string, string> })
+    ?.data?.["colour"]
+
+/** What storms begin with. */
+export const firstColour = "red"
+
+export const filesFollow = "files of a volume follow their ConfigMap"
+
 export const unsettled = Effect.fnUntraced(function*(
   plane: ControlPlaneService,
   pods: ReadonlyArray<Known>,
@@ -364,6 +373,14 @@ export const unsettled = Effect.fnUntraced(function*(
       const main = containers.find((each) => each.container === "main" && each.state === "running")
       const wanted = pod.spec.containers.find((each) => each.name === "main")?.image
       if (main !== undefined && main.image !== wanted) wrong.push(`${name} runs ${main.image} instead of ${wanted}`)
+    }
+    if (known.recipe.name === "configured" && running.length > 0) {
+      const wanted = colourIn(plane)
+      const mounted = yield* known.device.files.text(uid, "settings/colour")
+      if (wanted !== firstColour) count(`rule: ${filesFollow}`)
+      if (wanted !== undefined && mounted !== wanted) {
+        wrong.push(`${name} has a ${mounted} file of settings that are ${wanted}`)
+      }
     }
     if (outcome === "runs") {
       const main = pod.status?.containerStatuses ?? []
@@ -430,5 +447,6 @@ export const rules = [
   "streams that ended hold nothing",
   "pods run where they are bound",
   "what was told to go does not begin",
-  "a pod ends as its processes did"
+  "a pod ends as its processes did",
+  filesFollow
 ] as const

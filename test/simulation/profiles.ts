@@ -2,7 +2,7 @@
 import { brokerRules } from "./brokers.ts"
 import { budgetRules } from "./budgets.ts"
 import { episodes, type FaultName, kinds } from "./faults/episodes.ts"
-import { rules } from "./invariants.ts"
+import { filesFollow, rules } from "./invariants.ts"
 import { methodRules } from "./methods.ts"
 import { partitionRules } from "./partitions.ts"
 
@@ -214,6 +214,7 @@ export const promised = (profile: string): ReadonlyArray<string> => {
     // Epochs change with operators; whose turn it is changes only where one dies or two contend.
     .filter((rule) => !rule.includes("epoch") || faults.includes("operatorDies"))
     .filter((rule) => rule !== "an edited image runs" || deeds["editImage"] !== undefined)
+    .filter((rule) => rule !== filesFollow || deeds["paint"] !== undefined)
   return [
     ...faults.flatMap((fault) => [`fault: ${fault}`, ...isBroad ? [] : kinds[fault] ?? []]),
     ...Object.keys(deeds).map((deed) => `deed: ${deed}`),

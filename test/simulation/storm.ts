@@ -25,6 +25,7 @@ import { episodes, healEverything } from "./faults/episodes.ts"
 import { makeGhost } from "./ghost.ts"
 import { type HostClock, makeHostClock } from "./HostClock.ts"
 import {
+  firstColour,
   judgeEpochs,
   judgePlaces,
   judgeRuns,
@@ -226,7 +227,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
       metadata: { namespace: "edge", name: "keys" },
       data: { key: "c2VjcmV0" }
     })
-    if (plan.settings) yield* api.create(ConfigMaps, settings("red"))
+    if (plan.settings) yield* api.create(ConfigMaps, settings(firstColour))
 
     for (const operator of operators) yield* operator.start
     for (const device of devices) yield* api.create(EdgeDevices, device.object())
@@ -282,7 +283,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
         return speaker === undefined ? Effect.void : readers.read(speaker, dice, true)
       })
     }
-    if (known.size > 0) yield* Effect.ignore(api.create(ConfigMaps, settings("red")))
+    if (known.size > 0) yield* Effect.ignore(api.create(ConfigMaps, settings(firstColour)))
 
     /** Hours in which nobody does anything: no process begins or ends, and no status changes, but of what crashes by itself. */
     const quietly = Effect.fnUntraced(function*(millis: number) {

@@ -85,9 +85,9 @@ export const recipes: ReadonlyArray<Recipe> = [
         name: "main",
         ...lives("forever"),
         env: [{ name: "COLOUR", valueFrom: { configMapKeyRef: { name: "settings", key: "colour" } } }],
-        volumeMounts: [{ name: "keys", mountPath: "/keys" }]
+        volumeMounts: [{ name: "keys", mountPath: "/keys" }, { name: "settings", mountPath: "/settings" }]
       }],
-      volumes: [{ name: "keys", secret: { secretName: "keys" } }]
+      volumes: [{ name: "keys", secret: { secretName: "keys" } }, { name: "settings", configMap: { name: "settings" } }]
     })
   },
   {
