@@ -4,6 +4,7 @@ import { RuntimeError } from "../../../core/pod/ContainerRuntime.ts"
 import type { Fault as RuntimeFault, Operation } from "../../fakes/runtime/Fault.ts"
 import { images } from "../workload.ts"
 import type { Dice } from "./Dice.ts"
+import { inEngineWeather } from "./engineWeather.ts"
 import { type Episode, type Episodes, lasting } from "./Episode.ts"
 import { atThePlug } from "./plug.ts"
 
@@ -53,30 +54,26 @@ export const engine = {
     ),
   badEngine: Effect.fnUntraced(function*({ count, dice }, { runtime }) {
     const rate = dice.chance() * 0.5
-    yield* runtime.weather((operation) =>
+    const draw = (operation: Operation) =>
       Effect.sync(() => {
         if (spared.has(operation) || dice.chance() >= rate) return undefined
         const fault = dice.pick(runtimeFaults)(dice)
         count(`engine: ${fault._tag}`)
         return fault
       })
-    )
-    yield* lasting(dice, 5_000, 60_000)
-    yield* runtime.heal
+    yield* inEngineWeather(runtime, draw, lasting(dice, 5_000, 60_000))
   }),
   // Calls that nobody ever answers, whether they were heard or not.
   hungEngine: Effect.fnUntraced(function*({ count, dice }, { runtime }) {
     const rate = 0.1 + dice.chance() * 0.4
-    yield* runtime.weather((operation) =>
+    const draw = (operation: Operation) =>
       Effect.sync(() => {
         if (patient.has(operation) || dice.chance() >= rate) return undefined
         const fault: RuntimeFault = { _tag: dice.chance() < 0.5 ? "Hangs" : "Silent" }
         count(`engine: ${fault._tag}`)
         return fault
       })
-    )
-    yield* lasting(dice, 5_000, 30_000)
-    yield* runtime.heal
+    yield* inEngineWeather(runtime, draw, lasting(dice, 5_000, 30_000))
   }),
   // Images are pruned, and their registry gives out none.
   noImages: Effect.fnUntraced(function*({ dice }, { runtime }) {

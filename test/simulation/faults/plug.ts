@@ -2,6 +2,7 @@
 import { Effect, Fiber, Semaphore } from "effect"
 import type { SimulatedDevice } from "../World.ts"
 import type { Dice } from "./Dice.ts"
+import { inEngineWeather } from "./engineWeather.ts"
 import { lasting, type Victims } from "./Episode.ts"
 import { inTheDark } from "./linkWeather.ts"
 
@@ -19,13 +20,14 @@ export const killSilently = Effect.fnUntraced(function*(device: SimulatedDevice,
   yield* inTheDark(device.transport, device.agent.kill)
 })
 
-/** Kills it in the middle of what it does: the disk takes nothing any more, so that no last words are written. */
+const deaf = () => Effect.succeed({ _tag: "Fails" } as const)
+
+/** Kills it in the middle of what it does: neither disk nor engine takes anything any more, so that no last words are heard. */
 export const killAtWork = Effect.fnUntraced(
   function*(device: SimulatedDevice, dice: Dice, release: Effect.Effect<void>) {
     const dying = yield* Effect.forkChild(killSilently(device, dice), { startImmediately: true })
     yield* device.journal.fail("Broken")
-    yield* release
-    yield* Fiber.join(dying)
+    yield* inEngineWeather(device.runtime, deaf, Effect.andThen(release, Fiber.join(dying)))
     yield* device.journal.heal
   }
 )
