@@ -306,6 +306,22 @@ export const mutations: ReadonlyArray<Mutation> = [
     profile: "device"
   },
   {
+    name: "keeps-old-files",
+    mistake: "files of a volume stay as they were when their ConfigMap changes",
+    file: "core/pod/machine/PodWorker.ts",
+    from: "      bench.volumes = undefined\n",
+    to: "",
+    profile: "calm"
+  },
+  {
+    name: "says-it-failed",
+    mistake: "a command whose device was lost is said to have failed",
+    file: "core/operator/remoteProcess.ts",
+    from: "return reason === \"OutcomeUnknown\" ? outcomeUnknown(message) : unavailable(message)",
+    to: "return reason === \"OutcomeUnknown\" ? unavailable(message) : unavailable(message)",
+    profile: "methods"
+  },
+  {
     name: "counts-again",
     mistake: "bytes that were written into the status are counted again with the next ones",
     file: "core/operator/deviceTraffic.ts",
