@@ -17,7 +17,7 @@ const classes = ["control", "streams", "metrics"] as const
 
 /** Bytes from which on counters are compared: a few messages. */
 const comparable = 2_000
-/** Bytes from which on little enough is missing, and what may: handshakes that came to nothing, and what is not written yet. */
+/** Bytes from which on little enough is missing of what was sent before the last write, and what may: handshakes that came to nothing. */
 const much = 10_000
 const leastCounted = 0.6
 /** Frames that were delivered twice are received twice. */
@@ -32,13 +32,15 @@ const trafficOf = ({ status }: EdgeDeviceObject) => status?.traffic
 /** Looks at every change of an EdgeDevice, and is told of every stream that ended for a budget. */
 export const watchBudgets = (
   plane: Context.Service.Shape<typeof ControlPlane>,
+  /** Bytes that were sent to a device until now. */
+  sentTo: (device: string) => number,
   count: Count,
   violated: (what: string) => void
 ) => {
   /** Devices that were ever granted only so much. */
   const limited = new Set<string>()
   /** All that was ever added to a device's counters, over days and operators whose days differ. */
-  const counted = new Map<string, { sent: number; received: number }>()
+  const counted = new Map<string, { sent: number; received: number; sentByThen: number }>()
   plane.world.store.listen("edgedevices.aranya.arhat.dev", "all", ({ previous, revision }: Change) => {
     const object = revision.object as unknown as EdgeDeviceObject
     const before = previous?.object as unknown as EdgeDeviceObject | undefined
@@ -47,8 +49,9 @@ export const watchBudgets = (
     const then = before?.metadata.uid === uid && before !== undefined ? trafficOf(before) : undefined
     const now = trafficOf(object)
     if (now !== undefined && JSON.stringify(now) !== JSON.stringify(then)) {
-      const sums = counted.get(name) ?? { sent: 0, received: 0 }
+      const sums = counted.get(name) ?? { sent: 0, received: 0, sentByThen: 0 }
       counted.set(name, sums)
+      sums.sentByThen = sentTo(name)
       const base = then?.day === now.day ? then : undefined
       for (const each of classes) {
         for (const direction of ["sent", "received"] as const) {
@@ -73,7 +76,7 @@ export const watchBudgets = (
     judge: (devices: ReadonlyArray<SimulatedDevice>, steady: boolean): void => {
       for (const { name, transport } of devices) {
         const { toDevice, toOperator } = Effect.runSync(transport.traffic)
-        const { received, sent } = counted.get(name) ?? { sent: 0, received: 0 }
+        const { received, sent, sentByThen } = counted.get(name) ?? { sent: 0, received: 0, sentByThen: 0 }
         if (toDevice.bytes < comparable) continue
         count("rule: counters agree with what was sent")
         if (sent > toDevice.bytes) {
@@ -82,8 +85,11 @@ export const watchBudgets = (
         if (received > toOperator.bytes * mostReceived) {
           violated(`${name} sent ${toOperator.bytes} bytes, and ${received} are counted`)
         }
-        if (steady && toDevice.bytes >= much && sent < toDevice.bytes * leastCounted) {
-          violated(`${name} was sent ${toDevice.bytes} bytes, and only ${sent} are counted`)
+        if (toDevice.bytes >= much && sent === 0) {
+          violated(`${name} was sent ${toDevice.bytes} bytes, and none are counted`)
+        }
+        if (steady && sentByThen >= much && sent < sentByThen * leastCounted) {
+          violated(`${name} was sent ${sentByThen} bytes, and only ${sent} are counted`)
         }
       }
     },

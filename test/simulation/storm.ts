@@ -141,7 +141,15 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
       door: makeDoor(),
       clock: makeHostClock(time, skewOf(plan.seed, host))
     }))
-    const budgets = watchBudgets(plane, count, violated)
+    const budgets = watchBudgets(
+      plane,
+      (name) => {
+        const device = devices.find((each) => each.name === name)
+        return device === undefined ? 0 : Effect.runSync(device.transport.traffic).toDevice.bytes
+      },
+      count,
+      violated
+    )
     const { refused } = budgets
     const readers = yield* makeReaders(hosts.map(({ door }) => door), printed, { count, note, refused, violated })
     methods.begin({
