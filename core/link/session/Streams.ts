@@ -313,7 +313,6 @@ export class Streams {
     this.answer(stream, Exit.fail(failure))
     this.wake(stream)
     this.table.unlink(stream)
-    const { handler } = stream
     if (stream.ours) return undefined
     if (!stream.served) {
       // It has not come as a whole, or waits for its turn, or what was answered has not left: nobody is at work on it.
@@ -321,10 +320,10 @@ export class Streams {
       this.table.forget(stream)
       return undefined
     }
-    if (segment.error === ErrorCode.CANCELLED) this.conversation.afterwards(() => handler?.interruptUnsafe())
-    else if (handler !== undefined) {
-      this.fork(Effect.sync(() => handler.interruptUnsafe()).pipe(Effect.delay(closingMillis)))
-    }
+    // It may be about to begin.
+    const interrupt = () => stream.handler?.interruptUnsafe()
+    if (segment.error === ErrorCode.CANCELLED) this.conversation.afterwards(interrupt)
+    else this.fork(Effect.delay(Effect.sync(interrupt), closingMillis))
     return undefined
   }
 

@@ -171,6 +171,32 @@ describe("a session", () => {
       }))
   })
 
+  it.live("does not leave a handler at work whose request came together with the word that it was given up", () => {
+    let atWork = 0
+    return inWorld({
+      device: () =>
+        Effect.succeed({
+          ...echo,
+          onRequest: () =>
+            Effect.suspend(() => {
+              atWork += 1
+              return Effect.never
+            }).pipe(Effect.onInterrupt(() => Effect.sync(() => void (atWork -= 1))))
+        })
+    }, (world) =>
+      Effect.gen(function*() {
+        const operator = yield* world.session("operator")
+        for (let times = 0; times < 10; times++) {
+          yield* world.transport.weather({ blackHole: true }, "toDevice")
+          yield* failure(operator.request(text("x"), { timeoutMillis: 1_000 }))
+          yield* world.transport.weather({ blackHole: false }, "toDevice")
+          yield* world.transport.cut()
+          yield* Effect.sleep("1 minute")
+        }
+        assert.strictEqual(atWork, 0)
+      }))
+  })
+
   it.live("ends both sides of a channel whose scope closes, and interrupts the handler", () => {
     let ended = 0
     return inWorld({
