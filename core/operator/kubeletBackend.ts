@@ -79,13 +79,13 @@ export const kubeletBackend = Layer.effect(
     const { streamIdle = "4 hours" } = yield* OperatorSettings
 
     const open = Effect.fnUntraced(
-      function*(node: string, opening: StreamOpening, priority: Priority, what?: "once") {
+      function*(node: string, opening: StreamOpening, priority: Priority) {
         const session = fleet.sessionOf(node)
         if (session === undefined || !(yield* isCarried(session))) {
           return yield* failed(`device ${node} is not connected: ask again when it is back`)
         }
         const message = yield* Effect.mapError(encodeStreamOpening(opening), (error) => failed(error.message))
-        const channel = yield* Effect.mapError(session.open(message, { priority }), streamError(node, what))
+        const channel = yield* Effect.mapError(session.open(message, { priority }), streamError(node))
         // As with a kubelet, whoever follows a log may wait for ever.
         return opening._tag === "Logs" ? channel : yield* idleChannel(channel, streamIdle)
       }
@@ -99,7 +99,7 @@ export const kubeletBackend = Layer.effect(
     }
 
     const process = Effect.fnUntraced(function*(node: string, opening: StreamOpening) {
-      const channel = yield* open(node, opening, "interactive", "once")
+      const channel = yield* open(node, opening, "interactive")
       return yield* remoteProcess(channel, streamError(node, "once"))
     })
 

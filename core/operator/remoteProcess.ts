@@ -16,9 +16,12 @@ export const remoteProcess = Effect.fnUntraced(function*(
   errorOf: (error: LinkError) => PodStreamError
 ) {
   const ended = yield* Deferred.make<number, RuntimeError>()
+  /** Whether the device has said that it runs. */
+  let begun = false
+  const failed = (detail: string) => begun ? outcomeUnknown(detail) : unavailable(detail)
   const broken = (error: LinkError) => {
     const { message, reason } = errorOf(error)
-    return reason === "OutcomeUnknown" ? outcomeUnknown(message) : unavailable(message)
+    return reason === "OutcomeUnknown" ? outcomeUnknown(message) : failed(message)
   }
   const send = (message: ProcessMessage) =>
     encodeProcessMessage(message).pipe(
@@ -27,6 +30,7 @@ export const remoteProcess = Effect.fnUntraced(function*(
     )
 
   const outputOf = (message: ProcessMessage): Effect.Effect<Output | undefined, RuntimeError> => {
+    begun = true
     switch (message._tag) {
       case "Stdout":
         return Effect.succeed({ stream: "stdout", bytes: message.bytes })
@@ -50,7 +54,7 @@ export const remoteProcess = Effect.fnUntraced(function*(
         Effect.catch((error) =>
           error.reason === "Unsupported"
             ? Effect.succeed<ProcessMessage>({ _tag: "Started" })
-            : Effect.fail(unavailable(error.message))
+            : Effect.fail(failed(error.message))
         ),
         Effect.flatMap(outputOf)
       )

@@ -10,11 +10,8 @@ import type { ContainerSecurity, RegistryCredential } from "./PodAssignment.ts"
  * `NotFound`: no such container, sandbox or image. `NameConflict`: the deterministic name is taken, by `id`: inspect and adopt.
  * `ImageUnavailable`: the registry cannot be reached or has no such image. `ImageDenied`: it asks for other credentials.
  * `InvalidImageName`, `Invalid`: what was asked for can never work. `StartFailed`: the engine could not start the process
- * (no such command, no permission). `Unavailable`: the engine itself does not answer; try again later.
- */
-/**
- * `OutcomeUnknown`: what was asked for may have been done or not, and is not asked for again by itself, such as a command whose
- * device was lost; all other reasons say that it was not done, or may be asked for again.
+ * (no such command, no permission). `Unavailable`: the engine itself does not answer; try again later. `OutcomeUnknown`: what was
+ * asked for, such as a command, may have been done or not; asking again may do it twice.
  */
 export class RuntimeError extends Schema.TaggedError<RuntimeError>()("RuntimeError", {
   reason: Schema.Literals([

@@ -11,6 +11,7 @@ import type { PodEvent, PodReport } from "./PodReport.ts"
 /**
  * Why a stream to a pod could not be had; the texts are the kubelet's, users know them.
  * `NotFound`: no such pod or container. `NotReady`: the container waits, or has no such previous run. `Refused`: an ability is switched off.
+ * `Failed`: as the detail says; it may be asked for again. `OutcomeUnknown`: a command may have run, or may be running.
  */
 export class PodStreamError extends Schema.TaggedError<PodStreamError>()("PodStreamError", {
   reason: Schema.Literals(["NotFound", "NotReady", "Refused", "Failed", "OutcomeUnknown"]),
