@@ -28,6 +28,8 @@ export class Gate {
   private bytes = 0
   /** Let through since the present stretch of time began. */
   private lately = 0
+  /** Whether the last one was urgent. */
+  private hurried = false
   private readonly urgent: Array<Waiting> = []
   private readonly waiting = new Set<Waiting>()
   private readonly idle = new Set<() => void>()
@@ -46,7 +48,7 @@ export class Gate {
     return () => void this.waiting.delete(waiting)
   }
 
-  /** For what is short and can be done without: before all others, or not at all. */
+  /** For what is short and can be done without: every other turn is its, or it is dropped. */
   hurry(bytes: number, go: () => void): void {
     if (this.urgent.length >= this.limits.urgent) return
     this.urgent.push({ bytes, go })
@@ -104,12 +106,11 @@ export class Gate {
 
   private look(): void {
     while (this.room) {
-      let next: Waiting | undefined = this.urgent.shift()
-      if (next === undefined) {
-        ;[next] = this.waiting
-        if (next === undefined) break
-        this.waiting.delete(next)
-      }
+      const [first] = this.waiting
+      // Every other one at most: whoever makes much that is urgent does not hold up the rest.
+      const next = first === undefined || !this.hurried ? this.urgent.shift() ?? first : first
+      if (next === undefined) break
+      this.hurried = !this.waiting.delete(next)
       this.count += 1
       this.bytes += next.bytes
       this.keepPace()

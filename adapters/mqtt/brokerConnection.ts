@@ -20,7 +20,7 @@ const urgentHints = 4096
 /** AWS IoT Core's quota of topics in one SUBSCRIBE. */
 const topicsAtOnce = { standard: 100, "aws-iot-core": 8 }
 /** How long what was sent may take to leave before the connection is cut. */
-const flushLimit = Duration.seconds(1)
+const flushLimit = { standard: Duration.seconds(1), "aws-iot-core": Duration.seconds(4) }
 
 export interface PublishOptions {
   /** Called if MQTT 5 says no to this one. */
@@ -63,6 +63,9 @@ export const connectToBroker = Effect.fnUntraced(function*(
   const ended = yield* Deferred.make<TransportError>()
   const accepted = yield* Deferred.make<Granted>()
   let gate = new Gate({ count: 0, bytes: 0, urgent: 0 })
+  // It outlives the client, whose last words keep the pace, too.
+  const fork = yield* FiberSet.makeRuntime()
+  const later = (millis: number, work: () => void) => void fork(Effect.delay(Effect.sync(work), millis))
 
   const client = yield* Effect.acquireRelease(
     Effect.try({
@@ -83,9 +86,9 @@ export const connectToBroker = Effect.fnUntraced(function*(
       Effect.gen(function*() {
         const flushed = yield* Effect.timeoutOption(
           Effect.callback<void>((resume) => Effect.sync(gate.whenIdle(() => resume(Effect.void)))),
-          flushLimit
+          flushLimit[variant]
         )
-        if (flushed._tag === "Some") yield* Effect.timeoutOption(client.leave, flushLimit)
+        if (flushed._tag === "Some") yield* Effect.timeoutOption(client.leave, flushLimit[variant])
         client.cut()
       })
   )
@@ -102,8 +105,6 @@ export const connectToBroker = Effect.fnUntraced(function*(
         + `${packetLimit(broker)}: set a smaller maximum payload size on both ends`
     })
   }
-  const fork = yield* FiberSet.makeRuntime()
-  const later = (millis: number, work: () => void) => void fork(Effect.delay(Effect.sync(work), millis))
   const { [variant]: paced } = pace
   gate = new Gate({
     count: Math.min(unacknowledged[variant], receiveMaximum),
