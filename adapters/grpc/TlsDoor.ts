@@ -3,9 +3,9 @@
  * that a device asks for.
  */
 import { Effect } from "effect"
-import { X509Certificate } from "node:crypto"
+import { constants, X509Certificate } from "node:crypto"
 import { createSecureContext, createServer, type SecureContext, type Server, type TLSSocket } from "node:tls"
-import { refuseClient } from "./refuseClient.ts"
+import { hasShownCertificate, refuseClient } from "./refuseClient.ts"
 
 /** PEM. */
 export interface ServerIdentity {
@@ -40,6 +40,13 @@ interface Usable {
 /** A device that is slow has this long to finish its handshake. */
 const handshakeMillis = 30_000
 
+/** Node takes a resumed session for an authorized one, whoever began it without a certificate: there are no tickets to resume by. */
+const settings = {
+  minVersion: "TLSv1.2",
+  sessionIdContext: "aranya",
+  secureOptions: constants.SSL_OP_NO_TICKET
+} as const
+
 const buffer = (pem: string | Uint8Array) => typeof pem === "string" ? pem : Buffer.from(pem)
 
 const namesIn = (certificate: X509Certificate): ReadonlyArray<string> =>
@@ -52,8 +59,7 @@ const usable = ({ cert, clientCa, key }: ServerIdentity): Usable => ({
   context: createSecureContext({
     key: buffer(key),
     cert: buffer(cert),
-    minVersion: "TLSv1.2",
-    sessionIdContext: "aranya",
+    ...settings,
     ...(clientCa === undefined ? {} : { ca: buffer(clientCa) })
   }),
   asksClients: clientCa !== undefined,
@@ -79,8 +85,7 @@ export const makeTlsDoor = (first: ServerIdentity, accept: (socket: TLSSocket) =
   const server = createServer({
     ALPNProtocols: ["h2"],
     handshakeTimeout: handshakeMillis,
-    minVersion: "TLSv1.2",
-    sessionIdContext: "aranya",
+    ...settings,
     // Whether a client must show a certificate is decided by the name it asked for, after the handshake.
     requestCert: true,
     rejectUnauthorized: false,
@@ -90,15 +95,14 @@ export const makeTlsDoor = (first: ServerIdentity, accept: (socket: TLSSocket) =
     socket.on("error", () => {})
     const name = (socket as { readonly servername?: string | false }).servername
     const { asksClients } = typeof name === "string" ? shown(name) : own
-    if (asksClients && !socket.authorized) return refuseClient(socket)
+    if (asksClients && !(socket.authorized && hasShownCertificate(socket))) return refuseClient(socket)
     accept(socket)
   })
   const useOwn = (identity: ServerIdentity) =>
     server.setSecureContext({
       key: buffer(identity.key),
       cert: buffer(identity.cert),
-      minVersion: "TLSv1.2",
-      sessionIdContext: "aranya",
+      ...settings,
       ...(identity.clientCa === undefined ? {} : { ca: buffer(identity.clientCa) })
     })
   useOwn(first)

@@ -9,11 +9,13 @@ import type { TLSSocket } from "node:tls"
 /** A client that does not ask by then is not told. */
 const askedWithin = 5_000
 
+export const hasShownCertificate = (socket: TLSSocket): boolean =>
+  Object.keys(socket.getPeerCertificate() ?? {}).length > 0
+
 const reasonOf = (socket: TLSSocket): string => {
-  const shown = Object.keys(socket.getPeerCertificate()).length > 0
   // At run time it is the code of OpenSSL, such as CERT_HAS_EXPIRED.
   const why = String(socket.authorizationError).toLowerCase().replaceAll("_", " ")
-  return shown
+  return hasShownCertificate(socket)
     ? `the operator does not accept this client certificate (${why}): set tls.cert and tls.key to one that is valid and of an `
       + "authority it trusts"
     : "the operator wants a client certificate: set tls.cert and tls.key"
@@ -31,6 +33,7 @@ export const refuseClient = (socket: TLSSocket): void => {
   session.on("close", () => clearTimeout(end))
   session.once("stream", (stream) => {
     stream.on("error", () => {})
+    if (stream.destroyed) return
     stream.respond({
       [constants.HTTP2_HEADER_STATUS]: 200,
       [constants.HTTP2_HEADER_CONTENT_TYPE]: "application/grpc",

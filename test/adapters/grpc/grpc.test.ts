@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Queue, Schedule, Scope, Stream } from "effect"
 import { createServer } from "node:net"
+import { connect as connectTls } from "node:tls"
 import { makeGrpcAcceptor } from "../../../adapters/grpc/GrpcAcceptor.ts"
 import { defaultMaxFrame, makeGrpcDialer } from "../../../adapters/grpc/GrpcDialer.ts"
 import type { NamedIdentity } from "../../../adapters/grpc/TlsDoor.ts"
@@ -269,6 +270,42 @@ describe("gRPC over TLS", () => {
       assert.strictEqual(without.reason, "Rejected", without.message)
       const foreign = yield* Effect.flip(over(port, { ca: authority.cert, identity: stranger.issue("edge-1") }).connect)
       assert.strictEqual(foreign.reason, "Rejected", foreign.message)
+    }))
+
+  it.live("lets nobody resume a session, with which a client would need no certificate", () =>
+    Effect.gen(function*() {
+      const renewals = yield* Queue.unbounded<typeof identity>()
+      const door = { ...identity, clientCa: authority.cert }
+      const { port } = yield* listening({ tls: door, renewals: Stream.fromQueue(renewals) }, echo)
+      /** What the server lets a client keep, and whether it took what one had kept before. */
+      const visit = (kept?: Buffer, client?: Issued) =>
+        Effect.callback<{ readonly kept: Buffer | undefined; readonly resumed: boolean }>((resume) => {
+          let newest: Buffer | undefined
+          const socket = connectTls({
+            port,
+            host: "127.0.0.1",
+            servername: "aranya.example",
+            ca: Buffer.from(authority.cert),
+            ALPNProtocols: ["h2"],
+            ...(kept === undefined ? {} : { session: kept }),
+            ...(client === undefined ? {} : { key: Buffer.from(client.key), cert: Buffer.from(client.cert) })
+          })
+          socket.on("session", (session) => void (newest = session))
+          socket.on("error", () => {})
+          // What the server says first comes after its tickets.
+          socket.once("data", () => {
+            resume(Effect.succeed({ kept: newest, resumed: socket.isSessionReused() }))
+            socket.destroy()
+          })
+        }).pipe(Effect.timeout("10 seconds"))
+      for (const client of [undefined, authority.issue("edge-1")]) {
+        const { kept } = yield* visit(undefined, client)
+        assert.isFalse((yield* visit(kept)).resumed)
+      }
+      yield* Queue.offer(renewals, door)
+      yield* Effect.sleep("100 millis")
+      const { kept } = yield* visit()
+      assert.isFalse((yield* visit(kept)).resumed)
     }))
 
   it.live("shows a renewed certificate to new connections while the old ones go on", () =>
