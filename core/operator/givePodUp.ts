@@ -21,6 +21,7 @@ const bound = new Set(["DaemonSet", "Node"])
 const restoreEvery = "5 seconds"
 /** How long a restored pod is the last that its controller would delete. */
 const favouredMillis = 2 * 60_000
+const dearest = "2147483647"
 
 const controllerOf = (pod: Pod) => pod.metadata.ownerReferences?.find(({ controller }) => controller === true)?.kind
 
@@ -105,9 +106,10 @@ export const givePodUp = Effect.fnUntraced(function*(context: DeviceContext) {
 
   /** Its controller adopts it again, and is told that every other of its pods is worth less. */
   const bringBack = Effect.fnUntraced(function*(pod: Pod) {
-    const { resourceVersion, uid } = pod.metadata
-    const favour = pod.metadata.annotations?.[deletionCost] !== undefined ? {} : {
-      [deletionCost]: "2147483647",
+    const { annotations = {}, resourceVersion, uid } = pod.metadata
+    const isOwners = annotations[deletionCost] !== undefined && annotations[favouredAnnotation] === undefined
+    const favour = isOwners ? {} : {
+      [deletionCost]: dearest,
       [favouredAnnotation]: timestamp((yield* Clock.currentTimeMillis) + favouredMillis)
     }
     const restored = yield* api.patch(Pods, place(pod), {
@@ -136,7 +138,16 @@ export const givePodUp = Effect.fnUntraced(function*(context: DeviceContext) {
     Effect.map(
       api.patch(Pods, place(pod), {
         type: "merge",
-        body: { metadata: { uid: pod.metadata.uid, annotations: { [deletionCost]: null, [favouredAnnotation]: null } } }
+        body: {
+          metadata: {
+            uid: pod.metadata.uid,
+            annotations: {
+              // Its owner may have set another one meanwhile.
+              ...(pod.metadata.annotations?.[deletionCost] === dearest ? { [deletionCost]: null } : {}),
+              [favouredAnnotation]: null
+            }
+          }
+        }
       }),
       (written) => index.learn(written)
     )
@@ -149,7 +160,7 @@ export const givePodUp = Effect.fnUntraced(function*(context: DeviceContext) {
         const pods = connected() ? index.onNode(context.name) : []
         const steps = [
           ...pods.filter((pod) => isAside(pod) && isReady(pod)).map((pod) => [pod, bringBack(pod)] as const),
-          ...pods.filter((pod) => favourIsOver(pod, now)).map((pod) => [pod, endFavour(pod)] as const)
+          ...pods.filter((pod) => !isAside(pod) && favourIsOver(pod, now)).map((pod) => [pod, endFavour(pod)] as const)
         ]
         yield* Effect.forEach(steps, ([pod, step]) =>
           Effect.catch(step, (error) =>
