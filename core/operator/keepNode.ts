@@ -90,8 +90,8 @@ export const keepNode = Effect.fnUntraced(function*(
   /** Open while the Node is there and ours: only then is there a Lease to renew. */
   const owned = yield* Latch.make()
 
-  /** The newest renewal of the Lease, milliseconds since the epoch; undefined while nobody looked. */
-  let renewed: number | undefined
+  /** The newest renewal of the Lease, milliseconds since 1970, and the epoch under which it was made: others' clocks may differ. */
+  let renewed: { readonly at: number; readonly under: number } | undefined
 
   /** When the Node's Ready turns False for the device's absence, by the wall clock; Infinity where it does not. */
   let unreadyAt = Number.POSITIVE_INFINITY
@@ -159,8 +159,7 @@ export const keepNode = Effect.fnUntraced(function*(
     if (!options.holds()) {
       ours = undefined
       ourVersion = undefined
-      // Whoever holds it now renews by a clock of his own.
-      renewed = undefined
+      newborn = false
       if ((yield* SubscriptionRef.get(context.owned)) !== undefined) {
         yield* SubscriptionRef.set(context.owned, undefined)
       }
@@ -281,8 +280,9 @@ export const keepNode = Effect.fnUntraced(function*(
 
   const renew = Effect.gen(function*(): Effect.fn.Return<void, KubeApiError> {
     const node = ours
-    if (node === undefined || !options.holds()) return
-    const before = renewed ?? (newborn ? 0 : yield* lastRenewal)
+    const under = context.hold.epoch()
+    if (node === undefined || under === undefined) return
+    const before = renewed?.under === under ? renewed.at : newborn ? 0 : yield* lastRenewal
     // The node lifecycle controller hears only of renewals that are later than the one before, whoever's clock was set back.
     const now = Math.max(yield* Clock.currentTimeMillis, before + 1)
     const uid = node.metadata.uid ?? ""
@@ -293,7 +293,7 @@ export const keepNode = Effect.fnUntraced(function*(
       : [prolong, "NotFound", make] as const
     yield* Effect.catch(likely, (error) => error.reason === unless ? other : Effect.fail(error))
     newborn = false
-    renewed = now
+    renewed = { at: now, under }
   })
 
   yield* index.synced

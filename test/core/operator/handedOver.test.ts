@@ -393,7 +393,8 @@ describe("a device that was another operator's for a while", () => {
       }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
 
   it.live("is taken leave of by the operator it came to, not by the one it had been with", () =>
-    simulate(11, () =>
+    // A seed with which it comes to the other before its pod has ended.
+    simulate(3, () =>
       Effect.gen(function*() {
         const { api, device, pod } = yield* twoOperators
         // Longer than an operator waits for a device that is gone from it.
