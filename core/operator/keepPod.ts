@@ -292,7 +292,8 @@ export const keepPod = Effect.fnUntraced(function*(
     if (tolerated._tag === "Success" && tolerated.success) metUnder = epoch
     const done = yield* step
     if (tolerated._tag === "Failure") {
-      if (tolerated.failure.retryable) return yield* tolerated.failure
+      // Somebody wrote it at the same moment.
+      if (tolerated.failure.retryable || tolerated.failure.reason === "Conflict") return yield* tolerated.failure
       yield* Effect.logDebug(`tolerations of pod ${uid} on ${context.key}: ${tolerated.failure.message}`)
     }
     return done

@@ -110,7 +110,14 @@ describe("the whole line, in virtual time", () => {
         assert.deepStrictEqual(deaths, [])
       }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
 
-  it.live("keeps pods where they are, for ever, whose device has never come yet and whose first patch failed", () =>
+  it.live.each(
+    [
+      [500, "InternalError"],
+      [409, "Conflict"]
+    ] as const
+  )("keeps pods where they are, for ever, whose device has never come and whose first patch failed with %i", (
+    [code, reason]
+  ) =>
     simulate(1, () =>
       Effect.gen(function*() {
         const api = yield* KubeApi
@@ -121,7 +128,7 @@ describe("the whole line, in virtual time", () => {
           clientWithFaults((request: ApiRequest) =>
             Effect.succeed(
               request.method === "PATCH" && request.path.includes("/pods/web") && left-- > 0
-                ? { answer: refuse(500, "InternalError", "etcd is slow") }
+                ? { answer: refuse(code, reason, "not now") }
                 : {}
             )
           )
