@@ -308,7 +308,6 @@ export const stillness = (plane: ControlPlaneService, pods: ReadonlyArray<Known>
     return `version ${version}, running ${words(runningOf(known))}`
   })
 
-/** What is not as it should be once nothing is broken any more; empty when all is well. */
 const colourIn = (plane: ControlPlaneService): string | undefined =>
   (plane.world.store.get("configmaps", "edge", "settings")?.object as { readonly data?: Record<string, string> })
     ?.data?.["colour"]
@@ -318,6 +317,7 @@ export const firstColour = "red"
 
 export const filesFollow = "files of a volume follow their ConfigMap"
 
+/** What is not as it should be once nothing is broken any more; empty when all is well. */
 export const unsettled = Effect.fnUntraced(function*(
   plane: ControlPlaneService,
   pods: ReadonlyArray<Known>,

@@ -79,13 +79,13 @@ export const makeApiWeather = (
       })
   }
   const drawn = (request: ApiRequest): ApiFault => {
+    const { asOf, mood } = weather.mood
+    if (mood === "away") return { refuseConnection: true }
     if (weather.trap !== undefined && --weather.trap.count.left <= 0) {
       weather.trap.spring()
       weather.trap = undefined
       return { loseAnswer: true }
     }
-    const { asOf, mood } = weather.mood
-    if (mood === "away") return { refuseConnection: true }
     if (weather.mood.chance === 0 || chance() >= weather.mood.chance) return noFault
     const watches = request.query.get("watch") !== null
     switch (mood) {
