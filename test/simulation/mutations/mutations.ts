@@ -317,8 +317,8 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "says-it-failed",
     mistake: "a command whose device was lost is said to have failed",
     file: "core/operator/remoteProcess.ts",
-    from: "return reason === \"OutcomeUnknown\" ? outcomeUnknown(message) : unavailable(message)",
-    to: "return reason === \"OutcomeUnknown\" ? unavailable(message) : unavailable(message)",
+    from: "return reason === \"OutcomeUnknown\" ? outcomeUnknown(message) : failed(message)",
+    to: "return unavailable(message)",
     profile: "methods"
   },
   {
