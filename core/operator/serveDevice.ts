@@ -283,12 +283,13 @@ export const serveDevice = Effect.fnUntraced(function*(
   })
 
   const sessionLife = yield* FiberHandle.make()
-  // A session of which nobody takes care any more must not outlive the farewell: the device would never begin another.
+  // A session of which nobody takes care any more must not outlive the EdgeDevice: the device would never begin another. Its deletion
+  // may not have been heard of before its end was, or before the next one of its name was there.
   yield* Effect.addFinalizer(() =>
-    Effect.flatMap(
-      SubscriptionRef.get(session),
-      (left) => deleting && left !== undefined ? left.close("the EdgeDevice was deleted") : Effect.void
-    )
+    Effect.flatMap(SubscriptionRef.get(session), (left) => {
+      const isGone = deleting || registry.get(key)?.metadata.uid !== context.uid
+      return isGone && left !== undefined ? left.close("the EdgeDevice was deleted") : Effect.void
+    })
   )
   const attach = Effect.fnUntraced(function*(unguarded: Session, hello: DeviceHello) {
     const linked = traffic.guard(unguarded)

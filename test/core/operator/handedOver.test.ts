@@ -83,6 +83,7 @@ const twoOperators = Effect.gen(function*() {
     api,
     device,
     tells,
+    tellsOneOfDevices: tellsOne,
     tellsOfLeases,
     tellsOneOfPods,
     /** The device comes to the second operator, of which the first hears nothing for a while: its watch is late, its link half-open. */
@@ -420,6 +421,27 @@ describe("a device that was another operator's for a while", () => {
         assert.strictEqual(yield* holder, "two-1")
         const runs = yield* Fiber.join(gone)
         assert.isTrue(runs.every(({ finishedAt }) => finishedAt !== undefined), "its pod goes after its containers")
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+
+  it.live("does not stay with one that hears of its EdgeDevice's end when the next one of its name is there", () =>
+    simulate(17, () =>
+      Effect.gen(function*() {
+        const { api, device, tellsOneOfDevices } = yield* twoOperators
+        const at = { namespace: "edge", name: "edge-1" }
+        yield* tellsOneOfDevices.close
+        yield* api.delete(EdgeDevices, at)
+        yield* api.patch(EdgeDevices, at, { type: "merge", body: { metadata: { finalizers: null } } })
+        yield* api.create(EdgeDevices, device.object())
+        yield* tellsOneOfDevices.open
+        yield* until(Effect.match(api.get(Nodes, { name: "edge-1" }), {
+          onFailure: () => false,
+          onSuccess: ({ status }) =>
+            status?.conditions?.some(({ status, type }) => type === "DeviceConnected" && status === "True") === true
+        }))
+        yield* until(Effect.map(api.get(EdgeDevices, at), ({ status }) =>
+          status?.conditions?.some(({ status, type }) =>
+            type === "Connected" && status === "True"
+          ) === true))
       }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
 
   it.live("has its Lease renewed by the next also after it went away again while that one read it", () =>
