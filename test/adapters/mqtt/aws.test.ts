@@ -47,14 +47,19 @@ const operator = Effect.fnUntraced(function*(port: number, topicNamespaces: Stre
   return made
 })
 
+/** An operator and a device with a session through the service. */
+const linkedLamp = Effect.gen(function*() {
+  const aws = yield* awsBroker(authority, { operator: ofOperator, lamp: ofDevice("lamp") })
+  yield* operator(aws.port, Stream.make(["example.com/lamp"]))
+  const dialer = makeMqttDialer({ broker: as("lamp", aws.port), topicNamespace: "example.com/lamp" })
+  const { session } = yield* deviceOn("lamp", dialer)
+  return { aws, lamp: yield* session }
+})
+
 describe("MQTT with the rules of AWS IoT Core", () => {
   it.live("carries a link, large messages included, without an offence", () =>
     Effect.gen(function*() {
-      const aws = yield* awsBroker(authority, { operator: ofOperator, lamp: ofDevice("lamp") })
-      yield* operator(aws.port, Stream.make(["example.com/lamp"]))
-      const dialer = makeMqttDialer({ broker: as("lamp", aws.port), topicNamespace: "example.com/lamp" })
-      const { session } = yield* deviceOn("lamp", dialer)
-      const lamp = yield* session
+      const { aws, lamp } = yield* linkedLamp
       const message = new Uint8Array(1024 * 1024).fill(7)
       assert.strictEqual((yield* lamp.request(message)).length, message.length)
       assert.deepStrictEqual(aws.offences, [])
@@ -63,11 +68,7 @@ describe("MQTT with the rules of AWS IoT Core", () => {
 
   it.live("publishes no faster than the service takes, however much there is to say", () =>
     Effect.gen(function*() {
-      const aws = yield* awsBroker(authority, { operator: ofOperator, lamp: ofDevice("lamp") })
-      yield* operator(aws.port, Stream.make(["example.com/lamp"]))
-      const dialer = makeMqttDialer({ broker: as("lamp", aws.port), topicNamespace: "example.com/lamp" })
-      const { session } = yield* deviceOn("lamp", dialer)
-      const lamp = yield* session
+      const { aws, lamp } = yield* linkedLamp
       const question = new Uint8Array(2000).fill(7)
       yield* Effect.forEach(Array.from({ length: 400 }), () => lamp.request(question), {
         concurrency: 8,

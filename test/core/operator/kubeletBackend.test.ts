@@ -5,42 +5,31 @@ import type { Pod, PodStatus } from "../../../core/kube/Pod.ts"
 import { KubeletBackend } from "../../../core/kubelet/KubeletBackend.ts"
 import { LinkError, type Session } from "../../../core/link/Session.ts"
 import { noTraffic } from "../../../core/link/Traffic.ts"
-import { Fleet } from "../../../core/operator/Fleet.ts"
 import { kubeletBackend } from "../../../core/operator/kubeletBackend.ts"
-import { PodIndex } from "../../../core/operator/PodIndex.ts"
+import { fleetWith, indexOf } from "../../fakes/linkedBackend.ts"
 
 const query = { container: "main", follow: true, previous: false, timestamps: false }
 const uid = "0b9a6f5e-4b1d-4c7e-9a53-5d0c6f1e2a3b"
 
-const fleetWith = (session: Session | undefined) =>
-  Layer.mock(Fleet, {
-    sessionOf: () => session,
-    namespaceOf: () => "edge",
-    serves: () => true,
-    nodes: () => ["edge-1"],
-    traffic: () => [],
-    presence: () => []
-  })
-
-const indexOf = (pods: ReadonlyArray<Pod>) =>
-  Layer.mock(PodIndex, { byUid: () => undefined, byName: () => undefined, onNode: () => pods, learn: () => {} })
+const sessionWith = (connected: SubscriptionRef.SubscriptionRef<boolean>, open: Session["open"]): Session => ({
+  id: "1",
+  connected,
+  method: () => "grpc",
+  request: () => Effect.never,
+  open,
+  absence: () => "Link" as const,
+  traffic: () => noTraffic,
+  closed: Effect.never,
+  close: () => Effect.void
+})
 
 /** One device with a session; what its log says can be chosen. */
 const asking = (
   connected: SubscriptionRef.SubscriptionRef<boolean>,
   messages: Stream.Stream<Uint8Array, LinkError>
 ) => {
-  const session: Session = {
-    id: "1",
-    connected,
-    method: () => "grpc",
-    request: () => Effect.never,
-    open: () => Effect.succeed({ send: () => Effect.void, end: Effect.void, fail: () => Effect.void, messages }),
-    absence: () => "Link" as const,
-    traffic: () => noTraffic,
-    closed: Effect.never,
-    close: () => Effect.void
-  }
+  const channel = { send: () => Effect.void, end: Effect.void, fail: () => Effect.void, messages }
+  const session = sessionWith(connected, () => Effect.succeed(channel))
   return KubeletBackend.use((backend) => Stream.runCollect(backend.logs({ node: "edge-1", uid }, query))).pipe(
     Effect.map((pieces) => pieces.map((bytes) => new TextDecoder().decode(bytes)).join("")),
     Effect.catch((error) => Effect.succeed(`failed: ${error.message}`)),
@@ -54,6 +43,22 @@ const asking = (
 }
 
 const log = Stream.succeed(new TextEncoder().encode("line 1\n"))
+
+describe("a command that cannot be sent", () => {
+  it.effect("has failed, and may be asked for again", () =>
+    Effect.gen(function*() {
+      const lost = new LinkError({ reason: "SessionLost", detail: "it is over" })
+      const session = sessionWith(yield* SubscriptionRef.make(true), () => Effect.fail(lost))
+      const command = { command: ["true"], stdin: false, stdout: true, stderr: true, tty: false }
+      const error = yield* KubeletBackend.use((backend) => backend.exec({ node: "edge-1", uid }, "main", command)).pipe(
+        Effect.scoped,
+        Effect.flip,
+        Effect.provide(kubeletBackend.pipe(Layer.provide([fleetWith(session), indexOf([])])))
+      )
+      assert.strictEqual(error.reason, "Failed")
+      assert.match(error.message, /ask again/u)
+    }))
+})
 
 describe("the pods that run on a node", () => {
   const pod = (name: string, phase: "Pending" | "Running" | "Failed", status: Partial<PodStatus>): Pod => ({

@@ -227,20 +227,11 @@ describe("a device that is away", () => {
             yield* wait("25 minutes")
             yield* apart(false)
             yield* eventually(annotations, (found) => found.includes(deletionCost), 600)
-            // It goes away once more before anybody ends that, and is favoured anew when it is back.
-            yield* operator.kill
-            yield* apart(true)
-            yield* wait("3 minutes")
-            yield* operator.start
-            yield* wait("25 minutes")
-            yield* apart(false)
-            yield* eventually(annotations, (found) => !found.includes(asideAnnotation), 600)
-            assert.include(yield* annotations, deletionCost)
             yield* operator.kill
             yield* operator.start
             yield* wait("6 minutes")
             assert.deepStrictEqual(yield* annotations, [])
-            assert.include((yield* running).join(), "web a #")
+            assert.include(yield* running, "web a #1")
           })
       ),
     300_000
