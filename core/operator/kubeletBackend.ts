@@ -53,7 +53,8 @@ const streamError = (node: string, what: "again" | "once" = "again") => (error: 
     case "Overloaded":
       return failed(`the link to device ${node} has as many streams as it can hold: end one, or try again later`)
     case "OverBudget":
-      return new PodStreamError({ reason: "Refused", detail: error.detail })
+      // At the opening nothing was sent; from then on the device may have begun.
+      return what === "once" ? outcomeUnknown(error.detail) : new PodStreamError({ reason: "Refused", detail: error.detail })
     case "Timeout":
     case "Closed":
       return what === "once"

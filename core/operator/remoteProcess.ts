@@ -18,10 +18,9 @@ export const remoteProcess = Effect.fnUntraced(function*(
   const ended = yield* Deferred.make<number, RuntimeError>()
   /** Whether the device has said that it runs. */
   let begun = false
-  const failed = (detail: string) => begun ? outcomeUnknown(detail) : unavailable(detail)
   const broken = (error: LinkError) => {
     const { message, reason } = errorOf(error)
-    return reason === "OutcomeUnknown" ? outcomeUnknown(message) : failed(message)
+    return begun || reason === "OutcomeUnknown" ? outcomeUnknown(message) : unavailable(message)
   }
   const send = (message: ProcessMessage) =>
     encodeProcessMessage(message).pipe(
@@ -54,7 +53,7 @@ export const remoteProcess = Effect.fnUntraced(function*(
         Effect.catch((error) =>
           error.reason === "Unsupported"
             ? Effect.succeed<ProcessMessage>({ _tag: "Started" })
-            : Effect.fail(failed(error.message))
+            : Effect.fail(outcomeUnknown(error.message))
         ),
         Effect.flatMap(outputOf)
       )

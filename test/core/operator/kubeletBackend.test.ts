@@ -44,19 +44,39 @@ const asking = (
 
 const log = Stream.succeed(new TextEncoder().encode("line 1\n"))
 
-describe("a command that cannot be sent", () => {
-  it.effect("has failed, and may be asked for again", () =>
+describe("a command", () => {
+  const overBudget = new LinkError({ reason: "OverBudget", detail: "the budget is used up" })
+
+  const ending = Effect.fnUntraced(function*(open: Session["open"]) {
+    const session = sessionWith(yield* SubscriptionRef.make(true), open)
+    const command = { command: ["true"], stdin: false, stdout: true, stderr: true, tty: false }
+    return yield* KubeletBackend.use((backend) => backend.exec({ node: "edge-1", uid }, "main", command)).pipe(
+      Effect.flatMap(({ output }) => Stream.runDrain(output)),
+      Effect.scoped,
+      Effect.flip,
+      Effect.provide(kubeletBackend.pipe(Layer.provide([fleetWith(session), indexOf([])])))
+    )
+  })
+
+  it.effect("that cannot be sent has failed, and may be asked for again", () =>
     Effect.gen(function*() {
-      const lost = new LinkError({ reason: "SessionLost", detail: "it is over" })
-      const session = sessionWith(yield* SubscriptionRef.make(true), () => Effect.fail(lost))
-      const command = { command: ["true"], stdin: false, stdout: true, stderr: true, tty: false }
-      const error = yield* KubeletBackend.use((backend) => backend.exec({ node: "edge-1", uid }, "main", command)).pipe(
-        Effect.scoped,
-        Effect.flip,
-        Effect.provide(kubeletBackend.pipe(Layer.provide([fleetWith(session), indexOf([])])))
-      )
+      const error = yield* ending(() => Effect.fail(new LinkError({ reason: "SessionLost", detail: "it is over" })))
       assert.strictEqual(error.reason, "Failed")
       assert.match(error.message, /ask again/u)
+    }))
+
+  it.effect("that is over a budget before it is sent is refused", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* ending(() => Effect.fail(overBudget))).reason, "Refused")
+    }))
+
+  it.effect("for which the budget ends before the first answer may have been done", () =>
+    Effect.gen(function*() {
+      const messages = Stream.fail(overBudget)
+      const error = yield* ending(() =>
+        Effect.succeed({ send: () => Effect.void, end: Effect.void, fail: () => Effect.void, messages })
+      )
+      assert.strictEqual(error.reason, "OutcomeUnknown")
     }))
 })
 

@@ -6,8 +6,11 @@ import { PodStreamError } from "../../../core/pod/PodRuntime.ts"
 import { encodeProcessMessage, type ProcessMessage } from "../../../core/wire/ProcessMessage.ts"
 
 /** How the command ends of which the device tells this, and then nothing more because of that. */
-const endOf = Effect.fnUntraced(function*(told: ReadonlyArray<ProcessMessage>, error: LinkError) {
-  const messages = yield* Effect.forEach(told, encodeProcessMessage)
+const endOf = Effect.fnUntraced(function*(told: ReadonlyArray<ProcessMessage | Uint8Array>, error: LinkError) {
+  const messages = yield* Effect.forEach(
+    told,
+    (message) => message instanceof Uint8Array ? Effect.succeed(message) : encodeProcessMessage(message)
+  )
   const channel: Channel = {
     send: () => Effect.void,
     end: Effect.void,
@@ -19,15 +22,20 @@ const endOf = Effect.fnUntraced(function*(told: ReadonlyArray<ProcessMessage>, e
 })
 
 describe("a command on a device", () => {
-  const overBudget = new LinkError({ reason: "OverBudget", detail: "the budget is used up" })
+  const refused = new LinkError({ reason: "Refused", detail: "there is no such container" })
 
-  it.effect("has failed where it never began", () =>
+  it.effect("has failed where the device refused to begin it", () =>
     Effect.gen(function*() {
-      assert.strictEqual(yield* endOf([], overBudget), "Unavailable")
+      assert.strictEqual(yield* endOf([], refused), "Unavailable")
     }))
 
   it.effect("may have been done once it had begun, whatever ends it", () =>
     Effect.gen(function*() {
-      assert.strictEqual(yield* endOf([{ _tag: "Started" }], overBudget), "OutcomeUnknown")
+      assert.strictEqual(yield* endOf([{ _tag: "Started" }], refused), "OutcomeUnknown")
+    }))
+
+  it.effect("may have been done where what the device says of it cannot be read", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* endOf([new Uint8Array([255, 255])], refused), "OutcomeUnknown")
     }))
 })
