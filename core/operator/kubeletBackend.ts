@@ -54,7 +54,9 @@ const streamError = (node: string, what: "again" | "once" = "again") => (error: 
       return failed(`the link to device ${node} has as many streams as it can hold: end one, or try again later`)
     case "OverBudget":
       // At the opening nothing was sent; from then on the device may have begun.
-      return what === "once" ? outcomeUnknown(error.detail) : new PodStreamError({ reason: "Refused", detail: error.detail })
+      return what === "once"
+        ? outcomeUnknown(error.detail)
+        : new PodStreamError({ reason: "Refused", detail: error.detail })
     case "Timeout":
     case "Closed":
       return what === "once"

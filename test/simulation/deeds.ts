@@ -2,7 +2,7 @@
 import { type Context, Duration, Effect, FiberSet, Schema } from "effect"
 import type { ControlPlane } from "../../adapters/kube/plane/ControlPlane.ts"
 import { EdgeDevices } from "../../core/device/EdgeDevice.ts"
-import { type ConfigMap, ConfigMaps } from "../../core/kube/kinds.ts"
+import { type ConfigMap, ConfigMaps, Services } from "../../core/kube/kinds.ts"
 import { KubeApi, type KubeApiError } from "../../core/kube/KubeApi.ts"
 import type { KubeResource } from "../../core/kube/KubeResource.ts"
 import type { KubeObject } from "../../core/kube/ObjectMeta.ts"
@@ -11,6 +11,7 @@ import { releaseOrphansAnnotation } from "../../core/operator/devicePods.ts"
 import type { Dice } from "./faults/Dice.ts"
 import type { Known } from "./invariants.ts"
 import { policies, policyPatch } from "./partitions.ts"
+import { serviceOf } from "./services.ts"
 import { beginnings, images, type Recipe, recipes } from "./workload.ts"
 import type { SimulatedDevice } from "./World.ts"
 
@@ -39,6 +40,9 @@ const DaemonSets = sets("DaemonSet", "daemonsets")
 const StatefulSets = sets("StatefulSet", "statefulsets")
 const steady = recipes[0]!
 
+/** The ReplicaSet that has a Service. */
+export const served = "somewhere"
+
 const setOf = (kind: SetKind, name: string, replicas?: number) => ({
   apiVersion: "apps/v1",
   kind,
@@ -51,6 +55,8 @@ const setOf = (kind: SetKind, name: string, replicas?: number) => ({
       metadata: { labels: { set: name } },
       spec: {
         ...steady.spec(() => 0),
+        // The address of a device is one that others could reach.
+        ...(name === served ? { hostNetwork: true } : {}),
         nodeSelector: { "arhat.dev/role": "EdgeDevice" },
         tolerations: [{ key: "arhat.dev/namespace", operator: "Exists" }]
       }
@@ -127,7 +133,8 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
   })
   if (world.sets) {
     yield* api.create(DaemonSets, setOf("DaemonSet", "everywhere"))
-    yield* api.create(ReplicaSets, setOf("ReplicaSet", "somewhere", devices.length))
+    yield* api.create(ReplicaSets, setOf("ReplicaSet", served, devices.length))
+    yield* api.create(Services, serviceOf(served))
   }
   if (world.stores) yield* api.create(StatefulSets, setOf("StatefulSet", "store", 2))
 
@@ -195,6 +202,10 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
     yield* note(`${device.name} is made anew`)
   })
 
+  /** Its owner comes back to it, and does other things meanwhile. */
+  const later = (millis: number, deed: ReturnType<Deed>) =>
+    FiberSet.run(owners, Effect.delay(Effect.catch(deed, (error) => note(`is refused: ${error.message}`)), millis))
+
   const deeds: Readonly<Record<string, Deed>> = {
     create: Effect.fnUntraced(function*(dice, device) {
       if (living().length < world.room) return yield* create(`pod-${++pods}`, dice, device)
@@ -214,17 +225,16 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
       const victim = one(dice)
       if (victim === undefined) return
       yield* remove(victim, false)
-      yield* Effect.sleep(Duration.millis(dice.between(0, 20_000)))
-      yield* Effect.ignore(remove(victim, true))
+      yield* later(dice.between(0, 20_000), remove(victim, true))
     }),
     // Its namesake comes while the first still ends.
     deleteThenReplace: Effect.fnUntraced(function*(dice, device) {
       const victim = one(dice)
       if (victim === undefined) return
       yield* remove(victim, false)
-      yield* Effect.sleep(Duration.millis(dice.between(0, dice.chance() < 0.7 ? 1_500 : 15_000)))
-      yield* Effect.ignore(remove(victim, true))
-      yield* create(victim.place, dice, dice.chance() < 0.8 ? victim.device : device)
+      const pause = dice.between(0, dice.chance() < 0.7 ? 1_500 : 15_000)
+      const place = dice.chance() < 0.8 ? victim.device : device
+      yield* later(pause, Effect.andThen(Effect.ignore(remove(victim, true)), create(victim.place, dice, place)))
     }),
     paint: Effect.fnUntraced(function*(dice) {
       if (known.size === 0) return

@@ -5,8 +5,8 @@ import type { PodStreamError } from "../../core/pod/PodRuntime.ts"
 import { type Script, standardCommands } from "../fakes/runtime/Program.ts"
 import type { Count } from "./coverage.ts"
 import type { Dice } from "./faults/Dice.ts"
-import type { Known } from "./invariants.ts"
-import type { Door } from "./streams.ts"
+import { isRunning, type Known } from "./invariants.ts"
+import { calmRule, type Door } from "./streams.ts"
 
 type Failure = PodStreamError | RuntimeError
 
@@ -21,8 +21,12 @@ const bytesOf = (text: string) => new TextEncoder().encode(text)
 
 export const makeErrands = Effect.fnUntraced(function*(
   doors: ReadonlyArray<Door>,
-  { count, note, violated }: {
+  { calm, count, note, refused, violated }: {
+    /** Nothing is ever broken. */
+    readonly calm: boolean
     readonly count: Count
+    /** It was refused, or ended, because a budget is used up. */
+    readonly refused: (device: string, sentence: string) => void
     readonly note: (what: string) => Effect.Effect<void>
     readonly violated: (what: string) => void
   }
@@ -74,21 +78,29 @@ export const makeErrands = Effect.fnUntraced(function*(
       return
     }
     const number = String(++numbers)
-    const words = `errand ${number}, ${errand.what} ${errand.known.name},`
+    const { known } = errand
+    const words = `errand ${number}, ${errand.what} ${known.name},`
+    const edits = known.edits
+    const here = isRunning(known)
     yield* note(`${words} sets out`)
     const answered = (exit: Exit.Exit<A, Failure>): string => {
       const times = begun.get(number) ?? 0
       if (times > 0) count("rule: what is asked for is done at most once")
       if (Exit.isSuccess(exit)) {
         count("rule: an outcome is the real one")
+        if (calm) count(`rule: ${calmRule}`)
         const what = wrong(exit.value, number, times > 0)
         if (what !== undefined) violated(`${words} ${what}, as it is told`)
         return "answered"
       }
+      const { message = "", reason } = Option.getOrUndefined(Cause.findErrorOption(exit.cause)) ?? {}
+      if (message.includes("has used up")) refused(known.device.name, message)
+      if (calm && here && isRunning(known) && !known.deleted && known.edits === edits) {
+        violated(`${words} ends with an error, and nothing was broken: ${message}`)
+      }
       if (times === 0) return "refused"
       if (errand.once) {
         count("rule: what may have been done is not said to have failed")
-        const reason = Option.getOrUndefined(Cause.findErrorOption(exit.cause))?.reason
         if (reason !== "OutcomeUnknown") violated(`${words} has begun, and is said to have failed: ${reason}`)
       }
       return "of unknown outcome"

@@ -5,6 +5,8 @@ import { episodes, type FaultName, kinds } from "./faults/episodes.ts"
 import { filesFollow, rules } from "./invariants.ts"
 import { methodRules } from "./methods.ts"
 import { partitionRules } from "./partitions.ts"
+import { serviceRule } from "./services.ts"
+import { calmRule } from "./streams.ts"
 
 const link: ReadonlyArray<FaultName> = [
   "badLink",
@@ -177,7 +179,7 @@ export const profiles: Readonly<Record<string, Profile>> = {
   },
   budgets: {
     faults: ["badLink", "cut", "flap", "agentDies", "operatorDies", "operatorDiesAtRequest", "badApi", "watchesCut"],
-    deeds: { create: 1, delete: 1, editImage: 1, follow: 12, budget: 8 }
+    deeds: { create: 1, delete: 1, editImage: 1, follow: 12, run: 4, forward: 1, budget: 8 }
   }
 }
 
@@ -207,8 +209,10 @@ export const promised = (profile: string): ReadonlyArray<string> => {
   ]
   const met = [
     ...rules,
+    ...deeds["replaceOwned"] === undefined ? [] : [serviceRule],
     ...deeds["follow"] === undefined ? [] : readers,
     ...deeds["run"] === undefined ? [] : errands,
+    ...faults.length > 0 ? [] : [calmRule],
     ...isBroad ? [] : special
   ]
     // Epochs change with operators; whose turn it is changes only where one dies or two contend.

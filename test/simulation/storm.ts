@@ -15,7 +15,7 @@ import { leftStreams, overBounds } from "./bounds.ts"
 import { makeBrokers } from "./brokers.ts"
 import { watchBudgets } from "./budgets.ts"
 import type { Counts } from "./coverage.ts"
-import { makeDeeds, settings } from "./deeds.ts"
+import { makeDeeds, served, settings } from "./deeds.ts"
 import { devicesTold, type Diary, emptyDiary } from "./diary.ts"
 import { makeErrands } from "./errands.ts"
 import { makeApiWeather } from "./faults/ApiWeather.ts"
@@ -42,6 +42,7 @@ import { makePartitions } from "./partitions.ts"
 import { type Plan, planOf, type PlanOptions } from "./plan.ts"
 import { profileOf } from "./profiles.ts"
 import { listening } from "./programLogs.ts"
+import { strayEndpoints } from "./services.ts"
 import { hostOfDevice, type SizeName, sizeOf, skewOf } from "./sizes.ts"
 import { makeDoor, makeReaders } from "./streams.ts"
 import { inOrder, lineOf, type TraceEvent } from "./trace.ts"
@@ -103,6 +104,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
     const known = new Map<string, Known>()
     const disturbed = new Set<string>()
     const stores = plan.deeds.some(({ what }) => what === "partition")
+    const sets = stores || plan.deeds.some(({ what }) => what === "replaceOwned")
     const partitions = makePartitions({ plane, known, disturbed, count, violated })
     const brokers = plan.ways.length === 0 ? undefined : yield* makeBrokers({ count, note, violated })
     const methods = yield* makeMethods({ count, note, violated })
@@ -151,21 +153,24 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
       violated
     )
     const { refused } = budgets
-    const readers = yield* makeReaders(hosts.map(({ door }) => door), printed, { count, note, refused, violated })
+    const calm = plan.deeds.every(({ what }) => episodes[what] === undefined)
+    // Of two operators one does not have the device, and says so.
+    const asking = { calm: calm && plan.operators === 1, count, note, refused, violated }
+    const readers = yield* makeReaders(hosts.map(({ door }) => door), printed, asking)
     methods.begin({
       devices,
       holderOf: (name) => holderOf(plane.world.store.get("edgedevices.aranya.arhat.dev", "edge", name)?.object)?.holder,
       streamsOf: readers.reading
     })
-    const errands = yield* makeErrands(hosts.map(({ door }) => door), { count, note, violated })
+    const errands = yield* makeErrands(hosts.map(({ door }) => door), asking)
     const { deeds, remade, unheard } = yield* makeDeeds({
       plane,
       devices,
       known,
       room: plan.pods * devices.length,
-      sets: stores || plan.deeds.some(({ what }) => what === "replaceOwned"),
+      sets,
       stores,
-      calm: plan.deeds.every(({ what }) => episodes[what] === undefined),
+      calm,
       note,
       named: (uid, name) => diary.names.set(uid, name),
       read: readers.read,
@@ -314,6 +319,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
         wrong = [
           ...yield* unsettled(plane, [...known.values()], devices),
           ...unheard(),
+          ...sets ? strayEndpoints(plane, served, [...known.values()]) : [],
           ...methods.unsettled(),
           ...stores ? partitions.unsettled() : []
         ]
@@ -337,6 +343,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
       yield* settle
     }
     yield* unsettled(plane, [...known.values()], devices, count)
+    if (sets) strayEndpoints(plane, served, [...known.values()], count)
     readers.judge()
     methods.judge()
     if (stores) partitions.judge()
@@ -349,6 +356,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
       ...devices.map(({ agent, name }) => [name, agent] as const)
     ]
     for (const what of leftStreams(programs, readers.open(), count)) violated(what)
+    yield* readers.leave
     for (const what of judgePlaces(devices, known, forgetful, count)) violated(what)
     for (const what of judgeRuns(known.values(), victims, count)) violated(what)
     for (const what of judgeEpochs(devices, (name) => remade.has(name) || forgetful.has(name), count)) violated(what)

@@ -38,6 +38,9 @@ export const makeDoor = (): Door => {
   }
 }
 
+/** Of those who read, run commands and connect. */
+export const calmRule = "where nothing is broken, nothing ends with an error"
+
 interface Reading {
   readonly known: Known
   readonly query: PodLogQuery
@@ -53,7 +56,9 @@ interface Reading {
 export const makeReaders = Effect.fnUntraced(function*(
   doors: ReadonlyArray<Door>,
   printed: ReadonlyMap<string, number>,
-  { count, note, refused, violated }: {
+  { calm, count, note, refused, violated }: {
+    /** Nothing is ever broken. */
+    readonly calm: boolean
     readonly count: Count
     /** A stream ended, or was not to be had, because a budget is used up. */
     readonly refused: (device: string, sentence: string) => void
@@ -95,11 +100,17 @@ export const makeReaders = Effect.fnUntraced(function*(
     if (!Exit.isSuccess(exit)) {
       const { message = "" } = Option.getOrElse(Cause.findErrorOption(exit.cause), () => ({ message: "" }))
       reading.error = message
-      if (!message.includes("has used up")) return "with an error"
-      refused(reading.known.device.name, message)
-      return "for a budget"
+      if (message.includes("has used up")) {
+        refused(reading.known.device.name, message)
+        return "for a budget"
+      }
+      if (calm && reading.lines > 0 && !reading.known.deleted) {
+        violated(`${reading.words} ends with an error, and nothing was broken: ${message}`)
+      }
+      return "with an error"
     }
     count("rule: a stream that ends in order is complete")
+    if (calm && reading.lines > 0) count(`rule: ${calmRule}`)
     if (reading.last !== undefined && reading.query.follow && reading.last.line + 1 < printedBy(reading)) {
       violated(
         `${reading.words} ends in order after line ${reading.last.line}, and ${printedBy(reading)} were printed`
@@ -171,6 +182,8 @@ export const makeReaders = Effect.fnUntraced(function*(
     read,
     judge,
     open: () => open.size,
+    /** Whoever still reads goes, before the world ends. */
+    leave: FiberSet.clear(fibers),
     /** Who reads from this device now, and what becomes of it. */
     reading: (device: string) =>
       [...open].filter(({ known }) => known.device.name === device).map((reading) => ({
