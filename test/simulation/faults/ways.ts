@@ -1,9 +1,11 @@
 /** What befalls one of a device's ways to its operators, while it has another. */
 import { Effect } from "effect"
+import type { TransportError } from "../../../core/link/Transport.ts"
 import type { Way } from "../ways.ts"
 import type { SimulatedDevice } from "../World.ts"
 import type { Dice } from "./Dice.ts"
 import { type Episode, type Episodes, lasting, type Victims } from "./Episode.ts"
+import { overlapping } from "./overlapping.ts"
 
 const withTwo =
   (work: (victims: Victims, device: SimulatedDevice) => ReturnType<Episode>): Episode => (victims, device) => {
@@ -12,34 +14,29 @@ const withTwo =
     return work(victims, fit.includes(device) ? device : victims.dice.pick(fit))
   }
 
-const kill = Effect.fnUntraced(function*(way: Way, dice: Dice) {
-  if (dice.chance() < 0.4) return yield* way.darken(true)
-  // Only a person can help where a credential is rejected: that way is set aside.
-  yield* way.refuse(dice.chance() < 0.8 ? "Refused" : "Rejected")
-  yield* way.cut
-})
+const deaths = overlapping<Way, TransportError["reason"] | "Dark">((way, going) =>
+  Effect.andThen(
+    way.darken(going.includes("Dark")),
+    way.refuse(going.findLast((how): how is TransportError["reason"] => how !== "Dark"))
+  )
+)
 
-const revive = (way: Way) => Effect.andThen(way.darken(false), way.refuse(undefined))
+const whileDead = <A>(way: Way, dice: Dice, meanwhile: Effect.Effect<A>) => {
+  if (dice.chance() < 0.4) return deaths(way, "Dark", meanwhile)
+  // Only a person can help where a credential is rejected: that way is set aside.
+  return deaths(way, dice.chance() < 0.8 ? "Refused" : "Rejected", Effect.andThen(way.cut, meanwhile))
+}
 
 export const ways = {
   betterWayDies: withTwo(Effect.fnUntraced(function*({ dice }, { reach }) {
-    const way = reach.ways[0]!
-    yield* kill(way, dice)
-    yield* lasting(dice, 2_000, 60_000)
-    yield* revive(way)
+    yield* whileDead(reach.ways[0]!, dice, lasting(dice, 2_000, 60_000))
   })),
   lesserWayDies: withTwo(Effect.fnUntraced(function*({ dice }, { reach }) {
-    const way = reach.ways[1]!
-    yield* kill(way, dice)
-    yield* lasting(dice, 2_000, 90_000)
-    yield* revive(way)
+    yield* whileDead(reach.ways[1]!, dice, lasting(dice, 2_000, 90_000))
   })),
   waysTakeTurns: withTwo(Effect.fnUntraced(function*({ dice }, { reach }) {
     for (let times = dice.between(2, 6); times > 0; times--) {
-      const way = reach.ways[times % 2]!
-      yield* kill(way, dice)
-      yield* lasting(dice, 1_000, 40_000)
-      yield* revive(way)
+      yield* whileDead(reach.ways[times % 2]!, dice, lasting(dice, 1_000, 40_000))
       if (dice.chance() < 0.5) yield* lasting(dice, 0, 10_000)
     }
   }))
