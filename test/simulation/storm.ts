@@ -325,12 +325,12 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
         ]
         if (!released && time.now - healed > 60_000) {
           released = true
-          // What was held back, for being more than half of a device, may go.
+          // What was held back, for being more than half of a device, may go; who is made anew is told by whoever does it.
           for (const { name } of devices) {
-            yield* api.patch(EdgeDevices, { namespace: "edge", name }, {
-              type: "merge",
-              body: { metadata: { annotations: { [releaseOrphansAnnotation]: "true" } } }
-            })
+            const body = { metadata: { annotations: { [releaseOrphansAnnotation]: "true" } } }
+            yield* api.patch(EdgeDevices, { namespace: "edge", name }, { type: "merge", body }).pipe(
+              Effect.catchIf(({ reason }) => reason === "NotFound", () => Effect.void)
+            )
           }
         }
       } while (wrong.length > 0 && time.now - healed < patience.millis)
