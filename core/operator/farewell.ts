@@ -5,6 +5,7 @@ import { type EdgeDevice, EdgeDevices } from "../device/EdgeDevice.ts"
 import { Leases } from "../kube/kinds.ts"
 import { KubeApi, type KubeApiError } from "../kube/KubeApi.ts"
 import { Nodes } from "../kube/Node.ts"
+import { Pods } from "../kube/Pod.ts"
 import { LinkError, type Session } from "../link/Session.ts"
 import { owns } from "../node/desiredNode.ts"
 import { leaseNamespace } from "../node/lease.ts"
@@ -14,7 +15,6 @@ import { DeviceRegistry } from "./DeviceRegistry.ts"
 import { NodeIndex } from "./NodeIndex.ts"
 import { OperatorIdentity } from "./OperatorIdentity.ts"
 import { OperatorSettings } from "./OperatorSettings.ts"
-import { PodIndex } from "./PodIndex.ts"
 import { podWrites } from "./podWrites.ts"
 import { Revocations } from "./Revocations.ts"
 
@@ -51,7 +51,6 @@ export const farewell = Effect.fnUntraced(function*(
   const identity = yield* OperatorIdentity
   const settings = yield* OperatorSettings
   const revocations = yield* Revocations
-  const index = yield* PodIndex
   const nodes = yield* NodeIndex
   const { finalise } = yield* podWrites
 
@@ -124,7 +123,9 @@ export const farewell = Effect.fnUntraced(function*(
       ? (yield* SubscriptionRef.get(context.owned)) !== false
       : owns(node, { uid: context.uid }, identity.installation)
     if (!mine) return
-    yield* Effect.forEach(index.onNode(context.name), finalise, { concurrency: 8, discard: true })
+    // As the API itself has them: one that the watch has not shown yet would be the next device's of this name.
+    const pods = yield* api.list(Pods, { fieldSelector: `spec.nodeName=${context.name}` })
+    yield* Effect.forEach(pods, finalise, { concurrency: 8, discard: true })
     if (node !== undefined) {
       yield* unlessAbsent(api.delete(Leases, { namespace: leaseNamespace, name: context.name }))
       yield* unlessAbsent(api.delete(Nodes, { name: context.name }, { uid: node.metadata.uid ?? "" }))

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Schedule } from "effect"
+import { Clock, Deferred, Effect, Layer, Schedule } from "effect"
 import { EdgeDevices } from "../../../core/device/EdgeDevice.ts"
 import { ConfigMaps } from "../../../core/kube/kinds.ts"
 import { KubeApi } from "../../../core/kube/KubeApi.ts"
@@ -9,6 +9,7 @@ import { finalizer } from "../../../core/operator/farewell.ts"
 import { forever } from "../../fakes/runtime/Program.ts"
 import { simulate } from "../../simulation/VirtualTime.ts"
 import {
+  clientWithFaults,
   createNamespaces,
   makeDevice,
   makeOperator,
@@ -44,6 +45,8 @@ const inWorld = <E>(
     readonly deleted: Effect.Effect<number>
     readonly revoked: Effect.Effect<boolean>
     readonly connectedCondition: Effect.Effect<string | undefined>
+    /** From now on the operator's watches say nothing. */
+    readonly freeze: Effect.Effect<void>
   }) => Effect.Effect<void, E, KubeApi>
 ) =>
   simulate(seed, () =>
@@ -52,7 +55,15 @@ const inWorld = <E>(
       yield* createNamespaces
       const device = yield* makeDevice("edge-1", 1)
       yield* device.runtime.script(() => true, { run: forever, onTerm: "ignored" })
-      const operator = yield* makeOperator([device])
+      let thaw: Deferred.Deferred<void> | undefined
+      const holdWatch = Effect.suspend(() => thaw === undefined ? Effect.void : Deferred.await(thaw))
+      const client = yield* Layer.build(clientWithFaults(({ path }) =>
+        Effect.succeed(path.endsWith("/pods") ? { holdWatch } : {})
+      ))
+      const freeze = Effect.sync(() => {
+        thaw = Deferred.makeUnsafe()
+      })
+      const operator = yield* Effect.provideContext(makeOperator([device]), client)
       yield* operator.start
       yield* api.create(EdgeDevices, device.object())
       yield* device.agent.start
@@ -80,7 +91,7 @@ const inWorld = <E>(
         Effect.orDie(api.get(Nodes, { name: "edge-1" })),
         ({ status }) => status?.conditions?.find(({ type }) => type === "DeviceConnected")?.status
       )
-      yield* story({ device, operator, deleted, revoked, connectedCondition })
+      yield* story({ device, operator, deleted, revoked, connectedCondition, freeze })
     }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie))
 
 const running = (device: SimulatedDevice) =>
@@ -187,6 +198,16 @@ describe("deleting an EdgeDevice", () => {
         const left = yield* api.list(Pods)
         assert.deepStrictEqual(left.map(({ metadata }) => metadata.name), [])
       }).pipe(Effect.orDie)))
+
+  it.live("takes pods with it of which no watch has told yet", () =>
+    inWorld(9, ({ deleted, freeze }) =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        yield* freeze
+        yield* api.create(Pods, { ...pod, metadata: { namespace: "edge", name: "unheard-of" } })
+        yield* deleted
+        assert.deepStrictEqual((yield* api.list(Pods)).map(({ metadata }) => metadata.name), [])
+      })))
 
   it.live("begins no pod that is bound to the device while it is being wiped", () =>
     inWorld(5, ({ deleted, device }) =>

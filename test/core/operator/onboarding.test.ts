@@ -64,7 +64,7 @@ const inWorld = <E>(
     }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie))
 
 describe("the life of a device", () => {
-  it.live("of one that is there costs five writes and no read, and three more at its end", () =>
+  it.live("of one that is there costs five writes and no read, and one read and three writes more at its end", () =>
     inWorld(1, ({ asked, device }) =>
       Effect.gen(function*() {
         const api = yield* KubeApi
@@ -86,6 +86,8 @@ describe("the life of a device", () => {
         assert.deepStrictEqual(asked.sort(), [
           "DELETE leases/edge-1",
           "DELETE nodes/edge-1",
+          // Those that no watch has told of go with it, too.
+          "GET pods of a node",
           "PATCH edgedevices/edge-1"
         ])
         const revoked = yield* Effect.flip(
