@@ -57,9 +57,9 @@ const inWorld = <E>(
       yield* device.runtime.script(() => true, { run: forever, onTerm: "ignored" })
       let thaw: Deferred.Deferred<void> | undefined
       const holdWatch = Effect.suspend(() => thaw === undefined ? Effect.void : Deferred.await(thaw))
-      const client = yield* Layer.build(clientWithFaults(({ path }) =>
-        Effect.succeed(path.endsWith("/pods") ? { holdWatch } : {})
-      ))
+      const client = yield* Layer.build(
+        clientWithFaults(({ path }) => Effect.succeed(path.endsWith("/pods") ? { holdWatch } : {}))
+      )
       const freeze = Effect.sync(() => {
         thaw = Deferred.makeUnsafe()
       })
