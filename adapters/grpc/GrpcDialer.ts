@@ -165,6 +165,7 @@ export const makeGrpcDialer = (options: GrpcDialerOptions): Dialer => {
 
   return {
     method: "grpc",
+    maxFrame,
     // What a failed attempt made is gone before the failure is told.
     connect: Effect.uninterruptibleMask((restore) =>
       Effect.gen(function*() {

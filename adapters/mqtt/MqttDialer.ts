@@ -34,6 +34,7 @@ export const makeMqttDialer = ({ broker, open, secret: given, topicNamespace }: 
   const limit = Duration.fromInputUnsafe(broker.connectTimeout ?? defaultConnectTimeout)
   const topics = topicsOf(topicNamespace)
   const where = describeBroker(broker)
+  const maxFrame = maxPayloadOf(broker) - headerLength
 
   const dial = Effect.gen(function*() {
     const problem = namespaceProblem(topicNamespace, variant) ?? brokerProblems(broker)[0]
@@ -74,7 +75,7 @@ export const makeMqttDialer = ({ broker, open, secret: given, topicNamespace }: 
     })
     const made = makeBrokeredEnd({
       description: `mqtt ${where} ${topicNamespace} ${id}`,
-      maxFrame: maxPayloadOf(broker) - headerLength,
+      maxFrame,
       clock,
       pool: { used: 0, most: Number.MAX_SAFE_INTEGER },
       transmit: (frame, confirmation) =>
@@ -115,6 +116,7 @@ export const makeMqttDialer = ({ broker, open, secret: given, topicNamespace }: 
 
   return {
     method: "mqtt",
+    maxFrame,
     // What a failed attempt made is gone before the failure is told.
     connect: Effect.uninterruptibleMask((restore) =>
       Effect.gen(function*() {

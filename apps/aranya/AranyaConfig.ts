@@ -45,7 +45,7 @@ export const AranyaConfig = Schema.Struct({
         description: "How often a silent connection is pinged. Each ping costs about 170 bytes."
       })),
       /** Bytes of one frame, in both directions: no more than what lies between lets pass. */
-      maxPayloadSize: Schema.Int.check(Schema.isBetween({ minimum: 1024, maximum: 65_536 })).pipe(
+      maxPayloadSize: Schema.Int.check(Schema.isBetween({ minimum: 4096, maximum: 65_536 })).pipe(
         Schema.withDecodingDefaultKey(or(65_536))
       ),
       /** PEM files; both or neither. Without them the operator makes its own certificate. */

@@ -45,7 +45,7 @@ const GrpcMethod = Schema.Struct({
   config: Schema.Struct({
     /** `host:port` of the operator. */
     endpoint: Schema.String,
-    maxPayloadSize: Schema.Int.check(Schema.isBetween({ minimum: 1024, maximum: 65536 })).pipe(
+    maxPayloadSize: Schema.Int.check(Schema.isBetween({ minimum: 4096, maximum: 65536 })).pipe(
       Schema.withDecodingDefaultKey(or(65536))
     ),
     /** HTTP/2 pings on a silent connection, for networks that forget it sooner than the link beats; none when absent. */

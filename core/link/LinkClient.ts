@@ -71,7 +71,8 @@ const make = Effect.fnUntraced(function*<R>(options: LinkClientOptions<R>) {
   const current = yield* SubscriptionRef.make(Option.none<Session>())
   const state = yield* SubscriptionRef.make<LinkState>({ status: "Dialing", method: dialers[0]?.method ?? "none" })
   const lastWord = new LastWord()
-  const establish = yield* makeEstablish(options, current, lastWord)
+  const maxFrame = Math.min(...dialers.map((dialer) => dialer.maxFrame ?? Infinity))
+  const establish = yield* makeEstablish(options, current, lastWord, maxFrame)
   const methods = dialers.map((dialer, rank) => new MethodHealth(dialer, rank, timings))
   const several = methods.length > 1
 
@@ -108,8 +109,9 @@ const make = Effect.fnUntraced(function*<R>(options: LinkClientOptions<R>) {
     }
   })
 
-  const carried = ({ connection, link, scope, welcomed }: Established): Effect.Effect<Ending> =>
+  const carried = ({ connection, link, maxFrame, scope, welcomed }: Established): Effect.Effect<Ending> =>
     carry(link, connection, welcomed.sealing, {
+      maxFrame,
       peerReceived: welcomed.resumed ? welcomed.received : 0,
       cause: Effect.map(
         options.machineEnds ?? Effect.succeed(false),

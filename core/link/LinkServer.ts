@@ -154,13 +154,14 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
           ? []
           : (options.capabilities ?? []).filter((each) => greeted.hello.capabilities.includes(each))
       }, { id: entry.link.idBytes, resumed, received: entry.link.conversation.received })
-      return { ...decided, sealing, first, method: greeted.hello.method }
+      const maxFrame = Math.min(connection.maxFrame, greeted.maxFrame)
+      return { ...decided, sealing, first, method: greeted.hello.method, maxFrame }
     })
 
   const serve = (parent: Scope.Scope) => (connection: Connection) =>
     Effect.gen(function*() {
       const { connection: counted, count } = countedConnection(connection)
-      const { entry, first, method, peerReceived, sealing } = yield* introduce(parent, counted)
+      const { entry, first, maxFrame, method, peerReceived, sealing } = yield* introduce(parent, counted)
       const { link } = entry
       link.comesBy(method)
       // Only what a device did that has proven its key: nobody else shall use up what is granted to it.
@@ -174,7 +175,7 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
         }))
       }
       yield* Effect.logDebug(`${keyOf(entry.hello)} is connected by ${connection.description}`)
-      const { why } = yield* carry(link, connection, sealing, { peerReceived, first })
+      const { why } = yield* carry(link, connection, sealing, { maxFrame, peerReceived, first })
       yield* Effect.logDebug(`${keyOf(entry.hello)} is no longer connected by ${connection.description}: ${why}`)
     }).pipe(
       Effect.catch((error: HandshakeFailed | Refused | TransportError) =>

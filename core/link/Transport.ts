@@ -59,6 +59,8 @@ export interface Dialer {
   readonly method: string
   /** How long `connect` may take; absent: as LinkTimings say. */
   readonly dialTimeoutMillis?: number
+  /** Bytes a single frame of its connections may have; absent: not known before there is one. */
+  readonly maxFrame?: number
   readonly connect: Effect.Effect<Connection, TransportError, Scope.Scope>
 }
 

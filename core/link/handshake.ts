@@ -111,12 +111,17 @@ export interface Resume {
   readonly received: number
 }
 
+/** Least that a side may say of the frames it takes: any hello fits. */
+const leastFrame = 1024
+
 export interface Welcomed {
   readonly sealing: Sealing
   readonly hello: OperatorHello
   readonly session: Uint8Array
   readonly resumed: boolean
   readonly received: number
+  /** Bytes of a frame that the operator takes. */
+  readonly maxFrame: number
 }
 
 const unanswered = (what: string) =>
@@ -131,7 +136,9 @@ export const greet = Effect.fnUntraced(function*(
   connection: Connection,
   identity: Identity,
   hello: DeviceHello,
-  resume: Resume | undefined
+  resume: Resume | undefined,
+  /** Bytes of a frame that the device takes, on this connection and on those that may carry the session after it. */
+  maxFrame: number
 ) {
   const cryptography = yield* Cryptography
   const ephemeral = yield* (yield* SecureRandom).bytes(keyLength)
@@ -196,7 +203,7 @@ export const greet = Effect.fnUntraced(function*(
       if (packet?.welcome !== undefined) return packet.welcome
     }
   })
-  const packet = create(PacketSchema, { hello: deviceHelloToWire(hello, resume) })
+  const packet = create(PacketSchema, { hello: deviceHelloToWire(hello, resume, maxFrame) })
   const answer = yield* limited(until(connection, () => sealing.seal(packet), welcome), "no answer to the hello")
   const read = operatorHelloFromWire(answer)
   if (read === undefined) {
@@ -212,6 +219,8 @@ export interface Greeted {
   readonly publicKey: Uint8Array
   readonly hello: DeviceHello
   readonly resume: Resume | undefined
+  /** Bytes of a frame that the device takes. */
+  readonly maxFrame: number
 }
 
 /**
@@ -294,7 +303,10 @@ export const answer = Effect.fnUntraced(function*(
       const packet = frame.sealed.length > 0 ? sealing.open(frame) : undefined
       if (packet?.hello === undefined) continue
       const read = deviceHelloFromWire(packet.hello)
-      if (read === undefined || read.hello.namespace !== namespace || read.hello.device !== device) {
+      if (read === undefined) {
+        return yield* new HandshakeFailed({ reason: "Malformed", detail: "the device's hello makes no sense" })
+      }
+      if (read.hello.namespace !== namespace || read.hello.device !== device) {
         return yield* new HandshakeFailed({
           reason: "Malformed",
           detail: "the hello names another device than the first message"
@@ -315,7 +327,7 @@ export const welcome = (
   session: { readonly id: Uint8Array; readonly resumed: boolean; readonly received: number }
 ) =>
   Effect.gen(function*() {
-    const packet = create(PacketSchema, { welcome: operatorHelloToWire(hello, session) })
+    const packet = create(PacketSchema, { welcome: operatorHelloToWire(hello, session, connection.maxFrame) })
     const ready = Effect.gen(function*() {
       while (true) {
         const said = openFrame(sealing, yield* connection.receive)
@@ -338,27 +350,33 @@ const openFrame = (sealing: Sealing, bytes: Uint8Array): Packet | undefined => {
 
 // Hellos on the wire
 
-const deviceHelloToWire = (hello: DeviceHello, resume: Resume | undefined): WireDeviceHello =>
+/** Undefined where it is too few to be true. */
+const frameFromWire = (said: number) => said === 0 ? Infinity : said < leastFrame ? undefined : said
+
+const deviceHelloToWire = (hello: DeviceHello, resume: Resume | undefined, maxFrame: number): WireDeviceHello =>
   create(DeviceHelloSchema, {
     ...hello,
     capabilities: [...hello.capabilities],
     epoch: BigInt(hello.epoch),
     session: resume?.session ?? nothing,
-    received: BigInt(resume?.received ?? 0)
+    received: BigInt(resume?.received ?? 0),
+    maxFrame
   })
 
 const deviceHelloFromWire = (wire: WireDeviceHello) => {
   const epoch = toNumber(wire.epoch)
   const received = toNumber(wire.received)
-  if (epoch === undefined || received === undefined) return undefined
-  const { $typeName: _, session, received: __, ...rest } = wire
+  const maxFrame = frameFromWire(wire.maxFrame)
+  if (epoch === undefined || received === undefined || maxFrame === undefined) return undefined
+  const { $typeName: _, maxFrame: __, received: ___, session, ...rest } = wire
   const hello: DeviceHello = { ...rest, epoch }
-  return { hello, resume: session.length === 0 ? undefined : { session, received } }
+  return { hello, resume: session.length === 0 ? undefined : { session, received }, maxFrame }
 }
 
 const operatorHelloToWire = (
   hello: OperatorHello,
-  session: { readonly id: Uint8Array; readonly resumed: boolean; readonly received: number }
+  session: { readonly id: Uint8Array; readonly resumed: boolean; readonly received: number },
+  maxFrame: number
 ): WireOperatorHello =>
   create(OperatorHelloSchema, {
     ...hello,
@@ -367,16 +385,18 @@ const operatorHelloToWire = (
     now: BigInt(hello.now),
     session: session.id,
     resumed: session.resumed,
-    received: BigInt(session.received)
+    received: BigInt(session.received),
+    maxFrame
   })
 
 const operatorHelloFromWire = (wire: WireOperatorHello) => {
   const epoch = toNumber(wire.epoch)
   const now = toNumber(wire.now)
   const received = toNumber(wire.received)
-  if (epoch === undefined || now === undefined || received === undefined) return undefined
+  const maxFrame = frameFromWire(wire.maxFrame)
+  if (epoch === undefined || now === undefined || received === undefined || maxFrame === undefined) return undefined
   if (wire.session.length === 0 || wire.session.length > 64 || wire.beatMillis < 1000) return undefined
-  const { $typeName: _, session, resumed, received: __, ...rest } = wire
+  const { $typeName: _, maxFrame: __, received: ___, resumed, session, ...rest } = wire
   const hello: OperatorHello = { ...rest, epoch, now }
-  return { hello, session, resumed, received }
+  return { hello, session, resumed, received, maxFrame }
 }

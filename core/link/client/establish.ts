@@ -19,6 +19,8 @@ export interface Established {
   readonly connection: Connection
   readonly link: LinkSession
   readonly welcomed: Welcomed
+  /** Bytes of a frame that both sides take. */
+  readonly maxFrame: number
   /** Hangs up; the caller's to close. */
   readonly scope: Scope.Closeable
 }
@@ -27,7 +29,9 @@ export interface Established {
 export const makeEstablish = Effect.fnUntraced(function*<R>(
   options: LinkClientOptions<R>,
   current: SubscriptionRef.SubscriptionRef<Option.Option<Session>>,
-  lastWord: LastWord
+  lastWord: LastWord,
+  /** Bytes of a frame that every way takes: what was sent by one of them may have to be sent again by another. */
+  maxFrame: number
 ) {
   const context = yield* Effect.context<LinkMemory | Cryptography | SecureRandom | Exclude<R, Scope.Scope>>()
   const memory = yield* LinkMemory
@@ -93,26 +97,33 @@ export const makeEstablish = Effect.fnUntraced(function*<R>(
       const resumable = live
       // The operator's answer is to this very handshake: no older one could be understood.
       const asked = now()
-      const welcomed = yield* greet(connection, options, {
-        namespace: options.namespace,
-        device: options.device,
-        protocolMin,
-        protocolMax,
-        agentVersion: options.agentVersion,
-        journalId: known.journalId,
-        bootId: known.bootId,
-        instance,
-        epoch: known.epoch,
-        lineage: known.lineage,
-        method: dialer.method,
-        digest: yield* memory.digest,
-        capabilities: options.capabilities
-      }, resumable && { session: resumable.idBytes, received: resumable.conversation.received })
+      const takes = Math.min(maxFrame, connection.maxFrame)
+      const welcomed = yield* greet(
+        connection,
+        options,
+        {
+          namespace: options.namespace,
+          device: options.device,
+          protocolMin,
+          protocolMax,
+          agentVersion: options.agentVersion,
+          journalId: known.journalId,
+          bootId: known.bootId,
+          instance,
+          epoch: known.epoch,
+          lineage: known.lineage,
+          method: dialer.method,
+          digest: yield* memory.digest,
+          capabilities: options.capabilities
+        },
+        resumable && { session: resumable.idBytes, received: resumable.conversation.received },
+        takes
+      )
       const link = welcomed.resumed && resumable !== undefined && resumable === live
         ? resumable
         : yield* begin(parent, connection, welcomed)
       lastWord.learn(asked)
-      return { connection, link, welcomed }
+      return { connection, link, welcomed, maxFrame: Math.min(takes, welcomed.maxFrame) }
     })
 
   /**

@@ -4,7 +4,7 @@
  */
 import { create } from "@bufbuild/protobuf"
 import { Closed_Cause, type Packet, PacketSchema, Priority, type Segment } from "../../gen/aranya/link/v1/link_pb.ts"
-import { toNumber } from "../frames.ts"
+import { packetOverhead, toNumber } from "../frames.ts"
 import type { LinkLimits } from "../LinkLimits.ts"
 import type { LinkTimings } from "../LinkTimings.ts"
 import { AckRate } from "./AckRate.ts"
@@ -119,8 +119,8 @@ export class Conversation extends Steps {
     this.hearing.askWithin = millis
   }
 
-  /** A new connection carries it: what the peer did not receive goes out again. */
-  attach(now: number, peerReceived: number, dismiss: (why: string) => void): number {
+  /** A new connection carries it, with packets of at most `plain` bytes: what the peer did not receive goes out again. */
+  attach(now: number, plain: number, peerReceived: number, dismiss: (why: string) => void): number {
     const former = this.dismiss
     if (former !== undefined) this.afterwards(() => former("another connection took over"))
     this.dismiss = dismiss
@@ -138,6 +138,10 @@ export class Conversation extends Steps {
     this.unacknowledged.allAgain()
     this.commandsUnderWay = 0
     this.othersUnderWay = 0
+    // Segments keep their numbers, and so their sizes.
+    if (this.unacknowledged.largest > plain - packetOverhead) {
+      this.end("what was sent over the connection before does not fit the frames of the new one", false)
+    }
     return this.carrier
   }
 

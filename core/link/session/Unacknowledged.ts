@@ -27,6 +27,15 @@ export class Unacknowledged {
     return this.entries.at(-1)
   }
 
+  /** Bytes of the largest. */
+  get largest(): number {
+    let most = 0
+    for (let index = this.start; index < this.entries.length; index++) {
+      most = Math.max(most, this.entries[index]?.bytes ?? 0)
+    }
+    return most
+  }
+
   add(sent: Sent): void {
     this.entries.push(sent)
   }

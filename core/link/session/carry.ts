@@ -21,6 +21,8 @@ export const carry = (
   connection: Connection,
   sealing: Sealing,
   options: {
+    /** Bytes of a frame that both sides take. */
+    readonly maxFrame: number
     /** The highest sequence the peer has, as it said in its hello. */
     readonly peerReceived: number
     /** A packet that came with the handshake's end. */
@@ -30,7 +32,7 @@ export const carry = (
   }
 ): Effect.Effect<Ending> => {
   const { conversation, meter, now } = link
-  const plain = Math.min(conversation.limits.packet, connection.maxFrame - frameOverhead)
+  const plain = Math.min(conversation.limits.packet, options.maxFrame - frameOverhead)
   const over = Deferred.makeUnsafe<Ending>()
   const leave = (why: string, silent = false) => void Deferred.doneUnsafe(over, Effect.succeed({ why, silent }))
   const lost = (error: TransportError) => Effect.sync(() => leave(error.detail))
@@ -104,7 +106,7 @@ export const carry = (
   }
 
   return Effect.acquireUseRelease(
-    Effect.sync(() => conversation.step(() => conversation.attach(now(), options.peerReceived, leave))),
+    Effect.sync(() => conversation.step(() => conversation.attach(now(), plain, options.peerReceived, leave))),
     // It may have ended while the connection was made; nobody would tell.
     (carrier) =>
       conversation.over === undefined ? talk(carrier) : Effect.succeed({ why: conversation.over.why, silent: false }),

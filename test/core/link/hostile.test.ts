@@ -46,7 +46,8 @@ const impostor = (world: World) =>
         digest: new Uint8Array(0),
         capabilities: []
       },
-      undefined
+      undefined,
+      connection.maxFrame
     )
     yield* connection.send(sealing.seal(create(PacketSchema)))
     return { connection, sealing }

@@ -9,8 +9,8 @@ const leave = () => {}
 const pair = () => {
   const device = new Conversation("device", defaultTimings, defaultLimits)
   const operator = new Conversation("operator", defaultTimings, defaultLimits)
-  device.attach(0, 0, leave)
-  operator.attach(0, 0, leave)
+  device.attach(0, 65_536, 0, leave)
+  operator.attach(0, 65_536, 0, leave)
   return { device, operator }
 }
 const plain = 4096

@@ -45,7 +45,7 @@ export interface WorldOptions {
   readonly capabilities?: { readonly device: ReadonlyArray<string>; readonly operator: ReadonlyArray<string> }
   readonly transport?: MemoryTransportOptions
   /** A second method, `backup`, behind the first. */
-  readonly backup?: boolean
+  readonly backup?: boolean | MemoryTransportOptions
   /** Another choice of ways to the operator than the world's own, best first. */
   readonly dialers?: (own: ReadonlyArray<Dialer>) => ReadonlyArray<Dialer>
   /** Whom connections let in, by place. */
@@ -62,8 +62,9 @@ export interface WorldOptions {
 export const makeWorld = Effect.fnUntraced(function*(options: WorldOptions = {}) {
   const cryptography = yield* Cryptography
   const transport: MemoryTransportControls = yield* MemoryTransport.make(options.transport)
-  const backup = yield* MemoryTransport.make({ method: "backup" })
-  const both = options.backup === true ? [transport, backup] : [transport]
+  const { backup: second = false } = options
+  const backup = yield* MemoryTransport.make({ method: "backup", ...(second === true ? {} : second || {}) })
+  const both = second === false ? [transport] : [transport, backup]
   const admitted: Array<{ readonly hello: DeviceHello; readonly live: { readonly instance: string } | undefined }> = []
   const saved: Array<number> = []
   const memory = options.memory ?? { epoch: 0, lineage: new Uint8Array(0) }

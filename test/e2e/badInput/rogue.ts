@@ -28,21 +28,27 @@ export const connectByHand = Effect.fnUntraced(function*(
     ...connection,
     send: (frame) => Effect.andThen(Effect.sync(() => sent.push(frame.slice())), connection.send(frame))
   }
-  const { sealing } = yield* greet(recorded, { namespace: "edge", ...who }, {
-    namespace: "edge",
-    device: who.device,
-    protocolMin,
-    protocolMax,
-    agentVersion: "by hand",
-    journalId: "a journal",
-    bootId: "a boot",
-    instance: "an instance",
-    epoch: 0,
-    lineage: new Uint8Array(0),
-    method: "grpc",
-    digest: new Uint8Array(0),
-    capabilities: []
-  }, undefined)
+  const { sealing } = yield* greet(
+    recorded,
+    { namespace: "edge", ...who },
+    {
+      namespace: "edge",
+      device: who.device,
+      protocolMin,
+      protocolMax,
+      agentVersion: "by hand",
+      journalId: "a journal",
+      bootId: "a boot",
+      instance: "an instance",
+      epoch: 0,
+      lineage: new Uint8Array(0),
+      method: "grpc",
+      digest: new Uint8Array(0),
+      capabilities: []
+    },
+    undefined,
+    recorded.maxFrame
+  )
   yield* recorded.send(sealing.seal(beat))
   /** Asks the operator for a sign of life in this session, and waits for it. */
   const answers = Effect.gen(function*() {
