@@ -10,14 +10,21 @@ import { makeDemultiplexer } from "./multiplex.ts"
 /** How long docker may take to know an exit code after the output ended. */
 const EXIT_CODE_WITHIN = Duration.seconds(10)
 
+/** It may have begun it all the same. */
+const withoutAnswer = (detail: string) =>
+  new RuntimeError({ reason: "OutcomeUnknown", detail: `${detail}: whether the command was begun is not known` })
+
 const flag = (value: boolean): string => (value ? "1" : "0")
 
 export const makeProcesses = (client: DockerClient) => {
-  /** Takes the connection over; `undefined` where docker refuses because the command cannot run. */
-  const hijack = Effect.fnUntraced(function*(call: DockerCall) {
-    const response = yield* client.open({ ...call, upgrade: true })
+  /** Takes the connection over; `lost` is said where docker does not answer. */
+  const hijack = Effect.fnUntraced(function*(call: DockerCall, lost: (detail: string) => RuntimeError = unavailable) {
+    const response = yield* Effect.mapError(
+      client.open({ ...call, upgrade: true }),
+      (error) => error.reason === "Unavailable" ? lost(error.message) : error
+    )
     if (response.status !== 101) return yield* yield* client.refusal(response)
-    const socket = yield* Effect.mapError(response.upgrade, (error) => unavailable(error.message))
+    const socket = yield* Effect.mapError(response.upgrade, (error) => lost(error.message))
     return yield* openConnection(socket)
   })
 
@@ -82,7 +89,7 @@ export const makeProcesses = (client: DockerClient) => {
       method: "POST",
       path: `/exec/${created.Id}/start`,
       json: { Detach: false, Tty: spec.tty }
-    }))
+    }, withoutAnswer))
     if (taken._tag === "Failure") {
       const code = unableToRun(taken.failure.detail)
       return code === undefined ? yield* taken.failure : ended(code, taken.failure.detail, spec)

@@ -18,7 +18,10 @@ import { hostStreams } from "./host/hostStreams.ts"
 const opened = new Uint8Array()
 
 const asPodError = (error: PodStreamError | RuntimeError): PodStreamError =>
-  error._tag === "PodStreamError" ? error : new PodStreamError({ reason: "Failed", detail: error.message })
+  error._tag === "PodStreamError" ? error : new PodStreamError({
+    reason: error.reason === "OutcomeUnknown" ? "OutcomeUnknown" : "Failed",
+    detail: error.message
+  })
 
 /** A channel fails with a sentence that carries the reason. */
 const refusal = (error: PodStreamError | RuntimeError) =>

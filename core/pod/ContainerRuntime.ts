@@ -244,6 +244,7 @@ export class ContainerRuntime extends Context.Service<ContainerRuntime, {
   readonly events: Stream.Stream<RuntimeEvent>
 
   readonly logs: (id: string, query: LogQuery) => Stream.Stream<LogChunk, RuntimeError>
+  /** Fails with `OutcomeUnknown` where it may have begun all the same. */
   readonly exec: (id: string, spec: ExecSpec) => Effect.Effect<ProcessStreams, RuntimeError, Scope.Scope>
   readonly attach: (
     id: string,

@@ -1,14 +1,28 @@
 /** Containers in memory and virtual time: they do what their scripts say, calls fail as planned, and everything is written down. */
-import { Clock, Context, Deferred, Duration, Effect, FiberSet, Layer, PubSub, Random, Stream } from "effect"
+import {
+  Clock,
+  Context,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  FiberSet,
+  Layer,
+  PubSub,
+  Random,
+  Scope,
+  Stream
+} from "effect"
 import {
   ContainerRuntime,
   type ContainerSpec,
+  type ExecSpec,
   type RuntimeError,
   type RuntimeEvent,
   type SandboxSpec
 } from "../../core/pod/ContainerRuntime.ts"
 import { outsideWork } from "./outsideWork.ts"
-import { type Fault, type Operation, type PlannedFault, takePlanned, unavailable } from "./runtime/Fault.ts"
+import { type Fault, type Operation, type PlannedFault, takePlanned, unanswered, unavailable } from "./runtime/Fault.ts"
 import { MemoryEngine, type MemoryImage, type Run } from "./runtime/MemoryEngine.ts"
 import { type Ending, ordinary, type Script } from "./runtime/Program.ts"
 import { worldClock, worldMillis } from "./worldClock.ts"
@@ -135,10 +149,10 @@ const make = Effect.fnUntraced(function*(options: MemoryRuntimeOptions) {
         return yield* fault.error ?? unavailable(`${operation} failed as planned`)
       case "Lost":
         yield* Effect.ignore((yield* dispatch(body, latency)).answer)
-        return yield* unavailable(`the answer to ${operation} was lost`)
+        return yield* unanswered(operation, `the answer to ${operation} was lost`)
       case "Late":
         yield* dispatch(body, Duration.toMillis(Duration.fromInputUnsafe(fault.after)))
-        return yield* unavailable(`no answer to ${operation} in time`)
+        return yield* unanswered(operation, `no answer to ${operation} in time`)
       case "Hangs":
         return yield* Effect.never
       case "Silent":
@@ -147,6 +161,20 @@ const make = Effect.fnUntraced(function*(options: MemoryRuntimeOptions) {
       case "Slow":
         return yield* (yield* dispatch(body, Duration.toMillis(Duration.fromInputUnsafe(fault.by)))).answer
     }
+  })
+
+  /** A process that is there from the call on; it ends when whoever called goes, if the answer came so far. */
+  const exec = Effect.fnUntraced(function*(id: string, spec: ExecSpec) {
+    const begun = Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      return { scope, process: yield* Scope.provide(engine.exec(id, spec), scope) }
+    })
+    const { process } = yield* Effect.acquireRelease(
+      call("exec", engine.subject(id), begun, ` ${spec.command.join(" ")}`),
+      ({ scope }) => Scope.close(scope, Exit.void),
+      { interruptible: true }
+    )
+    return process
   })
 
   /** For what lives in the caller's scope: faults first, then the body by the caller itself. */
@@ -230,8 +258,7 @@ const make = Effect.fnUntraced(function*(options: MemoryRuntimeOptions) {
           )
         )
       ),
-    exec: (id, spec) =>
-      Effect.suspend(() => open("exec", engine.subject(id), engine.exec(id, spec), ` ${spec.command.join(" ")}`)),
+    exec,
     attach: (id, spec) => Effect.suspend(() => open("attach", engine.subject(id), engine.attach(id, spec))),
     dial: (id, port) => Effect.suspend(() => open("dial", engine.subject(id), engine.dial(id, port), `:${port}`)),
     usage: call(

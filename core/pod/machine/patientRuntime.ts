@@ -1,4 +1,4 @@
-/** The engine with limited patience: a call that is not answered in time counts as `Unavailable`, its outcome as unknown. */
+/** The engine with limited patience: a call that is not answered in time counts as `Unavailable`; a command may have begun. */
 import { Duration, Effect } from "effect"
 import { type ContainerRuntime, RuntimeError } from "../ContainerRuntime.ts"
 
@@ -7,18 +7,17 @@ export const patientRuntime = (
   runtime: ContainerRuntime["Service"],
   limitMillis: number
 ): ContainerRuntime["Service"] => {
-  const within = (millis: number, what: string) => <A>(call: Effect.Effect<A, RuntimeError>) =>
-    Effect.timeoutOrElse(call, {
-      duration: Duration.millis(millis),
-      orElse: () =>
-        Effect.fail(
-          new RuntimeError({
-            reason: "Unavailable",
-            detail: `the engine did not answer ${what} within ${millis / 1000} s`
-          })
-        )
-    })
-  const short = (what: string) => within(limitMillis, what)
+  const within =
+    (millis: number, what: string, reason: RuntimeError["reason"] = "Unavailable") =>
+    <A, R>(call: Effect.Effect<A, RuntimeError, R>) =>
+      Effect.timeoutOrElse(call, {
+        duration: Duration.millis(millis),
+        orElse: () =>
+          Effect.fail(
+            new RuntimeError({ reason, detail: `the engine did not answer ${what} within ${millis / 1000} s` })
+          )
+      })
+  const short = (what: string, reason?: RuntimeError["reason"]) => within(limitMillis, what, reason)
   return {
     ...runtime,
     info: short("info")(runtime.info),
@@ -32,6 +31,9 @@ export const patientRuntime = (
     remove: (id) => short("remove")(runtime.remove(id)),
     inspect: (id) => short("inspect")(runtime.inspect(id)),
     containers: (uid) => short("containers")(runtime.containers(uid)),
+    exec: (id, spec) => short("exec", "OutcomeUnknown")(runtime.exec(id, spec)),
+    attach: (id, spec) => short("attach")(runtime.attach(id, spec)),
+    dial: (id, port) => short("dial")(runtime.dial(id, port)),
     usage: short("usage")(runtime.usage)
   }
 }

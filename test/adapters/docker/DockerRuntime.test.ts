@@ -55,6 +55,22 @@ describe("the docker runtime against an engine that misbehaves", () => {
       assert.include(error.message, "no answer")
     }))
 
+  it.live("does not say that a command has failed of which no answer came once it was sent", () =>
+    Effect.gen(function*() {
+      const ends = (call: string) =>
+        Effect.gen(function*() {
+          const engine = yield* scriptedEngine((asked, response, request) => {
+            if (asked.startsWith(call)) request.socket.destroy()
+            else response.writeHead(201).end(JSON.stringify({ Id: "e1" }))
+          })
+          const command = { command: ["true"], stdin: false, stdout: true, stderr: true, tty: false }
+          const error = yield* using(engine, (runtime) => Effect.flip(Effect.scoped(runtime.exec("c1", command))))
+          return error.reason
+        })
+      assert.strictEqual(yield* ends("POST /containers/c1/exec"), "Unavailable")
+      assert.strictEqual(yield* ends("POST /exec/e1/start"), "OutcomeUnknown")
+    }))
+
   it.live("says what it does not understand", () =>
     Effect.gen(function*() {
       for (const nonsense of ["not json", "{}", "[1]", JSON.stringify({ Id: 7 })]) {

@@ -5,7 +5,7 @@ import { podStreams } from "../../../core/agent/podStreams.ts"
 import type { KubeletBackend } from "../../../core/kubelet/KubeletBackend.ts"
 import { Streams } from "../../../core/link/session/Streams.ts"
 import type { StreamTable } from "../../../core/link/session/StreamTable.ts"
-import type { Output, ProcessStreams } from "../../../core/pod/ContainerRuntime.ts"
+import { type Output, type ProcessStreams, RuntimeError } from "../../../core/pod/ContainerRuntime.ts"
 import { PodRuntime } from "../../../core/pod/PodRuntime.ts"
 import { linkedBackend } from "../../fakes/linkedBackend.ts"
 import { noise } from "../link/noise.ts"
@@ -284,6 +284,29 @@ describe("many streams of one device", () => {
         )
         assert.deepStrictEqual([...new Set(read)], ["it ended in order"], "and any of them may read on")
       }).pipe(Effect.scoped)
+    ))
+})
+
+describe("a command that the engine may have begun", () => {
+  it.live("is not said to have failed", () =>
+    inScene(
+      ({ backend }) =>
+        Effect.gen(function*() {
+          const process = yield* backend.exec(at, "main", { ...plain, command: ["true"] })
+          const error = yield* Effect.flip(Stream.runDrain(process.output))
+          assert.strictEqual(error.reason, "OutcomeUnknown")
+          assert.include(error.message, "the engine went away")
+        }),
+      {
+        device: () =>
+          Layer.build(Layer.mock(PodRuntime, {
+            exec: () => Effect.fail(new RuntimeError({ reason: "OutcomeUnknown", detail: "the engine went away" }))
+          })).pipe(
+            Effect.flatMap((context) => Effect.provideContext(podStreams, context)),
+            Effect.map((onOpen) => ({ ...echo, onOpen })),
+            Effect.scoped
+          )
+      }
     ))
 })
 

@@ -44,6 +44,10 @@ export interface PlannedFault {
 
 export const unavailable = (detail: string) => new RuntimeError({ reason: "Unavailable", detail })
 
+/** What was asked for may have been done: a command is the one thing that must not be asked for twice. */
+export const unanswered = (operation: Operation, detail: string) =>
+  operation === "exec" ? new RuntimeError({ reason: "OutcomeUnknown", detail }) : unavailable(detail)
+
 /** Takes the first planned fault for this call, once. */
 export const takePlanned = (planned: Array<PlannedFault>, operation: Operation, subject: string): Fault | undefined => {
   const index = planned.findIndex((plan) => plan.operation === operation && plan.where(subject))

@@ -14,8 +14,8 @@ const runtimeFaults: ReadonlyArray<(dice: Dice) => RuntimeFault> = [
   ({ between }) => ({ _tag: "Late", after: between(1, 1_500) }),
   ({ between }) => ({ _tag: "Slow", by: between(10, 3_000) })
 ]
-/** Streams open in the caller's own scope; only their beginning can fail. */
-const spared: ReadonlySet<Operation> = new Set(["logs", "exec", "attach", "dial"])
+/** Streams open in the caller's own scope; only their beginning can fail. A command is one that may be lost on its way. */
+const spared: ReadonlySet<Operation> = new Set(["logs", "attach", "dial"])
 /** A pull may take as long as it takes: one that hangs would do so for ever. */
 const patient: ReadonlySet<Operation> = new Set([...spared, "pull", "usage"])
 
