@@ -53,16 +53,29 @@ describe("virtual time", () => {
     "Date.now": () => Date.now(),
     "new Date()": () => new Date(),
     "performance.now": () => performance.now(),
+    "process.hrtime": () => process.hrtime.bigint(),
     Timeout: () => setTimeout(() => {}, 1),
     Immediate: () => setImmediate(() => {}),
     FSREQCALLBACK: () => readFile(import.meta.filename, () => {}),
     ZLIB: () => deflate("text", () => {}),
     RANDOMBYTESREQUEST: () => randomBytes(8, () => {})
   }
-  for (const [name, act] of Object.entries(forbidden)) {
-    it.live(`fails a world that comes to ${name}, with the stack that did`, () =>
+  const ways: Readonly<Record<string, (act: () => unknown) => Effect.Effect<unknown>>> = {
+    "": (act) => Effect.sync(act),
+    " after a promise": (act) =>
+      Effect.promise(async () => {
+        await undefined
+        act()
+      })
+  }
+  for (
+    const [name, act, way, by] of Object.entries(forbidden).flatMap(([name, act]) =>
+      Object.entries(ways).map(([way, by]) => [name, act, way, by] as const)
+    )
+  ) {
+    it.live(`fails a world that comes to ${name}${way}, with the stack that did`, () =>
       Effect.gen(function*() {
-        const exit = yield* Effect.exit(simulate(1, () => Effect.andThen(Effect.sleep(1), Effect.sync(act))))
+        const exit = yield* Effect.exit(simulate(1, () => Effect.andThen(Effect.sleep(1), by(act))))
         const failure = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
         assert.instanceOf(failure, Trapped)
         assert.include((failure as Trapped).message, name)

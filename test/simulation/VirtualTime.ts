@@ -157,13 +157,19 @@ export class VirtualTime {
     const settle = async () => {
       for (let link = 0; link < 8; link++) await undefined
     }
+    // What others had begun before is not the world's.
+    await settle()
     let turned = false
     while (done === undefined) {
-      if (this.trapped) arm()
-      this.#runReady()
-      disarm()
+      try {
+        if (this.trapped) arm()
+        this.#runReady()
+        // Its promises go on meanwhile.
+        if (done === undefined) await settle()
+      } finally {
+        disarm()
+      }
       if (done !== undefined) break
-      await settle()
       if (this.#tasks.length > 0) continue
       const sleeper = this.#sleepers.pop()
       if (sleeper === undefined && !turned) {

@@ -9,7 +9,7 @@ import type { KubeObject } from "../../core/kube/ObjectMeta.ts"
 import { type Pod, Pods } from "../../core/kube/Pod.ts"
 import { releaseOrphansAnnotation } from "../../core/operator/devicePods.ts"
 import type { Dice } from "./faults/Dice.ts"
-import type { Known } from "./invariants.ts"
+import { isRunning, type Known } from "./invariants.ts"
 import { policies, policyPatch } from "./partitions.ts"
 import { serviceOf } from "./services.ts"
 import { beginnings, images, type Recipe, recipes } from "./workload.ts"
@@ -159,6 +159,8 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
     const found = living(fits)
     return found.length === 0 ? undefined : dice.pick(found)
   }
+
+  const somewhereToRun = (each: Known) => !each.owned && isRunning(each)
 
   const remove = Effect.fnUntraced(function*(each: Known, forced: boolean) {
     yield* note(`deletes ${each.name}${forced ? " by force" : ""}`)
@@ -316,11 +318,11 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
       yield* world.read(speaker, dice)
     }),
     run: Effect.fnUntraced(function*(dice, device) {
-      const each = one(dice)
+      const each = one(dice, somewhereToRun) ?? one(dice)
       yield* each === undefined ? create(`pod-${++pods}`, dice, device) : world.run(each, dice)
     }),
     forward: Effect.fnUntraced(function*(dice, device) {
-      const each = one(dice)
+      const each = one(dice, somewhereToRun) ?? one(dice)
       yield* each === undefined ? create(`pod-${++pods}`, dice, device) : world.forward(each, dice)
     })
   }

@@ -34,7 +34,13 @@ const hook = createHook({
   ...{ trackPromises: false }
 })
 
-const real = { random: Math.random, now: Date.now, Date, performanceNow: performance.now }
+const real = {
+  random: Math.random,
+  now: Date.now,
+  Date,
+  performanceNow: performance.now,
+  hrtime: process.hrtime
+}
 
 class TrappedDate extends Date {
   constructor(...given: [] | [number | string | Date]) {
@@ -63,6 +69,10 @@ export const lay = (): () => void => {
       return real.random()
     }
     performance.now = () => (spring("performance.now was called"), real.performanceNow.call(performance))
+    process.hrtime = Object.assign(
+      (since?: [number, number]) => (spring("process.hrtime was called"), real.hrtime(since)),
+      { bigint: () => (spring("process.hrtime was called"), real.hrtime.bigint()) }
+    )
     globalThis.Date = TrappedDate as unknown as DateConstructor
   }
   return () => {
@@ -70,6 +80,7 @@ export const lay = (): () => void => {
     hook.disable()
     Math.random = real.random
     performance.now = real.performanceNow
+    process.hrtime = real.hrtime
     globalThis.Date = real.Date
   }
 }
