@@ -1,12 +1,12 @@
 /** Commands in containers and connections to their ports while everything else happens: at most once, with an answer each. */
-import { Cause, Effect, Exit, FiberSet, Option, type Scope, Stream } from "effect"
+import { Cause, Clock, Effect, Exit, FiberSet, Option, type Scope, Stream } from "effect"
 import type { RuntimeError } from "../../core/pod/ContainerRuntime.ts"
 import type { PodStreamError } from "../../core/pod/PodRuntime.ts"
 import { type Script, standardCommands } from "../fakes/runtime/Program.ts"
 import type { Count } from "./coverage.ts"
 import type { Dice } from "./faults/Dice.ts"
 import { isRunning, type Known } from "./invariants.ts"
-import { calmRule, type Door } from "./streams.ts"
+import { answeredInPeace, answeredRule, calmRule, type Door } from "./streams.ts"
 
 type Failure = PodStreamError | RuntimeError
 
@@ -32,6 +32,8 @@ export const makeErrands = Effect.fnUntraced(function*(
   }
 ) {
   const fibers = yield* FiberSet.make<void>()
+  /** Who has no answer yet, and when it was to come if nothing was broken. */
+  const open = new Map<string, number>()
   /** How often a device began each. */
   const begun = new Map<string, number>()
   let numbers = 0
@@ -109,14 +111,17 @@ export const makeErrands = Effect.fnUntraced(function*(
       violated(`${words} is not answered in time`)
       return "not answered"
     })
+    open.set(words, (yield* Clock.currentTimeMillis) + errand.takes)
     const fiber = yield* FiberSet.run(
       fibers,
       Effect.raceFirst(
         Effect.map(Effect.exit(Effect.scoped(go(door.backend, number))), answered),
         Effect.delay(late, answeredWithin + errand.takes)
       ).pipe(
+        Effect.ensuring(Effect.sync(() => void open.delete(words))),
         Effect.flatMap((how) => {
           count(`errand: ${how}`)
+          count(`rule: ${answeredRule}`)
           return note(`${words} is ${how}`)
         })
       )
@@ -175,5 +180,10 @@ export const makeErrands = Effect.fnUntraced(function*(
       (answer, number) => answer === `errand ${number}` || answer === "" ? undefined : `said ${JSON.stringify(answer)}`
     )
 
-  return { script, run, forward }
+  /** Once all has been well for a while: nobody waits any more for what should have come by then. */
+  const judge = (now: number): void => {
+    for (const [words, due] of open) if (now - due > answeredInPeace) violated(`${words} has no answer`)
+  }
+
+  return { script, run, forward, judge }
 })

@@ -6,7 +6,7 @@ import { filesFollow, rules } from "./invariants.ts"
 import { methodRules } from "./methods.ts"
 import { partitionRules } from "./partitions.ts"
 import { serviceRule } from "./services.ts"
-import { calmRule } from "./streams.ts"
+import { answeredRule, calmRule } from "./streams.ts"
 
 const link: ReadonlyArray<FaultName> = [
   "badLink",
@@ -188,7 +188,7 @@ const names = Object.keys(profiles)
 /** The profile of a seed for which none was asked. */
 export const profileOf = (seed: number): string => names[seed % names.length] ?? "everything"
 
-const errands = ["what is asked for is done at most once", "an outcome is the real one"]
+const errands = ["what is asked for is done at most once", "an outcome is the real one", answeredRule]
 const lostErrands = ["what may have been done is not said to have failed"]
 const readers = ["lines come once and in order", "a stream that ends in order is complete", "a stream goes on or ends"]
 

@@ -344,7 +344,8 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
     }
     yield* unsettled(plane, [...known.values()], devices, count)
     if (sets) strayEndpoints(plane, served, [...known.values()], count)
-    readers.judge()
+    readers.judge(time.now)
+    errands.judge(time.now)
     methods.judge()
     if (stores) partitions.judge()
     if (plan.deeds.some(({ what }) => what === "budget")) budgets.judge(devices, begun === 1)

@@ -1,5 +1,5 @@
 /** Logs that are followed through the kubelet backend while everything else happens: each line once and in order, and an answer in the end. */
-import { Cause, type Context, Effect, Exit, Fiber, FiberSet, Option, Stream } from "effect"
+import { Cause, Clock, type Context, Effect, Exit, Fiber, FiberSet, Option, Stream } from "effect"
 import { KubeletBackend } from "../../core/kubelet/KubeletBackend.ts"
 import type { PodLogQuery } from "../../core/pod/PodRuntime.ts"
 import type { Count } from "./coverage.ts"
@@ -12,6 +12,9 @@ type Backend = Context.Service.Shape<typeof KubeletBackend>
 
 /** Who asks for a whole log is answered within this, or told why not: a session lives no longer than that without its device. */
 const answeredWithin = "10 minutes"
+/** And once all is well, within this. */
+export const answeredInPeace = 60_000
+export const answeredRule = "whoever asks is answered"
 /** Lines that may be on their way to a follower. */
 const underWay = 3
 
@@ -48,6 +51,8 @@ interface Reading {
   /** The newest line that came. */
   last: { readonly attempt: number; readonly line: number } | undefined
   lines: number
+  /** Milliseconds of the world's clock. */
+  readonly since: number
   /** Why it ended, other than in order. */
   error?: string
 }
@@ -135,7 +140,14 @@ export const makeReaders = Effect.fnUntraced(function*(
       ...(dice.chance() < 0.3 ? { tailLines: dice.between(1, 6) } : {})
     }
     const words = `reader ${++numbers} of ${known.name}`
-    const reading: Reading = { known, query, words, last: undefined, lines: 0 }
+    const reading: Reading = {
+      known,
+      query,
+      words,
+      last: undefined,
+      lines: 0,
+      since: yield* Clock.currentTimeMillis
+    }
     if (stays) staying.add(reading)
     open.add(reading)
     yield* note(`${words} ${follow ? stays ? "stays" : "follows" : "looks"}`)
@@ -158,6 +170,7 @@ export const makeReaders = Effect.fnUntraced(function*(
         Effect.ensuring(Effect.sync(() => void open.delete(reading))),
         Effect.flatMap((how) => {
           count(`stream: ended ${how}`)
+          if (!follow) count(`rule: ${answeredRule}`)
           return note(`${words} ends ${how} after ${reading.lines} lines`)
         })
       )
@@ -167,7 +180,10 @@ export const makeReaders = Effect.fnUntraced(function*(
   })
 
   /** Once all is well: whoever still reads is up to date with a process that goes on. */
-  const judge = (): void => {
+  const judge = (now: number): void => {
+    for (const { query, since, words } of open) {
+      if (!query.follow && now - since > answeredInPeace) violated(`${words} has no answer`)
+    }
     for (const reading of staying) {
       const { known, last, words } = reading
       count("rule: a stream goes on or ends")
