@@ -158,7 +158,7 @@ export const mutations: ReadonlyArray<Mutation> = [
     file: "core/node/keepTolerations.ts",
     from: "return patch.length === 0 ? undefined : patch",
     to: "return undefined",
-    profile: "cloud"
+    profile: "partition"
   },
   {
     name: "disconnected-stays",
@@ -225,19 +225,11 @@ export const mutations: ReadonlyArray<Mutation> = [
     profile: "broker"
   },
   {
-    name: "hears-twice",
-    mistake: "what a broker delivers twice is acted on twice",
-    file: "core/link/session/InOrder.ts",
-    from: "if (sequence <= this.received || this.held.has(sequence)) return false",
-    to: "if (this.held.has(sequence)) return false\n    if (sequence <= this.received) this.received = sequence - 1",
-    profile: "broker"
-  },
-  {
     name: "switching-begins-anew",
     mistake: "a device that changes its way to the operator begins a new session, and its streams end",
     file: "core/link/client/establish.ts",
-    from: "}, resumable && { session: resumable.idBytes, received: resumable.conversation.received })",
-    to: "}, undefined)",
+    from: "        resumable && { session: resumable.idBytes, received: resumable.conversation.received },\n",
+    to: "        undefined,\n",
     profile: "methods"
   },
   {
@@ -317,7 +309,7 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "says-it-failed",
     mistake: "a command whose device was lost is said to have failed",
     file: "core/operator/remoteProcess.ts",
-    from: "return reason === \"OutcomeUnknown\" ? outcomeUnknown(message) : failed(message)",
+    from: "return begun || reason === \"OutcomeUnknown\" ? outcomeUnknown(message) : unavailable(message)",
     to: "return unavailable(message)",
     profile: "methods"
   },
