@@ -2,6 +2,7 @@
 import { Effect } from "effect"
 import { ringSize } from "../../core/agent/EventRing.ts"
 import type { Count } from "./coverage.ts"
+import type { Known } from "./invariants.ts"
 import type { Program, SimulatedDevice } from "./World.ts"
 
 /** Bytes of all rows of a journal: some for the device itself, and for each pod that it holds. */
@@ -25,6 +26,56 @@ const tooMuch = (who: string, { footprint }: Program, most: number, count: Count
     ...(fibers > most ? [`${who} has ${fibers} fibers, over ${most}`] : []),
     ...over.map((words) => `a link of ${who} holds ${words}`)
   ]
+}
+
+/** And of programs that have nothing to do: what a reconnect, a call or a request leaves behind shows here. */
+const idleFibers = { agent: 48, operator: 40, device: 46, pod: 4, stream: 6 }
+
+export const idlersFibers = (
+  devices: ReadonlyArray<SimulatedDevice>,
+  operators: ReadonlyArray<Program>,
+  living: ReadonlyArray<Known>,
+  /** Streams that go on. */
+  open: number,
+  count: Count
+): ReadonlyArray<string> => {
+  const { agent, device, operator, pod, stream } = idleFibers
+  const streams = stream * open
+  const over = (who: string, { footprint }: Program, most: number) => {
+    const fibers = footprint.fibers()
+    count("rule: who is idle has few fibers")
+    return fibers > most ? [`${who} is idle and has ${fibers} fibers, over ${most}`] : []
+  }
+  return [
+    ...devices.flatMap((each) => {
+      const pods = living.filter((known) => known.device === each).length
+      return over(each.name, each.agent, agent + pod * pods + streams)
+    }),
+    ...operators.flatMap((each) =>
+      over("an operator", each, operator + device * devices.length + pod * living.length + streams)
+    )
+  ]
+}
+
+/** Changes of the API that a fleet makes each minute in which nobody does anything: Leases, of which a device renews six. */
+const mostWritten = { device: 8, crashing: 6 }
+/** And beyond that, in the whole time: what was under way when it began. */
+const underWayWrites = 12
+
+export const muchWritten = (
+  writes: number,
+  millis: number,
+  living: ReadonlyArray<Known>,
+  devices: ReadonlyArray<SimulatedDevice>,
+  count: Count
+): ReadonlyArray<string> => {
+  count("rule: an idle fleet writes little")
+  const crashing = living.filter(({ outcome }) => outcome === "crashes").length
+  const most = underWayWrites +
+    (millis / 60_000) * (mostWritten.device * devices.length + mostWritten.crashing * crashing)
+  return writes > most
+    ? [`in ${millis / 1000} s of quiet ${writes} changes were written, over ${Math.round(most)}`]
+    : []
 }
 
 /** Commands and reports that may be under way at any moment, in one program. */

@@ -443,6 +443,8 @@ export const rules = [
   "the journal is bounded",
   "connections are bounded",
   "fibers are bounded",
+  "who is idle has few fibers",
+  "an idle fleet writes little",
   "the memory of links is bounded",
   "streams that ended hold nothing",
   "pods run where they are bound",

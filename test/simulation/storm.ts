@@ -11,7 +11,7 @@ import { KubeApi } from "../../core/kube/KubeApi.ts"
 import { readmitAnnotation } from "../../core/operator/deviceAdmission.ts"
 import { releaseOrphansAnnotation } from "../../core/operator/devicePods.ts"
 import { holderOf, tellApi } from "./apiDiary.ts"
-import { leftStreams, overBounds } from "./bounds.ts"
+import { idlersFibers, leftStreams, muchWritten, overBounds } from "./bounds.ts"
 import { makeBrokers } from "./brokers.ts"
 import { watchBudgets } from "./budgets.ts"
 import type { Counts } from "./coverage.ts"
@@ -298,12 +298,19 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
     }
     if (known.size > 0) yield* Effect.ignore(api.create(ConfigMaps, settings(firstColour)))
 
-    /** Hours in which nobody does anything: no process begins or ends, and no status changes, but of what crashes by itself. */
+    /** Hours in which nobody does anything: no process begins or ends, no status changes, but of what crashes by itself, and Leases are all that is written. */
     const quietly = Effect.fnUntraced(function*(millis: number) {
       const steady = [...known.values()].filter(({ deleted, outcome }) => !deleted && outcome !== "crashes")
       const before = stillness(plane, steady)
       yield* note(`quiet for ${Math.round(millis / 1000)} s`)
+      const version = plane.world.store.version
+      const living = [...known.values()].filter(({ deleted }) => !deleted)
+      for (const what of idlersFibers(devices, operators, living, readers.open(), count)) violated(what)
       yield* Effect.sleep(Duration.millis(millis))
+      for (const what of idlersFibers(devices, operators, living, readers.open(), count)) violated(what)
+      for (const what of muchWritten(plane.world.store.version - version, millis, living, devices, count)) {
+        violated(what)
+      }
       const after = stillness(plane, steady)
       for (const [i, seen] of after.entries()) {
         if (seen !== before[i]) violated(`in quiet, ${steady[i]?.name} changes from ${before[i]} to ${seen}`)
