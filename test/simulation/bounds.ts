@@ -29,18 +29,18 @@ const tooMuch = (who: string, { footprint }: Program, most: number, count: Count
 }
 
 /** And of programs that have nothing to do: what a reconnect, a call or a request leaves behind shows here. */
-const idleFibers = { agent: 48, operator: 40, device: 46, pod: 4, stream: 6 }
+const idleFibers = { agent: 44, operator: 32, device: 46, pod: 3, stream: 6 }
 
 export const idlersFibers = (
   devices: ReadonlyArray<SimulatedDevice>,
   operators: ReadonlyArray<Program>,
   living: ReadonlyArray<Known>,
-  /** Streams that go on. */
-  open: number,
+  /** Streams of a device that go on. */
+  openOf: (device: string) => number,
   count: Count
 ): ReadonlyArray<string> => {
   const { agent, device, operator, pod, stream } = idleFibers
-  const streams = stream * open
+  const streams = devices.reduce((sum, { name }) => sum + openOf(name), 0)
   const over = (who: string, { footprint }: Program, most: number) => {
     const fibers = footprint.fibers()
     count("rule: who is idle has few fibers")
@@ -49,10 +49,10 @@ export const idlersFibers = (
   return [
     ...devices.flatMap((each) => {
       const pods = living.filter((known) => known.device === each).length
-      return over(each.name, each.agent, agent + pod * pods + streams)
+      return over(each.name, each.agent, agent + pod * pods + stream * openOf(each.name))
     }),
     ...operators.flatMap((each) =>
-      over("an operator", each, operator + device * devices.length + pod * living.length + streams)
+      over("an operator", each, operator + device * devices.length + pod * living.length + stream * streams)
     )
   ]
 }

@@ -305,9 +305,10 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
       yield* note(`quiet for ${Math.round(millis / 1000)} s`)
       const version = plane.world.store.version
       const living = [...known.values()].filter(({ deleted }) => !deleted)
-      for (const what of idlersFibers(devices, operators, living, readers.open(), count)) violated(what)
+      const openOf = (device: string) => readers.reading(device).length
+      for (const what of idlersFibers(devices, operators, living, openOf, count)) violated(what)
       yield* Effect.sleep(Duration.millis(millis))
-      for (const what of idlersFibers(devices, operators, living, readers.open(), count)) violated(what)
+      for (const what of idlersFibers(devices, operators, living, openOf, count)) violated(what)
       for (const what of muchWritten(plane.world.store.version - version, millis, living, devices, count)) {
         violated(what)
       }

@@ -314,6 +314,14 @@ export const mutations: ReadonlyArray<Mutation> = [
     profile: "methods"
   },
   {
+    name: "leaves-a-fiber",
+    mistake: "each connection that a device loses leaves a fiber behind",
+    file: "core/link/LinkClient.ts",
+    from: "      const began = now()\n      method.error = undefined\n",
+    to: "      const began = now()\n      method.error = undefined\n      yield* Effect.forkIn(Effect.never, parent)\n",
+    profile: "link"
+  },
+  {
     name: "counts-again",
     mistake: "bytes that were written into the status are counted again with the next ones",
     file: "core/operator/deviceTraffic.ts",
