@@ -6,7 +6,7 @@ import { ControlPlane } from "../../../../adapters/kube/plane/ControlPlane.ts"
 import { leashCapability } from "../../../../core/agent/leash.ts"
 import { EdgeDevices } from "../../../../core/device/EdgeDevice.ts"
 import { KubeEvents } from "../../../../core/kube/kinds.ts"
-import { KubeApi } from "../../../../core/kube/KubeApi.ts"
+import { KubeApi, KubeApiError } from "../../../../core/kube/KubeApi.ts"
 import type { KubeResource } from "../../../../core/kube/KubeResource.ts"
 import { Nodes } from "../../../../core/kube/Node.ts"
 import type { KubeObject } from "../../../../core/kube/ObjectMeta.ts"
@@ -76,14 +76,9 @@ export interface Seen {
   readonly deleting: boolean
 }
 
-export const everything = [
-  "bare a #0",
-  "daemon-of-edge-1 a #0",
-  "daemon-of-edge-2 a #0",
-  "store-0 a #0",
-  "web a #0"
-]
-/** What is never given up. */
+/** What runs and is never given up. */
+export const bound = ["bare a #0", "daemon-of-edge-1 a #0", "daemon-of-edge-2 a #0"]
+export const everything = [...bound, "store-0 a #0", "web a #0"]
 export const onTheFirst = ["bare a on edge-1", "daemon-of-edge-1 a on edge-1"]
 export const atHome = [...onTheFirst, "daemon-of-edge-2 a on edge-2", "store-0 a on edge-1", "web a on edge-1"]
 export const elsewhere = [...onTheFirst, "daemon-of-edge-2 a on edge-2", "store-0 b on edge-2", "web b on edge-2"]
@@ -175,6 +170,17 @@ const makeScene = Effect.fnUntraced(function*(
   const list = ((resource, selection) =>
     Effect.tap(api.list(resource, selection), () =>
       before(`list ${resource.plural}`))) as typeof api.list
+  /** Requests that are answered before one is not. */
+  const answered = new Map<string, number>()
+  const remove = ((resource, at, options) =>
+    Effect.suspend(() => {
+      const request = `delete ${resource.plural}`
+      const left = answered.get(request) ?? -1
+      answered.set(request, left - 1)
+      return left === 0
+        ? Effect.fail(new KubeApiError({ reason: "Unavailable", status: 0, detail: "no answer" }))
+        : api.delete(resource, at, options)
+    })) as typeof api.delete
   const podWatch = yield* Latch.make(true)
   const observe = ((resource, selection, options) =>
     Stream.tap(
@@ -189,7 +195,7 @@ const makeScene = Effect.fnUntraced(function*(
     undefined,
     undefined,
     broker.line("operator")
-  ).pipe(Effect.provideService(KubeApi, { ...api, get, list, observe }))
+  ).pipe(Effect.provideService(KubeApi, { ...api, get, list, observe, delete: remove }))
   yield* operator.start
 
   const nodeReady = (name: string) =>
@@ -306,6 +312,8 @@ const makeScene = Effect.fnUntraced(function*(
   return {
     startOther,
     broker,
+    /** So many of these requests of the operator, such as `delete pods`, are answered, and one is not. */
+    answers: (request: string, times: number) => void answered.set(request, times),
     /** Open while the operator's watch of pods tells. */
     podWatch,
     /** Whether the controller of ReplicaSets runs. */
