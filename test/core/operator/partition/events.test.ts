@@ -37,12 +37,12 @@ describe("PodsReplaced", () => {
             yield* wait("30 minutes")
             assert.lengthOf(yield* told("PodsReplaced"), 1)
             assert.lengthOf(yield* told("ReplacedWhileDeviceIsAway"), 2)
-            assert.strictEqual(replaced(), 2)
+            assert.strictEqual(yield* replaced, 2)
             yield* held("store-0", false)
             yield* eventually(names, (all) => all.includes("store-0 b on edge-2"))
             yield* wait("5 minutes")
             assert.lengthOf(yield* told("PodsReplaced"), 1)
-            assert.strictEqual(replaced(), 2)
+            assert.strictEqual(yield* replaced, 2)
           })
       ),
     300_000
@@ -64,7 +64,7 @@ describe("PodsReplaced", () => {
             assert.strictEqual((yield* find("store-0")).metadata.deletionGracePeriodSeconds, 0)
             // And the one of the ReplicaSet is set aside.
             assert.lengthOf(yield* told("PodsReplaced"), 1)
-            assert.strictEqual(replaced(), 2)
+            assert.strictEqual(yield* replaced, 2)
           })
       ),
     300_000
@@ -82,14 +82,14 @@ describe("PodsReplaced", () => {
             yield* wait("50 minutes")
             assert.lengthOf(yield* told("PodsReplaced"), 1)
             assert.lengthOf(yield* told("SetAsideWhileDeviceIsAway"), 1)
-            assert.strictEqual(replaced(), 1)
+            assert.strictEqual(yield* replaced, 1)
             yield* manage(true)
             yield* eventually(names, (all) => all.includes("web b on edge-2"))
             yield* apart(false)
             yield* wait("6 minutes")
             yield* allReady(5)
             assert.lengthOf(yield* told("PodsReplaced"), 1)
-            assert.strictEqual(replaced(), 1)
+            assert.strictEqual(yield* replaced, 1)
           })
       ),
     300_000
@@ -110,11 +110,11 @@ describe("PodsReplaced", () => {
             yield* podWatch.close
             yield* wait("30 minutes")
             assert.include(yield* names, "store-0 b on edge-2")
-            assert.strictEqual(replaced(), 2)
+            assert.strictEqual(yield* replaced, 2)
             assert.lengthOf(yield* told("PodsReplaced"), 1)
             yield* podWatch.open
             yield* wait("5 minutes")
-            assert.strictEqual(replaced(), 2)
+            assert.strictEqual(yield* replaced, 2)
           })
       ),
     300_000
@@ -134,7 +134,7 @@ describe("PodsReplaced", () => {
             answers("delete pods", 1)
             yield* wait("30 minutes")
             assert.lengthOf(yield* told("PodsReplaced"), 2)
-            assert.strictEqual(replaced(), 3)
+            assert.strictEqual(yield* replaced, 3)
           })
       ),
     300_000
@@ -165,7 +165,7 @@ describe("PodsReplaced", () => {
             yield* wait("1 minute")
             assert.lengthOf(yield* told("SetAsideWhileDeviceIsAway"), 1)
             assert.lengthOf(yield* told("PodsReplaced"), 1)
-            assert.strictEqual(replaced(), 1)
+            assert.strictEqual(yield* replaced, 1)
           })
       ),
     300_000
@@ -238,7 +238,7 @@ describe("PartitionPolicyNotInForce", () => {
             assert.deepStrictEqual(yield* names, atHome)
             assert.deepStrictEqual(yield* running, everything)
             assert.lengthOf(yield* told("ReplacementHeld"), 1)
-            assert.strictEqual(replaced(), 0)
+            assert.strictEqual(yield* replaced, 0)
             yield* apart(false)
             yield* wait("6 minutes")
             assert.deepStrictEqual(yield* names, atHome)
@@ -266,7 +266,7 @@ describe("PartitionPolicyNotInForce", () => {
             yield* apart(true)
             yield* wait("40 minutes")
             assert.deepStrictEqual(yield* names, atHome)
-            assert.strictEqual(replaced(), 0)
+            assert.strictEqual(yield* replaced, 0)
           })
       ),
     300_000

@@ -14,8 +14,9 @@ import { type Pod, Pods } from "../../../../core/kube/Pod.ts"
 import { timestamp } from "../../../../core/kube/time.ts"
 import { Cryptography } from "../../../../core/link/Cryptography.ts"
 import { SecureRandom } from "../../../../core/link/SecureRandom.ts"
+import type { MetricFamily } from "../../../../core/metrics/exposition.ts"
 import { isMirrorPod } from "../../../../core/node/hostPod.ts"
-import { Fleet } from "../../../../core/operator/Fleet.ts"
+import { operatorMetrics } from "../../../../core/operator/operatorMetrics.ts"
 import { makeMemoryBroker } from "../../../fakes/MemoryBroker.ts"
 import { fairWeather } from "../../../fakes/MemoryTransport.ts"
 import { forever } from "../../../fakes/runtime/Program.ts"
@@ -112,7 +113,7 @@ export const inScene = <E>(
 
 export type Scene = Effect.Success<ReturnType<typeof makeScene>>
 
-/** Where an older agent would not have this word, nobody reads it: as long as before, and unknown. */
+/** An agent that does not know this word: what stands in its place is as long, and nobody knows it either. */
 const unsaid = (word: string, plain: Uint8Array): Uint8Array => {
   const at = Buffer.from(plain).indexOf(word)
   return at < 0 ? plain : plain.map((byte, i) => i >= at && i < at + word.length ? 0x2d : byte)
@@ -187,15 +188,13 @@ const makeScene = Effect.fnUntraced(function*(
       api.observe(resource, selection, options),
       () => resource.plural === "pods" ? podWatch.await : Effect.void
     )) as typeof api.observe
-  let presence: Fleet["Service"]["presence"] = () => []
-  const operator = yield* makeOperator(
-    devices,
-    undefined,
-    Effect.map(Fleet, (fleet) => void (presence = fleet.presence)),
-    undefined,
-    undefined,
-    broker.line("operator")
-  ).pipe(Effect.provideService(KubeApi, { ...api, get, list, observe, delete: remove }))
+  let families: Effect.Effect<ReadonlyArray<MetricFamily>> = Effect.succeed([])
+  const beside = Effect.map(operatorMetrics, (now) => {
+    families = now
+  })
+  const operator = yield* makeOperator(devices, undefined, beside, undefined, undefined, broker.line("operator")).pipe(
+    Effect.provideService(KubeApi, { ...api, get, list, observe, delete: remove })
+  )
   yield* operator.start
 
   const nodeReady = (name: string) =>
@@ -292,6 +291,13 @@ const makeScene = Effect.fnUntraced(function*(
       body: { spec: { partition: body } }
     })
   const status = Effect.map(api.get(EdgeDevices, { namespace: "edge", name: "edge-1" }), (each) => each.status)
+  /** Pods of the first device that were given up, as the operator's metrics have it. */
+  const replaced = Effect.map(
+    Effect.suspend(() => families),
+    (all) =>
+      all.find(({ name }) => name === "aranya_device_pods_replaced_total")?.samples
+        .find(({ labels }) => labels?.["device"] === "edge-1")?.value
+  )
   /** A Node with a kubelet of its own, of which one sees the heartbeats alone. */
   const startOther = Effect.gen(function*() {
     yield* api.create(Nodes, { apiVersion: "v1", kind: "Node", metadata: { name: "other" }, spec: {} })
@@ -324,8 +330,6 @@ const makeScene = Effect.fnUntraced(function*(
         Effect.andThen(Effect.sync(() => void (isOlder = older))),
         Effect.andThen(first.agent.start)
       ),
-    /** Pods given up, as the operator's metrics have it. */
-    replaced: () => presence().find(({ name }) => name === "edge-1")?.replaced,
     /** Happens once, between the API's next answer to the operator, such as to `list pods`, and what the operator does by it. */
     beforeAnswer: (request: string, what: Effect.Effect<unknown, unknown>) => void meanwhile.set(request, what),
     first,
@@ -344,6 +348,9 @@ const makeScene = Effect.fnUntraced(function*(
     events,
     wait,
     edit,
-    status
+    status,
+    /** The operator's own metrics. */
+    families: Effect.suspend(() => families),
+    replaced
   }
 })
