@@ -28,7 +28,14 @@ const controllerOf = (pod: Pod) => pod.metadata.ownerReferences?.find(({ control
 const isReady = (pod: Pod) =>
   pod.status?.conditions?.some(({ status, type }) => type === "Ready" && status === "True") === true
 
+/** Nothing more can be done for it: somebody's finalizer keeps the object, or its controller has not let go of it yet. */
+const isGivenUp = (pod: Pod, onReturn: OnReturn): boolean =>
+  pod.metadata.deletionTimestamp === undefined
+    ? onReturn === "keepOriginal" && isAside(pod)
+    : pod.metadata.deletionGracePeriodSeconds === 0
+
 export const mayBeReplaced = (pod: Pod, onReturn: OnReturn): boolean => {
+  if (isGivenUp(pod, onReturn)) return false
   // What somebody deleted only waits for the device to say that it has ended.
   if (pod.metadata.deletionTimestamp !== undefined) return true
   if (isTerminal(pod)) return false
@@ -53,13 +60,17 @@ export const givePodUp = Effect.fnUntraced(function*(context: DeviceContext) {
       host: context.name
     })
 
+  /** Whether it was written. */
   const unlessGone = <A>(write: Effect.Effect<A, KubeApiError>) =>
-    write.pipe(Effect.asVoid, Effect.catch((error) => isGone(error) ? Effect.void : Effect.fail(error)))
+    write.pipe(
+      Effect.as(true),
+      Effect.catch((error) => isGone(error) ? Effect.succeed(false) : Effect.fail(error))
+    )
 
   /** As the pod garbage collector ends pods of Nodes that are gone: Failed, a disruption, then deleted without grace. */
   const end = Effect.fnUntraced(function*(pod: Pod) {
     const message = "the device that runs this pod is away for longer than spec.partition.replaceAfter"
-    yield* unlessGone(writeStatus(context.hold, pod, {
+    const failed = yield* unlessGone(writeStatus(context.hold, pod, {
       phase: "Failed",
       reason: "DeviceDisconnected",
       message,
@@ -71,15 +82,17 @@ export const givePodUp = Effect.fnUntraced(function*(context: DeviceContext) {
         lastTransitionTime: timestamp(yield* Clock.currentTimeMillis)
       }]
     }))
-    yield* finalise(pod)
+    // Its controller may have been faster: a StatefulSet deletes what has failed.
+    if (!(yield* finalise(pod)) && !failed) return false
     yield* tell(pod, "ReplacedWhileDeviceIsAway", message)
+    return true
   })
 
   /** Its labels go, so that its controller lets go of it and makes another; they are kept in an annotation. */
   const setAside = Effect.fnUntraced(function*(pod: Pod) {
     const labels = pod.metadata.labels ?? {}
     const { resourceVersion, uid } = pod.metadata
-    yield* unlessGone(
+    const written = yield* unlessGone(
       api.patch(Pods, place(pod), {
         type: "merge",
         body: {
@@ -92,16 +105,18 @@ export const givePodUp = Effect.fnUntraced(function*(context: DeviceContext) {
         }
       }).pipe(Effect.tap((written) => Effect.sync(() => index.learn(written))))
     )
+    // What was changed meanwhile is looked at again as it is by then.
+    if (!written) return false
     yield* tell(pod, "SetAsideWhileDeviceIsAway", "another pod stands in for this one until its device is back")
+    return true
   })
 
-  const begin = (pod: Pod, onReturn: OnReturn) =>
+  /** Whether this gave it up: it may be gone already, as the watch need not have told yet. */
+  const begin = (pod: Pod, onReturn: OnReturn): Effect.Effect<boolean, KubeApiError> =>
     pod.metadata.deletionTimestamp !== undefined
       ? finalise(pod)
       : onReturn === "keepReplacement"
       ? end(pod)
-      : asideAnnotation in (pod.metadata.annotations ?? {})
-      ? Effect.void
       : setAside(pod)
 
   /** Its controller adopts it again, and is told that every other of its pods is worth less. */

@@ -94,7 +94,7 @@ export const keepHostPod = Effect.fnUntraced(function*(
       )
     }
     // A kubelet takes the picture of a static pod away, too, as soon as somebody deletes it; and puts up another.
-    if (!isAsWanted(pod, wanted)) return (yield* mayWrite) ? yield* finalise(pod) : undefined
+    if (!isAsWanted(pod, wanted)) return (yield* mayWrite) ? void (yield* finalise(pod)) : undefined
     // A device of which nothing is known has never been here.
     if ((yield* SubscriptionRef.get(context.nodeReport)) === undefined) return
     const status = hostPodStatus(pod, {

@@ -189,18 +189,23 @@ export const keepPartition = Effect.fnUntraced(function*(
     }
     // It came back while that was written.
     if (options.connected()) return
-    for (const pod of due) {
-      yield* giveUp.begin(pod, onReturn)
-      replaced += 1
-    }
-    yield* events.record({
-      about,
-      type: "Warning",
-      reason: "PodsReplaced",
-      message:
-        `the device has been away for ${Duration.format(Duration.seconds(Math.floor(away / 1000)))}: ${due.length} `
-        + "of its pods are given up, so that their controllers replace them"
+    let given = 0
+    const tell = Effect.suspend(() => {
+      if (given === 0) return Effect.void
+      replaced += given
+      return events.record({
+        about,
+        type: "Warning",
+        reason: "PodsReplaced",
+        message: `the device has been away for ${Duration.format(Duration.seconds(Math.floor(away / 1000)))}: ${given} `
+          + "of its pods are given up, so that their controllers replace them"
+      })
     })
+    // Where the API fails halfway, the rest is for the next round, which knows nothing of the first half.
+    yield* Effect.forEach(due, (pod) =>
+      Effect.map(giveUp.begin(pod, onReturn), (done) => {
+        if (done) given += 1
+      }), { discard: true }).pipe(Effect.ensuring(tell))
   }))
 
   yield* Effect.gen(function*() {

@@ -106,10 +106,11 @@ export const podWrites = Effect.gen(function*() {
     return true
   })
 
-  /** The pod is over on the device: the object goes at once. Gone already is success. */
+  /** The pod is over on the device: the object goes at once. Gone already is success; whether it was there still. */
   const finalise = (pod: Pod) =>
     api.delete(Pods, place(pod), { gracePeriodSeconds: 0, uid: pod.metadata.uid ?? "" }).pipe(
-      Effect.catch((error) => isGone(error) ? Effect.void : Effect.fail(error))
+      Effect.as(true),
+      Effect.catch((error) => isGone(error) ? Effect.succeed(false) : Effect.fail(error))
     )
 
   /** This very pod as the API itself has it, not the watch; undefined where it is gone. */

@@ -1,18 +1,27 @@
 /** Two devices, workloads of every kind on the first, and all that is seen of them, for stories about devices that are away. */
-import { Duration, Effect, Schedule, Schema } from "effect"
+import { Duration, Effect, Exit, Latch, Layer, Schedule, Schema, Scope, Stream } from "effect"
+import { ControllerSwitches } from "../../../../adapters/kube/plane/controller/controller.ts"
+import { replicaSets } from "../../../../adapters/kube/plane/controller/replicaSets.ts"
 import { ControlPlane } from "../../../../adapters/kube/plane/ControlPlane.ts"
+import { leashCapability } from "../../../../core/agent/leash.ts"
 import { EdgeDevices } from "../../../../core/device/EdgeDevice.ts"
 import { KubeEvents } from "../../../../core/kube/kinds.ts"
-import { KubeApi } from "../../../../core/kube/KubeApi.ts"
+import { KubeApi, KubeApiError } from "../../../../core/kube/KubeApi.ts"
 import type { KubeResource } from "../../../../core/kube/KubeResource.ts"
 import { Nodes } from "../../../../core/kube/Node.ts"
 import type { KubeObject } from "../../../../core/kube/ObjectMeta.ts"
 import { type Pod, Pods } from "../../../../core/kube/Pod.ts"
 import { timestamp } from "../../../../core/kube/time.ts"
+import { Cryptography } from "../../../../core/link/Cryptography.ts"
+import { SecureRandom } from "../../../../core/link/SecureRandom.ts"
+import type { MetricFamily } from "../../../../core/metrics/exposition.ts"
 import { isMirrorPod } from "../../../../core/node/hostPod.ts"
+import { operatorMetrics } from "../../../../core/operator/operatorMetrics.ts"
+import { makeMemoryBroker } from "../../../fakes/MemoryBroker.ts"
 import { fairWeather } from "../../../fakes/MemoryTransport.ts"
 import { forever } from "../../../fakes/runtime/Program.ts"
 import { simulate, type VirtualTime } from "../../../simulation/VirtualTime.ts"
+import { directly, through } from "../../../simulation/ways.ts"
 import { createNamespaces, makeDevice, makeOperator, worldLayerWith } from "../../../simulation/World.ts"
 
 class NotYet extends Error {}
@@ -68,6 +77,24 @@ export interface Seen {
   readonly deleting: boolean
 }
 
+/** What runs and is never given up. */
+export const bound = ["bare a #0", "daemon-of-edge-1 a #0", "daemon-of-edge-2 a #0"]
+export const everything = [...bound, "store-0 a #0", "web a #0"]
+export const onTheFirst = ["bare a on edge-1", "daemon-of-edge-1 a on edge-1"]
+export const atHome = [...onTheFirst, "daemon-of-edge-2 a on edge-2", "store-0 a on edge-1", "web a on edge-1"]
+export const elsewhere = [...onTheFirst, "daemon-of-edge-2 a on edge-2", "store-0 b on edge-2", "web b on edge-2"]
+
+interface SceneOptions {
+  readonly seed?: number
+  /** The agent on the first device is of before there was a leash. */
+  readonly older?: boolean
+  /** The first device comes through a broker, and by no other way. */
+  readonly broker?: boolean
+}
+
+/** This scene has a controller of its own for these, which can be stopped. */
+const controllers = Layer.succeed(ControllerSwitches, (name) => name !== replicaSets.name)
+
 /**
  * A story: `edge-1` with this policy runs a pod of a StatefulSet, a ReplicaSet and a DaemonSet, and one that is nobody's;
  * `edge-2` is there to take what is replaced.
@@ -75,23 +102,57 @@ export interface Seen {
 export const inScene = <E>(
   partition: object,
   tell: (scene: Scene) => Effect.Effect<void, E, KubeApi>,
-  options: { readonly seed?: number } = {}
+  options: SceneOptions = {}
 ) =>
   simulate(options.seed ?? 1, (time) =>
-    Effect.flatMap(makeScene(partition, time), tell).pipe(
+    Effect.flatMap(makeScene(partition, time, options), tell).pipe(
       Effect.scoped,
-      Effect.provide(worldLayerWith("quick")),
+      Effect.provide(worldLayerWith("quick").pipe(Layer.provide(controllers))),
       Effect.orDie
     ), { logs: process.env["LOGS"] === "1" })
 
 export type Scene = Effect.Success<ReturnType<typeof makeScene>>
 
-const makeScene = Effect.fnUntraced(function*(partition: object, time: VirtualTime) {
+/** An agent that does not know this word: what stands in its place is as long, and nobody knows it either. */
+const unsaid = (word: string, plain: Uint8Array): Uint8Array => {
+  const at = Buffer.from(plain).indexOf(word)
+  return at < 0 ? plain : plain.map((byte, i) => i >= at && i < at + word.length ? 0x2d : byte)
+}
+
+const makeScene = Effect.fnUntraced(function*(
+  partition: object,
+  time: VirtualTime,
+  { broker: byBroker = false, older = false }: SceneOptions
+) {
   const api = yield* KubeApi
   const plane = yield* ControlPlane
+  const cryptography = yield* Cryptography
+  const random = yield* SecureRandom
   const life = yield* Effect.scope
   yield* createNamespaces
-  const first = yield* makeDevice("edge-1", 1)
+  let managing: Scope.Closeable | undefined
+  const manage = (yes: boolean) =>
+    Effect.gen(function*() {
+      if (managing !== undefined) yield* Scope.close(managing, Exit.void)
+      managing = yes ? yield* Scope.fork(life) : undefined
+      if (managing !== undefined) yield* Layer.build(Layer.fresh(replicaSets.layer)).pipe(Scope.provide(managing))
+    }).pipe(Effect.provideService(ControlPlane, plane))
+  yield* manage(true)
+  const broker = yield* makeMemoryBroker
+  let isOlder = older
+  const speech = Cryptography.of({
+    ...cryptography,
+    seal: (key, nonce, associated, plain) =>
+      cryptography.seal(key, nonce, associated, isOlder ? unsaid(leashCapability, plain) : plain)
+  })
+  const first = yield* makeDevice(
+    "edge-1",
+    1,
+    undefined,
+    undefined,
+    undefined,
+    byBroker ? through("edge-1", broker.line("edge-1"), ["mqtt"], random) : directly
+  ).pipe(Effect.provideService(Cryptography, speech))
   const second = yield* makeDevice("edge-2", 2)
   const devices = [first, second]
   for (const device of devices) {
@@ -110,7 +171,30 @@ const makeScene = Effect.fnUntraced(function*(partition: object, time: VirtualTi
   const list = ((resource, selection) =>
     Effect.tap(api.list(resource, selection), () =>
       before(`list ${resource.plural}`))) as typeof api.list
-  const operator = yield* makeOperator(devices).pipe(Effect.provideService(KubeApi, { ...api, get, list }))
+  /** Requests that are answered before one is not. */
+  const answered = new Map<string, number>()
+  const remove = ((resource, at, options) =>
+    Effect.suspend(() => {
+      const request = `delete ${resource.plural}`
+      const left = answered.get(request) ?? -1
+      answered.set(request, left - 1)
+      return left === 0
+        ? Effect.fail(new KubeApiError({ reason: "Unavailable", status: 0, detail: "no answer" }))
+        : api.delete(resource, at, options)
+    })) as typeof api.delete
+  const podWatch = yield* Latch.make(true)
+  const observe = ((resource, selection, options) =>
+    Stream.tap(
+      api.observe(resource, selection, options),
+      () => resource.plural === "pods" ? podWatch.await : Effect.void
+    )) as typeof api.observe
+  let families: Effect.Effect<ReadonlyArray<MetricFamily>> = Effect.succeed([])
+  const beside = Effect.map(operatorMetrics, (now) => {
+    families = now
+  })
+  const operator = yield* makeOperator(devices, undefined, beside, undefined, undefined, broker.line("operator")).pipe(
+    Effect.provideService(KubeApi, { ...api, get, list, observe, delete: remove })
+  )
   yield* operator.start
 
   const nodeReady = (name: string) =>
@@ -193,8 +277,12 @@ const makeScene = Effect.fnUntraced(function*(partition: object, time: VirtualTi
   const apart = (apart: boolean) => first.transport.weather(apart ? { blackHole: true } : { ...fairWeather })
   const events = Effect.map(
     api.list(KubeEvents, {}),
-    (all) => all.map(({ involvedObject, message, reason }) => `${involvedObject?.kind} ${reason}: ${message}`)
+    (all) =>
+      all.flatMap(({ count = 1, involvedObject, message, reason }) =>
+        Array.from({ length: count }, () => `${involvedObject?.kind} ${reason}: ${message}`)
+      )
   )
+  /** As often as it was told. */
   const told = (reason: string) => Effect.map(events, (all) => all.filter((each) => each.includes(` ${reason}: `)))
   const wait = (duration: Duration.Input) => Effect.sleep(duration)
   const edit = (body: object) =>
@@ -203,6 +291,13 @@ const makeScene = Effect.fnUntraced(function*(partition: object, time: VirtualTi
       body: { spec: { partition: body } }
     })
   const status = Effect.map(api.get(EdgeDevices, { namespace: "edge", name: "edge-1" }), (each) => each.status)
+  /** Pods of the first device that were given up, as the operator's metrics have it. */
+  const replaced = Effect.map(
+    Effect.suspend(() => families),
+    (all) =>
+      all.find(({ name }) => name === "aranya_device_pods_replaced_total")?.samples
+        .find(({ labels }) => labels?.["device"] === "edge-1")?.value
+  )
   /** A Node with a kubelet of its own, of which one sees the heartbeats alone. */
   const startOther = Effect.gen(function*() {
     yield* api.create(Nodes, { apiVersion: "v1", kind: "Node", metadata: { name: "other" }, spec: {} })
@@ -222,6 +317,19 @@ const makeScene = Effect.fnUntraced(function*(partition: object, time: VirtualTi
   }).pipe(Effect.orDie)
   return {
     startOther,
+    broker,
+    /** So many of these requests of the operator, such as `delete pods`, are answered, and one is not. */
+    answers: (request: string, times: number) => void answered.set(request, times),
+    /** Open while the operator's watch of pods tells. */
+    podWatch,
+    /** Whether the controller of ReplicaSets runs. */
+    manage,
+    /** An agent of today takes the place of an older one, or the other way round. */
+    exchangeAgent: (older: boolean) =>
+      first.agent.kill.pipe(
+        Effect.andThen(Effect.sync(() => void (isOlder = older))),
+        Effect.andThen(first.agent.start)
+      ),
     /** Happens once, between the API's next answer to the operator, such as to `list pods`, and what the operator does by it. */
     beforeAnswer: (request: string, what: Effect.Effect<unknown, unknown>) => void meanwhile.set(request, what),
     first,
@@ -240,6 +348,9 @@ const makeScene = Effect.fnUntraced(function*(partition: object, time: VirtualTi
     events,
     wait,
     edit,
-    status
+    status,
+    /** The operator's own metrics. */
+    families: Effect.suspend(() => families),
+    replaced
   }
 })
