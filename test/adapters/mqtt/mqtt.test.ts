@@ -10,7 +10,7 @@ import { makeMqttDialer } from "../../../adapters/mqtt/MqttDialer.ts"
 import type { Connection } from "../../../core/link/Transport.ts"
 import { deviceOn, operatorOn } from "../../contracts/linked.ts"
 import { makeAuthority } from "../grpc/certificates.ts"
-import { aedesBroker, websocketServer } from "./aedesBroker.ts"
+import { aedesBroker, overWebsockets } from "./aedesBroker.ts"
 import { hasMosquitto, mosquitto } from "./mosquitto.ts"
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
@@ -98,7 +98,7 @@ describe("an MQTT connection", () => {
 
   it.live("is refused with a path that has no websocket", () =>
     Effect.gen(function*() {
-      const { port } = yield* aedesBroker({}, websocketServer)
+      const { port } = yield* aedesBroker({}, overWebsockets())
       const error = yield* refusal(at(port, { transport: "websocket", path: "/elsewhere", version: "3.1.1" }))
       assert.match(error.message, /no websocket at this path, but 400/u)
     }).pipe(Effect.scoped, Effect.timeout("20 seconds")))
