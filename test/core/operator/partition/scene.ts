@@ -9,7 +9,9 @@ import { Nodes } from "../../../../core/kube/Node.ts"
 import type { KubeObject } from "../../../../core/kube/ObjectMeta.ts"
 import { type Pod, Pods } from "../../../../core/kube/Pod.ts"
 import { timestamp } from "../../../../core/kube/time.ts"
+import type { MetricFamily } from "../../../../core/metrics/exposition.ts"
 import { isMirrorPod } from "../../../../core/node/hostPod.ts"
+import { operatorMetrics } from "../../../../core/operator/operatorMetrics.ts"
 import { fairWeather } from "../../../fakes/MemoryTransport.ts"
 import { forever } from "../../../fakes/runtime/Program.ts"
 import { simulate, type VirtualTime } from "../../../simulation/VirtualTime.ts"
@@ -110,7 +112,13 @@ const makeScene = Effect.fnUntraced(function*(partition: object, time: VirtualTi
   const list = ((resource, selection) =>
     Effect.tap(api.list(resource, selection), () =>
       before(`list ${resource.plural}`))) as typeof api.list
-  const operator = yield* makeOperator(devices).pipe(Effect.provideService(KubeApi, { ...api, get, list }))
+  let families: Effect.Effect<ReadonlyArray<MetricFamily>> = Effect.succeed([])
+  const beside = Effect.map(operatorMetrics, (now) => {
+    families = now
+  })
+  const operator = yield* makeOperator(devices, undefined, beside).pipe(
+    Effect.provideService(KubeApi, { ...api, get, list })
+  )
   yield* operator.start
 
   const nodeReady = (name: string) =>
@@ -240,6 +248,8 @@ const makeScene = Effect.fnUntraced(function*(partition: object, time: VirtualTi
     events,
     wait,
     edit,
-    status
+    status,
+    /** The operator's own metrics. */
+    families: Effect.suspend(() => families)
   }
 })
