@@ -1,6 +1,9 @@
 /** The operator's own metrics over whole systems: each family against what happened there. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { EdgeDevices } from "../../../core/device/EdgeDevice.ts"
+import { KubeApi } from "../../../core/kube/KubeApi.ts"
+import { Nodes } from "../../../core/kube/Node.ts"
 import type { MetricFamily } from "../../../core/metrics/exposition.ts"
 import { inScene } from "./partition/scene.ts"
 import { here, inWorld } from "./talkingDevice.ts"
@@ -110,4 +113,38 @@ describe("the operator's metrics", () => {
           assert.deepStrictEqual(yield* seen, { connected: 0, away: { "reason=AgentDown": 300 }, replaced: 2 })
         })
     ))
+
+  it.live("give the reason that Node and EdgeDevice give, over restarts of the operator and of a device never seen", () =>
+    inScene({}, ({ families, first, operator, wait }) =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        const reasons = Effect.fnUntraced(function*(name: string) {
+          const conditions = [
+            ...(yield* api.get(Nodes, { name })).status?.conditions ?? [],
+            ...(yield* api.get(EdgeDevices, { ...here, name })).status?.conditions ?? []
+          ].filter(({ type }) => type === "DeviceConnected" || type === "Connected")
+          const away = Object.keys(samplesOf(yield* families, { ...here, name }).away)
+          return [...conditions.map(({ reason }) => `reason=${reason}`), ...away]
+        })
+        const allThree = (reason: string) => Array.from({ length: 3 }, () => `reason=${reason}`)
+        yield* api.create(EdgeDevices, { ...first.object(), metadata: { ...here, name: "edge-3" } })
+        yield* wait("1 minute")
+        assert.deepStrictEqual(yield* reasons("edge-3"), allThree("NeverConnected"))
+        yield* first.agent.kill
+        yield* wait("1 minute")
+        assert.deepStrictEqual(yield* reasons("edge-1"), allThree("AgentDown"))
+        yield* operator.kill
+        yield* operator.start
+        yield* wait("10 minutes")
+        assert.deepStrictEqual(yield* reasons("edge-1"), allThree("AgentDown"))
+        assert.deepStrictEqual(yield* reasons("edge-3"), allThree("NeverConnected"))
+
+        yield* first.agent.start
+        yield* wait("1 minute")
+        yield* operator.kill
+        yield* first.transport.refuse("Refused")
+        yield* operator.start
+        yield* wait("5 seconds")
+        assert.deepStrictEqual(yield* reasons("edge-1"), allThree("LinkDown"), "it was there a moment ago")
+      })))
 })
