@@ -66,7 +66,8 @@ const identity = (config: AranyaConfig, namespace: string) =>
     })
   )
 
-const acceptors = (config: AranyaConfig, namespace: string) =>
+/** The doors for devices: gRPC, and the brokers that EdgeDevices name. */
+export const acceptors = (config: AranyaConfig, namespace: string) =>
   Layer.effect(
     Acceptors,
     Effect.gen(function*() {

@@ -16,10 +16,6 @@ const absences: Readonly<Record<DisconnectReason, string>> = {
 }
 export const absenceSentence = (reason: DisconnectReason): string => absences[reason]
 
-/** What is known of a device that is away, from what its Node said before. */
-export const disconnectReason = (text: string | undefined): DisconnectReason | undefined =>
-  (Object.keys(absences) as ReadonlyArray<DisconnectReason>).find((reason) => reason === text)
-
 export interface DeviceState {
   /** As the device said last; undefined before its first session. */
   readonly report: NodeReport | undefined

@@ -47,7 +47,8 @@ export class Fleet extends Context.Service<Fleet, {
     readonly connected: boolean
     /** Monotonic milliseconds. */
     readonly awaySince: number | undefined
-    readonly reason: DisconnectReason | undefined
+    /** Why, where it is away. */
+    readonly reason: DisconnectReason
     /** Pods given up since this process began. */
     readonly replaced: number
   }>

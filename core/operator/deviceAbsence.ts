@@ -1,5 +1,6 @@
 /** How long a device has been away and why, as this process knows it. */
 import { Effect } from "effect"
+import type { EdgeDeviceCondition } from "../device/EdgeDevice.ts"
 import type { Absence } from "../link/Session.ts"
 import type { DisconnectReason } from "../node/nodeStatus.ts"
 import { monotonicMillis } from "../pod/machine/Workbench.ts"
@@ -16,7 +17,7 @@ export interface DeviceAbsence {
    * just taken the device, counts anew: what its predecessor heard last nobody can tell.
    */
   readonly since: () => number | undefined
-  /** Undefined where this process has not seen it go. */
+  /** Undefined where neither this process has seen it go nor the one before has said why it did. */
   readonly reason: () => DisconnectReason | undefined
   readonly left: (why: Absence) => Effect.Effect<void>
   readonly back: Effect.Effect<void>
@@ -24,9 +25,11 @@ export interface DeviceAbsence {
   readonly anew: Effect.Effect<void>
 }
 
-export const deviceAbsence = Effect.gen(function*() {
+/** `told`: the EdgeDevice's condition `Connected`, as the process before this one has left it. */
+export const deviceAbsence = Effect.fnUntraced(function*(told: EdgeDeviceCondition | undefined) {
   let since: number | undefined = yield* monotonicMillis
-  let reason: DisconnectReason | undefined
+  // Who was there then is away by no more than a link. The other reasons each process knows by itself, and when they hold no more.
+  let reason = told?.status === "True" ? "LinkDown" : Object.values(reasons).find((each) => each === told?.reason)
   const absence: DeviceAbsence = {
     since: () => since,
     reason: () => reason,

@@ -8,7 +8,7 @@ import { parseTimestamp } from "../kube/time.ts"
 import { desiredNode, isRemnant, newNode, nodePatch, owns } from "../node/desiredNode.ts"
 import { lastKnown } from "../node/lastKnown.ts"
 import { leaseNamespace, nodeLease, renewal, renewJitter, renewMillis } from "../node/lease.ts"
-import { type DeviceState, differs, disconnectReason, nodeStatus, statusPatch } from "../node/nodeStatus.ts"
+import { type DeviceState, differs, type DisconnectReason, nodeStatus, statusPatch } from "../node/nodeStatus.ts"
 import type { DeviceAbsence } from "./deviceAbsence.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
 import { type DoorSubject, NodeDoors } from "./NodeDoors.ts"
@@ -58,8 +58,10 @@ export const keepNode = Effect.fnUntraced(function*(
     readonly connected: () => boolean
     /** What is wrong with the broker, where that is why the device is away. */
     readonly brokerDown: () => string | undefined
-    /** Since when and why the device is away, as far as this process knows. */
+    /** Since when the device is away, as far as this process knows. */
     readonly absence: DeviceAbsence
+    /** Why it is. */
+    readonly reason: () => DisconnectReason
     /** Whether this process speaks for the device; while it does not, nothing of the device is written. */
     readonly holds: () => boolean
     /** Takes the device from a process that died. */
@@ -112,11 +114,7 @@ export const keepNode = Effect.fnUntraced(function*(
     return {
       report,
       connected: options.connected(),
-      disconnectReason: brokerDown !== undefined
-        ? "BrokerDown"
-        : report === undefined
-        ? "NeverConnected"
-        : options.absence.reason() ?? (away ? disconnectReason(before.reason) : undefined) ?? "LinkDown",
+      disconnectReason: options.reason(),
       disconnectDetail: brokerDown,
       awayTooLong: now >= unreadyAt,
       version: identity.version,

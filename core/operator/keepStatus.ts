@@ -2,8 +2,8 @@
 import { Clock, Duration, Effect, Queue, Schedule, Stream, SubscriptionRef } from "effect"
 import type { EdgeDevice } from "../device/EdgeDevice.ts"
 import { timestamp } from "../kube/time.ts"
+import type { DisconnectReason } from "../node/nodeStatus.ts"
 import { aboutDevice } from "./aboutDevice.ts"
-import type { DeviceAbsence } from "./deviceAbsence.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
 import { DeviceRegistry } from "./DeviceRegistry.ts"
 import { type ConditionDraft, saysTheSame, withConditions } from "./deviceStatus.ts"
@@ -24,7 +24,8 @@ const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced(
 /** What the writer asks the others for, each time it writes. */
 export interface StatusSources {
   readonly traffic: DeviceTraffic
-  readonly absence: DeviceAbsence
+  /** Why the device is away. */
+  readonly reason: () => DisconnectReason
   /** Whether this process speaks for the device. */
   readonly holds: () => boolean
   readonly connected: () => boolean
@@ -55,7 +56,7 @@ export const keepStatus = Effect.fnUntraced(function*(context: DeviceContext, fi
   const conditions = (sources: StatusSources, { warnings, status: { link } }: EdgeDevice) => {
     const linked = sources.connected()
     const unreachable = sources.brokerDown()
-    const away = unreachable === undefined ? sources.absence.reason() ?? "LinkDown" : "BrokerDown"
+    const away = sources.reason()
     const broker = sources.brokerCondition()
     const drafts: ReadonlyArray<ConditionDraft> = [
       warnings.length === 0

@@ -34,7 +34,7 @@ export const operatorMetrics = Effect.gen(function*() {
         samples: presence.flatMap(({ awaySince, labels, reason }) =>
           awaySince === undefined
             ? []
-            : [{ labels: { ...labels, reason: reason ?? "LinkDown" }, value: Math.max(0, now - awaySince) / 1000 }]
+            : [{ labels: { ...labels, reason }, value: Math.max(0, now - awaySince) / 1000 }]
         )
       },
       {

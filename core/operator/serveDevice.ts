@@ -18,12 +18,12 @@ import type { EdgeDevice, EdgeDeviceObject } from "../device/EdgeDevice.ts"
 import type { KubeApi } from "../kube/KubeApi.ts"
 import type { DeviceHello } from "../link/Hello.ts"
 import type { Handlers, Session } from "../link/Session.ts"
-import { absenceSentence } from "../node/nodeStatus.ts"
+import { absenceSentence, type DisconnectReason } from "../node/nodeStatus.ts"
 import type { ResolveSettings } from "../pod/resolve/Resolution.ts"
 import type { NodeReport } from "../wire/Event.ts"
 import { aboutDevice } from "./aboutDevice.ts"
 import { askWithin } from "./askDevice.ts"
-import { type DeviceAbsence, deviceAbsence } from "./deviceAbsence.ts"
+import { deviceAbsence } from "./deviceAbsence.ts"
 import { DeviceClock } from "./DeviceClock.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
 import { deviceHandlers } from "./deviceHandlers.ts"
@@ -55,7 +55,8 @@ export interface ServedDevice {
   readonly traffic: DeviceTraffic
   readonly usage: DeviceUsageKnown
   readonly connected: () => boolean
-  readonly absence: DeviceAbsence
+  /** Since when it is away, and why where it is. */
+  readonly absence: { readonly since: () => number | undefined; readonly reason: () => DisconnectReason }
   /** Pods given up since this process began. */
   readonly replaced: () => number
   /** Whether this process speaks for it. */
@@ -166,7 +167,7 @@ export const serveDevice = Effect.fnUntraced(function*(
     })
   )
 
-  const absence = yield* deviceAbsence
+  const absence = yield* deviceAbsence(first.status.conditions?.find(({ type }) => type === "Connected"))
 
   yield* keepIdentity(context)
   const keeping = yield* Scope.fork(life)
@@ -184,10 +185,16 @@ export const serveDevice = Effect.fnUntraced(function*(
     const { spec } = SubscriptionRef.getUnsafe(device)
     return (method ?? spec.connectivity.method) === "mqtt" ? broker.down() : undefined
   }
+  /** The one reason that Node, EdgeDevice and metrics give. */
+  const reason = (): DisconnectReason => {
+    if (brokerDown() !== undefined) return "BrokerDown"
+    return absence.reason() ?? (SubscriptionRef.getUnsafe(nodeReport) === undefined ? "NeverConnected" : "LinkDown")
+  }
   const node = yield* keepNode(context, {
     connected,
     brokerDown,
     absence,
+    reason,
     holds,
     claim: status.claim,
     conflict: status.conflict
@@ -206,7 +213,7 @@ export const serveDevice = Effect.fnUntraced(function*(
   lookAtHostPod = (yield* keepHostPod(context, { connected, holds }).pipe(Scope.provide(keeping))).look
   const away = yield* disconnectedPods(context, {
     connected,
-    why: () => brokerDown() ?? absenceSentence(absence.reason() ?? "LinkDown"),
+    why: () => brokerDown() ?? absenceSentence(reason()),
     reassert: pods.reassert
   })
   const partition = yield* keepPartition(context, { connected, absence, end: pods.end, endGone: pods.endGone })
@@ -226,7 +233,7 @@ export const serveDevice = Effect.fnUntraced(function*(
 
   yield* status.keep({
     traffic,
-    absence,
+    reason,
     holds,
     connected,
     brokerDown,
@@ -413,7 +420,7 @@ export const serveDevice = Effect.fnUntraced(function*(
     update,
     attach,
     connected,
-    absence,
+    absence: { since: absence.since, reason },
     replaced: partition.replaced
   } satisfies ServedDevice
 })

@@ -61,17 +61,4 @@ describe("a gRPC listener behind an Ingress that routes by authority", () => {
       assert.strictEqual(error.reason, "Refused")
       assert.match(error.message, /404|not an aranya operator/u)
     }).pipe(Effect.scoped))
-
-  it.live("pings silent connections where told to, from either end", () =>
-    Effect.gen(function*() {
-      const door = yield* listening({ keepalive: "200 millis" }, echo)
-      const connection = yield* makeGrpcDialer({
-        target: `127.0.0.1:${door.port}`,
-        tls: "insecure",
-        keepalive: "200 millis"
-      }).connect
-      yield* Effect.sleep("2 seconds")
-      yield* connection.send(Uint8Array.of(7))
-      assert.deepStrictEqual(yield* connection.receive, Uint8Array.of(7))
-    }).pipe(Effect.scoped))
 })

@@ -14,6 +14,8 @@ const files = {
 const encrypted = ["cafile %DIR%/ca.pem", "certfile %DIR%/cert.pem", "keyfile %DIR%/key.pem"]
 const trusting = { ca: authority.cert, serverName: "broker.example" }
 
+const slowWebsockets = "mosquitto 2.0 reads 4 KiB of a websocket in 0.1 s"
+
 const from = (lines: ReadonlyArray<string>, options: Partial<Options>) =>
   Effect.map(
     mosquitto({ files, listeners: [{ lines }] }),
@@ -26,7 +28,12 @@ describe.skipIf(!hasMosquitto)("by mosquitto", () => {
   over(
     "MQTT 5 with websockets",
     from(["protocol websockets"], { version: "5", transport: "websocket" }),
-    "mosquitto 2.0 reads 4 KiB of a websocket in 0.1 s"
+    slowWebsockets
+  )
+  over(
+    "MQTT 5 with secure websockets",
+    from([...encrypted, "protocol websockets"], { version: "5", transport: "secure websocket", tls: trusting }),
+    slowWebsockets
   )
   over("MQTT 3.1.1 over TLS", from(encrypted, { transport: "tls", tls: trusting }))
   over(

@@ -10,7 +10,7 @@ import { makeMqttDialer } from "../../../adapters/mqtt/MqttDialer.ts"
 import type { Connection } from "../../../core/link/Transport.ts"
 import { deviceOn, operatorOn } from "../../contracts/linked.ts"
 import { makeAuthority } from "../grpc/certificates.ts"
-import { aedesBroker, websocketServer } from "./aedesBroker.ts"
+import { aedesBroker, overWebsockets } from "./aedesBroker.ts"
 import { hasMosquitto, mosquitto } from "./mosquitto.ts"
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
@@ -98,7 +98,7 @@ describe("an MQTT connection", () => {
 
   it.live("is refused with a path that has no websocket", () =>
     Effect.gen(function*() {
-      const { port } = yield* aedesBroker({}, websocketServer)
+      const { port } = yield* aedesBroker({}, overWebsockets())
       const error = yield* refusal(at(port, { transport: "websocket", path: "/elsewhere", version: "3.1.1" }))
       assert.match(error.message, /no websocket at this path, but 400/u)
     }).pipe(Effect.scoped, Effect.timeout("20 seconds")))
@@ -128,6 +128,71 @@ describe("an MQTT connection", () => {
         assert.match(error.message, told)
       }
     }))
+
+  it.live("has the broker confirm what is long or much, and nothing else", () =>
+    Effect.gen(function*() {
+      const qualities: Array<number> = []
+      const { port } = yield* aedesBroker({
+        authorizePublish: (_, { payload, qos, topic }, decide) => {
+          if (topic === "edge/lamp/cmd" && payload[0] === 2) qualities.push(qos)
+          decide(null)
+        }
+      })
+      const to = at(port, { version: "3.1.1" })
+      const { next, up } = yield* accepting({ ...to, clientId: "operator" })
+      yield* up
+      const device = yield* dialer(to).connect
+      yield* device.send(bytes("hello"))
+      const operator = yield* next
+      assert.strictEqual(text(yield* operator.receive), "hello")
+      const said = Effect.fnUntraced(function*(length: number, expendable = false) {
+        yield* operator.send(new Uint8Array(length), { expendable })
+        assert.strictEqual((yield* device.receive).length, length)
+      })
+      yield* said(512)
+      yield* said(22, true)
+      assert.deepStrictEqual(qualities, [0, 0])
+      // The second one is on its way before the broker can have confirmed the first; what is expendable never waits for that.
+      qualities.length = 0
+      yield* Effect.all([
+        operator.send(new Uint8Array(513)),
+        operator.send(new Uint8Array(10)),
+        operator.send(new Uint8Array(11), { expendable: true })
+      ], { concurrency: "unbounded" })
+      const lengths = [(yield* device.receive).length, (yield* device.receive).length, (yield* device.receive).length]
+      assert.deepStrictEqual(lengths.toSorted((a, b) => a - b), [10, 11, 513])
+      assert.deepStrictEqual(qualities.toSorted(), [0, 1, 1])
+      // What was confirmed may still wait for the device: until it has rested, nothing overtakes it.
+      qualities.length = 0
+      yield* said(10)
+      assert.deepStrictEqual(qualities, [1])
+      while (qualities.pop() !== 0) {
+        yield* Effect.sleep("1100 millis")
+        yield* said(10)
+      }
+    }).pipe(Effect.scoped))
+
+  it.live("is not pinged over while it is spoken over, at whichever quality of service", () =>
+    Effect.gen(function*() {
+      const { broker, port } = yield* aedesBroker()
+      const pings: Array<string> = []
+      broker.on("ping", (_, { id }) => void pings.push(id))
+      const to = at(port, { version: "3.1.1", keepalive: "4 seconds" })
+      const { next, up } = yield* accepting({ ...to, clientId: "operator" })
+      yield* up
+      const device = yield* dialer(to).connect
+      yield* device.send(bytes("hello"))
+      const operator = yield* next
+      yield* operator.receive
+      for (let beat = 0; beat < 8; beat++) {
+        yield* device.send(bytes("beat"), { expendable: true })
+        yield* operator.receive
+        yield* operator.send(bytes("here"), { expendable: true })
+        yield* device.receive
+        yield* Effect.sleep("700 millis")
+      }
+      assert.isFalse(pings.includes(to.clientId))
+    }).pipe(Effect.scoped))
 })
 
 describe.skipIf(!hasMosquitto)("with mosquitto", () => {
@@ -357,71 +422,6 @@ describe.skipIf(!hasMosquitto)("with mosquitto", () => {
       }).pipe(Effect.scoped, Effect.timeout("40 seconds")),
     50_000
   )
-
-  it.live("has the broker confirm what is long or much, and nothing else", () =>
-    Effect.gen(function*() {
-      const qualities: Array<number> = []
-      const { port } = yield* aedesBroker({
-        authorizePublish: (_, { payload, qos, topic }, decide) => {
-          if (topic === "edge/lamp/cmd" && payload[0] === 2) qualities.push(qos)
-          decide(null)
-        }
-      })
-      const to = at(port, { version: "3.1.1" })
-      const { next, up } = yield* accepting({ ...to, clientId: "operator" })
-      yield* up
-      const device = yield* dialer(to).connect
-      yield* device.send(bytes("hello"))
-      const operator = yield* next
-      assert.strictEqual(text(yield* operator.receive), "hello")
-      const said = Effect.fnUntraced(function*(length: number, expendable = false) {
-        yield* operator.send(new Uint8Array(length), { expendable })
-        assert.strictEqual((yield* device.receive).length, length)
-      })
-      yield* said(512)
-      yield* said(22, true)
-      assert.deepStrictEqual(qualities, [0, 0])
-      // The second one is on its way before the broker can have confirmed the first; what is expendable never waits for that.
-      qualities.length = 0
-      yield* Effect.all([
-        operator.send(new Uint8Array(513)),
-        operator.send(new Uint8Array(10)),
-        operator.send(new Uint8Array(11), { expendable: true })
-      ], { concurrency: "unbounded" })
-      const lengths = [(yield* device.receive).length, (yield* device.receive).length, (yield* device.receive).length]
-      assert.deepStrictEqual(lengths.toSorted((a, b) => a - b), [10, 11, 513])
-      assert.deepStrictEqual(qualities.toSorted(), [0, 1, 1])
-      // What was confirmed may still wait for the device: until it has rested, nothing overtakes it.
-      qualities.length = 0
-      yield* said(10)
-      assert.deepStrictEqual(qualities, [1])
-      while (qualities.pop() !== 0) {
-        yield* Effect.sleep("1100 millis")
-        yield* said(10)
-      }
-    }).pipe(Effect.scoped))
-
-  it.live("is not pinged over while it is spoken over, at whichever quality of service", () =>
-    Effect.gen(function*() {
-      const { broker, port } = yield* aedesBroker()
-      const pings: Array<string> = []
-      broker.on("ping", (_, { id }) => void pings.push(id))
-      const to = at(port, { version: "3.1.1", keepalive: "4 seconds" })
-      const { next, up } = yield* accepting({ ...to, clientId: "operator" })
-      yield* up
-      const device = yield* dialer(to).connect
-      yield* device.send(bytes("hello"))
-      const operator = yield* next
-      yield* operator.receive
-      for (let beat = 0; beat < 8; beat++) {
-        yield* device.send(bytes("beat"), { expendable: true })
-        yield* operator.receive
-        yield* operator.send(bytes("here"), { expendable: true })
-        yield* device.receive
-        yield* Effect.sleep("700 millis")
-      }
-      assert.isFalse(pings.includes(to.clientId))
-    }).pipe(Effect.scoped))
 
   it.live("leaves no socket and no timer behind", () =>
     Effect.gen(function*() {
