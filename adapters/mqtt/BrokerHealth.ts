@@ -3,7 +3,7 @@ import { Duration, Effect, Random } from "effect"
 import type { TransportError } from "../../core/link/Transport.ts"
 
 /** Capped exponential with full jitter; a credential that was not accepted waits between half and all of `maxDelay`. */
-export interface BrokerBackOff {
+export interface BackoffOptions {
   /** Absent: 1 second. */
   readonly initialDelay?: Duration.Input
   /** Absent: 30 seconds. */
@@ -17,15 +17,15 @@ const millis = (input: Duration.Input) => Duration.toMillis(Duration.fromInputUn
 /** Times are monotonic milliseconds. */
 export class BrokerHealth {
   /** Asked anew each time. */
-  private readonly backOff: () => BrokerBackOff | undefined
+  private readonly backoff: () => BackoffOptions | undefined
   /** Failures in a row, with connections that did not last: only one that did is a new beginning. */
   private failures = 0
   /** Connections in a row that did not last. */
   private unsteady = 0
   private connectedAt: number | undefined
 
-  constructor(backOff: () => BrokerBackOff | undefined) {
-    this.backOff = backOff
+  constructor(backoff: () => BackoffOptions | undefined) {
+    this.backoff = backoff
   }
 
   /** The broker has let us in. */
@@ -36,7 +36,7 @@ export class BrokerHealth {
   /** The connection is over, or never came to be. Answers with how long to wait before the next attempt. */
   ended(error: TransportError, now: number): Effect.Effect<number> {
     return Effect.map(Random.next, (chance) => {
-      const most = millis(this.backOff()?.maxDelay ?? "30 seconds")
+      const most = millis(this.backoff()?.maxDelay ?? "30 seconds")
       if (this.connectedAt !== undefined) {
         // A broker that lets us in and cuts us off again must not be dialed in a tight loop.
         const lasted = now - this.connectedAt >= most
@@ -55,7 +55,7 @@ export class BrokerHealth {
   }
 
   private cap(count: number): number {
-    const { factor = 1.5, initialDelay = "1 second", maxDelay = "30 seconds" } = this.backOff() ?? {}
+    const { factor = 1.5, initialDelay = "1 second", maxDelay = "30 seconds" } = this.backoff() ?? {}
     return Math.min(millis(maxDelay), millis(initialDelay) * factor ** (count - 1))
   }
 }

@@ -3,7 +3,7 @@ import { Clock, Deferred, Duration, Effect, FiberSet, Random, Scope, Stream, Sub
 import { type Acceptor, type Connection, TransportError } from "../../core/link/Transport.ts"
 import type { OpenBrokerClient } from "./BrokerClient.ts"
 import { type BrokerConnection, connectToBroker, defaultConnectTimeout } from "./brokerConnection.ts"
-import { type BrokerBackOff, BrokerHealth } from "./BrokerHealth.ts"
+import { type BackoffOptions, BrokerHealth } from "./BrokerHealth.ts"
 import { brokerProblems, namespaceProblem } from "./brokerRules.ts"
 import { encode, headerLength, Kind } from "./envelope.ts"
 import { type BrokerOptions, describeBroker, maxPayloadOf } from "./MqttBroker.ts"
@@ -29,7 +29,7 @@ export interface MqttAcceptorOptions {
    */
   readonly topicNamespaces: Stream.Stream<ReadonlyArray<string>>
   /** Asked anew each time; absent: all defaults. */
-  readonly backOff?: () => BrokerBackOff | undefined
+  readonly backoff?: () => BackoffOptions | undefined
   /** Connections at once, over all namespaces; more are not taken up. Absent: 20000. */
   readonly maxConnections?: number
   /** Told each change, and each failed attempt. */
@@ -49,7 +49,7 @@ const everything = Number.MAX_SAFE_INTEGER
 
 /** Never fails: a broker that cannot be reached is tried for ever, and `onState` tells why. */
 export const makeMqttAcceptor = (options: MqttAcceptorOptions): Acceptor => {
-  const { backOff, broker, onNamespaceRefused, onState, topicNamespaces } = options
+  const { backoff, broker, onNamespaceRefused, onState, topicNamespaces } = options
   const where = describeBroker(broker)
   const limit = Duration.fromInputUnsafe(broker.connectTimeout ?? defaultConnectTimeout)
   const mostFilters = broker.variant === "aws-iot-core" ? awsSubscriptions : everything
@@ -147,7 +147,7 @@ export const makeMqttAcceptor = (options: MqttAcceptorOptions): Acceptor => {
       })
     }
 
-    const health = new BrokerHealth(() => backOff?.())
+    const health = new BrokerHealth(() => backoff?.())
 
     /** Lives until the broker connection does not; the scope given is that of the connection. */
     const converse = Effect.fnUntraced(function*(scope: Scope.Scope) {

@@ -133,7 +133,7 @@ describe("a broker that lets the operator in and cuts it off again", () => {
       denying.broker.on("clientReady", () => void (connects += 1))
       const told = yield* accepting({
         broker: broker(denying.port),
-        backOff: () => ({ initialDelay: "50 millis", factor: 2 })
+        backoff: () => ({ initialDelay: "50 millis", factor: 2 })
       })
       yield* Effect.sleep("4 seconds")
       assert.isAbove(connects, 3)
