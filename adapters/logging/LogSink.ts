@@ -7,7 +7,9 @@ export const LogSink = Schema.Struct({
     Schema.withDecodingDefaultKey(Effect.succeed("info" as const))
   ),
   /** `auto` is pretty on a terminal and JSON anywhere else. */
-  format: Schema.Literals(["auto", "pretty", "json"]).pipe(
+  format: Schema.Literals(["auto", "pretty", "json", "console"]).check(
+    Schema.makeFilter((format) => format !== "console" || "console is called pretty now: write pretty, or auto")
+  ).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed("auto" as const))
   ),
   /** `stderr`, `stdout` or a path. */

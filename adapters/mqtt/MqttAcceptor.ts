@@ -3,6 +3,7 @@ import { Clock, Deferred, Duration, Effect, FiberSet, Random, Scope, Stream, Sub
 import { type Acceptor, type Connection, TransportError } from "../../core/link/Transport.ts"
 import type { OpenBrokerClient } from "./BrokerClient.ts"
 import { type BrokerConnection, connectToBroker, defaultConnectTimeout } from "./brokerConnection.ts"
+import { type BackoffOptions, BrokerHealth } from "./BrokerHealth.ts"
 import { brokerProblems, namespaceProblem } from "./brokerRules.ts"
 import { encode, headerLength, Kind } from "./envelope.ts"
 import { type BrokerOptions, describeBroker, maxPayloadOf } from "./MqttBroker.ts"
@@ -11,6 +12,7 @@ import { awsSubscriptions, filtersFor, topicsOf } from "./topics.ts"
 
 /** What is known of the broker at this moment. */
 export type BrokerState =
+  /** It lets us in, and keeps us: what we say first is confirmed, and where earlier connections did not last this one has. */
   | { readonly status: "Connected" }
   | {
     readonly status: "Disconnected"
@@ -26,15 +28,8 @@ export interface MqttAcceptorOptions {
    * are not touched. The broker is dialed once there is a first element. A namespace the broker does not let us subscribe to is told by `onNamespaceRefused`.
    */
   readonly topicNamespaces: Stream.Stream<ReadonlyArray<string>>
-  /** Capped exponential with full jitter; a credential that was not accepted waits between half and all of `maxDelay`. */
-  readonly backoff?: {
-    /** Absent: 1 second. */
-    readonly initialDelay?: Duration.Input
-    /** Absent: 30 seconds. */
-    readonly maxDelay?: Duration.Input
-    /** Absent: 1.5. */
-    readonly factor?: number
-  }
+  /** Asked anew each time; absent: all defaults. */
+  readonly backoff?: () => BackoffOptions | undefined
   /** Connections at once, over all namespaces; more are not taken up. Absent: 20000. */
   readonly maxConnections?: number
   /** Told each change, and each failed attempt. */
@@ -45,27 +40,21 @@ export interface MqttAcceptorOptions {
   readonly open?: OpenBrokerClient
 }
 
-const millis = (input: Duration.Input) => Duration.toMillis(Duration.fromInputUnsafe(input))
+const monotonicMillis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos / 1_000_000n))
+
+/** A broker that has not confirmed our first words by then may never do so, and be well all the same. */
+const confirmationLimit = Duration.seconds(5)
 
 const everything = Number.MAX_SAFE_INTEGER
 
 /** Never fails: a broker that cannot be reached is tried for ever, and `onState` tells why. */
 export const makeMqttAcceptor = (options: MqttAcceptorOptions): Acceptor => {
-  const { backoff = {}, broker, onNamespaceRefused, onState, topicNamespaces } = options
+  const { backoff, broker, onNamespaceRefused, onState, topicNamespaces } = options
   const where = describeBroker(broker)
   const limit = Duration.fromInputUnsafe(broker.connectTimeout ?? defaultConnectTimeout)
   const mostFilters = broker.variant === "aws-iot-core" ? awsSubscriptions : everything
-  const { factor = 1.5, initialDelay = "1 second", maxDelay = "30 seconds" } = backoff
   const tell = (state: BrokerState) => onState?.(state) ?? Effect.void
   const refuse = (topicNamespace: string, why: string) => onNamespaceRefused?.(topicNamespace, why) ?? Effect.void
-
-  /** The wait before the next attempt; `failures` in a row. */
-  const delay = (failures: number, error: TransportError) =>
-    Effect.map(Random.next, (chance) => {
-      const most = millis(maxDelay)
-      if (error.reason === "Rejected") return most / 2 + chance * most / 2
-      return chance * Math.min(most, millis(initialDelay) * factor ** (failures - 1))
-    })
 
   const run = Effect.fnUntraced(function*<R>(
     serve: (connection: Connection) => Effect.Effect<void, never, R | Scope.Scope>
@@ -105,11 +94,16 @@ export const makeMqttAcceptor = (options: MqttAcceptorOptions): Acceptor => {
         yield* Deferred.succeed(first, undefined)
       })).pipe(Effect.forkScoped)
 
-    /** Devices keep what they have until they are told that it may be gone. */
-    const makeDoubt = (connected: BrokerConnection, topicNamespace: string) =>
-      connected.publish(topicsOf(topicNamespace).command, encode(Kind.Doubt))
+    /** Devices keep what they have until they are told that it may be gone. Answers with what is done once that is confirmed. */
+    const makeDoubt = Effect.fnUntraced(function*(connected: BrokerConnection, topicNamespace: string) {
+      const confirmed = yield* Deferred.make<void>()
+      yield* connected.publish(topicsOf(topicNamespace).command, encode(Kind.Doubt), {
+        confirmation: { wanted: () => true, settled: () => Deferred.doneUnsafe(confirmed, Effect.void) }
+      })
+      return Deferred.await(confirmed)
+    })
 
-    /** Brings a connection's subscriptions to what is wanted now. */
+    /** Brings a connection's subscriptions to what is wanted now. Answers with what is done once the broker has confirmed it all. */
     const subscriber = (connected: BrokerConnection) => {
       let present: ReadonlyMap<string, ReadonlyArray<string>> = new Map()
       const refused = new Set<string>()
@@ -142,16 +136,21 @@ export const makeMqttAcceptor = (options: MqttAcceptorOptions): Acceptor => {
         present = filters
         const unheard = new Set([...left, ...[...refused].flatMap((filter) => filters.get(filter) ?? [])])
         for (const topicNamespace of announced) if (!namespaces.has(topicNamespace)) announced.delete(topicNamespace)
+        let confirmed: Effect.Effect<void> = Effect.void
         for (const topicNamespace of namespaces) {
           if (announced.has(topicNamespace) || unheard.has(topicNamespace)) continue
           announced.add(topicNamespace)
-          yield* makeDoubt(connected, topicNamespace)
+          // A broker confirms in order: the last one speaks for all.
+          confirmed = yield* makeDoubt(connected, topicNamespace)
         }
+        return confirmed
       })
     }
 
+    const health = new BrokerHealth(() => backoff?.())
+
     /** Lives until the broker connection does not; the scope given is that of the connection. */
-    const converse = Effect.fnUntraced(function*(scope: Scope.Scope, onConnected: () => void) {
+    const converse = Effect.fnUntraced(function*(scope: Scope.Scope) {
       const problem = brokerProblems(broker)[0]
       if (problem !== undefined) {
         return yield* new TransportError({ reason: "Rejected", detail: `${where}: ${problem}` })
@@ -180,34 +179,38 @@ export const makeMqttAcceptor = (options: MqttAcceptorOptions): Acceptor => {
         })
       )
       connected = made
-      onConnected()
+      health.connected(yield* monotonicMillis)
       const to = subscriber(made)
-      const told = yield* Deferred.make<void>()
+      const said = yield* Deferred.make<Effect.Effect<void>>()
       const keepingUp = SubscriptionRef.changes(wanted).pipe(
         Stream.runForEach((namespaces) =>
-          Effect.andThen(
-            to(namespaces),
-            Effect.flatMap(Deferred.succeed(told, undefined), (first) =>
-              first ? tell({ status: "Connected" }) : Effect.void)
-          )
+          Effect.flatMap(to(namespaces), (confirmed) => Deferred.succeed(said, confirmed))
         )
       )
+      // Some brokers let anybody in, and cut off who says what they do not allow.
+      const telling = Effect.gen(function*() {
+        yield* Effect.all([
+          Effect.flatMap(Deferred.await(said), Effect.timeoutOption(confirmationLimit)),
+          Effect.sleep(health.probationMillis)
+        ], { concurrency: "unbounded", discard: true })
+        // What never will be confirmed is settled, too, just before the connection is told to be gone: which then ends this.
+        yield* Effect.yieldNow
+        yield* tell({ status: "Connected" })
+      })
       return yield* Effect.raceFirst(
         Effect.flatMap(made.gone, (error) => Effect.fail(error)),
-        Effect.andThen(keepingUp, Effect.never)
+        Effect.andThen(Effect.all([keepingUp, telling], { concurrency: "unbounded", discard: true }), Effect.never)
       ).pipe(
         Effect.tapError((error) => Effect.sync(() => switchboard.loseAll(made, error)))
       )
     })
 
     yield* Deferred.await(first)
-    let failures = 0
     while (true) {
       const scope = yield* Scope.fork(brokerScope)
-      const error = yield* Effect.flip(converse(scope, () => (failures = 0)))
-      failures += 1
+      const error = yield* Effect.flip(converse(scope))
+      const retryMillis = yield* health.ended(error, yield* monotonicMillis)
       yield* Scope.close(scope, yield* Effect.exit(Effect.void))
-      const retryMillis = yield* delay(failures, error)
       yield* tell({ status: "Disconnected", error, retryMillis })
       yield* Effect.sleep(retryMillis)
     }

@@ -37,6 +37,7 @@ export const openBroker = Effect.map(SecureRandom, (random): OpenBroker => (acce
     return yield* makeMqttAcceptor({
       broker: optionsOf(access, clientId),
       topicNamespaces: task.topicNamespaces,
+      backoff: task.backoff,
       onState: (state) =>
         task.onState(
           state.status === "Connected"

@@ -5,6 +5,7 @@ import { goDurationBetween } from "../../core/device/goDuration.ts"
 import { ClientTls } from "./ClientTls.ts"
 import { DialTimeout } from "./DialTimeout.ts"
 import { MqttMethod } from "./MqttMethod.ts"
+import { refused } from "./refused.ts"
 
 const opt = Schema.optionalKey
 const or = <A>(value: A) => Effect.succeed(value)
@@ -37,6 +38,19 @@ const Host = Schema.Struct({
   )
 })
 
+const Sink = Schema.Struct({
+  ...LogSink.fields,
+  kubeLog: refused(
+    "kubectl logs of the host pod shows the first file in arhat.log: put that one first, and remove this"
+  )
+})
+
+/** What former agents told of the device itself. */
+const Node = Schema.Struct({
+  machineIDFrom: refused("the Node shows what /etc/machine-id of the device says: write it there, and remove this"),
+  extInfo: refused("write it into spec.node.labels and spec.node.annotations of the EdgeDevice, and remove this")
+})
+
 const GrpcMethod = Schema.Struct({
   name: Schema.Literal("grpc"),
   /** Lowest first. */
@@ -56,6 +70,17 @@ const GrpcMethod = Schema.Struct({
   })
 })
 
+/** A way that former agents had: nothing of this is ever decoded. */
+const formerMethod = (name: string) =>
+  Schema.Struct({
+    name: Schema.Literal(name).check(
+      Schema.makeFilter(() => `the operator does not speak ${name}: use grpc, or mqtt through a broker`)
+    ),
+    priority: opt(Schema.Unknown),
+    dialTimeout: opt(Schema.Unknown),
+    config: opt(Schema.Unknown)
+  }) as unknown as Schema.Codec<never>
+
 export const ArhatConfig = Schema.Struct({
   arhat: Schema.Struct({
     /** The EdgeDevice this device is. */
@@ -64,7 +89,9 @@ export const ArhatConfig = Schema.Struct({
     /** Journal, keys and pods' files. */
     dataDir: text("/var/lib/arhat"),
     host: Host.pipe(Schema.withDecodingDefaultKey(or({}))),
-    log: Schema.Array(LogSink).pipe(Schema.withDecodingDefaultKey(or([{}])))
+    log: Schema.Array(Sink).pipe(Schema.withDecodingDefaultKey(or([{}]))),
+    node: opt(Node),
+    pprof: refused("profiles are not served: remove it")
   }),
   connectivity: Schema.Struct({
     /** The operator's public key, 32 bytes in base64: what makes it the right operator, whatever carries the link. */
@@ -84,7 +111,12 @@ export const ArhatConfig = Schema.Struct({
       Schema.withDecodingDefaultKey(or(2))
     ),
     methods: Schema.NonEmptyArray(
-      Schema.Union([GrpcMethod, MqttMethod]).annotate({ expected: "a method with name grpc or mqtt" })
+      Schema.Union([GrpcMethod, MqttMethod, formerMethod("coap"), formerMethod("nats")]).annotate({
+        expected: "a method with name grpc or mqtt"
+      })
+    ),
+    method: refused(
+      "the ways to the operator are listed in methods, each with its priority: list them there, and remove this"
     )
   }).check(
     Schema.makeFilter(({ initialBackoff, maxBackoff }) =>
@@ -114,7 +146,10 @@ export const ArhatConfig = Schema.Struct({
       /** Pods whose image is the bare host, beside those of docker; users and rights are those of `runtime.process`. */
       enabled: flag(false)
     }).pipe(Schema.withDecodingDefaultKey(or({})))
-  }).pipe(Schema.withDecodingDefaultKey(or({})))
+  }).pipe(Schema.withDecodingDefaultKey(or({}))),
+  storage: refused("volumes of storage classes cannot be mounted on devices: remove it"),
+  network: refused("there is no cluster network between devices, and abbot is not run: remove it"),
+  extension: refused("plugins are not served yet, and runtimes are built in: remove it, and set runtime instead")
 }).check(
   Schema.makeFilter(({ arhat, runtime }) =>
     arhat.host.rootfs === undefined || !runtime.hostexec.enabled ||

@@ -1,18 +1,9 @@
 /** The `tls` section of a connectivity method: whom the device trusts and who it is. There is no way to skip verification. */
 import { Effect, Schema } from "effect"
 import { knownCipherSuites } from "../../core/link/cipherSuites.ts"
+import { refused } from "./refused.ts"
 
 const opt = Schema.optionalKey
-
-/** A key that others have and that is refused by name, unless it asks for nothing. */
-const refused = (sentence: string) =>
-  opt(
-    Schema.Unknown.check(
-      Schema.makeFilter((value) =>
-        value === false || value === "" || value === null || (Array.isArray(value) && value.length === 0) || sentence
-      )
-    )
-  )
 
 const known = new Set(knownCipherSuites)
 const CipherSuite = Schema.String.check(
@@ -34,7 +25,13 @@ export const ClientTls = Schema.Struct({
   /** The name the certificate must have, where it is not the endpoint's host. */
   serverName: opt(Schema.String),
   /** IANA names; those of TLS 1.2 alone allow TLS 1.2 alone, and likewise 1.3. All that are offered when absent. */
-  cipherSuites: opt(Schema.NonEmptyArray(CipherSuite)),
+  cipherSuites: opt(
+    Schema.Array(CipherSuite).check(
+      Schema.makeFilter((suites) =>
+        suites.length > 0 || "name at least one, or leave the key out: then all are offered"
+      )
+    )
+  ),
   /** Offers X25519MLKEM768 as well: 2.3 KB more in each handshake. */
   hybridKeyExchange: opt(Schema.Boolean),
   insecureSkipVerify: refused(

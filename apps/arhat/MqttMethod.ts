@@ -45,7 +45,9 @@ const MqttConfig = Schema.Struct({
   variant: Schema.Literals(["standard", "aws-iot-core", "azure-iot-hub", "gcp-iot-core"]).check(
     Schema.makeFilter((variant) => notServed[variant] ?? true)
   ).pipe(Schema.withDecodingDefaultKey(or("standard" as const))),
-  version: Schema.Literals(["3.1.1", "5"]).pipe(Schema.withDecodingDefaultKey(or("3.1.1" as const))),
+  version: Schema.Literals(["3.1.1", "5"]).annotate({ expected: "\"3.1.1\" or \"5\", in quotes" }).pipe(
+    Schema.withDecodingDefaultKey(or("3.1.1" as const))
+  ),
   transport: Schema.Literals(["tcp", "websocket"]).pipe(Schema.withDecodingDefaultKey(or("tcp" as const))),
   websocketPath: Schema.String.pipe(Schema.withDecodingDefaultKey(or("/mqtt"))),
   topicNamespaceFrom: TopicNamespaceSource,

@@ -2,6 +2,7 @@
 import { Effect, Schema } from "effect"
 import type { KubeResource } from "../kube/KubeResource.ts"
 import { ObjectMeta } from "../kube/ObjectMeta.ts"
+import { BrokerBackoff } from "./brokerBackoff.ts"
 import { byteQuantity } from "./byteQuantity.ts"
 import { goDuration } from "./goDuration.ts"
 import { MqttConnectivity } from "./MqttConnectivity.ts"
@@ -153,7 +154,8 @@ const Connectivity = Schema.Struct({
       service: opt(GrpcService)
     }).annotate({ description: "Settings of the gRPC method." })
   ),
-  mqtt: opt(MqttConnectivity)
+  mqtt: opt(MqttConnectivity),
+  backoff: opt(BrokerBackoff)
 }).annotate({ description: "How the device and the operator find each other." })
 
 const Identity = Schema.Struct({

@@ -1,6 +1,7 @@
 /** Reads an EdgeDevice as the API serves it: older spellings, defaults, and one sentence for each thing that is wrong. */
 import { Duration, Effect, Schema, SchemaIssue } from "effect"
 import type { ObjectMeta } from "../kube/ObjectMeta.ts"
+import { backoffProblems, needlessBackoff } from "./brokerBackoff.ts"
 import { type EdgeDevice, EdgeDeviceSpec, type EdgeDeviceStatus } from "./EdgeDevice.ts"
 import { mqttProblems } from "./MqttConnectivity.ts"
 import { asks, needless, notActedOn, refusedValues, sentenceFor, valueSentence } from "./notActedOn.ts"
@@ -69,7 +70,7 @@ const furtherProblems = (meta: ObjectMeta, spec: EdgeDeviceSpec): ReadonlyArray<
   if (Duration.isLessThan(spec.connectivity.timers.unarySessionTimeout, Duration.millis(1))) {
     wrong("spec.connectivity.timers.unarySessionTimeout", "is too short: give it at least 1ms.")
   }
-  const { grpc, method, mqtt } = spec.connectivity
+  const { backoff, grpc, method, mqtt } = spec.connectivity
   for (const part of ["node", "pod"] as const) {
     const { forceSyncInterval } = spec[part].timers
     if (!Duration.isZero(forceSyncInterval) && Duration.isLessThan(forceSyncInterval, Duration.seconds(1))) {
@@ -86,6 +87,7 @@ const furtherProblems = (meta: ObjectMeta, spec: EdgeDeviceSpec): ReadonlyArray<
   if (mqtt !== undefined) {
     for (const { field, sentence } of mqttProblems(mqtt)) wrong(`spec.connectivity.mqtt.${field}`, sentence)
   } else if (method === "mqtt") wrong("spec.connectivity.mqtt", "is required where spec.connectivity.method is mqtt.")
+  if (backoff !== undefined) problems.push(...backoffProblems(backoff))
   problems.push(...partitionProblems(spec.partition))
   for (const [key, value] of Object.entries(spec.node.labels)) {
     const path = `spec.node.labels[${key}]`
@@ -188,6 +190,7 @@ export const decodeEdgeDevice = Effect.fnUntraced(function*(raw: {
   if (spec.identity.publicKey !== undefined && spec.identity.enrolmentSecretRef !== undefined) {
     told.push("spec.identity.enrolmentSecretRef has no effect: spec.identity.publicKey says which key the device has.")
   }
+  if (spec.connectivity.backoff !== undefined && spec.connectivity.mqtt === undefined) told.push(needlessBackoff)
   told.push(...partitionWarnings(spec.partition))
   return {
     namespace,

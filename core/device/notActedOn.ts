@@ -22,12 +22,6 @@ export const notActedOn: ReadonlyArray<NotActedOn> = [
   { path: "spec.connectivity.azureIoTHub", kind: "section", remedy: otherMethod },
   { path: "spec.connectivity.gcpIoTCore", kind: "section", remedy: otherMethod },
   {
-    path: "spec.connectivity.backoff",
-    kind: "section",
-    remedy:
-      "the device dials, so set connectivity.initialBackoff, maxBackoff and backoffFactor in arhat's configuration"
-  },
-  {
     path: "spec.connectivity.mqtt.connectPacket.username",
     kind: "text",
     remedy: inBasicAuth

@@ -13,6 +13,7 @@ import {
   type Stream,
   SubscriptionRef
 } from "effect"
+import type { BrokerBackoff } from "../device/brokerBackoff.ts"
 import type { Acceptor, Connection } from "../link/Transport.ts"
 
 /** All that makes a connection to a broker the one it is. */
@@ -46,6 +47,8 @@ export type BrokerState =
 export interface BrokerTask {
   /** Each element is all topic namespaces that are served there from now on. */
   readonly topicNamespaces: Stream.Stream<ReadonlyArray<string>>
+  /** As it is wanted now; undefined: all defaults. */
+  readonly backoff: () => BrokerBackoff | undefined
   readonly onState: (state: BrokerState) => Effect.Effect<void>
   /** The broker does not let us hear this namespace. */
   readonly onRefused: (topicNamespace: string, why: string) => Effect.Effect<void>
@@ -58,6 +61,7 @@ export type OpenBroker = (access: BrokerAccess, task: BrokerTask) => Acceptor
 export interface BrokerWish {
   readonly access: BrokerAccess
   readonly topicNamespace: string
+  readonly backoff: BrokerBackoff | undefined
   /** Of two that claim one topic namespace at one broker the lesser has it: when its EdgeDevice was created. */
   readonly since: string
   /** Somebody who says to be another device speaks on the topics of this one. */
@@ -109,6 +113,9 @@ const placeOf = ({ access, topicNamespace }: BrokerWish): Place => ({
   identity: identityOf(access),
   topics: `${addressOf(access)} ${topicNamespace}`
 })
+
+const isSamePlace = (one: BrokerWish & Place, other: BrokerWish & Place): boolean =>
+  one.identity === other.identity && one.topics === other.topics && one.since === other.since
 
 export class Brokers extends Context.Service<Brokers, {
   /** What this owner (an EdgeDevice's key) asks for from now on, or that it asks for nothing. */
@@ -170,9 +177,21 @@ export class Brokers extends Context.Service<Brokers, {
         return a === b ? (one < other ? -1 : 1) : a < b ? -1 : 1
       }
 
+      /** A connection has one back-off, whoever shares it: that of the elder who says one. */
+      const backoffOf = ({ owners }: Group): BrokerBackoff | undefined => {
+        const saying = [...owners.values()].filter((owner) => wishes.get(owner)?.backoff !== undefined)
+        return wishes.get(saying.sort(earlier)[0] ?? "")?.backoff
+      }
+
       const wish = (owner: string, wanted: BrokerWish | undefined) =>
         Effect.sync(() => {
           const before = wishes.get(owner)
+          const placed = wanted && { ...wanted, ...placeOf(wanted) }
+          // Who stays where it is keeps what is known of it there.
+          if (before !== undefined && placed !== undefined && isSamePlace(before, placed)) {
+            wishes.set(owner, placed)
+            return
+          }
           if (before !== undefined) {
             const others = (claims.get(before.topics) ?? []).filter((each) => each !== owner)
             if (others.length === 0) claims.delete(before.topics)
@@ -180,8 +199,7 @@ export class Brokers extends Context.Service<Brokers, {
             if (seated.get(before.topics) === owner) leave(owner, before)
             wishes.delete(owner)
           }
-          if (wanted !== undefined) {
-            const placed = { ...wanted, ...placeOf(wanted) }
+          if (placed !== undefined) {
             wishes.set(owner, placed)
             claims.set(placed.topics, [...claims.get(placed.topics) ?? [], owner].sort(earlier))
             settle(placed.topics)
@@ -223,6 +241,7 @@ export class Brokers extends Context.Service<Brokers, {
         })
         const task: BrokerTask = {
           topicNamespaces: namespaces,
+          backoff: () => backoffOf(group),
           onState,
           onRefused: Effect.fnUntraced(function*(topicNamespace, why) {
             const owner = owners.get(topicNamespace)

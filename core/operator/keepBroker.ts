@@ -1,5 +1,6 @@
 /** Keeps an EdgeDevice's place at its broker: reads the Secrets it names, follows every change, says what is wrong with them. */
 import { Clock, Effect, Queue, Stream, SubscriptionRef } from "effect"
+import type { BrokerBackoff } from "../device/brokerBackoff.ts"
 import type { MqttConnectivity } from "../device/MqttConnectivity.ts"
 import type { Secret } from "../kube/kinds.ts"
 import { brokerAccess } from "./brokerAccess.ts"
@@ -67,6 +68,7 @@ export const keepBroker = Effect.fnUntraced(function*(
 
   const take = Effect.fnUntraced(function*(
     mqtt: MqttConnectivity,
+    backoff: BrokerBackoff | undefined,
     tlsSecret: Secret | undefined,
     loginSecret: Secret | undefined
   ) {
@@ -78,6 +80,7 @@ export const keepBroker = Effect.fnUntraced(function*(
       "wrong" in reading ? undefined : {
         access: reading.found,
         topicNamespace: mqtt.topicNamespace,
+        backoff,
         since: registry.get(context.key)?.metadata.creationTimestamp ?? "",
         strayed
       }
@@ -91,7 +94,7 @@ export const keepBroker = Effect.fnUntraced(function*(
     return Effect.tap(brokers.wish(context.key, undefined), () => Effect.sync(options.changed))
   })
 
-  const keep = (mqtt: MqttConnectivity) =>
+  const keep = (mqtt: MqttConnectivity, backoff: BrokerBackoff | undefined) =>
     Stream.scoped(Stream.unwrap(Effect.gen(function*() {
       const bell = yield* Queue.sliding<void>(1)
       const secretOf = (name: string | undefined) =>
@@ -107,7 +110,7 @@ export const keepBroker = Effect.fnUntraced(function*(
       return Stream.fromQueue(bell).pipe(
         Stream.map(() => [tls(), login()] as const),
         Stream.changesWith(([a, b], [c, d]) => a === c && b === d),
-        Stream.mapEffect(([tlsSecret, loginSecret]) => take(mqtt, tlsSecret, loginSecret))
+        Stream.mapEffect(([tlsSecret, loginSecret]) => take(mqtt, backoff, tlsSecret, loginSecret))
       )
     })))
 
@@ -115,11 +118,11 @@ export const keepBroker = Effect.fnUntraced(function*(
   yield* Stream.zipLatest(SubscriptionRef.changes(context.device), SubscriptionRef.changes(options.holding)).pipe(
     Stream.map(([{ spec }, holding]) => {
       named = spec.connectivity.mqtt
-      return holding ? named : undefined
+      return holding && named !== undefined ? { mqtt: named, backoff: spec.connectivity.backoff } : undefined
     }),
-    // Each status that is written makes the device anew; its spec is the same object as long as its generation is.
+    // Each status that is written makes the device anew, with a spec that says the same as long as its generation is.
     Stream.changes,
-    Stream.switchMap((mqtt) => mqtt === undefined ? Stream.fromEffect(none) : keep(mqtt)),
+    Stream.switchMap((wanted) => wanted === undefined ? Stream.fromEffect(none) : keep(wanted.mqtt, wanted.backoff)),
     Stream.runDrain,
     Effect.forkScoped
   )

@@ -2,14 +2,35 @@
 import { Effect, Queue, Result, Stream, SubscriptionRef } from "effect"
 import { Base64 } from "effect/encoding"
 import type { Secret } from "../kube/kinds.ts"
+import type { Reading } from "./brokerAccess.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
 import { EventRecorder } from "./EventRecorder.ts"
-import { NamedIdentities } from "./NamedIdentities.ts"
+import { NamedIdentities, type TlsIdentity } from "./NamedIdentities.ts"
 import { ReferencedObjects } from "./ReferencedObjects.ts"
 
 const part = (secret: Secret, key: string): string | undefined => {
   const decoded = Base64.decodeString(secret.data?.[key] ?? "")
   return Result.isSuccess(decoded) && decoded.success !== "" ? decoded.success : undefined
+}
+
+/** What the Secret holds, or what is wrong with it. */
+const identityIn = (secret: Secret | undefined): Reading<Omit<TlsIdentity, "refused">> => {
+  if (secret === undefined) return { wrong: "it does not exist" }
+  // Its mere presence used to mean yes.
+  if (secret.data?.["insecureSkipVerify"] !== undefined) {
+    return { wrong: "it has key insecureSkipVerify, and certificates are always verified: remove that key" }
+  }
+  const [cert, key] = [part(secret, "tls.crt"), part(secret, "tls.key")]
+  if (cert === undefined || key === undefined) return { wrong: "it needs keys tls.crt and tls.key" }
+  const serverName = part(secret, "serverName")?.trim()
+  return {
+    found: {
+      cert,
+      key,
+      clientCa: part(secret, "client_ca.crt"),
+      serverNames: serverName === undefined || serverName === "" ? [] : [serverName]
+    }
+  }
 }
 
 export const keepIdentity = Effect.fnUntraced(function*(context: DeviceContext) {
@@ -33,20 +54,12 @@ export const keepIdentity = Effect.fnUntraced(function*(context: DeviceContext) 
     })
 
   const take = Effect.fnUntraced(function*(name: string, secret: Secret | undefined) {
-    const cert = secret === undefined ? undefined : part(secret, "tls.crt")
-    const key = secret === undefined ? undefined : part(secret, "tls.key")
-    if (secret === undefined || cert === undefined || key === undefined) {
-      yield* identities.set(context.key, undefined)
-      return yield* complain(name, secret === undefined ? "it does not exist" : "it needs keys tls.crt and tls.key")
-    }
-    const serverName = part(secret, "serverName")?.trim()
-    yield* identities.set(context.key, {
-      cert,
-      key,
-      clientCa: part(secret, "client_ca.crt"),
-      serverNames: serverName === undefined || serverName === "" ? [] : [serverName],
-      refused: (why) => complain(name, why)
-    })
+    const reading = identityIn(secret)
+    yield* identities.set(
+      context.key,
+      "wrong" in reading ? undefined : { ...reading.found, refused: (why) => complain(name, why) }
+    )
+    if ("wrong" in reading) yield* complain(name, reading.wrong)
   })
 
   yield* Effect.addFinalizer(() => identities.set(context.key, undefined))

@@ -156,6 +156,7 @@ export const openBrokerOver = (line: BrokerLine, clientId: string): OpenBroker =
     broker,
     open: line.open,
     topicNamespaces: task.topicNamespaces,
+    backoff: task.backoff,
     onState: (state) =>
       task.onState(state.status === "Connected" ? { _tag: "Up" } : { _tag: "Down", why: state.error.message }),
     onNamespaceRefused: task.onRefused

@@ -328,7 +328,7 @@ describe.skipIf(!hasMosquitto)("with mosquitto", () => {
         const { served } = yield* operatorOn(makeMqttAcceptor({
           broker: at(port, { clientId: "operator" }),
           topicNamespaces: Stream.make(["edge/lamp", "edge/door"]),
-          backoff: { initialDelay: "100 millis", maxDelay: "1 second" },
+          backoff: () => ({ initialDelay: "100 millis", maxDelay: "1 second" }),
           onState: (state) => Effect.asVoid(Queue.offer(states, state))
         }))
         assert.strictEqual((yield* Queue.take(states)).status, "Connected")

@@ -56,7 +56,7 @@ describe("the agent's ways to its operator", () => {
   const bad: ReadonlyArray<readonly [what: string, method: object, problem: string]> = [
     [
       "a method nobody serves",
-      { name: "coap", config: { endpoint: "a:1" } },
+      { name: "pigeon", config: { endpoint: "a:1" } },
       ": expected a method with name grpc or mqtt"
     ],
     [

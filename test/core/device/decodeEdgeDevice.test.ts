@@ -135,6 +135,28 @@ describe("an EdgeDevice", () => {
       "spec.connectivity.mqtt.keepaliveInterval must be from 1s to 65535s."
     ],
     [
+      "pauses between tries that are none",
+      { connectivity: { ...mqtt({}).connectivity, backoff: { initialDelay: "10ms", maxDelay: "2h", factor: "0.9" } } },
+      "spec.connectivity.backoff.initialDelay must be from 100ms to 1h. "
+      + "spec.connectivity.backoff.maxDelay must be from 100ms to 1h. "
+      + "spec.connectivity.backoff.factor must be from \"1\" to \"10\"."
+    ],
+    [
+      "pauses between tries that shrink",
+      { connectivity: { ...mqtt({}).connectivity, backoff: { initialDelay: "1m" } } },
+      "spec.connectivity.backoff.maxDelay (30s) is shorter than initialDelay: raise it too."
+    ],
+    [
+      "a factor without quotes",
+      { connectivity: { ...mqtt({}).connectivity, backoff: { factor: 1.5 } } },
+      "spec.connectivity.backoff.factor is wrong: expected string."
+    ],
+    [
+      "a factor that is no number",
+      { connectivity: { ...mqtt({}).connectivity, backoff: { factor: "1,5" } } },
+      "spec.connectivity.backoff.factor is wrong: expected a number in quotes, such as \"1.5\"."
+    ],
+    [
       "a variant without both ends",
       mqtt({ variant: "azure-iot-hub" }),
       "spec.connectivity.mqtt.variant \"azure-iot-hub\" is not supported by this version: it is not spoken at both ends yet: use a broker of variant standard or aws-iot-core."
@@ -272,6 +294,33 @@ describe("an EdgeDevice", () => {
         topicNamespace: "sites/1/lamp",
         maxPayloadSize: 131_072
       })
+    }))
+
+  it.effect("says how the operator comes back to its broker, in words of 2021", () =>
+    Effect.gen(function*() {
+      const { connectivity } = mqtt({})
+      const backoffOf = (backoff: object) =>
+        Effect.map(decodeEdgeDevice(object({ connectivity: { ...connectivity, backoff } })), ({ spec, warnings }) => {
+          assert.deepStrictEqual(warnings, [])
+          const { factor, initialDelay, maxDelay } = spec.connectivity.backoff ?? assert.fail("no backoff")
+          return [Duration.toMillis(initialDelay), Duration.toMillis(maxDelay), factor]
+        })
+      assert.deepStrictEqual(yield* backoffOf({}), [1000, 30_000, 1.5])
+      assert.deepStrictEqual(
+        yield* backoffOf({ initialDelay: "5s", maxDelay: "1m", factor: "1.2" }),
+        [5000, 60_000, 1.2]
+      )
+    }))
+
+  it.effect("is warned that there is no broker to come back to: over gRPC the device dials", () =>
+    Effect.gen(function*() {
+      const { warnings } = yield* decodeEdgeDevice(
+        object({ connectivity: { method: "grpc", backoff: { initialDelay: "5s", maxDelay: "1m", factor: "1.2" } } })
+      )
+      assert.deepStrictEqual(warnings, [
+        "spec.connectivity.backoff has no effect without spec.connectivity.mqtt: over gRPC the device dials, so set "
+        + "connectivity.initialBackoff, maxBackoff and backoffFactor in arhat's configuration."
+      ])
     }))
 
   it.effect("of 2019 works as it is and is told today's fields", () =>

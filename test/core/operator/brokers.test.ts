@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Redacted, Stream } from "effect"
+import { Duration, Effect, Redacted, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { type Connection, TransportError } from "../../../core/link/Transport.ts"
 import {
@@ -65,6 +65,7 @@ const settle = Effect.repeat(TestClock.adjust("1 milli"), { times: 20 })
 const wishFor = (topicNamespace: string, more: Partial<BrokerWish> = {}): BrokerWish => ({
   access: access(),
   topicNamespace,
+  backoff: undefined,
   since: "2026-01-01T00:00:00Z",
   strayed: () => Effect.void,
   ...more
@@ -231,6 +232,49 @@ describe("brokers", () => {
         "broker as nobody opens",
         "broker as nobody hears sites/a"
       ])
+    }).pipe(Effect.scoped, Effect.provide(Brokers.layer)))
+
+  it.effect("are come back to as the eldest says that says anything about it, without a new connection", () =>
+    Effect.gen(function*() {
+      const brokers = yield* Brokers
+      const { diary, open, tasks } = doors()
+      yield* Effect.forkScoped(Effect.scoped(brokers.acceptor(open).run(() => Effect.void)))
+      const every = (seconds: number) => ({
+        initialDelay: Duration.seconds(seconds),
+        maxDelay: Duration.minutes(1),
+        factor: 2
+      })
+      const { access } = wishFor("sites/a")
+      const wants = (device: string, since: string, seconds?: number) =>
+        Effect.andThen(
+          brokers.wish(
+            `edge/${device}`,
+            wishFor(`sites/${device}`, {
+              access,
+              since: `${since}T00:00:00Z`,
+              backoff: seconds === undefined ? undefined : every(seconds)
+            })
+          ),
+          settle
+        )
+      const counts = () => tasks.get("broker as old")?.backoff()?.initialDelay
+      yield* wants("eldest", "2026-01-01")
+      assert.isUndefined(counts())
+      yield* wants("youngest", "2026-03-01", 3)
+      assert.deepStrictEqual(counts(), Duration.seconds(3))
+      yield* wants("middle", "2026-02-01", 2)
+      assert.deepStrictEqual(counts(), Duration.seconds(2))
+      yield* wants("eldest", "2026-01-01", 1)
+      assert.deepStrictEqual(counts(), Duration.seconds(1))
+      yield* brokers.wish("edge/eldest", undefined)
+      assert.deepStrictEqual(counts(), Duration.seconds(2))
+      assert.strictEqual(diary.filter((line) => line.endsWith("opens")).length, 1)
+      // Its broker has said no to these topics once, and is not asked again for the sake of a back-off.
+      const { onRefused, onState } = tasks.get("broker as old") ?? assert.fail("no connection")
+      yield* onState({ _tag: "Up" })
+      yield* onRefused("sites/middle", "its access rules")
+      yield* wants("middle", "2026-02-01", 4)
+      assert.deepStrictEqual(brokers.standingOf("edge/middle"), { _tag: "TopicRefused", why: "its access rules" })
     }).pipe(Effect.scoped, Effect.provide(Brokers.layer)))
 
   it.effect("let a device come by the topics of its own EdgeDevice only", () =>

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Redacted, Stream, SubscriptionRef } from "effect"
+import { Duration, Effect, Layer, Redacted, Stream, SubscriptionRef } from "effect"
 import { Base64 } from "effect/encoding"
 import { TestClock } from "effect/testing"
 import { decodeEdgeDevice } from "../../../core/device/decodeEdgeDevice.ts"
@@ -12,13 +12,17 @@ import { keepBroker } from "../../../core/operator/keepBroker.ts"
 import { ReferencedObjects } from "../../../core/operator/ReferencedObjects.ts"
 import type { NodeReport } from "../../../core/wire/Event.ts"
 
-const deviceWith = (mqtt: object | undefined, generation = 1) =>
+const deviceWith = (mqtt: object | undefined, generation = 1, backoff?: object) =>
   decodeEdgeDevice({
     metadata: { namespace: "edge", name: "edge-1", uid: "u-1", generation },
     spec: {
       connectivity: mqtt === undefined
         ? { method: "grpc" }
-        : { method: "mqtt", mqtt: { broker: "broker:8883", topicNamespace: "sites/1", ...mqtt } }
+        : {
+          method: "mqtt",
+          mqtt: { broker: "broker:8883", topicNamespace: "sites/1", ...mqtt },
+          ...(backoff === undefined ? {} : { backoff })
+        }
     }
   })
 
@@ -131,6 +135,16 @@ describe("the broker of an EdgeDevice", () => {
       assert.strictEqual(says(), "True Connected: connected to broker:8883")
       stand({ _tag: "Down", why: "no route to host" })
       assert.strictEqual(says(), "False BrokerDown: no route to host")
+    }).pipe(Effect.scoped))
+
+  it.effect("is come back to as the spec says, and as it says anew", () =>
+    Effect.gen(function*() {
+      const { device, settle, wish } = yield* stage({})
+      assert.isUndefined(wish()?.backoff)
+      yield* SubscriptionRef.set(device, yield* deviceWith({}, 2, { initialDelay: "5s", factor: "2" }))
+      yield* settle
+      const { factor, initialDelay, maxDelay } = wish()?.backoff ?? assert.fail("no backoff")
+      assert.deepStrictEqual([Duration.toSeconds(initialDelay), Duration.toSeconds(maxDelay), factor], [5, 30, 2])
     }).pipe(Effect.scoped))
 
   it.effect("is none where the spec names none, and goes when it leaves the spec", () =>

@@ -117,6 +117,11 @@ describe("the certificate an EdgeDevice names", () => {
       put("tls", secretOf({ "tls.crt": "CERT" }))
       yield* settle
       assert.deepStrictEqual(seen(), [])
+      for (const written of ["true", ""]) {
+        put("tls", secretOf({ ...pair, insecureSkipVerify: written }))
+        yield* settle
+        assert.deepStrictEqual(seen(), [])
+      }
       put("tls", secretOf(pair))
       yield* settle
       yield* first()?.refused("its certificate or key cannot be used: no start line") ?? Effect.void
@@ -125,6 +130,8 @@ describe("the certificate an EdgeDevice names", () => {
         [
           "it does not exist",
           "it needs keys tls.crt and tls.key",
+          "it has key insecureSkipVerify, and certificates are always verified: remove that key",
+          "it has key insecureSkipVerify, and certificates are always verified: remove that key",
           "its certificate or key cannot be used: no start line"
         ]
           .map((why) =>
