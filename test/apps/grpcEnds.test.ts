@@ -79,7 +79,7 @@ describe("gRPC between both programs", () => {
   it.live("has frames of the size that each end's file says", () =>
     Effect.gen(function*() {
       const { connection, port } = yield* operator({ maxPayloadSize: 4096 })
-      assert.strictEqual((yield* device(port, { maxPayloadSize: 2048 })).maxFrame, 2048)
+      assert.strictEqual((yield* device(port, { maxPayloadSize: 8192 })).maxFrame, 8192)
       assert.strictEqual((yield* connection).maxFrame, 4096)
     }).pipe(Effect.scoped))
 })

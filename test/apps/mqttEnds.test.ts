@@ -106,6 +106,7 @@ const operator = Effect.fnUntraced(function*(
   const state = yield* Deferred.make<BrokerState>()
   yield* (yield* openBroker)(reading.found, {
     topicNamespaces: Stream.make([topics]),
+    backoff: () => device.spec.connectivity.backoff,
     onState: (now) => Effect.asVoid(Deferred.succeed(state, now)),
     onRefused: (_, why) => Effect.asVoid(Deferred.succeed(state, { _tag: "Down", why }))
   }).run(serve).pipe(Effect.forkScoped)
