@@ -395,7 +395,7 @@ describe("a device that was another operator's for a while", () => {
 
   it.live("is taken leave of by the operator it came to, not by the one it had been with", () =>
     // A seed with which it comes to the other before its pod has ended.
-    simulate(3, () =>
+    simulate(4, () =>
       Effect.gen(function*() {
         const { api, device, pod } = yield* twoOperators
         // Longer than an operator waits for a device that is gone from it.
