@@ -11,6 +11,8 @@ export class NodeIndex extends Context.Service<NodeIndex, {
   readonly follow: (name: string, changed: () => void) => Effect.Effect<void, never, Scope.Scope>
   /** Puts in what an own write returned. */
   readonly learn: (node: Node) => void
+  /** Takes out what an own write found to be gone. */
+  readonly forget: (node: Node) => void
 }>()("aranya/operator/NodeIndex") {
   static readonly layer = Layer.effect(
     NodeIndex,
@@ -21,14 +23,22 @@ export class NodeIndex extends Context.Service<NodeIndex, {
       // Several where EdgeDevices of different namespaces have the same name: one of them owns the Node.
       const followers = new Map<string, Set<() => void>>()
 
-      const learn = (node: Node) => {
-        const name = node.metadata.name ?? ""
+      /** Uid of the last that went, by name, while somebody follows it. */
+      const gone = new Map<string, string>()
+
+      const put = (node: Node) => {
+        const { name = "", uid } = node.metadata
         const known = nodes.get(name)
         if (
-          known !== undefined && known.metadata.uid === node.metadata.uid
+          known !== undefined && known.metadata.uid === uid
           && Number(known.metadata.resourceVersion ?? 0) > Number(node.metadata.resourceVersion ?? 0)
         ) return
         nodes.set(name, node)
+      }
+
+      const forget = ({ metadata: { name = "", uid = "" } }: Node) => {
+        if (followers.has(name)) gone.set(name, uid)
+        if (nodes.get(name)?.metadata.uid === uid) nodes.delete(name)
       }
 
       yield* api.observe(Nodes, { labelSelector: `${labels.role}=${roleEdgeDevice}` }).pipe(
@@ -36,8 +46,11 @@ export class NodeIndex extends Context.Service<NodeIndex, {
           Effect.suspend(() => {
             if (observation._tag === "Synced") return Deferred.succeed(synced, undefined)
             const name = observation.object.metadata.name ?? ""
-            if (observation._tag === "Set") learn(observation.object)
-            else if (nodes.get(name)?.metadata.uid === observation.object.metadata.uid) nodes.delete(name)
+            if (observation._tag === "Set") {
+              // It may have lost its label for a while.
+              gone.delete(name)
+              put(observation.object)
+            } else forget(observation.object)
             for (const changed of followers.get(name) ?? []) changed()
             return Effect.void
           })
@@ -54,10 +67,17 @@ export class NodeIndex extends Context.Service<NodeIndex, {
             () =>
               Effect.sync(() => {
                 const others = followers.get(name)
-                if (others?.delete(changed) === true && others.size === 0) followers.delete(name)
+                if (others?.delete(changed) !== true || others.size > 0) return
+                followers.delete(name)
+                gone.delete(name)
               })
           ),
-        learn
+        // An answer that comes after the Node is gone does not bring it back, not even that it was made.
+        learn: (node) => {
+          const { name = "", uid = "" } = node.metadata
+          if (gone.get(name) !== uid) put(node)
+        },
+        forget
       })
     })
   )

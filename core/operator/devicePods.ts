@@ -214,6 +214,9 @@ export const devicePods = Effect.fnUntraced(function*(
       })
     )
 
+  /** What is to be said again of these waits for a connection; that the session goes on is no news to their keepers. */
+  const unsaid = new Set<string>()
+
   const reassert = (pod: Pod): Effect.Effect<void, KubeApiError> =>
     oneAtATime(
       pod.metadata.uid ?? "",
@@ -226,9 +229,9 @@ export const devicePods = Effect.fnUntraced(function*(
         if (!holdings.known()) return
         // A newer one is on its way in, or was written and its answer was lost: it will be told again.
         if (report.number < (taken.get(report.uid) ?? 0)) return
-        if (!(yield* SubscriptionRef.get(session.connected))) return
         const status = statusFor(context, current, report)
         if (status.phase === current.status?.phase && readiness(status) === readiness(current.status)) return
+        if (!SubscriptionRef.getUnsafe(session.connected)) return void unsaid.add(report.uid)
         // Whoever wrote that may be the one that has the device now, and the watch be late to say so: two would write for ever.
         if (!(yield* context.hold.standsYet)) return
         yield* writeStatus(context.hold, current, status)
@@ -354,6 +357,12 @@ export const devicePods = Effect.fnUntraced(function*(
 
   return {
     attach,
+    /** A connection carries the session again. */
+    carried: Effect.sync(() => {
+      const uids = [...unsaid]
+      unsaid.clear()
+      for (const uid of uids) look(uid)
+    }),
     end,
     endGone,
     heldUnder,

@@ -1,5 +1,5 @@
 /** Keeps the host pod of one device: there as long as its Node is, made anew when somebody deletes it, its status true. */
-import { Clock, Effect, Queue, Random, Schedule, SubscriptionRef } from "effect"
+import { Clock, Duration, Effect, Queue, Random, Schedule, SubscriptionRef } from "effect"
 import { KubeApi, KubeApiError } from "../kube/KubeApi.ts"
 import { type Pod, Pods } from "../kube/Pod.ts"
 import { timestamp } from "../kube/time.ts"
@@ -15,7 +15,14 @@ import { isGone, podWrites } from "./podWrites.ts"
 /** What nobody needs at once comes after what everybody waits for; less than twice as long, so that fleets do not come in step. */
 const firstMillis = 5000
 
-const askAgain = "1 minute"
+const askAgainMillis = 60_000
+
+/** One that did not last so long is made anew after a pause, twice as long each time: who deletes it may do so for ever. */
+const lastsMillis = 60_000
+const pauseMillis = 1000
+const longestPauseMillis = 5 * 60_000
+
+const monotonicMillis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos / 1_000_000n))
 
 /** A quota or a policy may stand in its way for as long as its owner likes. */
 const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("5 minutes")]).pipe(Schedule.jittered)
@@ -38,9 +45,16 @@ export const keepHostPod = Effect.fnUntraced(function*(
   const look = () => void Queue.offerUnsafe(bell, undefined)
   const { name, namespace } = context
 
-  let waited = false
-  /** Its name is somebody else's pod's, which may be on a Node of which nothing is heard here. */
-  let taken = false
+  /** When the last one was made, until it is missed, and when the next one may be; by the monotonic clock. */
+  let made: number | undefined
+  let due: number | undefined
+  /** How many in a row did not last. */
+  let shortLived = 0
+  /** Milliseconds until it is looked at again, where that does not wait for the bell alone. */
+  let patience: number | undefined
+  const lookAgainIn = (millis: number) => {
+    patience = millis
+  }
   let told = ""
   /** Once for as long as it says the same. */
   const warn = (reason: string, message: string) =>
@@ -64,8 +78,23 @@ export const keepHostPod = Effect.fnUntraced(function*(
       (error) => error.reason === "AlreadyExists" ? api.get(Pods, { namespace, name }) : Effect.fail(error)
     )
 
+  /** Milliseconds until one that is not there may be made. */
+  const pause = Effect.gen(function*() {
+    const now = yield* monotonicMillis
+    const chance = yield* Random.next
+    if (due === undefined) due = now + firstMillis * (1 + chance)
+    else if (made !== undefined) {
+      shortLived = now - made < lastsMillis ? shortLived + 1 : 0
+      const longest = Math.min(longestPauseMillis, pauseMillis * 2 ** (shortLived - 1))
+      due = shortLived === 0 ? now : now + longest * (0.5 + chance / 2)
+    }
+    made = undefined
+    return due - now
+  })
+
   /** One look and one step. */
   const step = Effect.gen(function*(): Effect.fn.Return<void, KubeApiError> {
+    patience = undefined
     if (!options.holds() || context.leaving() || (yield* SubscriptionRef.get(context.owned)) !== true) return
     const node = nodes.get(name)
     if (node === undefined || !owns(node, context, identity.installation)) return
@@ -79,20 +108,21 @@ export const keepHostPod = Effect.fnUntraced(function*(
     }
     const wanted = hostPod(context, node.metadata.uid ?? "")
     const known = index.byName(namespace, name)
-    if (known === undefined && !waited) {
-      waited = true
-      yield* Effect.sleep(firstMillis * (1 + (yield* Random.next)))
-      return look()
+    if (known === undefined) {
+      const left = yield* pause
+      if (left > 0) return lookAgainIn(left)
+      if (!(yield* mayWrite)) return
     }
-    if (known === undefined && !(yield* mayWrite)) return
     const pod = known ?? (yield* make(wanted))
-    taken = !isHostPod(pod, context)
-    if (taken) {
+    if (!isHostPod(pod, context)) {
+      // It may be on a Node of which nothing is heard here.
+      lookAgainIn(askAgainMillis)
       return yield* warn(
         "HostPodNameTaken",
         `pod ${namespace}/${name} is somebody's own: while it is there, the device itself cannot be reached as a pod`
       )
     }
+    if (known === undefined) made = yield* monotonicMillis
     // A kubelet takes the picture of a static pod away, too, as soon as somebody deletes it; and puts up another.
     if (!isAsWanted(pod, wanted)) return (yield* mayWrite) ? void (yield* finalise(pod)) : undefined
     // A device of which nothing is known has never been here.
@@ -120,7 +150,10 @@ export const keepHostPod = Effect.fnUntraced(function*(
   )
 
   yield* nodes.follow(name, look)
-  const rest = Effect.suspend(() => taken ? Effect.timeoutOption(Queue.take(bell), askAgain) : Queue.take(bell))
+  const rest = Effect.suspend(() => {
+    const ring = Queue.take(bell)
+    return patience === undefined ? ring : Effect.timeoutOption(ring, Duration.millis(patience))
+  })
   yield* Effect.forever(Effect.andThen(patiently, rest)).pipe(Effect.forkScoped)
   return { look }
 })

@@ -142,11 +142,15 @@ export const keepNode = Effect.fnUntraced(function*(
     nextHeartbeat = (yield* monotonicMillis) + heartbeatMillis * (0.5 + (yield* Random.next))
   })
 
+  /** One that is gone, of which no watch has told, is made anew the next time. */
+  const unlessGone = <A>(node: Node, write: Effect.Effect<A, KubeApiError>) =>
+    Effect.tapError(write, (error) => Effect.sync(() => error.reason === "NotFound" && index.forget(node)))
+
   const writeStatus = Effect.fnUntraced(function*(node: Node, status: NodeStatus) {
-    ours = yield* api.patch(Nodes, { ...at, subresource: "status" }, {
-      type: "strategic",
-      body: statusPatch(status)
-    })
+    ours = yield* unlessGone(
+      node,
+      api.patch(Nodes, { ...at, subresource: "status" }, { type: "strategic", body: statusPatch(status) })
+    )
     index.learn(ours)
     yield* written
     return node
@@ -222,7 +226,7 @@ export const keepNode = Effect.fnUntraced(function*(
       return
     }
     if (patch !== undefined) {
-      ours = yield* api.patch(Nodes, at, { type: "merge", body: patch })
+      ours = yield* unlessGone(found, api.patch(Nodes, at, { type: "merge", body: patch }))
       ourVersion = ours.metadata.resourceVersion
       index.learn(ours)
     }

@@ -171,7 +171,7 @@ export const keepPod = Effect.fnUntraced(function*(
   const mayBeBehind = () =>
     holdings.hashOf(uid) !== undefined || metUnder === undefined || metUnder !== context.hold.epoch()
 
-  /** The tokens the device has, by volume. */
+  /** The tokens the device has from here, by volume. */
   const rotated = new Map<string, string>()
 
   const assign = Effect.fnUntraced(function*(session: Session, pod: Pod) {
@@ -193,9 +193,10 @@ export const keepPod = Effect.fnUntraced(function*(
           if (answer._tag === "NotHeld") return holdings.forgotten(uid)
           holdings.assigned(uid, assignment.hash)
         } else {
-          // Rotated tokens are outside the hash and travel alone.
+          // Rotated tokens are outside the hash and travel alone; so do those of a device that another operator served before, as
+          // what that one sent may be about to expire.
           for (const [volume, { files, text }] of tokens) {
-            if (rotated.get(volume) === text || rotated.get(volume) === undefined) continue
+            if (rotated.get(volume) === text) continue
             yield* ask(session, { _tag: "Tokens", uid, volume, files }, { compress: false })
           }
         }

@@ -254,6 +254,7 @@ export const serveDevice = Effect.fnUntraced(function*(
       ? absence.back.pipe(
         Effect.andThen(Effect.sync(partition.look)),
         Effect.andThen(lookAgain),
+        Effect.andThen(pods.carried),
         Effect.andThen(away.back)
       )
       : Effect.void

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Deferred, Effect, Layer, Schedule } from "effect"
+import { refuse } from "../../../adapters/kube/plane/memory/Faults.ts"
 import { EdgeDevices } from "../../../core/device/EdgeDevice.ts"
 import { ConfigMaps } from "../../../core/kube/kinds.ts"
 import { KubeApi } from "../../../core/kube/KubeApi.ts"
@@ -47,6 +48,8 @@ const inWorld = <E>(
     readonly connectedCondition: Effect.Effect<string | undefined>
     /** From now on the operator's watches say nothing. */
     readonly freeze: Effect.Effect<void>
+    /** Whether the API takes no ConfigMap of the operator's. */
+    readonly keepUnwritten: (is: boolean) => void
   }) => Effect.Effect<void, E, KubeApi>
 ) =>
   simulate(seed, () =>
@@ -57,8 +60,17 @@ const inWorld = <E>(
       yield* device.runtime.script(() => true, { run: forever, onTerm: "ignored" })
       let thaw: Deferred.Deferred<void> | undefined
       const holdWatch = Effect.suspend(() => thaw === undefined ? Effect.void : Deferred.await(thaw))
+      let unwritten = false
       const client = yield* Layer.build(
-        clientWithFaults(({ path }) => Effect.succeed(path.endsWith("/pods") ? { holdWatch } : {}))
+        clientWithFaults(({ method, path }) =>
+          Effect.succeed(
+            path.endsWith("/pods")
+              ? { holdWatch }
+              : unwritten && method !== "GET" && path.includes("/configmaps")
+              ? { answer: refuse(503, "ServiceUnavailable", "try again") }
+              : {}
+          )
+        )
       )
       const freeze = Effect.sync(() => {
         thaw = Deferred.makeUnsafe()
@@ -91,7 +103,10 @@ const inWorld = <E>(
         Effect.orDie(api.get(Nodes, { name: "edge-1" })),
         ({ status }) => status?.conditions?.find(({ type }) => type === "DeviceConnected")?.status
       )
-      yield* story({ device, operator, deleted, revoked, connectedCondition, freeze })
+      const keepUnwritten = (is: boolean) => {
+        unwritten = is
+      }
+      yield* story({ device, operator, deleted, revoked, connectedCondition, freeze, keepUnwritten })
     }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie))
 
 const running = (device: SimulatedDevice) =>
@@ -122,6 +137,16 @@ describe("deleting an EdgeDevice", () => {
         yield* Effect.flatMap(running(device), (left) => left === 0 ? Effect.void : Effect.fail("not yet")).pipe(
           Effect.retry(every(400))
         )
+      })))
+
+  it.live("lets nothing of it go before its revocation is written, however long the API takes no writes", () =>
+    inWorld(10, ({ deleted, device, keepUnwritten, revoked }) =>
+      Effect.gen(function*() {
+        keepUnwritten(true)
+        yield* device.transport.weather({ blackHole: true })
+        yield* Effect.forkChild(Effect.delay(Effect.sync(() => keepUnwritten(false)), "4 minutes"))
+        assert.isAbove(yield* deleted, 240)
+        assert.isTrue(yield* revoked)
       })))
 
   it.live("finds out by itself that a device has vanished of which the link does not know yet", () =>

@@ -248,7 +248,7 @@ describe("a device that was another operator's for a while", () => {
       }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
 
   it.live("is said to be there by nobody but the next, in the heartbeats of its Node, too", () =>
-    simulate(12, () =>
+    simulate(5, () =>
       Effect.gen(function*() {
         const { slipAway } = yield* twoOperators
         const plane = yield* ControlPlane
@@ -395,7 +395,7 @@ describe("a device that was another operator's for a while", () => {
 
   it.live("is taken leave of by the operator it came to, not by the one it had been with", () =>
     // A seed with which it comes to the other before its pod has ended.
-    simulate(3, () =>
+    simulate(10, () =>
       Effect.gen(function*() {
         const { api, device, pod } = yield* twoOperators
         // Longer than an operator waits for a device that is gone from it.

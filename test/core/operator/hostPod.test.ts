@@ -1,6 +1,6 @@
 /** The pod that stands for a device itself: there as long as its Node is, whatever is done to it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schedule } from "effect"
+import { Effect, Fiber, Schedule } from "effect"
 import { EdgeDevices } from "../../../core/device/EdgeDevice.ts"
 import { KubeEvents } from "../../../core/kube/kinds.ts"
 import { KubeApi } from "../../../core/kube/KubeApi.ts"
@@ -89,6 +89,32 @@ describe("the host pod", () => {
           wasFailed.metadata.uid,
           "one that others declared dead"
         )
+      })))
+
+  it.live("is made ever more slowly while somebody keeps deleting it, and at once again after one has lasted", () =>
+    inWorld(8, () =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        yield* running
+        const seen = new Set<string | undefined>()
+        const deleting = yield* Effect.gen(function*() {
+          seen.add((yield* hostPod).metadata.uid)
+          yield* api.delete(Pods, here, { gracePeriodSeconds: 0 })
+        }).pipe(
+          Effect.ignore,
+          Effect.andThen(Effect.sleep("100 millis")),
+          Effect.forever,
+          Effect.forkChild
+        )
+        yield* Effect.sleep("10 minutes")
+        assert.isAbove(seen.size, 5)
+        assert.isBelow(seen.size, 15)
+        yield* Fiber.interrupt(deleting)
+        yield* Effect.sleep("10 minutes")
+        const { metadata } = yield* hostPod
+        yield* api.delete(Pods, here, { gracePeriodSeconds: 0 })
+        yield* Effect.sleep("1 second")
+        assert.notStrictEqual((yield* hostPod).metadata.uid, metadata.uid)
       })))
 
   it.live("follows its Node when that is made anew", () =>

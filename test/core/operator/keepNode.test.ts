@@ -1,0 +1,92 @@
+/** A Node that somebody deletes while it is written: it is made anew, whoever is told first of what. */
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Layer } from "effect"
+import { EdgeDevices } from "../../../core/device/EdgeDevice.ts"
+import { KubeApi } from "../../../core/kube/KubeApi.ts"
+import { Nodes } from "../../../core/kube/Node.ts"
+import { simulate } from "../../simulation/VirtualTime.ts"
+import { clientWithFaults, createNamespaces, makeDevice, makeOperator, worldLayer } from "../../simulation/World.ts"
+
+type Method = "create" | "patch"
+
+/** One device; `story` may have the Node deleted, and that be heard of, after the operator's next write and before its answer. */
+const inWorld = <E>(
+  seed: number,
+  story: (given: {
+    readonly deleteAfterNext: (method: Method) => void
+    readonly deleteNode: Effect.Effect<void, never, KubeApi>
+    /** Long enough for a heartbeat of the Node. */
+    readonly isThere: Effect.Effect<boolean, never, KubeApi>
+    /** From now on the operator's watch of Nodes says nothing. */
+    readonly freeze: Effect.Effect<void>
+  }) => Effect.Effect<void, E, KubeApi>
+) =>
+  simulate(seed, () =>
+    Effect.gen(function*() {
+      const cluster = yield* KubeApi
+      yield* createNamespaces
+      const device = yield* makeDevice("edge-1", 1)
+      let thaw: Deferred.Deferred<void> | undefined
+      const holdWatch = Effect.suspend(() => thaw === undefined ? Effect.void : Deferred.await(thaw))
+      const client = yield* Layer.build(
+        clientWithFaults(({ path }) => Effect.succeed(path.endsWith("/nodes") ? { holdWatch } : {}))
+      )
+      const api = yield* Effect.provideContext(KubeApi, client)
+      let doomed: Method | undefined
+      const deleteNode = Effect.orDie(cluster.delete(Nodes, { name: "edge-1" }))
+      const answeredLate = (method: Method, plural: string) =>
+        Effect.suspend(() => {
+          if (doomed !== method || plural !== "nodes") return Effect.void
+          doomed = undefined
+          return Effect.andThen(deleteNode, Effect.sleep("1 second"))
+        })
+      const operator = yield* Effect.provideService(makeOperator([device]), KubeApi, {
+        ...api,
+        create: (resource, object, options) =>
+          Effect.tap(api.create(resource, object, options), () => answeredLate("create", resource.plural)),
+        patch: (resource, at, patch) =>
+          Effect.tap(api.patch(resource, at, patch), () => answeredLate("patch", resource.plural))
+      })
+      yield* operator.start
+      yield* cluster.create(EdgeDevices, device.object())
+      yield* device.agent.start
+      yield* Effect.sleep("1 minute")
+      yield* story({
+        deleteAfterNext: (method) => {
+          doomed = method
+        },
+        deleteNode,
+        isThere: Effect.sleep("10 minutes").pipe(
+          Effect.andThen(Effect.option(cluster.get(Nodes, { name: "edge-1" }))),
+          Effect.map((found) => doomed === undefined && found._tag === "Some")
+        ),
+        freeze: Effect.sync(() => {
+          thaw = Deferred.makeUnsafe()
+        })
+      })
+    }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie))
+
+describe("a Node that somebody deletes", () => {
+  it.live("is made anew where the answer to a write of ours comes after its end", () =>
+    inWorld(1, ({ deleteAfterNext, isThere }) =>
+      Effect.gen(function*() {
+        deleteAfterNext("patch")
+        assert.isTrue(yield* isThere)
+      })))
+
+  it.live("is made anew where it was deleted as soon as it was made", () =>
+    inWorld(2, ({ deleteAfterNext, deleteNode, isThere }) =>
+      Effect.gen(function*() {
+        deleteAfterNext("create")
+        yield* deleteNode
+        assert.isTrue(yield* isThere)
+      })))
+
+  it.live("is made anew where no watch tells of its end", () =>
+    inWorld(3, ({ deleteNode, freeze, isThere }) =>
+      Effect.gen(function*() {
+        yield* freeze
+        yield* deleteNode
+        assert.isTrue(yield* isThere)
+      })))
+})
