@@ -39,15 +39,19 @@ export const keepLeash = Effect.gen(function*() {
       }))
     )
 
-  let resting = false
-  const restChanges = yield* SubscriptionRef.make(false)
+  const tell = (resting: boolean) =>
+    resting
+      ? Effect.logWarning("the operator has not been heard for too long: workloads rest until it allows them again")
+      : Effect.logInfo("the operator is heard again: workloads go on")
+  /** From the start on where the journal says so, as the runtime found it there. */
+  let resting = isOver(leash, yield* monotonicMillis)
+  if (resting) yield* tell(resting)
+  const restChanges = yield* SubscriptionRef.make(resting)
   const rest = Effect.fnUntraced(function*(wanted: boolean) {
     yield* runtime.rest(wanted)
     if (resting === wanted) return
     resting = wanted
-    yield* wanted
-      ? Effect.logWarning("the operator has not been heard for too long: workloads rest until it allows them again")
-      : Effect.logInfo("the operator is heard again: workloads go on")
+    yield* tell(resting)
     yield* SubscriptionRef.set(restChanges, wanted)
   })
 
@@ -83,7 +87,8 @@ export const keepLeash = Effect.gen(function*() {
     }
     const { acknowledged = now, stopAfter } = leash
     const share = stopAfter / journalShare
-    if (acknowledged - (written?.acknowledged ?? -Infinity) >= share) {
+    // Heard is not allowed yet: the next life of the agent has to find the leash over as long as this one rests.
+    if (!resting && acknowledged - (written?.acknowledged ?? -Infinity) >= share) {
       yield* write(leash).pipe(
         // An older word only makes the next life of the agent more careful.
         Effect.catch((error) => Effect.logDebug(`the operator's last word was not noted: ${error.message}`))
