@@ -1,5 +1,5 @@
 /** Ends the workloads when the operator has not been heard for as long as it allowed, and lets them begin again when it is. */
-import { Duration, Effect, Queue, Semaphore, Stream, SubscriptionRef } from "effect"
+import { Duration, Effect, Queue, Schema, Semaphore, Stream, SubscriptionRef } from "effect"
 import type { LinkClient } from "../link/LinkClient.ts"
 import { monotonicMillis } from "../pod/machine/Workbench.ts"
 import { PodRuntime } from "../pod/PodRuntime.ts"
@@ -11,6 +11,16 @@ import { isOver, type Leash, leashCapability, leashRow, readLeash } from "./leas
 const journalShare = 4
 /** The operator is asked for a word when the last is so old, as a share of the whole. */
 const askShare = 4
+
+/** The operator allows something, and how old that is nobody knows: it has to say so again. */
+export class AllowedTooLate
+  extends Schema.TaggedError<AllowedTooLate>()("AllowedTooLate", { stopAfter: Schema.Number })
+{
+  override get message() {
+    const age = Duration.format(Duration.millis(this.stopAfter))
+    return `the newest that the operator is known to have is older than ${age}: workloads rest until it allows them again`
+  }
+}
 
 export const keepLeash = Effect.gen(function*() {
   const journal = yield* Journal
@@ -57,7 +67,8 @@ export const keepLeash = Effect.gen(function*() {
 
   /**
    * What the operator allows, undefined for ever; durable before it returns. It also ends a rest, which the sound of the operator
-   * alone does not: it may first have to say which pods were replaced meanwhile.
+   * alone does not: it may first have to say which pods were replaced meanwhile. It fails where the leash is over all the same:
+   * what it allows may have lain in a line that stood still, and more may have been replaced since.
    */
   const allow = (stopAfter: number | undefined) =>
     turn.withPermit(Effect.gen(function*() {
@@ -72,8 +83,11 @@ export const keepLeash = Effect.gen(function*() {
         )
       }
       leash = current()
-      if (!isOver(leash, yield* monotonicMillis)) yield* rest(false)
       yield* Queue.offer(bell, undefined)
+      if (leash !== undefined && isOver(leash, yield* monotonicMillis)) {
+        return yield* new AllowedTooLate({ stopAfter: leash.stopAfter })
+      }
+      yield* rest(false)
     }))
 
   const look = turn.withPermit(Effect.gen(function*() {
