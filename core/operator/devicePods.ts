@@ -359,6 +359,7 @@ export const devicePods = Effect.fnUntraced(function*(
     heldUnder,
     take,
     takeEvents,
+    look,
     lookAtAll,
     /** The owner has spoken: what was held back may go. */
     releaseOrphans: Effect.sync(() => {
@@ -366,7 +367,6 @@ export const devicePods = Effect.fnUntraced(function*(
       lookAtAll()
     }),
     /** Pods the device holds; undefined until it has said so. */
-    held: () => held === undefined ? undefined : [...held.keys()],
-    reassert
+    held: () => held === undefined ? undefined : [...held.keys()]
   }
 })

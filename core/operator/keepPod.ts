@@ -258,7 +258,7 @@ export const keepPod = Effect.fnUntraced(function*(
         if (holdings.finished(uid)) {
           yield* finalise(pod)
           yield* holdings.release(uid)
-        }
+        } else yield* holdings.reassert(pod)
       } else if ((yield* exists(namespace, pod.metadata.name ?? "", uid)) && (yield* context.hold.standsYet)) {
         yield* finalise(pod)
       }
@@ -275,8 +275,10 @@ export const keepPod = Effect.fnUntraced(function*(
       yield* end(session, pod.spec.terminationGracePeriodSeconds ?? 30)
       return false
     }
-    yield* assign(session, pod)
+    const assigned = yield* Effect.result(assign(session, pod))
+    // What the device said last holds, whether it can take what it is told now or not.
     yield* holdings.reassert(pod)
+    if (assigned._tag === "Failure") return yield* assigned.failure
     return false
   })
 

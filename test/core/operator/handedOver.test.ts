@@ -248,7 +248,7 @@ describe("a device that was another operator's for a while", () => {
       }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
 
   it.live("is said to be there by nobody but the next, in the heartbeats of its Node, too", () =>
-    simulate(12, () =>
+    simulate(5, () =>
       Effect.gen(function*() {
         const { slipAway } = yield* twoOperators
         const plane = yield* ControlPlane
