@@ -176,6 +176,7 @@ export const keepPod = Effect.fnUntraced(function*(
 
   const assign = Effect.fnUntraced(function*(session: Session, pod: Pod) {
     const gathered = yield* sources.gather(pod, { tokens: options.resolveSettings().allowServiceAccountTokens })
+    if (gathered === undefined) return
     const resolution = yield* resolvePod(withoutAside(pod), gathered, options.resolveSettings())
     for (const notice of resolution.notices) yield* notify(pod, notice)
     switch (resolution._tag) {
@@ -316,7 +317,7 @@ export const keepPod = Effect.fnUntraced(function*(
 
   while (true) {
     if (yield* patientStep) return
-    const due = yield* sources.tokensDue
+    const due = yield* sources.due
     const ring = Queue.take(bell)
     yield* due === undefined ? ring : Effect.timeoutOption(ring, Duration.millis(Math.max(1000, due)))
   }
