@@ -71,7 +71,7 @@ export const devicePods = Effect.fnUntraced(function*(
   /** What is said of one pod is written one after the other. */
   const oneAtATime = makeTurns()
   /** On the device, absent from the API, and too many to be believed at once. */
-  let heldBack: ReadonlySet<string> = new Set()
+  let heldBack = new Set<string>()
 
   const holdings: Holdings = {
     hashOf: (uid) => held?.get(uid),
@@ -97,8 +97,9 @@ export const devicePods = Effect.fnUntraced(function*(
   /** Looks at a pod, with a keeper of its own from the first look on. */
   const look = (uid: string) => {
     const pod = index.byUid(uid)
-    // What the watch has told of since was never gone.
-    if (pod === undefined && heldBack.has(uid)) return
+    // What the watch has told of since was never gone, and is as good as any other from then on.
+    if (pod !== undefined) heldBack.delete(uid)
+    else if (heldBack.has(uid)) return
     if (pod === undefined ? mirrors.delete(uid) : isMirrorPod(pod)) {
       if (pod !== undefined) mirrors.add(uid)
       return options.mirrorChanged()
@@ -135,8 +136,9 @@ export const devicePods = Effect.fnUntraced(function*(
     )
   }
   const lookAtAll = () => {
-    for (const pod of index.onNode(context.name)) look(pod.metadata.uid ?? "")
-    for (const uid of held?.keys() ?? []) look(uid)
+    const there = index.onNode(context.name).map(({ metadata }) => metadata.uid ?? "")
+    // A keeper whose pod neither side has any more has to hear of that, to end.
+    for (const uid of new Set([...there, ...held?.keys() ?? [], ...bells.keys()])) look(uid)
   }
 
   /** Those that the device is being told to forget: the report and the API's word that a pod is gone both say so. */
@@ -348,7 +350,7 @@ export const devicePods = Effect.fnUntraced(function*(
     const wanted = new Set(
       found.flatMap(({ metadata }) => metadata.deletionTimestamp === undefined ? metadata.uid ?? [] : [])
     )
-    const gone = before.filter((uid) => !wanted.has(uid) && (index.byUid(uid) !== undefined || !heldBack.has(uid)))
+    const gone = before.filter((uid) => !wanted.has(uid) && !heldBack.has(uid))
     yield* Effect.forEach(gone, (uid) => end(session, uid), { concurrency: 8, discard: true })
   })
 

@@ -5,6 +5,7 @@ import { EdgeDevices } from "../../../core/device/EdgeDevice.ts"
 import { ConfigMaps, Leases } from "../../../core/kube/kinds.ts"
 import { KubeApi } from "../../../core/kube/KubeApi.ts"
 import { type Node, Nodes } from "../../../core/kube/Node.ts"
+import type { KubeObject } from "../../../core/kube/ObjectMeta.ts"
 import { type Pod, Pods } from "../../../core/kube/Pod.ts"
 import { forever } from "../../fakes/runtime/Program.ts"
 import { simulate } from "../../simulation/VirtualTime.ts"
@@ -54,11 +55,15 @@ const twoOperators = Effect.gen(function*() {
   const tellsOneOfPods = yield* Latch.make(true)
   const tells = yield* Latch.make(true)
   const tellsOfLeases = yield* Latch.make(true)
-  const watching = (may: Readonly<Record<string, Latch.Latch>>) =>
+  let missesEnds = false
+  const watching = (
+    may: Readonly<Record<string, Latch.Latch>>,
+    leavesOut: (object: KubeObject) => boolean = () => false
+  ) =>
     ((resource, selection, options) =>
-      Stream.tap(
+      Stream.filterEffect(
         api.observe(resource, selection, options),
-        () => may[resource.plural]?.await ?? Effect.void
+        (seen) => Effect.as(may[resource.plural]?.await ?? Effect.void, seen._tag !== "Set" || !leavesOut(seen.object))
       )) as typeof api.observe
   const one = yield* makeOperator([device], undefined, undefined, "one").pipe(
     Effect.provideService(KubeApi, { ...api, observe: watching({ edgedevices: tellsOne, pods: tellsOneOfPods }) })
@@ -66,7 +71,7 @@ const twoOperators = Effect.gen(function*() {
   const two = yield* makeOperator([device], undefined, undefined, "two").pipe(
     Effect.provideService(KubeApi, {
       ...api,
-      observe: watching({ pods: tells }),
+      observe: watching({ pods: tells }, ({ metadata }) => missesEnds && metadata.deletionTimestamp !== undefined),
       get: (resource, at) =>
         resource.plural === "leases"
           ? Effect.andThen(tellsOfLeases.await, api.get(resource, at))
@@ -86,6 +91,10 @@ const twoOperators = Effect.gen(function*() {
     tellsOneOfDevices: tellsOne,
     tellsOfLeases,
     tellsOneOfPods,
+    /** The other's watches break from now on whenever something is ending, and begin anew when it is gone. */
+    missEnds: Effect.sync(() => {
+      missesEnds = true
+    }),
     /** The device comes to the second operator, of which the first hears nothing for a while: its watch is late, its link half-open. */
     slipAway: tellsOne.close.pipe(
       Effect.andThen(device.transport.weather({ blackHole: true })),
@@ -373,6 +382,28 @@ describe("a device that was another operator's for a while", () => {
           )))
       }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
 
+  it.live("ends, in the same session, what was deleted by force after the next one's watch had told of it, late as it was", () =>
+    simulate(8, () =>
+      Effect.gen(function*() {
+        const { api, device, handOver, missEnds, tells } = yield* twoOperators
+        const names = ["a", "b", "c", "d", "e"]
+        yield* tells.close
+        for (const name of names) yield* api.create(Pods, { ...web, metadata: { ...web.metadata, name } })
+        const running = Effect.map(device.runtime.runs, (runs) =>
+          runs.filter(({ finishedAt }) => finishedAt === undefined).length)
+        yield* until(Effect.map(running, (count) =>
+          count === names.length))
+        yield* handOver(Effect.void)
+        yield* comes(device)("two")
+        yield* tells.open
+        yield* Effect.sleep("1 minute")
+        yield* missEnds
+        yield* api.delete(Pods, { namespace: "edge", name: "a" }, { gracePeriodSeconds: 0 })
+        yield* until(Effect.map(running, (count) => count === 4))
+        yield* Effect.sleep("1 minute")
+        assert.strictEqual(yield* running, 4)
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+
   it.live("ends what is over in the API", () =>
     simulate(9, () =>
       Effect.gen(function*() {
@@ -395,7 +426,7 @@ describe("a device that was another operator's for a while", () => {
 
   it.live("is taken leave of by the operator it came to, not by the one it had been with", () =>
     // A seed with which it comes to the other before its pod has ended.
-    simulate(3, () =>
+    simulate(4, () =>
       Effect.gen(function*() {
         const { api, device, pod } = yield* twoOperators
         // Longer than an operator waits for a device that is gone from it.
