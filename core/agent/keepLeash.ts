@@ -1,5 +1,5 @@
 /** Ends the workloads when the operator has not been heard for as long as it allowed, and lets them begin again when it is. */
-import { Duration, Effect, Queue, Semaphore, Stream, SubscriptionRef } from "effect"
+import { Duration, Effect, Queue, Schema, Semaphore, Stream, SubscriptionRef } from "effect"
 import type { LinkClient } from "../link/LinkClient.ts"
 import { monotonicMillis } from "../pod/machine/Workbench.ts"
 import { PodRuntime } from "../pod/PodRuntime.ts"
@@ -11,6 +11,16 @@ import { isOver, type Leash, leashCapability, leashRow, readLeash } from "./leas
 const journalShare = 4
 /** The operator is asked for a word when the last is so old, as a share of the whole. */
 const askShare = 4
+
+/** The operator allows something, and how old that is nobody knows: it has to say so again. */
+export class AllowedTooLate
+  extends Schema.TaggedError<AllowedTooLate>()("AllowedTooLate", { stopAfter: Schema.Number })
+{
+  override get message() {
+    const age = Duration.format(Duration.millis(this.stopAfter))
+    return `the newest that the operator is known to have is older than ${age}: workloads rest until it allows them again`
+  }
+}
 
 export const keepLeash = Effect.gen(function*() {
   const journal = yield* Journal
@@ -39,21 +49,26 @@ export const keepLeash = Effect.gen(function*() {
       }))
     )
 
-  let resting = false
-  const restChanges = yield* SubscriptionRef.make(false)
+  const tell = (resting: boolean) =>
+    resting
+      ? Effect.logWarning("the operator has not been heard for too long: workloads rest until it allows them again")
+      : Effect.logInfo("the operator is heard again: workloads go on")
+  /** From the start on where the journal says so, as the runtime found it there. */
+  let resting = isOver(leash, yield* monotonicMillis)
+  if (resting) yield* tell(resting)
+  const restChanges = yield* SubscriptionRef.make(resting)
   const rest = Effect.fnUntraced(function*(wanted: boolean) {
     yield* runtime.rest(wanted)
     if (resting === wanted) return
     resting = wanted
-    yield* wanted
-      ? Effect.logWarning("the operator has not been heard for too long: workloads rest until it allows them again")
-      : Effect.logInfo("the operator is heard again: workloads go on")
+    yield* tell(resting)
     yield* SubscriptionRef.set(restChanges, wanted)
   })
 
   /**
    * What the operator allows, undefined for ever; durable before it returns. It also ends a rest, which the sound of the operator
-   * alone does not: it may first have to say which pods were replaced meanwhile.
+   * alone does not: it may first have to say which pods were replaced meanwhile. It fails where the leash is over all the same:
+   * what it allows may have lain in a line that stood still, and more may have been replaced since.
    */
   const allow = (stopAfter: number | undefined) =>
     turn.withPermit(Effect.gen(function*() {
@@ -68,8 +83,11 @@ export const keepLeash = Effect.gen(function*() {
         )
       }
       leash = current()
-      if (!isOver(leash, yield* monotonicMillis)) yield* rest(false)
       yield* Queue.offer(bell, undefined)
+      if (leash !== undefined && isOver(leash, yield* monotonicMillis)) {
+        return yield* new AllowedTooLate({ stopAfter: leash.stopAfter })
+      }
+      yield* rest(false)
     }))
 
   const look = turn.withPermit(Effect.gen(function*() {
@@ -83,7 +101,8 @@ export const keepLeash = Effect.gen(function*() {
     }
     const { acknowledged = now, stopAfter } = leash
     const share = stopAfter / journalShare
-    if (acknowledged - (written?.acknowledged ?? -Infinity) >= share) {
+    // Heard is not allowed yet: the next life of the agent has to find the leash over as long as this one rests.
+    if (!resting && acknowledged - (written?.acknowledged ?? -Infinity) >= share) {
       yield* write(leash).pipe(
         // An older word only makes the next life of the agent more careful.
         Effect.catch((error) => Effect.logDebug(`the operator's last word was not noted: ${error.message}`))

@@ -11,15 +11,23 @@ type Kind = "ConfigMap" | "Secret"
 interface Watched {
   /** The object now; undefined where there is none. */
   current: ConfigMap | Secret | undefined
+  /** Whether the API server has answered at all. */
+  known: boolean
   readonly synced: Deferred.Deferred<void>
   readonly listeners: Set<() => void>
 }
 
 export class ReferencedObjects extends Context.Service<ReferencedObjects, {
   /**
-   * Watches the object while the scope lives and returns a way to read it; `changed` is called at each change. Waits for the
-   * first answer of the API server.
+   * Watches the object while the scope lives; `changed` is called at each change, the first of which is that the API server has
+   * answered. It may never do so: what this process may not list, or what a broken line hides, is never known.
    */
+  readonly watch: (kind: Kind, namespace: string, name: string, changed: () => void) => Effect.Effect<
+    { readonly known: () => boolean; readonly read: () => ConfigMap | Secret | undefined },
+    never,
+    Scope.Scope
+  >
+  /** The same, and waits for the first answer of the API server: for those whom nobody waits for. */
   readonly follow: {
     (kind: "ConfigMap", namespace: string, name: string, changed: () => void): Effect.Effect<
       () => ConfigMap | undefined,
@@ -43,7 +51,12 @@ export class ReferencedObjects extends Context.Service<ReferencedObjects, {
         idleTimeToLive: Duration.seconds(30),
         lookup: Effect.fnUntraced(function*(key: string) {
           const [kind, namespace, name] = key.split("/") as [Kind, string, string]
-          const entry: Watched = { current: undefined, synced: yield* Deferred.make<void>(), listeners: new Set() }
+          const entry: Watched = {
+            current: undefined,
+            known: false,
+            synced: yield* Deferred.make<void>(),
+            listeners: new Set()
+          }
           const tell = () => entry.listeners.forEach((listener) => listener())
           const selection = { namespace, fieldSelector: `metadata.name=${name}` }
           const follow = kind === "ConfigMap"
@@ -52,7 +65,12 @@ export class ReferencedObjects extends Context.Service<ReferencedObjects, {
           yield* follow.pipe(
             Stream.runForEach((observation) =>
               Effect.suspend(() => {
-                if (observation._tag === "Synced") return Deferred.succeed(entry.synced, undefined)
+                if (observation._tag === "Synced") {
+                  if (entry.known) return Effect.void
+                  entry.known = true
+                  tell()
+                  return Deferred.succeed(entry.synced, undefined)
+                }
                 entry.current = observation._tag === "Set" ? observation.object : undefined
                 tell()
                 return Effect.void
@@ -64,17 +82,22 @@ export class ReferencedObjects extends Context.Service<ReferencedObjects, {
         })
       })
 
-      const follow = Effect.fnUntraced(function*(kind: Kind, namespace: string, name: string, changed: () => void) {
+      const listen = Effect.fnUntraced(function*(kind: Kind, namespace: string, name: string, changed: () => void) {
         const entry = yield* RcMap.get(watched, `${kind}/${namespace}/${name}`)
         yield* Effect.acquireRelease(
           Effect.sync(() => entry.listeners.add(changed)),
           () => Effect.sync(() => entry.listeners.delete(changed))
         )
-        yield* Deferred.await(entry.synced)
-        return () => entry.current
+        return entry
       })
+      const watch: ReferencedObjects["Service"]["watch"] = (...what) =>
+        Effect.map(listen(...what), (entry) => ({ known: () => entry.known, read: () => entry.current }))
+      const follow = (...what: Parameters<typeof listen>) =>
+        Effect.tap(listen(...what), ({ synced }) => Deferred.await(synced)).pipe(
+          Effect.map((entry) => () => entry.current)
+        )
 
-      return ReferencedObjects.of({ follow: follow as ReferencedObjects["Service"]["follow"] })
+      return ReferencedObjects.of({ watch, follow: follow as ReferencedObjects["Service"]["follow"] })
     })
   )
 }

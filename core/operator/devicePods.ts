@@ -1,5 +1,5 @@
 /** The pods of one device: a keeper for each, what the device holds, and what it reports. */
-import { Effect, FiberMap, Queue, SubscriptionRef } from "effect"
+import { Effect, FiberMap, Queue, Schema, SubscriptionRef } from "effect"
 import { KubeApi, type KubeApiError } from "../kube/KubeApi.ts"
 import { type Pod, Pods, type PodStatus } from "../kube/Pod.ts"
 import { Cryptography } from "../link/Cryptography.ts"
@@ -22,6 +22,19 @@ export const releaseOrphansAnnotation = "aranya.arhat.dev/release-orphans"
 
 /** More than a device has at once: some have just gone. */
 const mostKnown = 1024
+
+/** As many pods that no cluster knows a device may tell of at once. */
+const mostStrangers = 1024
+
+/** A device could make up so many pods that they fill our memory. */
+export class TooManyStrangers extends Schema.TaggedError<TooManyStrangers>()("TooManyStrangers", {}) {
+  get reason() {
+    return "TooMany" as const
+  }
+  override get message() {
+    return "the device tells of too many pods that are not in the API: of this one again once others have ended"
+  }
+}
 
 /** Fewer than this are removed without a second thought. */
 const fewOrphans = 4
@@ -68,10 +81,12 @@ export const devicePods = Effect.fnUntraced(function*(
   const reported = new Map<string, PodReport>()
   /** Number of the newest that came, written or not; the device counts anew after it was wiped or its disk forgot something, which its list of what it holds tells. */
   const taken = new Map<string, number>()
+  /** Of which the device has told, and the API does not know them; until what is known of each is forgotten again. */
+  const strangers = new Set<string>()
   /** What is said of one pod is written one after the other. */
   const oneAtATime = makeTurns()
   /** On the device, absent from the API, and too many to be believed at once. */
-  let heldBack: ReadonlySet<string> = new Set()
+  let heldBack = new Set<string>()
 
   const holdings: Holdings = {
     hashOf: (uid) => held?.get(uid),
@@ -97,8 +112,11 @@ export const devicePods = Effect.fnUntraced(function*(
   /** Looks at a pod, with a keeper of its own from the first look on. */
   const look = (uid: string) => {
     const pod = index.byUid(uid)
-    // What the watch has told of since was never gone.
-    if (pod === undefined && heldBack.has(uid)) return
+    // What the watch has told of since was never gone, and is as good as any other from then on.
+    if (pod !== undefined) {
+      heldBack.delete(uid)
+      strangers.delete(uid)
+    } else if (heldBack.has(uid)) return
     if (pod === undefined ? mirrors.delete(uid) : isMirrorPod(pod)) {
       if (pod !== undefined) mirrors.add(uid)
       return options.mirrorChanged()
@@ -130,13 +148,15 @@ export const devicePods = Effect.fnUntraced(function*(
           reported.delete(uid)
           taken.delete(uid)
           places.delete(uid)
+          strangers.delete(uid)
         }))
       )
     )
   }
   const lookAtAll = () => {
-    for (const pod of index.onNode(context.name)) look(pod.metadata.uid ?? "")
-    for (const uid of held?.keys() ?? []) look(uid)
+    const there = index.onNode(context.name).map(({ metadata }) => metadata.uid ?? "")
+    // A keeper whose pod neither side has any more has to hear of that, to end; so has whoever was only told of.
+    for (const uid of new Set([...there, ...held?.keys() ?? [], ...bells.keys(), ...strangers])) look(uid)
   }
 
   /** Those that the device is being told to forget: the report and the API's word that a pod is gone both say so. */
@@ -159,11 +179,23 @@ export const devicePods = Effect.fnUntraced(function*(
     )
   })
 
+  /** A pod of which the device tells and no watch has told, as the API has it; undefined where there is none. */
+  const meet = Effect.fnUntraced(function*({ name, namespace, uid }: PodReport) {
+    const isNew = !strangers.has(uid)
+    if (isNew && strangers.size >= mostStrangers) return yield* new TooManyStrangers()
+    strangers.add(uid)
+    const found = yield* find(namespace, name, uid).pipe(
+      Effect.onError(() => Effect.sync(() => isNew && strangers.delete(uid)))
+    )
+    if (found !== undefined) strangers.delete(uid)
+    return found
+  })
+
   /**
    * Takes a status into the API, and the object away once a pod that is being deleted has ended. Fails while the API cannot be
    * written: the device keeps the report and tells it again.
    */
-  const take = (report: PodReport): Effect.Effect<void, KubeApiError> =>
+  const take = (report: PodReport): Effect.Effect<void, KubeApiError | TooManyStrangers> =>
     oneAtATime(
       report.uid,
       Effect.gen(function*() {
@@ -171,7 +203,7 @@ export const devicePods = Effect.fnUntraced(function*(
         // A report that was sent again may overtake its first copy, and newer ones that one.
         if (report.number < (taken.get(uid) ?? 0)) return
         // The watch may not have told of it yet: who had the device before may have been ahead of us.
-        const pod: Pod | undefined = index.byUid(uid) ?? (yield* find(namespace, name, uid))
+        const pod: Pod | undefined = index.byUid(uid) ?? (yield* meet(report))
         // Control of one device may falsify only what runs on it: another node's pod is not its to speak for.
         if (pod !== undefined && pod.spec.nodeName !== context.name) {
           return yield* Effect.logWarning(`device ${context.key} speaks of pod ${uid} of another node: not taken`)
@@ -351,7 +383,7 @@ export const devicePods = Effect.fnUntraced(function*(
     const wanted = new Set(
       found.flatMap(({ metadata }) => metadata.deletionTimestamp === undefined ? metadata.uid ?? [] : [])
     )
-    const gone = before.filter((uid) => !wanted.has(uid) && (index.byUid(uid) !== undefined || !heldBack.has(uid)))
+    const gone = before.filter((uid) => !wanted.has(uid) && !heldBack.has(uid))
     yield* Effect.forEach(gone, (uid) => end(session, uid), { concurrency: 8, discard: true })
   })
 
@@ -368,6 +400,7 @@ export const devicePods = Effect.fnUntraced(function*(
     heldUnder,
     take,
     takeEvents,
+    look,
     lookAtAll,
     /** The owner has spoken: what was held back may go. */
     releaseOrphans: Effect.sync(() => {
@@ -375,7 +408,6 @@ export const devicePods = Effect.fnUntraced(function*(
       lookAtAll()
     }),
     /** Pods the device holds; undefined until it has said so. */
-    held: () => held === undefined ? undefined : [...held.keys()],
-    reassert
+    held: () => held === undefined ? undefined : [...held.keys()]
   }
 })

@@ -3,7 +3,6 @@
  * routing to them; nothing else about them changes, and the device's own word is restored when it is back.
  */
 import { Clock, Effect, FiberHandle, SubscriptionRef } from "effect"
-import type { KubeApiError } from "../kube/KubeApi.ts"
 import type { Pod, PodCondition } from "../kube/Pod.ts"
 import { timestamp } from "../kube/time.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
@@ -24,8 +23,8 @@ export const disconnectedPods = Effect.fnUntraced(function*(
     readonly connected: () => boolean
     /** In a sentence for people. */
     readonly why: () => string
-    /** Says again what the device said last of this pod. */
-    readonly reassert: (pod: Pod) => Effect.Effect<void, KubeApiError>
+    /** Has this pod looked at until all that is to be done for it is done: what the device said last of it is said again. */
+    readonly look: (uid: string) => void
   }
 ) {
   const settings = yield* OperatorSettings
@@ -103,9 +102,9 @@ export const disconnectedPods = Effect.fnUntraced(function*(
   )
 
   /** What the device said last is true again; pods of which nothing is known are reported anew by the device. */
-  const restore = Effect.gen(function*() {
+  const restore = Effect.sync(() => {
     for (const pod of index.onNode(context.name)) {
-      if (readyOf(pod)?.reason === reason) yield* quietly(options.reassert(pod))
+      if (readyOf(pod)?.reason === reason) options.look(pod.metadata.uid ?? "")
     }
   })
 

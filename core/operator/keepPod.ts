@@ -176,6 +176,7 @@ export const keepPod = Effect.fnUntraced(function*(
 
   const assign = Effect.fnUntraced(function*(session: Session, pod: Pod) {
     const gathered = yield* sources.gather(pod, { tokens: options.resolveSettings().allowServiceAccountTokens })
+    if (gathered === undefined) return
     const resolution = yield* resolvePod(withoutAside(pod), gathered, options.resolveSettings())
     for (const notice of resolution.notices) yield* notify(pod, notice)
     switch (resolution._tag) {
@@ -259,7 +260,7 @@ export const keepPod = Effect.fnUntraced(function*(
         if (holdings.finished(uid)) {
           yield* finalise(pod)
           yield* holdings.release(uid)
-        }
+        } else yield* holdings.reassert(pod)
       } else if ((yield* exists(namespace, pod.metadata.name ?? "", uid)) && (yield* context.hold.standsYet)) {
         yield* finalise(pod)
       }
@@ -276,8 +277,10 @@ export const keepPod = Effect.fnUntraced(function*(
       yield* end(session, pod.spec.terminationGracePeriodSeconds ?? 30)
       return false
     }
-    yield* assign(session, pod)
+    const assigned = yield* Effect.result(assign(session, pod))
+    // What the device said last holds, whether it can take what it is told now or not.
     yield* holdings.reassert(pod)
+    if (assigned._tag === "Failure") return yield* assigned.failure
     return false
   })
 
@@ -315,7 +318,7 @@ export const keepPod = Effect.fnUntraced(function*(
 
   while (true) {
     if (yield* patientStep) return
-    const due = yield* sources.tokensDue
+    const due = yield* sources.due
     const ring = Queue.take(bell)
     yield* due === undefined ? ring : Effect.timeoutOption(ring, Duration.millis(Math.max(1000, due)))
   }

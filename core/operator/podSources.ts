@@ -1,5 +1,5 @@
 /** What one pod refers to, followed for as long as the pod is kept: ConfigMaps and Secrets by name, Services, tokens. */
-import { Clock, Effect, Exit, Scope } from "effect"
+import { Clock, Effect, Exit, Fiber, Scope } from "effect"
 import { type ConfigMap, type Secret, TokenRequests } from "../kube/kinds.ts"
 import { KubeApi } from "../kube/KubeApi.ts"
 import type { Pod } from "../kube/Pod.ts"
@@ -37,13 +37,19 @@ const leftOf = ({ asked, lasts }: Token, now: Moment): number =>
 /** How soon a token that was refused is asked for again. */
 const tokenRetryMillis = 30_000
 
+/** An API server that has not told of something for so long is not merely slow: somebody should hear of it. */
+const slowMillis = 10_000
+
 const needKey = (need: TokenNeed) => JSON.stringify([need.serviceAccount, need.audience, need.expirationSeconds])
 
 export interface PodSources {
-  /** Follows what this version of the pod refers to (and nothing else any more), and gives it. */
-  readonly gather: (pod: Pod, options: { readonly tokens: boolean }) => Effect.Effect<Sources>
-  /** Milliseconds until a token is due to be asked for again; undefined while there is none. */
-  readonly tokensDue: Effect.Effect<number | undefined>
+  /**
+   * Follows what this version of the pod refers to (and nothing else any more), and gives it; undefined where the API server is
+   * about to tell of it, which is a change. It never waits for that: what keeps the pod has more to do than to begin it.
+   */
+  readonly gather: (pod: Pod, options: { readonly tokens: boolean }) => Effect.Effect<Sources | undefined>
+  /** Milliseconds until it is due to be gathered again, although nothing has changed; undefined while it is not. */
+  readonly due: Effect.Effect<number | undefined>
 }
 
 /** `changed` is called when something followed has changed. */
@@ -53,23 +59,42 @@ export const podSources = Effect.fnUntraced(function*(changed: () => void) {
   const services = yield* ServiceIndex
   const followed = new Map<
     string,
-    { readonly scope: Scope.Closeable; readonly read: () => ConfigMap | Secret | undefined }
+    {
+      /** As people call it. */
+      readonly title: string
+      readonly scope: Scope.Closeable
+      readonly known: () => boolean
+      readonly read: () => ConfigMap | Secret | undefined
+    }
   >()
   const tokens = new Map<string, Token>()
-
-  yield* Effect.addFinalizer((exit) =>
-    Effect.forEach([...followed.values()], ({ scope }) => Scope.close(scope, exit), { discard: true })
-  )
+  const life = yield* Effect.scope
 
   const follow = Effect.fnUntraced(function*(kind: "ConfigMap" | "Secret", namespace: string, name: string) {
     const key = `${kind}/${name}`
     if (followed.has(key)) return
-    const scope = yield* Scope.make()
-    const read = yield* (kind === "ConfigMap"
-      ? objects.follow("ConfigMap", namespace, name, changed)
-      : objects.follow("Secret", namespace, name, changed)).pipe(Scope.provide(scope))
-    followed.set(key, { scope, read })
+    // Ends with the keeper of the pod, wherever that is interrupted.
+    const scope = yield* Scope.fork(life)
+    const watch = yield* Scope.provide(objects.watch(kind, namespace, name, changed), scope)
+    followed.set(key, { title: `${kind.toLowerCase()} "${name}"`, scope, ...watch })
   })
+
+  let servicesKnown = false
+  let awaited: Fiber.Fiber<void> | undefined
+  /** A kubelet begins no pod before it has heard of Services; so do we. */
+  const awaitServices = Effect.gen(function*() {
+    awaited ??= yield* services.synced.pipe(
+      Effect.andThen(Effect.sync(() => {
+        servicesKnown = true
+        // What is known at once is no change.
+        if (awaited !== undefined) changed()
+      })),
+      Effect.forkIn(life, { startImmediately: true })
+    )
+  })
+
+  /** Since when something is not known; undefined while all is. */
+  let unknownSince: Moment | undefined
 
   const request = Effect.fnUntraced(function*(pod: Pod, need: TokenNeed) {
     const asked = yield* moment
@@ -102,7 +127,7 @@ export const podSources = Effect.fnUntraced(function*(changed: () => void) {
   })
 
   const gather = Effect.fnUntraced(function*(pod: Pod, options: { readonly tokens: boolean }) {
-    yield* services.synced
+    yield* awaitServices
     const namespace = pod.metadata.namespace ?? ""
     const needed = references(pod)
     const keys = new Set([
@@ -118,6 +143,16 @@ export const podSources = Effect.fnUntraced(function*(changed: () => void) {
     yield* Effect.forEach(needed.secrets, (name) => follow("Secret", namespace, name), { concurrency: 8 })
 
     const now = yield* moment
+    const unknown = [
+      ...servicesKnown ? [] : ["services"],
+      ...[...followed.values()].filter(({ known }) => !known()).map(({ title }) => title)
+    ]
+    if (unknown.length === 0) unknownSince = undefined
+    else {
+      unknownSince ??= now
+      if (now.monotonic - unknownSince.monotonic < slowMillis) return undefined
+    }
+
     const wanted = options.tokens ? needed.tokens : []
     const wantedKeys = new Set(wanted.map(needKey))
     for (const key of tokens.keys()) if (!wantedKeys.has(key)) tokens.delete(key)
@@ -127,6 +162,7 @@ export const podSources = Effect.fnUntraced(function*(changed: () => void) {
     }
 
     return {
+      unknown,
       configMap: (name: string) => followed.get(`ConfigMap/${name}`)?.read() as ConfigMap | undefined,
       secret: (name: string) => followed.get(`Secret/${name}`)?.read() as Secret | undefined,
       token: (need: TokenNeed) => tokens.get(needKey(need))?.answer,
@@ -136,9 +172,10 @@ export const podSources = Effect.fnUntraced(function*(changed: () => void) {
 
   return {
     gather,
-    tokensDue: Effect.map(
-      moment,
-      (now) => tokens.size === 0 ? undefined : Math.min(...[...tokens.values()].map((token) => leftOf(token, now)))
-    )
+    due: Effect.map(moment, (now) => {
+      const slow = unknownSince === undefined ? 0 : slowMillis - (now.monotonic - unknownSince.monotonic)
+      const times = [...slow > 0 ? [slow] : [], ...[...tokens.values()].map((token) => leftOf(token, now))]
+      return times.length === 0 ? undefined : Math.min(...times)
+    })
   } satisfies PodSources
 })

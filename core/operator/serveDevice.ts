@@ -214,7 +214,7 @@ export const serveDevice = Effect.fnUntraced(function*(
   const away = yield* disconnectedPods(context, {
     connected,
     why: () => brokerDown() ?? absenceSentence(reason()),
-    reassert: pods.reassert
+    look: pods.look
   })
   const partition = yield* keepPartition(context, { connected, absence, end: pods.end, endGone: pods.endGone })
 

@@ -33,6 +33,8 @@ export type TokenAnswer = { readonly token: string } | { readonly failed: string
 
 /** The objects a pod refers to, as they are now; undefined is absent from the cluster. All in the pod's namespace. */
 export interface Sources {
+  /** Of which the API server tells nothing, such as `secret "login"`: whether they are there is not known. */
+  readonly unknown: ReadonlyArray<string>
   readonly configMap: (name: string) => ConfigMap | undefined
   readonly secret: (name: string) => Secret | undefined
   readonly token: (need: TokenNeed) => TokenAnswer

@@ -78,6 +78,12 @@ export const resolvePod = Effect.fnUntraced(function*(
     const notice: Notice = { type: "Warning", reason: refused.reason, message: refused.message, fieldPath: "" }
     return { _tag: "Refused", ...refused, notices: [notice] }
   }
+  if (sources.unknown.length > 0) {
+    const message = `the API server tells nothing of ${sources.unknown.join(", ")}: `
+      + "it cannot be reached, or aranya may not list and watch there"
+    const notice: Notice = { type: "Warning", reason: "ReferencesUnknown", message, fieldPath: "" }
+    return { _tag: "Waiting", reason: "ContainerCreating", message, notices: [notice] }
+  }
   const { dns, notices: dnsNotices } = podDns(pod, settings)
   const { credentials, notices: pullNotices } = pullCredentials(pod, sources)
   const ephemeral = yield* resolveEphemeralContainers(pod, sources, settings)

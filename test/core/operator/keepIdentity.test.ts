@@ -56,7 +56,7 @@ const stage = Effect.fnUntraced(function*(named: string | undefined) {
   yield* Effect.forkScoped(Stream.runForEach(identities.changes, (all) => Effect.sync(() => seen = all)))
   const keep = keepIdentity(context).pipe(Effect.provide(Layer.mergeAll(
     Layer.succeed(EventRecorder, { record: (draft) => Effect.sync(() => void told.push(draft)) }),
-    Layer.succeed(ReferencedObjects, { follow: follow as ReferencedObjects["Service"]["follow"] })
+    Layer.mock(ReferencedObjects, { follow: follow as ReferencedObjects["Service"]["follow"] })
   )))
   return {
     keep,

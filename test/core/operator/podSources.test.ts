@@ -42,7 +42,7 @@ const asked = (off: number, story: (clock: HostClock) => Effect.Effect<void>, se
         const sources = yield* podSources(() => {})
         return yield* Effect.gen(function*() {
           yield* sources.gather(pod, { tokens: true })
-          yield* Effect.sleep(Duration.millis(Math.max(1000, (yield* sources.tokensDue) ?? 0)))
+          yield* Effect.sleep(Duration.millis(Math.max(1000, (yield* sources.due) ?? 0)))
         }).pipe(Effect.forever)
       }).pipe(
         Effect.scoped,

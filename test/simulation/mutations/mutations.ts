@@ -164,7 +164,7 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "disconnected-stays",
     mistake: "pods of a device that is back stay not ready",
     file: "core/operator/disconnectedPods.ts",
-    from: "if (readyOf(pod)?.reason === reason) yield* quietly(options.reassert(pod))",
+    from: "if (readyOf(pod)?.reason === reason) options.look(pod.metadata.uid ?? \"\")",
     to: "readyOf(pod)",
     profile: "link"
   },

@@ -339,6 +339,29 @@ describe("a device that is kept on a leash", () => {
   )
 
   it.live(
+    "rests on over a restart of its agent between the operator's first sound and its word",
+    () =>
+      inScene(
+        { stopWorkloadsAfter: "10m", replaceAfter: "15m" },
+        ({ apart, beforeAnswer, first, names, running, twice, wait }) =>
+          Effect.gen(function*() {
+            yield* apart(true)
+            yield* wait("30 minutes")
+            assert.include(yield* names, "store-0 b on edge-2")
+            // The operator looks at what is gone: the device has been told neither that, nor to go on.
+            beforeAnswer("get pods", Effect.andThen(first.agent.kill, apart(true)))
+            yield* apart(false)
+            yield* wait("6 minutes")
+            yield* first.agent.start
+            yield* wait("2 minutes")
+            assert.deepStrictEqual(yield* running, ["daemon-of-edge-2 a #0", "store-0 b #0", "web b #0"])
+            assert.isFalse(yield* twice)
+          })
+      ),
+    300_000
+  )
+
+  it.live(
     "is told of another leash also where its owner changes her mind while it is told of one",
     () =>
       inScene({ stopWorkloadsAfter: "10m" }, ({ apart, beforeAnswer, edit, status, wait }) =>

@@ -17,6 +17,7 @@ const settings: ResolveSettings = {
   allocatable: { cpuMillis: 1000, memoryBytes: 1, storageBytes: 1 }
 }
 const sources = (configMap: Sources["configMap"] = () => undefined): Sources => ({
+  unknown: [],
   configMap,
   secret: () => undefined,
   token: () => undefined,

@@ -1,0 +1,58 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, SubscriptionRef } from "effect"
+import { TestClock } from "effect/testing"
+import { keepLeash } from "../../../core/agent/keepLeash.ts"
+import type { LinkClient, LinkState } from "../../../core/link/LinkClient.ts"
+import { monotonicMillis } from "../../../core/pod/machine/Workbench.ts"
+import { PodRuntime } from "../../../core/pod/PodRuntime.ts"
+import { MemoryHost } from "../../fakes/MemoryHost.ts"
+import { MemoryJournal } from "../../fakes/MemoryJournal.ts"
+
+const minutes = (count: number) => count * 60_000
+
+/** A device on a leash of ten minutes, and when the newest word left it that its operator has acknowledged. */
+const onLeash = Effect.gen(function*() {
+  let acknowledged = yield* monotonicMillis
+  let rests = false
+  const runtime: Partial<PodRuntime["Service"]> = {
+    rest: (wanted) =>
+      Effect.sync(() => {
+        rests = wanted
+      })
+  }
+  const link: Partial<LinkClient> = {
+    acknowledgedAt: () => acknowledged,
+    askWithin: () => {},
+    state: yield* SubscriptionRef.make<LinkState>({ status: "Dialing", method: "grpc" })
+  }
+  const leash = yield* keepLeash.pipe(Effect.provide(Layer.succeed(PodRuntime, runtime as PodRuntime["Service"])))
+  yield* Effect.forkScoped(leash.run(link as LinkClient))
+  yield* TestClock.adjust("1 second")
+  yield* leash.allow(minutes(10))
+  return {
+    leash,
+    rests: () => rests,
+    hears: Effect.map(monotonicMillis, (now) => {
+      acknowledged = now
+    })
+  }
+})
+
+describe("a leash", () => {
+  it.effect("does not take for an answer to its last word what comes before that is acknowledged", () =>
+    Effect.gen(function*() {
+      const { hears, leash, rests } = yield* onLeash
+      yield* hears
+      yield* TestClock.adjust("11 minutes")
+      assert.isTrue(rests())
+      // It may have lain in a line that stood still, and what was replaced since then it does not say.
+      const { message } = yield* Effect.flip(leash.allow(minutes(10)))
+      assert.match(message, /older than/u)
+      assert.isTrue(rests())
+      yield* hears
+      yield* TestClock.adjust("5 minutes")
+      assert.isTrue(rests(), "the operator, which was told so, says it again")
+      yield* leash.allow(minutes(10))
+      assert.isFalse(rests())
+    }).pipe(Effect.scoped, Effect.provide(Layer.mergeAll(MemoryHost.layer, MemoryJournal.layer))))
+})
