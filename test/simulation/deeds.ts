@@ -110,6 +110,7 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
           beginnings(pod.spec, each.command ?? [])
         ])
       ),
+      inits: new Set((pod.spec.initContainers ?? []).map((each) => each.name)),
       outcome: recipe.outcome,
       image: images[0],
       edits: 0,

@@ -20,6 +20,8 @@ export interface Known {
   readonly policy: string
   /** By container, how often it begins if nobody disturbs it; undefined where there is no end to it. */
   readonly begins: ReadonlyMap<string, number | undefined>
+  /** Its init containers. */
+  readonly inits: ReadonlySet<string>
   /** What it comes to when nothing disturbs it any more. */
   outcome: Recipe["outcome"]
   image: string
@@ -230,20 +232,42 @@ export const judgePlaces = (
 export interface Excuses {
   /** Their containers vanished. */
   readonly emptied: ReadonlySet<string>
-  /** Their processes were ended from outside. */
-  readonly disturbed: ReadonlySet<string>
+  /** Their workloads rested, or may have, while no operator was heard. */
+  readonly leashed: ReadonlySet<string>
   /** Their disk forgot what it had promised to keep. */
   readonly forgetful: ReadonlySet<string>
+}
+
+/** How often a container may begin, and has to if it comes to its end: what was taken from it from outside may begin once more. */
+const budgetOf = (
+  { device, edits, inits, uid }: Known,
+  container: string,
+  wanted: number,
+  runs: ReadonlyArray<Readonly<Run>>
+) => {
+  const losses = Effect.runSync(device.runtime.losses).filter((each) => each.uid === uid)
+  const again = inits.has(container)
+    // In another sandbox initialisation is repeated.
+    ? losses.filter(({ what }) => what === "sandbox").length
+    : container === "main"
+    ? edits
+    : 0
+  return {
+    // An attempt that was lost before it began is not made up for.
+    least: wanted - losses.filter((each) => each.what === "unbegun" && each.container === container).length,
+    most: wanted + again + runs.filter(({ cut }) => cut === true).length
+  }
 }
 
 /** Looks at every process that ever ran. */
 export const judgeRuns = (
   pods: Iterable<Known>,
-  { disturbed, emptied, forgetful }: Excuses,
+  { emptied, forgetful, leashed }: Excuses,
   count: Count
 ): ReadonlyArray<string> => {
   const found: Array<string> = []
-  for (const { begins, deleted, device, edits, name, outcome, policy, recipe, shortened, uid } of pods) {
+  for (const known of pods) {
+    const { begins, deleted, device, name, outcome, policy, recipe, shortened, uid } = known
     const byContainer = Map.groupBy(runsOf(device).filter((run) => run.uid === uid), ({ container }) => container)
     for (const [container, runs] of byContainer) {
       const twice = runs.find((run, i) => (run.finishedAt ?? Infinity) > (runs[i + 1]?.startedAt ?? Infinity))
@@ -268,12 +292,15 @@ export const judgeRuns = (
         }
       }
       const wanted = begins.get(container)
-      if (wanted === undefined || disturbed.has(device.name)) continue
+      if (wanted === undefined) continue
       count("rule: what is wanted takes effect once")
-      const most = wanted + (container === "main" ? edits : 0)
+      const { least, most } = budgetOf(known, container, wanted, runs)
       const toItsEnd = !deleted && !shortened && outcome === "ends" && recipe.name !== "hurried"
-      if (runs.length > most || (toItsEnd && runs.length < most)) {
-        found.push(`${name}/${container} should begin ${most} times and did ${runs.length}: ${words(runs)}`)
+      if (runs.length > most && !leashed.has(device.name)) {
+        found.push(`${name}/${container} should begin ${most} times at most and did ${runs.length}: ${words(runs)}`)
+      }
+      if (runs.length < least && toItsEnd) {
+        found.push(`${name}/${container} should begin ${least} times at least and did ${runs.length}: ${words(runs)}`)
       }
     }
   }

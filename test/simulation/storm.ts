@@ -102,10 +102,10 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
       )
     )
     const known = new Map<string, Known>()
-    const disturbed = new Set<string>()
+    const leashed = new Set<string>()
     const stores = plan.deeds.some(({ what }) => what === "partition")
     const sets = stores || plan.deeds.some(({ what }) => what === "replaceOwned")
-    const partitions = makePartitions({ plane, known, disturbed, count, violated })
+    const partitions = makePartitions({ plane, known, leashed, count, violated })
     const brokers = plan.ways.length === 0 ? undefined : yield* makeBrokers({ count, note, violated })
     const methods = yield* makeMethods({ count, note, violated })
     diary.heard = methods.heard
@@ -220,7 +220,6 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
       brokers,
       note,
       emptied: new Set(),
-      disturbed,
       forgetful,
       count: diary.coverage.count,
       readmit: ({ name }) =>
@@ -358,7 +357,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
     for (const what of leftStreams(programs, readers.open(), count)) violated(what)
     yield* readers.leave
     for (const what of judgePlaces(devices, known, forgetful, count)) violated(what)
-    for (const what of judgeRuns(known.values(), victims, count)) violated(what)
+    for (const what of judgeRuns(known.values(), { ...victims, leashed }, count)) violated(what)
     for (const what of judgeEpochs(devices, (name) => remade.has(name) || forgetful.has(name), count)) violated(what)
   }).pipe(
     Effect.scoped,

@@ -28,8 +28,6 @@ export interface Victims {
   readonly note: (what: string) => Effect.Effect<void>
   /** Devices whose containers vanished with the power: what ran there may have to run again. */
   readonly emptied: Set<string>
-  /** Devices whose processes were ended by force, or whose engine forgot some: what ran there may run once more. */
-  readonly disturbed: Set<string>
   /** Devices whose disk forgot what it had promised to keep. */
   readonly forgetful: Set<string>
   readonly count: Count

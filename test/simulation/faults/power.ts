@@ -5,14 +5,14 @@ import { atThePlug, killSilently, powerCycle } from "./plug.ts"
 
 export const power = {
   // A disk that lies about having written, found out when the power fails.
-  lostWrites: ({ clocks, dice, disturbed, emptied, forgetful, readmit }, device) =>
+  lostWrites: ({ clocks, dice, emptied, forgetful, readmit }, device) =>
     atThePlug(
       device,
       Effect.gen(function*() {
         yield* device.journal.stopSyncing
         yield* lasting(dice, 500, 30_000)
         const containers = dice.chance() < 0.7 ? "exited" : "gone"
-        for (const marked of [disturbed, forgetful]) marked.add(device.name)
+        forgetful.add(device.name)
         if (containers === "gone") emptied.add(device.name)
         yield* killSilently(device, dice)
         yield* device.journal.crash

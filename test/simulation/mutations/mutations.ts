@@ -42,6 +42,15 @@ export const mutations: ReadonlyArray<Mutation> = [
     profile: "device"
   },
   {
+    name: "gone-with-its-container",
+    mistake: "the sandbox of a container that is gone is taken for gone, too, and all its containers begin anew",
+    file: "core/pod/machine/observeContainers.ts",
+    from: "  bench.waiting.delete(name)\n  const now = yield* look",
+    to:
+      "  bench.waiting.delete(name)\n  if (verdict._tag === \"Vanished\") bench.sandbox = undefined\n  const now = yield* look",
+    profile: "device"
+  },
+  {
     name: "never-runs-again",
     mistake: "restartPolicy Never is taken for OnFailure",
     file: "core/pod/machine/planPod.ts",
