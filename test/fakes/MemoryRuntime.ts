@@ -175,7 +175,9 @@ const make = Effect.fnUntraced(function*(options: MemoryRuntimeOptions) {
     yield* goDown(`power off, containers ${containers}`)
     yield* killAll(255)
     // A start that was noted counts as one that may have been, once the device has booted again.
-    for (const container of engine.containers.values()) engine.lose(container)
+    for (const container of engine.containers.values()) {
+      if (containers === "gone" || container.startedAt === undefined) engine.lose(container)
+    }
     for (const sandbox of engine.sandboxes.values()) engine.breakSandbox(sandbox)
     if (containers === "exited") return
     engine.containers.clear()
@@ -302,7 +304,8 @@ const make = Effect.fnUntraced(function*(options: MemoryRuntimeOptions) {
         [...engine.containers.values()].filter((container) => where(container.spec)),
         (container) =>
           note(`${container.subject} is removed by hand`).pipe(
-            Effect.andThen(container.running ? engine.cut(container, 137) : Effect.sync(() => engine.lose(container))),
+            Effect.andThen(container.running ? engine.cut(container, 137) : Effect.void),
+            Effect.andThen(Effect.sync(() => engine.lose(container))),
             Effect.andThen(engine.remove(container.id)),
             Effect.ignore
           ),

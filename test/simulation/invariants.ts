@@ -230,8 +230,6 @@ export const judgePlaces = (
 
 /** Devices to which something happened that lets containers begin more often than they should. */
 export interface Excuses {
-  /** Their containers vanished. */
-  readonly emptied: ReadonlySet<string>
   /** Their workloads rested, or may have, while no operator was heard. */
   readonly leashed: ReadonlySet<string>
   /** Their disk forgot what it had promised to keep. */
@@ -255,14 +253,14 @@ const budgetOf = (
   return {
     // An attempt that was lost before it began is not made up for.
     least: wanted - losses.filter((each) => each.what === "unbegun" && each.container === container).length,
-    most: wanted + again + runs.filter(({ cut }) => cut === true).length
+    most: wanted + again + runs.filter(({ cut, vanished }) => cut === true || vanished === true).length
   }
 }
 
 /** Looks at every process that ever ran. */
 export const judgeRuns = (
   pods: Iterable<Known>,
-  { emptied, forgetful, leashed }: Excuses,
+  { forgetful, leashed }: Excuses,
   count: Count
 ): ReadonlyArray<string> => {
   const found: Array<string> = []
@@ -287,7 +285,7 @@ export const judgeRuns = (
         if (next === undefined) continue
         if (next.attempt < run.attempt) found.push(`attempts of ${name}/${container} go back: ${words(runs)}`)
         if (policy === "Never") found.push(`${name}/${container} of policy Never ran again: ${words(runs)}`)
-        if (policy === "OnFailure" && run.exitCode === 0 && !emptied.has(device.name)) {
+        if (policy === "OnFailure" && run.exitCode === 0 && run.vanished !== true) {
           found.push(`${name}/${container} of policy OnFailure ran again after it succeeded: ${words(runs)}`)
         }
       }

@@ -219,7 +219,6 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
       ghost: yield* makeGhost,
       brokers,
       note,
-      emptied: new Set(),
       forgetful,
       count: diary.coverage.count,
       readmit: ({ name }) =>

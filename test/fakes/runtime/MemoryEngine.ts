@@ -48,6 +48,8 @@ export interface Run {
   exitCode?: number
   /** Ended from outside, or bound to end because its sandbox was: whatever its pod says, another one may have to begin in its place. */
   cut?: boolean
+  /** Its container is gone, and with it how it ended, unless that was known before. */
+  vanished?: boolean
 }
 
 /** What somebody took from a pod beside its runs: its sandbox, or a container that had not begun. */
@@ -239,9 +241,12 @@ export class MemoryEngine {
     })
   }
 
-  /** A container that is about to be gone, or can begin in no sandbox any more. */
-  lose({ spec, startedAt }: MemoryContainer): void {
-    if (startedAt === undefined) this.losses.push({ uid: spec.uid, what: "unbegun", container: spec.container })
+  /** A container that is taken away, or one that can begin in no sandbox any more. */
+  lose(container: MemoryContainer): void {
+    const run = this.#runOf(container)
+    const { container: name, uid } = container.spec
+    if (run === undefined) this.losses.push({ uid, what: "unbegun", container: name })
+    else run.vanished = true
   }
 
   /** What runs in it goes on, and has to end. */

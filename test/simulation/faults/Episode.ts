@@ -26,8 +26,6 @@ export interface Victims {
   /** The broker of those devices that come through one; undefined where none does. */
   readonly brokers: Brokers | undefined
   readonly note: (what: string) => Effect.Effect<void>
-  /** Devices whose containers vanished with the power: what ran there may have to run again. */
-  readonly emptied: Set<string>
   /** Devices whose disk forgot what it had promised to keep. */
   readonly forgetful: Set<string>
   readonly count: Count

@@ -4,15 +4,12 @@ import type { Episodes } from "./Episode.ts"
 
 export const byHand = {
   // Somebody clears up by hand what is not his.
-  pruned: Effect.fnUntraced(function*({ dice, emptied }, { name, runtime }) {
+  pruned: Effect.fnUntraced(function*({ dice }, { runtime }) {
     let victims = 0
     yield* runtime.prune(() => {
       const chosen = dice.chance() < 0.4
-      if (!chosen) return false
-      victims += 1
-      // Said with the deed: the storm may end between the two.
-      emptied.add(name)
-      return true
+      if (chosen) victims += 1
+      return chosen
     })
     return victims === 0 ? "missed" : undefined
   }),

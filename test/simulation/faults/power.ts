@@ -5,7 +5,7 @@ import { atThePlug, killSilently, powerCycle } from "./plug.ts"
 
 export const power = {
   // A disk that lies about having written, found out when the power fails.
-  lostWrites: ({ clocks, dice, emptied, forgetful, readmit }, device) =>
+  lostWrites: ({ clocks, dice, forgetful, readmit }, device) =>
     atThePlug(
       device,
       Effect.gen(function*() {
@@ -13,7 +13,6 @@ export const power = {
         yield* lasting(dice, 500, 30_000)
         const containers = dice.chance() < 0.7 ? "exited" : "gone"
         forgetful.add(device.name)
-        if (containers === "gone") emptied.add(device.name)
         yield* killSilently(device, dice)
         yield* device.journal.crash
         yield* device.runtime.powerOff(containers)

@@ -67,6 +67,14 @@ export const mutations: ReadonlyArray<Mutation> = [
     profile: "calm"
   },
   {
+    name: "distrusts-successors",
+    mistake: "a container that ended well is run again where the attempt before it was gone",
+    file: "core/pod/machine/planPod.ts",
+    from: "const succeeded = record.result?.exitCode === 0\n",
+    to: "const succeeded = record.result?.exitCode === 0 && record.previous?.vanished !== true\n",
+    profile: "device"
+  },
+  {
     name: "uncounted-restart",
     mistake: "a restart is not a new attempt",
     file: "core/pod/machine/planPod.ts",
