@@ -77,6 +77,8 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
   readonly stores: boolean
   /** In calm, pods of a deleted device end before they leave the API. */
   readonly calm: boolean
+  /** Milliseconds of the world's clock. */
+  readonly now: () => number
   readonly note: (what: string) => Effect.Effect<void>
   readonly named: (uid: string, name: string) => void
   readonly read: (known: Known, dice: Dice) => Effect.Effect<void>
@@ -101,6 +103,7 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
       uid,
       name: `${place} (${recipe.name}, ${uid.slice(0, 4)})`,
       place,
+      born: world.now(),
       device,
       recipe,
       policy: pod.spec.restartPolicy ?? "Always",

@@ -15,6 +15,8 @@ export interface Known {
   readonly name: string
   /** Its name in the API. */
   readonly place: string
+  /** When it was made, in milliseconds of the world's clock. */
+  readonly born: number
   readonly device: SimulatedDevice
   readonly recipe: Recipe
   readonly policy: string
@@ -38,6 +40,17 @@ export interface Known {
   deleted: boolean
   forced: boolean
 }
+
+/** Of each device whose disk forgot what it had promised to keep, the milliseconds of the world's clock at which it did. */
+export type Forgetful = ReadonlyMap<string, ReadonlyArray<number>>
+
+/** Which memory a device had then: what lies between two losses is one, and is judged as if there had never been another. */
+const memoryAt = (forgetful: Forgetful, { name }: SimulatedDevice, at: number): number =>
+  (forgetful.get(name) ?? []).filter((lost) => lost < at).length
+
+/** Whether its device has lost a memory of which the pod may have been a part. */
+const isForgotten = (forgetful: Forgetful, { born, device }: Known): boolean =>
+  (forgetful.get(device.name) ?? []).some((lost) => lost >= born)
 
 /** A start that was under way when its pod was told to go may come through so much later: longer than a call to the engine may take. */
 const onItsWay = 180_000
@@ -130,8 +143,7 @@ const unknownToAll = (pod: Pod) =>
 export const watchApi = (
   plane: ControlPlaneService,
   known: ReadonlyMap<string, Known>,
-  /** Devices whose disk forgot what it had promised to keep: what they counted begins anew. */
-  forgetful: ReadonlySet<string>,
+  forgetful: Forgetful,
   count: Count,
   violated: (what: string) => void
 ): void => {
@@ -157,7 +169,7 @@ export const watchApi = (
       const running = runningOf(pod0)
       if (!forced && ranEver(pod0)) count("rule: a pod is gone only after its containers and files")
       if (!forced && running.length > 0) violated(`${name} is gone from the API while ${words(running)} still run`)
-      if (!forced && !overBefore.has(pod0.uid) && !forgetful.has(pod0.device.name) && hasFiles(pod0)) {
+      if (!forced && !overBefore.has(pod0.uid) && !isForgotten(forgetful, pod0) && hasFiles(pod0)) {
         violated(`${name} is gone from the API and its files are still on ${pod0.device.name}`)
       }
       return
@@ -176,7 +188,7 @@ export const watchApi = (
     for (const { name: container, restartCount } of statuses(pod)) {
       const told = restarts.get(container) ?? 0
       if (told > 0) count("rule: restarts never go down")
-      if (restartCount < told && !forgetful.has(pod0.device.name)) {
+      if (restartCount < told && !isForgotten(forgetful, pod0)) {
         violated(`restarts of ${name}/${container} go down from ${told} to ${restartCount}`)
       }
     }
@@ -201,22 +213,24 @@ const phaseOf = (pod: Pod, { device, uid }: Known): string | undefined => {
 export const judgePlaces = (
   devices: ReadonlyArray<SimulatedDevice>,
   known: ReadonlyMap<string, Known>,
-  forgetful: ReadonlySet<string>,
+  forgetful: Forgetful,
   count: Count
 ): ReadonlyArray<string> =>
   devices.flatMap((device) => {
+    /** By memory and pod. */
     const told = new Map<string, number>()
     for (const { at, what } of Effect.runSync(device.obeyed)) {
       const [verb, uid = ""] = what.split(" ")
-      if ((verb === "remove" || verb === "forget") && !told.has(uid)) told.set(uid, at)
+      const key = `${memoryAt(forgetful, device, at)} ${uid}`
+      if ((verb === "remove" || verb === "forget") && !told.has(key)) told.set(key, at)
     }
     return runsOf(device).flatMap(({ attempt, container, startedAt, uid }) => {
       const pod = known.get(uid)
       if (pod === undefined) return []
       count("rule: pods run where they are bound")
       if (pod.device !== device) return [`${pod.name}/${container} runs on ${device.name}, and is ${pod.device.name}'s`]
-      const gone = told.get(uid)
-      if (gone === undefined || forgetful.has(device.name)) return []
+      const gone = told.get(`${memoryAt(forgetful, device, startedAt)} ${uid}`)
+      if (gone === undefined) return []
       count("rule: what was told to go does not begin")
       return startedAt > gone + onItsWay
         ? [
@@ -233,28 +247,67 @@ export interface Excuses {
   /** Their workloads rested, or may have, while no operator was heard. */
   readonly leashed: ReadonlySet<string>
   /** Their disk forgot what it had promised to keep. */
-  readonly forgetful: ReadonlySet<string>
+  readonly forgetful: Forgetful
 }
 
-/** How often a container may begin, and has to if it comes to its end: what was taken from it from outside may begin once more. */
-const budgetOf = (
-  { device, edits, inits, uid }: Known,
-  container: string,
-  wanted: number,
-  runs: ReadonlyArray<Readonly<Run>>
-) => {
-  const losses = Effect.runSync(device.runtime.losses).filter((each) => each.uid === uid)
-  const again = inits.has(container)
+const lossesOf = ({ device, uid }: Known) => Effect.runSync(device.runtime.losses).filter((each) => each.uid === uid)
+
+/** How often a container may begin that ran thus; undefined where there is no end to it. What was taken from outside may begin once more. */
+const mostOf = (known: Known, container: string, runs: ReadonlyArray<Readonly<Run>>): number | undefined => {
+  const wanted = known.begins.get(container)
+  if (wanted === undefined) return undefined
+  const again = known.inits.has(container)
     // In another sandbox initialisation is repeated.
-    ? losses.filter(({ what }) => what === "sandbox").length
+    ? lossesOf(known).filter(({ what }) => what === "sandbox").length
     : container === "main"
-    ? edits
+    ? known.edits
     : 0
-  return {
-    // An attempt that was lost before it began is not made up for.
-    least: wanted - losses.filter((each) => each.what === "unbegun" && each.container === container).length,
-    most: wanted + again + runs.filter(({ cut, vanished }) => cut === true || vanished === true).length
+  return wanted + again + runs.filter(({ cut, vanished }) => cut === true || vanished === true).length
+}
+
+/** How often a container has to begin if its pod comes to an end by itself. An attempt that was lost before it began is not made up for. */
+const leastOf = (known: Known, container: string): number => {
+  const { begins, deleted, outcome, recipe, shortened } = known
+  if (deleted || shortened || outcome !== "ends" || recipe.name === "hurried") return 0
+  const unbegun = lossesOf(known).filter((each) => each.what === "unbegun" && each.container === container)
+  return (begins.get(container) ?? 0) - unbegun.length
+}
+
+/** Looks at what ran of a container while its device had one memory. */
+const judgeRemembered = (
+  known: Known,
+  container: string,
+  runs: ReadonlyArray<Readonly<Run>>,
+  leashed: boolean,
+  count: Count
+): ReadonlyArray<string> => {
+  const found: Array<string> = []
+  const { policy } = known
+  const name = `${known.name}/${container}`
+  if (runs.length > 1) count("rule: an attempt runs once")
+  if (new Set(runs.map(({ attempt }) => attempt)).size < runs.length) {
+    found.push(`${name} ran twice as one attempt: ${words(runs)}`)
   }
+  if (policy === "Never") count("rule: Never runs once")
+  if (policy === "OnFailure" && runs.some(({ exitCode }) => exitCode === 0)) {
+    count("rule: OnFailure rests after success")
+  }
+  for (const [i, run] of runs.entries()) {
+    const next = runs[i + 1]
+    if (next === undefined) continue
+    if (next.attempt < run.attempt) found.push(`attempts of ${name} go back: ${words(runs)}`)
+    if (policy === "Never") found.push(`${name} of policy Never ran again: ${words(runs)}`)
+    if (policy === "OnFailure" && run.exitCode === 0 && run.vanished !== true) {
+      found.push(`${name} of policy OnFailure ran again after it succeeded: ${words(runs)}`)
+    }
+  }
+  const most = mostOf(known, container, runs)
+  if (most === undefined) return found
+  count("rule: what is wanted takes effect once")
+  if (runs.length > most && !leashed) {
+    found.push(`${name} should begin ${most} times at most and did ${runs.length}: ${words(runs)}`)
+  }
+  return found
 }
 
 /** Looks at every process that ever ran. */
@@ -265,39 +318,17 @@ export const judgeRuns = (
 ): ReadonlyArray<string> => {
   const found: Array<string> = []
   for (const known of pods) {
-    const { begins, deleted, device, name, outcome, policy, recipe, shortened, uid } = known
-    const byContainer = Map.groupBy(runsOf(device).filter((run) => run.uid === uid), ({ container }) => container)
-    for (const [container, runs] of byContainer) {
+    const { device, name } = known
+    const all = runsOf(device).filter((run) => run.uid === known.uid)
+    for (const [container, runs] of Map.groupBy(all, ({ container }) => container)) {
       const twice = runs.find((run, i) => (run.finishedAt ?? Infinity) > (runs[i + 1]?.startedAt ?? Infinity))
       if (runs.length > 1) count("rule: never two at once")
       if (twice !== undefined) found.push(`${name}/${container} runs twice at once: ${words(runs)}`)
-      if (forgetful.has(device.name)) continue
-      if (runs.length > 1) count("rule: an attempt runs once")
-      if (new Set(runs.map(({ attempt }) => attempt)).size < runs.length) {
-        found.push(`${name}/${container} ran twice as one attempt: ${words(runs)}`)
+      for (const remembered of Map.groupBy(runs, ({ startedAt }) => memoryAt(forgetful, device, startedAt)).values()) {
+        found.push(...judgeRemembered(known, container, remembered, leashed.has(device.name), count))
       }
-      if (policy === "Never") count("rule: Never runs once")
-      if (policy === "OnFailure" && runs.some(({ exitCode }) => exitCode === 0)) {
-        count("rule: OnFailure rests after success")
-      }
-      for (const [i, run] of runs.entries()) {
-        const next = runs[i + 1]
-        if (next === undefined) continue
-        if (next.attempt < run.attempt) found.push(`attempts of ${name}/${container} go back: ${words(runs)}`)
-        if (policy === "Never") found.push(`${name}/${container} of policy Never ran again: ${words(runs)}`)
-        if (policy === "OnFailure" && run.exitCode === 0 && run.vanished !== true) {
-          found.push(`${name}/${container} of policy OnFailure ran again after it succeeded: ${words(runs)}`)
-        }
-      }
-      const wanted = begins.get(container)
-      if (wanted === undefined) continue
-      count("rule: what is wanted takes effect once")
-      const { least, most } = budgetOf(known, container, wanted, runs)
-      const toItsEnd = !deleted && !shortened && outcome === "ends" && recipe.name !== "hurried"
-      if (runs.length > most && !leashed.has(device.name)) {
-        found.push(`${name}/${container} should begin ${most} times at most and did ${runs.length}: ${words(runs)}`)
-      }
-      if (runs.length < least && toItsEnd) {
+      const least = leastOf(known, container)
+      if (runs.length < least && !isForgotten(forgetful, known)) {
         found.push(`${name}/${container} should begin ${least} times at least and did ${runs.length}: ${words(runs)}`)
       }
     }
@@ -305,22 +336,24 @@ export const judgeRuns = (
   return found
 }
 
-/** Looks at every command that had an effect on a device: one of a lower epoch never has any. */
+/** Looks at every command that had an effect on a device: one of a lower epoch than it remembers never has any. */
 export const judgeEpochs = (
   devices: ReadonlyArray<SimulatedDevice>,
-  /** Whose epochs may have begun anew: it was wiped, or its disk forgot them. */
+  /** Whose epochs may have begun anew: it was wiped. */
   renewed: (name: string) => boolean,
+  forgetful: Forgetful,
   count: Count
 ): ReadonlyArray<string> =>
   devices.filter(({ name }) => !renewed(name)).flatMap((device) => {
-    let highest = 0
-    if (new Set(Effect.runSync(device.obeyed).map(({ epoch }) => epoch)).size > 1) {
-      count("rule: no lower epoch has an effect")
-    }
-    return Effect.runSync(device.obeyed).flatMap(({ epoch, what }) => {
-      const lower = epoch < highest
-      highest = Math.max(highest, epoch)
-      return lower ? [`${device.name} obeys ${what} of epoch ${epoch} after one of epoch ${highest}`] : []
+    const obeyed = Effect.runSync(device.obeyed)
+    return [...Map.groupBy(obeyed, ({ at }) => memoryAt(forgetful, device, at)).values()].flatMap((remembered) => {
+      let highest = 0
+      if (new Set(remembered.map(({ epoch }) => epoch)).size > 1) count("rule: no lower epoch has an effect")
+      return remembered.flatMap(({ epoch, what }) => {
+        const lower = epoch < highest
+        highest = Math.max(highest, epoch)
+        return lower ? [`${device.name} obeys ${what} of epoch ${epoch} after one of epoch ${highest}`] : []
+      })
     })
   })
 

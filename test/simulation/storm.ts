@@ -171,13 +171,14 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
       sets,
       stores,
       calm,
+      now: () => time.now,
       note,
       named: (uid, name) => diary.names.set(uid, name),
       read: readers.read,
       run: errands.run,
       forward: errands.forward
     })
-    const forgetful = new Set<string>()
+    const forgetful = new Map<string, ReadonlyArray<number>>()
     watchApi(plane, known, forgetful, count, violated)
     tellApi(plane, tell)
     watchDevices(plane, count, violated)
@@ -357,7 +358,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
     yield* readers.leave
     for (const what of judgePlaces(devices, known, forgetful, count)) violated(what)
     for (const what of judgeRuns(known.values(), { ...victims, leashed }, count)) violated(what)
-    for (const what of judgeEpochs(devices, (name) => remade.has(name) || forgetful.has(name), count)) violated(what)
+    for (const what of judgeEpochs(devices, (name) => remade.has(name), forgetful, count)) violated(what)
   }).pipe(
     Effect.scoped,
     Effect.provide(worldLayerWith(plan.ciphers)),
