@@ -90,8 +90,6 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
   const owners = yield* FiberSet.make()
   /** Devices whose EdgeDevice is deleted and not made anew yet. */
   const absent = new Set<string>()
-  /** Devices whose EdgeDevice was ever deleted: they may have been wiped. */
-  const remade = new Set<string>()
   const colours = new Map<string, string>()
   let pods = 0
 
@@ -302,7 +300,6 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
       if (absent.has(device.name)) return
       yield* note(`deletes EdgeDevice ${device.name}`)
       absent.add(device.name)
-      remade.add(device.name)
       for (const each of known.values()) {
         if (each.device !== device) continue
         // One that is away cannot be waited for.
@@ -343,5 +340,5 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
       return shown === wanted ? [] : [`node ${name} should show ${wanted} and shows ${shown}`]
     })
   ]
-  return { deeds, remade, unheard }
+  return { deeds, unheard }
 })

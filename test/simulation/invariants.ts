@@ -7,7 +7,7 @@ import { keepTolerations } from "../../core/node/keepTolerations.ts"
 import type { Run } from "../fakes/runtime/MemoryEngine.ts"
 import type { Count } from "./coverage.ts"
 import type { Recipe } from "./workload.ts"
-import type { SimulatedDevice } from "./World.ts"
+import { type SimulatedDevice, wiped } from "./World.ts"
 
 /** What the storm knows about a pod it made. */
 export interface Known {
@@ -339,17 +339,20 @@ export const judgeRuns = (
 /** Looks at every command that had an effect on a device: one of a lower epoch than it remembers never has any. */
 export const judgeEpochs = (
   devices: ReadonlyArray<SimulatedDevice>,
-  /** Whose epochs may have begun anew: it was wiped. */
-  renewed: (name: string) => boolean,
   forgetful: Forgetful,
   count: Count
 ): ReadonlyArray<string> =>
-  devices.filter(({ name }) => !renewed(name)).flatMap((device) => {
+  devices.flatMap((device) => {
     const obeyed = Effect.runSync(device.obeyed)
     return [...Map.groupBy(obeyed, ({ at }) => memoryAt(forgetful, device, at)).values()].flatMap((remembered) => {
       let highest = 0
       if (new Set(remembered.map(({ epoch }) => epoch)).size > 1) count("rule: no lower epoch has an effect")
       return remembered.flatMap(({ epoch, what }) => {
+        // What comes after a wipe is another EdgeDevice's, which counts anew.
+        if (what === wiped) {
+          highest = 0
+          return []
+        }
         const lower = epoch < highest
         highest = Math.max(highest, epoch)
         return lower ? [`${device.name} obeys ${what} of epoch ${epoch} after one of epoch ${highest}`] : []

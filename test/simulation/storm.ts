@@ -163,7 +163,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
       streamsOf: readers.reading
     })
     const errands = yield* makeErrands(hosts.map(({ door }) => door), asking)
-    const { deeds, remade, unheard } = yield* makeDeeds({
+    const { deeds, unheard } = yield* makeDeeds({
       plane,
       devices,
       known,
@@ -358,7 +358,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
     yield* readers.leave
     for (const what of judgePlaces(devices, known, forgetful, count)) violated(what)
     for (const what of judgeRuns(known.values(), { ...victims, leashed }, count)) violated(what)
-    for (const what of judgeEpochs(devices, (name) => remade.has(name), forgetful, count)) violated(what)
+    for (const what of judgeEpochs(devices, forgetful, count)) violated(what)
   }).pipe(
     Effect.scoped,
     Effect.provide(worldLayerWith(plan.ciphers)),
