@@ -120,7 +120,9 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
       owner,
       mayGo: owned && absent.has(device.name),
       deleted: false,
-      forced: absent.has(device.name) && !world.calm
+      forced: absent.has(device.name) && !world.calm,
+      overAt: undefined,
+      goneAt: undefined
     })
     world.named(uid, place)
   }

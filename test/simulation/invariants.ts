@@ -39,6 +39,10 @@ export interface Known {
   mayGo: boolean
   deleted: boolean
   forced: boolean
+  /** Since when the API says that it has ended, in milliseconds of the world's clock. */
+  overAt: number | undefined
+  /** Since when it is not in the API any more, unless it was taken out by force. */
+  goneAt: number | undefined
 }
 
 /** Of each device whose disk forgot what it had promised to keep, the milliseconds of the world's clock at which it did. */
@@ -144,9 +148,13 @@ export const watchApi = (
   plane: ControlPlaneService,
   known: ReadonlyMap<string, Known>,
   forgetful: Forgetful,
+  /** Milliseconds of the world's clock. */
+  now: () => number,
   count: Count,
   violated: (what: string) => void
 ): void => {
+  /** Most restarts that were ever told, by uid and container. */
+  const restarts = new Map<string, number>()
   /** What had ended when it was deleted leaves the API at once, whatever its device still has to clear away. */
   const overBefore = new Set<string>()
   plane.world.store.listen("pods", "all", ({ previous, revision, type }: Change) => {
@@ -165,7 +173,9 @@ export const watchApi = (
     ) {
       overBefore.add(pod0.uid)
     }
+    if (isOver(pod)) pod0.overAt ??= now()
     if (type === "DELETED") {
+      if (!forced) pod0.goneAt = now()
       const running = runningOf(pod0)
       if (!forced && ranEver(pod0)) count("rule: a pod is gone only after its containers and files")
       if (!forced && running.length > 0) violated(`${name} is gone from the API while ${words(running)} still run`)
@@ -184,9 +194,10 @@ export const watchApi = (
       if (running.length > 0) violated(`${name} is ${pod.status?.phase} while ${words(running)} still run`)
     }
     for (const what of [...untrueExits(pod0, pod, count), ...strangers(pod0, pod, count)]) violated(what)
-    const restarts = new Map(before === undefined ? [] : statuses(before).map((each) => [each.name, each.restartCount]))
     for (const { name: container, restartCount } of statuses(pod)) {
-      const told = restarts.get(container) ?? 0
+      const key = `${pod0.uid}/${container}`
+      const told = restarts.get(key) ?? 0
+      restarts.set(key, Math.max(told, restartCount))
       if (told > 0) count("rule: restarts never go down")
       if (restartCount < told && !isForgotten(forgetful, pod0)) {
         violated(`restarts of ${name}/${container} go down from ${told} to ${restartCount}`)
@@ -310,6 +321,23 @@ const judgeRemembered = (
   return found
 }
 
+/** Nothing begins of a pod that the API says has ended, or that has left the API in order, while its device remembers as much. */
+const lateBeginnings = (
+  { device, goneAt, name, overAt }: Known,
+  runs: ReadonlyArray<Readonly<Run>>,
+  forgetful: Forgetful,
+  count: Count
+): ReadonlyArray<string> =>
+  [["has ended", overAt], ["is gone from the API", goneAt]].flatMap(([what, since]) => {
+    if (typeof since !== "number" || runs.length === 0) return []
+    count(`rule: what ${what} begins nothing`)
+    const memory = memoryAt(forgetful, device, since)
+    return runs.filter(({ startedAt }) => startedAt > since && memoryAt(forgetful, device, startedAt) === memory)
+      .map(({ attempt, container, startedAt }) =>
+        `${name}/${container}#${attempt} begins ${startedAt - since} ms after the API says that it ${what}`
+      )
+  })
+
 /** Looks at every process that ever ran. */
 export const judgeRuns = (
   pods: Iterable<Known>,
@@ -320,6 +348,7 @@ export const judgeRuns = (
   for (const known of pods) {
     const { device, name } = known
     const all = runsOf(device).filter((run) => run.uid === known.uid)
+    found.push(...lateBeginnings(known, all, forgetful, count))
     for (const [container, runs] of Map.groupBy(all, ({ container }) => container)) {
       const twice = runs.find((run, i) => (run.finishedAt ?? Infinity) > (runs[i + 1]?.startedAt ?? Infinity))
       if (runs.length > 1) count("rule: never two at once")
@@ -508,6 +537,8 @@ export const rules = [
   "streams that ended hold nothing",
   "pods run where they are bound",
   "what was told to go does not begin",
+  "what has ended begins nothing",
+  "what is gone from the API begins nothing",
   "a pod ends as its processes did",
   filesFollow
 ] as const

@@ -179,7 +179,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
       forward: errands.forward
     })
     const forgetful = new Map<string, ReadonlyArray<number>>()
-    watchApi(plane, known, forgetful, count, violated)
+    watchApi(plane, known, forgetful, () => time.now, count, violated)
     tellApi(plane, tell)
     watchDevices(plane, count, violated)
     const version = () => plane.world.store.version
