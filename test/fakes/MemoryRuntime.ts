@@ -62,6 +62,8 @@ export class MemoryRuntime extends Context.Service<MemoryRuntime, {
   readonly diary: Effect.Effect<ReadonlyArray<string>>
   /** Every process that ever ran, in the order of starting. */
   readonly runs: Effect.Effect<ReadonlyArray<Readonly<Run>>>
+  /** Is told of each process at the instant at which it begins; it must not wait. */
+  readonly witness: (began: (run: Readonly<Run>) => void) => Effect.Effect<void>
   /** What was taken from pods, in order. */
   readonly losses: Effect.Effect<ReadonlyArray<Loss>>
 }>()("test/MemoryRuntime") {
@@ -318,6 +320,10 @@ const make = Effect.fnUntraced(function*(options: MemoryRuntimeOptions) {
     sandbox: (id) => Effect.sync(() => engine.sandboxes.get(id)?.spec),
     diary: Effect.sync(() => [...diary]),
     runs: Effect.sync(() => engine.runs.map((run) => ({ ...run }))),
+    witness: (began) =>
+      Effect.sync(() => {
+        engine.began = began
+      }),
     losses: Effect.sync(() => [...engine.losses])
   })
 

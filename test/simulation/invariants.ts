@@ -206,6 +206,20 @@ export const watchApi = (
   })
 }
 
+/** Looks at every process at the instant at which it begins: its pod is in the journal, so that whoever comes next knows of it. */
+export const watchStarts = (
+  { journal, name, runtime }: SimulatedDevice,
+  known: ReadonlyMap<string, Known>,
+  count: Count,
+  violated: (what: string) => void
+): Effect.Effect<void> =>
+  runtime.witness(({ attempt, container, uid }) => {
+    count("rule: what begins is in the journal")
+    if (Effect.runSync(journal.has("assignments", uid))) return
+    const pod = known.get(uid)?.name ?? uid
+    violated(`${pod}/${container}#${attempt} begins on ${name}, whose journal knows nothing of it`)
+  })
+
 /** How a pod that is over ended, by the processes that ran: undefined where something else than they decided. */
 const phaseOf = (pod: Pod, { device, uid }: Known): string | undefined => {
   if (pod.status?.reason !== undefined) return undefined
@@ -537,6 +551,7 @@ export const rules = [
   "streams that ended hold nothing",
   "pods run where they are bound",
   "what was told to go does not begin",
+  "what begins is in the journal",
   "what has ended begins nothing",
   "what is gone from the API begins nothing",
   "a pod ends as its processes did",

@@ -34,7 +34,8 @@ import {
   unsettled,
   Violation,
   watchApi,
-  watchDevices
+  watchDevices,
+  watchStarts
 } from "./invariants.ts"
 import { withLivesTold } from "./lives.ts"
 import { makeMethods } from "./methods.ts"
@@ -182,6 +183,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
     watchApi(plane, known, forgetful, () => time.now, count, violated)
     tellApi(plane, tell)
     watchDevices(plane, count, violated)
+    for (const device of devices) yield* watchStarts(device, known, count, violated)
     const version = () => plane.world.store.version
     const apis = hosts.map(() => makeApiWeather(dice, version, count))
     let begun = 0

@@ -73,6 +73,8 @@ export class MemoryEngine {
   readonly containers = new Map<string, MemoryContainer>()
   readonly runs: Array<Run> = []
   readonly losses: Array<Loss> = []
+  /** Told of each run at the instant at which it begins. */
+  began: (run: Readonly<Run>) => void = () => {}
   readonly scriptOf: (spec: ContainerSpec) => Script
   readonly clocks: Clocks
   readonly #events: PubSub.PubSub<RuntimeEvent>
@@ -201,6 +203,7 @@ export class MemoryEngine {
       startedAt: this.clocks.world.currentTimeMillisUnsafe()
     }
     this.runs.push(run)
+    this.began(run)
     yield* this.#emit(container, "started")
     yield* container.launch(
       (life) => FiberSet.run(this.#processes, life) as Effect.Effect<Fiber.Fiber<void>>,
