@@ -91,6 +91,14 @@ export const mutations: ReadonlyArray<Mutation> = [
     profile: "calm"
   },
   {
+    name: "holds-unwritten",
+    mistake: "a pod that the disk does not take begins all the same",
+    file: "core/pod/machine/PodStore.ts",
+    from: "return commit([assignmentRow(state.assignment), podRow(uid, state.pod)]).pipe(",
+    to: "return commit([assignmentRow(state.assignment), podRow(uid, state.pod)]).pipe(Effect.ignore,",
+    profile: "disk"
+  },
+  {
     name: "keeps-secrets",
     mistake: "the files of a pod stay on the device when it goes",
     file: "core/pod/machine/endPod.ts",
