@@ -348,7 +348,7 @@ const lateBeginnings = (
     const memory = memoryAt(forgetful, device, since)
     return runs.filter(({ startedAt }) => startedAt > since && memoryAt(forgetful, device, startedAt) === memory)
       .map(({ attempt, container, startedAt }) =>
-        `${name}/${container}#${attempt} begins ${startedAt - since} ms after the API says that it ${what}`
+        `${name}/${container}#${attempt} begins ${startedAt - since} ms too late: it ${what}`
       )
   })
 
