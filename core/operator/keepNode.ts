@@ -221,9 +221,8 @@ export const keepNode = Effect.fnUntraced(function*(
     const due = (yield* monotonicMillis) >= nextHeartbeat
     const news = patch !== undefined || differs(found, nodeStatus(device, seen, found.status, now))
     // A device that has left may have gone to another operator, of which nothing is heard here yet.
-    const leaves = !seen.connected && found.status?.conditions?.some(({ status, type }) =>
-      type === "DeviceConnected" && status === "True"
-    ) === true
+    const leaves = !seen.connected &&
+      found.status?.conditions?.some(({ status, type }) => type === "DeviceConnected" && status === "True") === true
     // A heartbeat says all of it again, and the watch of Nodes may be behind as well.
     if (((due || leaves) && !(yield* context.hold.standsYet)) || (news && !(yield* mayWrite(found)))) {
       nextHeartbeat = Math.max(nextHeartbeat, (yield* monotonicMillis) + askAgainMillis)

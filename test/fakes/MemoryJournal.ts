@@ -17,6 +17,8 @@ export class MemoryJournal extends Context.Service<MemoryJournal, {
   readonly diary: Effect.Effect<ReadonlyArray<string>>
   /** The diary, each line with the second it was written in: `12.5s put attempts u/app`. */
   readonly stamped: Effect.Effect<ReadonlyArray<string>>
+  /** Whether there is such a row now, also while the disk is broken. */
+  readonly has: (table: Table, key: string) => Effect.Effect<boolean>
   /** Rows marked secret now, as `table/key`. */
   readonly secrets: Effect.Effect<ReadonlyArray<string>>
 }>()("test/MemoryJournal") {
@@ -104,6 +106,7 @@ const make = () => {
       }),
     diary: Effect.sync(() => diary.map(({ words }) => words)),
     stamped: Effect.sync(() => diary.map(({ at, words }) => `${at / 1000}s ${words}`)),
+    has: (table, key) => Effect.sync(() => rows.has(idOf(table, key))),
     secrets: Effect.sync(() =>
       [...rows.values()].filter(({ secret }) => secret).map(({ key, table }) => `${table}/${key}`)
     )

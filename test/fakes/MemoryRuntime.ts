@@ -23,7 +23,7 @@ import {
 } from "../../core/pod/ContainerRuntime.ts"
 import { outsideWork } from "./outsideWork.ts"
 import { type Fault, type Operation, type PlannedFault, takePlanned, unanswered, unavailable } from "./runtime/Fault.ts"
-import { MemoryEngine, type MemoryImage, type Run } from "./runtime/MemoryEngine.ts"
+import { type Loss, MemoryEngine, type MemoryImage, type Run } from "./runtime/MemoryEngine.ts"
 import { type Ending, ordinary, type Script } from "./runtime/Program.ts"
 import { worldClock, worldMillis } from "./worldClock.ts"
 
@@ -76,6 +76,10 @@ export class MemoryRuntime extends Context.Service<MemoryRuntime, {
   readonly diary: Effect.Effect<ReadonlyArray<string>>
   /** Every process that ever ran, in the order of starting. */
   readonly runs: Effect.Effect<ReadonlyArray<Readonly<Run>>>
+  /** Is told of each process at the instant at which it begins; it must not wait. */
+  readonly witness: (began: (run: Readonly<Run>) => void) => Effect.Effect<void>
+  /** What was taken from pods, in order. */
+  readonly losses: Effect.Effect<ReadonlyArray<Loss>>
 }>()("test/MemoryRuntime") {
   static readonly layerWith = (options: MemoryRuntimeOptions): Layer.Layer<ContainerRuntime | MemoryRuntime> =>
     Layer.effectContext(Effect.suspend(() => make(options)))
@@ -193,14 +197,18 @@ const make = Effect.fnUntraced(function*(options: MemoryRuntimeOptions) {
   const killAll = (ending: Ending) =>
     Effect.forEach(
       [...engine.containers.values()].filter(({ running }) => running),
-      (container) => engine.kill(container, ending),
+      (container) => engine.cut(container, ending),
       { discard: true }
     )
 
   const powerOff = Effect.fnUntraced(function*(containers: "exited" | "gone") {
     yield* goDown(`power off, containers ${containers}`)
     yield* killAll(255)
-    for (const sandbox of engine.sandboxes.values()) sandbox.ready = false
+    // A start that was noted counts as one that may have been, once the device has booted again.
+    for (const container of engine.containers.values()) {
+      if (containers === "gone" || container.startedAt === undefined) engine.lose(container)
+    }
+    for (const sandbox of engine.sandboxes.values()) engine.breakSandbox(sandbox)
     if (containers === "exited") return
     engine.containers.clear()
     engine.sandboxes.clear()
@@ -317,7 +325,7 @@ const make = Effect.fnUntraced(function*(options: MemoryRuntimeOptions) {
     crash: (where, ending) =>
       Effect.forEach(
         [...engine.containers.values()].filter((container) => container.running && where(container.spec)),
-        (container) => Effect.andThen(note(`${container.subject} is hit: ${ending}`), engine.kill(container, ending)),
+        (container) => Effect.andThen(note(`${container.subject} is hit: ${ending}`), engine.cut(container, ending)),
         { discard: true }
       ),
     prune: (where) =>
@@ -325,7 +333,8 @@ const make = Effect.fnUntraced(function*(options: MemoryRuntimeOptions) {
         [...engine.containers.values()].filter((container) => where(container.spec)),
         (container) =>
           note(`${container.subject} is removed by hand`).pipe(
-            Effect.andThen(container.running ? engine.kill(container, 137) : Effect.void),
+            Effect.andThen(container.running ? engine.cut(container, 137) : Effect.void),
+            Effect.andThen(Effect.sync(() => engine.lose(container))),
             Effect.andThen(engine.remove(container.id)),
             Effect.ignore
           ),
@@ -333,11 +342,16 @@ const make = Effect.fnUntraced(function*(options: MemoryRuntimeOptions) {
       ),
     breakSandbox: (uid) =>
       Effect.sync(() => {
-        for (const sandbox of engine.sandboxes.values()) if (sandbox.spec.uid === uid) sandbox.ready = false
+        for (const sandbox of engine.sandboxes.values()) if (sandbox.spec.uid === uid) engine.breakSandbox(sandbox)
       }),
     sandbox: (id) => Effect.sync(() => engine.sandboxes.get(id)?.spec),
     diary: Effect.sync(() => [...diary]),
-    runs: Effect.sync(() => engine.runs.map((run) => ({ ...run })))
+    runs: Effect.sync(() => engine.runs.map((run) => ({ ...run }))),
+    witness: (began) =>
+      Effect.sync(() => {
+        engine.began = began
+      }),
+    losses: Effect.sync(() => [...engine.losses])
   })
 
   return Context.make(ContainerRuntime, runtime).pipe(Context.add(MemoryRuntime, controls))

@@ -173,6 +173,18 @@ export interface Obeyed {
   readonly at: number
 }
 
+/** What stands among the commands where the journal was wiped: nothing is remembered of those before it. */
+export const wiped = "wipe"
+
+/** A journal that writes its wipes down among the commands, in whose order they matter. */
+const wipesTold = (journal: Journal["Service"], obeyed: Array<Obeyed>): Journal["Service"] => ({
+  ...journal,
+  wipe: Effect.andThen(
+    journal.wipe,
+    Effect.map(worldMillis, (at) => void obeyed.push({ epoch: 0, what: wiped, at }))
+  )
+})
+
 /** Writes down under which epoch each command came to the pods: the agent says it with each of its log lines. */
 const witnessed = (obeyed: Array<Obeyed>) =>
   Layer.effect(
@@ -210,7 +222,7 @@ export interface SimulatedDevice {
   readonly engine: ContainerRuntime["Service"]
   readonly volumes: PodFiles["Service"]
   readonly publicKey: string
-  /** Commands of operators that had an effect on its pods, in order. */
+  /** Commands of operators that had an effect on its pods, and wipes, in order. */
   readonly obeyed: Effect.Effect<ReadonlyArray<Obeyed>>
   /** What its disk remembers, for worlds in which a device lies. */
   readonly rows: (table: Table) => Effect.Effect<ReadonlyArray<Row>>
@@ -258,7 +270,7 @@ export const makeDevice = Effect.fnUntraced(function*(
     Layer.provideMerge(Layer.fresh(PodMachine.layer)),
     Layer.provideMerge(Layer.mergeAll(
       Layer.succeed(Dialers, reach.dialers),
-      Layer.succeedContext(hardware),
+      Layer.succeedContext(Context.add(hardware, Journal, wipesTold(Context.get(hardware, Journal), obeyed))),
       Layer.succeed(Cryptography, crypto),
       Layer.succeed(SecureRandom, randomness)
     ))

@@ -77,6 +77,8 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
   readonly stores: boolean
   /** In calm, pods of a deleted device end before they leave the API. */
   readonly calm: boolean
+  /** Milliseconds of the world's clock. */
+  readonly now: () => number
   readonly note: (what: string) => Effect.Effect<void>
   readonly named: (uid: string, name: string) => void
   readonly read: (known: Known, dice: Dice) => Effect.Effect<void>
@@ -88,8 +90,6 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
   const owners = yield* FiberSet.make()
   /** Devices whose EdgeDevice is deleted and not made anew yet. */
   const absent = new Set<string>()
-  /** Devices whose EdgeDevice was ever deleted: they may have been wiped. */
-  const remade = new Set<string>()
   const colours = new Map<string, string>()
   let pods = 0
 
@@ -101,6 +101,7 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
       uid,
       name: `${place} (${recipe.name}, ${uid.slice(0, 4)})`,
       place,
+      born: world.now(),
       device,
       recipe,
       policy: pod.spec.restartPolicy ?? "Always",
@@ -110,6 +111,7 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
           beginnings(pod.spec, each.command ?? [])
         ])
       ),
+      inits: new Set((pod.spec.initContainers ?? []).map((each) => each.name)),
       outcome: recipe.outcome,
       image: images[0],
       edits: 0,
@@ -118,7 +120,9 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
       owner,
       mayGo: owned && absent.has(device.name),
       deleted: false,
-      forced: absent.has(device.name) && !world.calm
+      forced: absent.has(device.name) && !world.calm,
+      overAt: undefined,
+      goneAt: undefined
     })
     world.named(uid, place)
   }
@@ -300,7 +304,6 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
       if (absent.has(device.name)) return
       yield* note(`deletes EdgeDevice ${device.name}`)
       absent.add(device.name)
-      remade.add(device.name)
       for (const each of known.values()) {
         if (each.device !== device) continue
         // One that is away cannot be waited for.
@@ -341,5 +344,5 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
       return shown === wanted ? [] : [`node ${name} should show ${wanted} and shows ${shown}`]
     })
   ]
-  return { deeds, remade, unheard }
+  return { deeds, unheard }
 })

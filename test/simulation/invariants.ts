@@ -7,7 +7,7 @@ import { keepTolerations } from "../../core/node/keepTolerations.ts"
 import type { Run } from "../fakes/runtime/MemoryEngine.ts"
 import type { Count } from "./coverage.ts"
 import type { Recipe } from "./workload.ts"
-import type { SimulatedDevice } from "./World.ts"
+import { type SimulatedDevice, wiped } from "./World.ts"
 
 /** What the storm knows about a pod it made. */
 export interface Known {
@@ -15,11 +15,15 @@ export interface Known {
   readonly name: string
   /** Its name in the API. */
   readonly place: string
+  /** When it was made, in milliseconds of the world's clock. */
+  readonly born: number
   readonly device: SimulatedDevice
   readonly recipe: Recipe
   readonly policy: string
   /** By container, how often it begins if nobody disturbs it; undefined where there is no end to it. */
   readonly begins: ReadonlyMap<string, number | undefined>
+  /** Its init containers. */
+  readonly inits: ReadonlySet<string>
   /** What it comes to when nothing disturbs it any more. */
   outcome: Recipe["outcome"]
   image: string
@@ -35,7 +39,22 @@ export interface Known {
   mayGo: boolean
   deleted: boolean
   forced: boolean
+  /** Since when the API says that it has ended, in milliseconds of the world's clock. */
+  overAt: number | undefined
+  /** Since when it is not in the API any more, unless it was taken out by force. */
+  goneAt: number | undefined
 }
+
+/** Of each device whose disk forgot what it had promised to keep, the milliseconds of the world's clock at which it did. */
+export type Forgetful = ReadonlyMap<string, ReadonlyArray<number>>
+
+/** Which memory a device had then: what lies between two losses is one, and is judged as if there had never been another. */
+const memoryAt = (forgetful: Forgetful, { name }: SimulatedDevice, at: number): number =>
+  (forgetful.get(name) ?? []).filter((lost) => lost < at).length
+
+/** Whether its device has lost a memory of which the pod may have been a part. */
+const isForgotten = (forgetful: Forgetful, { born, device }: Known): boolean =>
+  (forgetful.get(device.name) ?? []).some((lost) => lost >= born)
 
 /** A start that was under way when its pod was told to go may come through so much later: longer than a call to the engine may take. */
 const onItsWay = 180_000
@@ -128,11 +147,14 @@ const unknownToAll = (pod: Pod) =>
 export const watchApi = (
   plane: ControlPlaneService,
   known: ReadonlyMap<string, Known>,
-  /** Devices whose disk forgot what it had promised to keep: what they counted begins anew. */
-  forgetful: ReadonlySet<string>,
+  forgetful: Forgetful,
+  /** Milliseconds of the world's clock. */
+  now: () => number,
   count: Count,
   violated: (what: string) => void
 ): void => {
+  /** Most restarts that were ever told, by uid and container. */
+  const restarts = new Map<string, number>()
   /** What had ended when it was deleted leaves the API at once, whatever its device still has to clear away. */
   const overBefore = new Set<string>()
   plane.world.store.listen("pods", "all", ({ previous, revision, type }: Change) => {
@@ -151,11 +173,13 @@ export const watchApi = (
     ) {
       overBefore.add(pod0.uid)
     }
+    if (isOver(pod)) pod0.overAt ??= now()
     if (type === "DELETED") {
+      if (!forced) pod0.goneAt = now()
       const running = runningOf(pod0)
       if (!forced && ranEver(pod0)) count("rule: a pod is gone only after its containers and files")
       if (!forced && running.length > 0) violated(`${name} is gone from the API while ${words(running)} still run`)
-      if (!forced && !overBefore.has(pod0.uid) && !forgetful.has(pod0.device.name) && hasFiles(pod0)) {
+      if (!forced && !overBefore.has(pod0.uid) && !isForgotten(forgetful, pod0) && hasFiles(pod0)) {
         violated(`${name} is gone from the API and its files are still on ${pod0.device.name}`)
       }
       return
@@ -170,16 +194,31 @@ export const watchApi = (
       if (running.length > 0) violated(`${name} is ${pod.status?.phase} while ${words(running)} still run`)
     }
     for (const what of [...untrueExits(pod0, pod, count), ...strangers(pod0, pod, count)]) violated(what)
-    const restarts = new Map(before === undefined ? [] : statuses(before).map((each) => [each.name, each.restartCount]))
     for (const { name: container, restartCount } of statuses(pod)) {
-      const told = restarts.get(container) ?? 0
+      const key = `${pod0.uid}/${container}`
+      const told = restarts.get(key) ?? 0
+      restarts.set(key, Math.max(told, restartCount))
       if (told > 0) count("rule: restarts never go down")
-      if (restartCount < told && !forgetful.has(pod0.device.name)) {
+      if (restartCount < told && !isForgotten(forgetful, pod0)) {
         violated(`restarts of ${name}/${container} go down from ${told} to ${restartCount}`)
       }
     }
   })
 }
+
+/** Looks at every process at the instant at which it begins: its pod is in the journal, so that whoever comes next knows of it. */
+export const watchStarts = (
+  { journal, name, runtime }: SimulatedDevice,
+  known: ReadonlyMap<string, Known>,
+  count: Count,
+  violated: (what: string) => void
+): Effect.Effect<void> =>
+  runtime.witness(({ attempt, container, uid }) => {
+    count("rule: what begins is in the journal")
+    if (Effect.runSync(journal.has("assignments", uid))) return
+    const pod = known.get(uid)?.name ?? uid
+    violated(`${pod}/${container}#${attempt} begins on ${name}, whose journal knows nothing of it`)
+  })
 
 /** How a pod that is over ended, by the processes that ran: undefined where something else than they decided. */
 const phaseOf = (pod: Pod, { device, uid }: Known): string | undefined => {
@@ -199,22 +238,24 @@ const phaseOf = (pod: Pod, { device, uid }: Known): string | undefined => {
 export const judgePlaces = (
   devices: ReadonlyArray<SimulatedDevice>,
   known: ReadonlyMap<string, Known>,
-  forgetful: ReadonlySet<string>,
+  forgetful: Forgetful,
   count: Count
 ): ReadonlyArray<string> =>
   devices.flatMap((device) => {
+    /** By memory and pod. */
     const told = new Map<string, number>()
     for (const { at, what } of Effect.runSync(device.obeyed)) {
       const [verb, uid = ""] = what.split(" ")
-      if ((verb === "remove" || verb === "forget") && !told.has(uid)) told.set(uid, at)
+      const key = `${memoryAt(forgetful, device, at)} ${uid}`
+      if ((verb === "remove" || verb === "forget") && !told.has(key)) told.set(key, at)
     }
     return runsOf(device).flatMap(({ attempt, container, startedAt, uid }) => {
       const pod = known.get(uid)
       if (pod === undefined) return []
       count("rule: pods run where they are bound")
       if (pod.device !== device) return [`${pod.name}/${container} runs on ${device.name}, and is ${pod.device.name}'s`]
-      const gone = told.get(uid)
-      if (gone === undefined || forgetful.has(device.name)) return []
+      const gone = told.get(`${memoryAt(forgetful, device, startedAt)} ${uid}`)
+      if (gone === undefined) return []
       count("rule: what was told to go does not begin")
       return startedAt > gone + onItsWay
         ? [
@@ -228,74 +269,137 @@ export const judgePlaces = (
 
 /** Devices to which something happened that lets containers begin more often than they should. */
 export interface Excuses {
-  /** Their containers vanished. */
-  readonly emptied: ReadonlySet<string>
-  /** Their processes were ended from outside. */
-  readonly disturbed: ReadonlySet<string>
+  /** Their workloads rested, or may have, while no operator was heard. */
+  readonly leashed: ReadonlySet<string>
   /** Their disk forgot what it had promised to keep. */
-  readonly forgetful: ReadonlySet<string>
+  readonly forgetful: Forgetful
 }
+
+const lossesOf = ({ device, uid }: Known) => Effect.runSync(device.runtime.losses).filter((each) => each.uid === uid)
+
+/** How often a container may begin that ran thus; undefined where there is no end to it. What was taken from outside may begin once more. */
+const mostOf = (known: Known, container: string, runs: ReadonlyArray<Readonly<Run>>): number | undefined => {
+  const wanted = known.begins.get(container)
+  if (wanted === undefined) return undefined
+  const again = known.inits.has(container)
+    // In another sandbox initialisation is repeated.
+    ? lossesOf(known).filter(({ what }) => what === "sandbox").length
+    : container === "main"
+    ? known.edits
+    : 0
+  return wanted + again + runs.filter(({ cut, vanished }) => cut === true || vanished === true).length
+}
+
+/** How often a container has to begin if its pod comes to an end by itself. An attempt that was lost before it began is not made up for. */
+const leastOf = (known: Known, container: string): number => {
+  const { begins, deleted, outcome, recipe, shortened } = known
+  if (deleted || shortened || outcome !== "ends" || recipe.name === "hurried") return 0
+  const unbegun = lossesOf(known).filter((each) => each.what === "unbegun" && each.container === container)
+  return (begins.get(container) ?? 0) - unbegun.length
+}
+
+/** Looks at what ran of a container while its device had one memory. */
+const judgeRemembered = (
+  known: Known,
+  container: string,
+  runs: ReadonlyArray<Readonly<Run>>,
+  leashed: boolean,
+  count: Count
+): ReadonlyArray<string> => {
+  const found: Array<string> = []
+  const { policy } = known
+  const name = `${known.name}/${container}`
+  if (runs.length > 1) count("rule: an attempt runs once")
+  if (new Set(runs.map(({ attempt }) => attempt)).size < runs.length) {
+    found.push(`${name} ran twice as one attempt: ${words(runs)}`)
+  }
+  if (policy === "Never") count("rule: Never runs once")
+  if (policy === "OnFailure" && runs.some(({ exitCode }) => exitCode === 0)) {
+    count("rule: OnFailure rests after success")
+  }
+  for (const [i, run] of runs.entries()) {
+    const next = runs[i + 1]
+    if (next === undefined) continue
+    if (next.attempt < run.attempt) found.push(`attempts of ${name} go back: ${words(runs)}`)
+    if (policy === "Never") found.push(`${name} of policy Never ran again: ${words(runs)}`)
+    if (policy === "OnFailure" && run.exitCode === 0 && run.vanished !== true) {
+      found.push(`${name} of policy OnFailure ran again after it succeeded: ${words(runs)}`)
+    }
+  }
+  const most = mostOf(known, container, runs)
+  if (most === undefined) return found
+  count("rule: what is wanted takes effect once")
+  if (runs.length > most && !leashed) {
+    found.push(`${name} should begin ${most} times at most and did ${runs.length}: ${words(runs)}`)
+  }
+  return found
+}
+
+/** Nothing begins of a pod that the API says has ended, or that has left the API in order, while its device remembers as much. */
+const lateBeginnings = (
+  { device, goneAt, name, overAt }: Known,
+  runs: ReadonlyArray<Readonly<Run>>,
+  forgetful: Forgetful,
+  count: Count
+): ReadonlyArray<string> =>
+  [["has ended", overAt], ["is gone from the API", goneAt]].flatMap(([what, since]) => {
+    if (typeof since !== "number" || runs.length === 0) return []
+    count(`rule: what ${what} begins nothing`)
+    const memory = memoryAt(forgetful, device, since)
+    return runs.filter(({ startedAt }) => startedAt > since && memoryAt(forgetful, device, startedAt) === memory)
+      .map(({ attempt, container, startedAt }) =>
+        `${name}/${container}#${attempt} begins ${startedAt - since} ms too late: it ${what}`
+      )
+  })
 
 /** Looks at every process that ever ran. */
 export const judgeRuns = (
   pods: Iterable<Known>,
-  { disturbed, emptied, forgetful }: Excuses,
+  { forgetful, leashed }: Excuses,
   count: Count
 ): ReadonlyArray<string> => {
   const found: Array<string> = []
-  for (const { begins, deleted, device, edits, name, outcome, policy, recipe, shortened, uid } of pods) {
-    const byContainer = Map.groupBy(runsOf(device).filter((run) => run.uid === uid), ({ container }) => container)
-    for (const [container, runs] of byContainer) {
+  for (const known of pods) {
+    const { device, name } = known
+    const all = runsOf(device).filter((run) => run.uid === known.uid)
+    found.push(...lateBeginnings(known, all, forgetful, count))
+    for (const [container, runs] of Map.groupBy(all, ({ container }) => container)) {
       const twice = runs.find((run, i) => (run.finishedAt ?? Infinity) > (runs[i + 1]?.startedAt ?? Infinity))
       if (runs.length > 1) count("rule: never two at once")
       if (twice !== undefined) found.push(`${name}/${container} runs twice at once: ${words(runs)}`)
-      if (forgetful.has(device.name)) continue
-      if (runs.length > 1) count("rule: an attempt runs once")
-      if (new Set(runs.map(({ attempt }) => attempt)).size < runs.length) {
-        found.push(`${name}/${container} ran twice as one attempt: ${words(runs)}`)
+      for (const remembered of Map.groupBy(runs, ({ startedAt }) => memoryAt(forgetful, device, startedAt)).values()) {
+        found.push(...judgeRemembered(known, container, remembered, leashed.has(device.name), count))
       }
-      if (policy === "Never") count("rule: Never runs once")
-      if (policy === "OnFailure" && runs.some(({ exitCode }) => exitCode === 0)) {
-        count("rule: OnFailure rests after success")
-      }
-      for (const [i, run] of runs.entries()) {
-        const next = runs[i + 1]
-        if (next === undefined) continue
-        if (next.attempt < run.attempt) found.push(`attempts of ${name}/${container} go back: ${words(runs)}`)
-        if (policy === "Never") found.push(`${name}/${container} of policy Never ran again: ${words(runs)}`)
-        if (policy === "OnFailure" && run.exitCode === 0 && !emptied.has(device.name)) {
-          found.push(`${name}/${container} of policy OnFailure ran again after it succeeded: ${words(runs)}`)
-        }
-      }
-      const wanted = begins.get(container)
-      if (wanted === undefined || disturbed.has(device.name)) continue
-      count("rule: what is wanted takes effect once")
-      const most = wanted + (container === "main" ? edits : 0)
-      const toItsEnd = !deleted && !shortened && outcome === "ends" && recipe.name !== "hurried"
-      if (runs.length > most || (toItsEnd && runs.length < most)) {
-        found.push(`${name}/${container} should begin ${most} times and did ${runs.length}: ${words(runs)}`)
+      const least = leastOf(known, container)
+      if (runs.length < least && !isForgotten(forgetful, known)) {
+        found.push(`${name}/${container} should begin ${least} times at least and did ${runs.length}: ${words(runs)}`)
       }
     }
   }
   return found
 }
 
-/** Looks at every command that had an effect on a device: one of a lower epoch never has any. */
+/** Looks at every command that had an effect on a device: one of a lower epoch than it remembers never has any. */
 export const judgeEpochs = (
   devices: ReadonlyArray<SimulatedDevice>,
-  /** Whose epochs may have begun anew: it was wiped, or its disk forgot them. */
-  renewed: (name: string) => boolean,
+  forgetful: Forgetful,
   count: Count
 ): ReadonlyArray<string> =>
-  devices.filter(({ name }) => !renewed(name)).flatMap((device) => {
-    let highest = 0
-    if (new Set(Effect.runSync(device.obeyed).map(({ epoch }) => epoch)).size > 1) {
-      count("rule: no lower epoch has an effect")
-    }
-    return Effect.runSync(device.obeyed).flatMap(({ epoch, what }) => {
-      const lower = epoch < highest
-      highest = Math.max(highest, epoch)
-      return lower ? [`${device.name} obeys ${what} of epoch ${epoch} after one of epoch ${highest}`] : []
+  devices.flatMap((device) => {
+    const obeyed = Effect.runSync(device.obeyed)
+    return [...Map.groupBy(obeyed, ({ at }) => memoryAt(forgetful, device, at)).values()].flatMap((remembered) => {
+      let highest = 0
+      if (new Set(remembered.map(({ epoch }) => epoch)).size > 1) count("rule: no lower epoch has an effect")
+      return remembered.flatMap(({ epoch, what }) => {
+        // What comes after a wipe is another EdgeDevice's, which counts anew.
+        if (what === wiped) {
+          highest = 0
+          return []
+        }
+        const lower = epoch < highest
+        highest = Math.max(highest, epoch)
+        return lower ? [`${device.name} obeys ${what} of epoch ${epoch} after one of epoch ${highest}`] : []
+      })
     })
   })
 
@@ -449,6 +553,9 @@ export const rules = [
   "streams that ended hold nothing",
   "pods run where they are bound",
   "what was told to go does not begin",
+  "what begins is in the journal",
+  "what has ended begins nothing",
+  "what is gone from the API begins nothing",
   "a pod ends as its processes did",
   filesFollow
 ] as const

@@ -64,11 +64,11 @@ const policyOf = (object: unknown) =>
     ?.spec?.partition ?? {}
 
 export const makePartitions = (
-  { count, disturbed, known, plane, violated }: {
+  { count, known, leashed, plane, violated }: {
     readonly plane: Plane
     readonly known: ReadonlyMap<string, Known>
-    /** Devices whose processes were ended from outside: a rest counts as that. */
-    readonly disturbed: Set<string>
+    /** Devices whose workloads may have to rest, which ends them and lets them begin again. */
+    readonly leashed: Set<string>
     readonly count: Count
     readonly violated: (what: string) => void
   }
@@ -88,7 +88,7 @@ export const makePartitions = (
     const { metadata } = revision.object as unknown as EdgeDeviceObject
     const { onReturn, replaceAfter, stopWorkloadsAfter } = policyOf(revision.object)
     if (onReturn === "keepOriginal") standIns = true
-    if (stopWorkloadsAfter !== undefined) disturbed.add(metadata.name ?? "")
+    if (stopWorkloadsAfter !== undefined) leashed.add(metadata.name ?? "")
     if (replaceAfter !== undefined) replacing.add(metadata.name ?? "")
   })
 

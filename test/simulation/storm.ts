@@ -34,7 +34,8 @@ import {
   unsettled,
   Violation,
   watchApi,
-  watchDevices
+  watchDevices,
+  watchStarts
 } from "./invariants.ts"
 import { withLivesTold } from "./lives.ts"
 import { makeMethods } from "./methods.ts"
@@ -102,10 +103,10 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
       )
     )
     const known = new Map<string, Known>()
-    const disturbed = new Set<string>()
+    const leashed = new Set<string>()
     const stores = plan.deeds.some(({ what }) => what === "partition")
     const sets = stores || plan.deeds.some(({ what }) => what === "replaceOwned")
-    const partitions = makePartitions({ plane, known, disturbed, count, violated })
+    const partitions = makePartitions({ plane, known, leashed, count, violated })
     const brokers = plan.ways.length === 0 ? undefined : yield* makeBrokers({ count, note, violated })
     const methods = yield* makeMethods({ count, note, violated })
     diary.heard = methods.heard
@@ -163,7 +164,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
       streamsOf: readers.reading
     })
     const errands = yield* makeErrands(hosts.map(({ door }) => door), asking)
-    const { deeds, remade, unheard } = yield* makeDeeds({
+    const { deeds, unheard } = yield* makeDeeds({
       plane,
       devices,
       known,
@@ -171,16 +172,18 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
       sets,
       stores,
       calm,
+      now: () => time.now,
       note,
       named: (uid, name) => diary.names.set(uid, name),
       read: readers.read,
       run: errands.run,
       forward: errands.forward
     })
-    const forgetful = new Set<string>()
-    watchApi(plane, known, forgetful, count, violated)
+    const forgetful = new Map<string, ReadonlyArray<number>>()
+    watchApi(plane, known, forgetful, () => time.now, count, violated)
     tellApi(plane, tell)
     watchDevices(plane, count, violated)
+    for (const device of devices) yield* watchStarts(device, known, count, violated)
     const version = () => plane.world.store.version
     const apis = hosts.map(() => makeApiWeather(dice, version, count))
     let begun = 0
@@ -219,8 +222,6 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
       ghost: yield* makeGhost,
       brokers,
       note,
-      emptied: new Set(),
-      disturbed,
       forgetful,
       count: diary.coverage.count,
       readmit: ({ name }) =>
@@ -367,8 +368,8 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
     for (const what of leftStreams(programs, readers.open(), count)) violated(what)
     yield* readers.leave
     for (const what of judgePlaces(devices, known, forgetful, count)) violated(what)
-    for (const what of judgeRuns(known.values(), victims, count)) violated(what)
-    for (const what of judgeEpochs(devices, (name) => remade.has(name) || forgetful.has(name), count)) violated(what)
+    for (const what of judgeRuns(known.values(), { ...victims, leashed }, count)) violated(what)
+    for (const what of judgeEpochs(devices, forgetful, count)) violated(what)
   }).pipe(
     Effect.scoped,
     Effect.provide(worldLayerWith(plan.ciphers)),

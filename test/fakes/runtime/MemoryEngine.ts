@@ -46,6 +46,18 @@ export interface Run {
   readonly startedAt: number
   finishedAt?: number
   exitCode?: number
+  /** Ended from outside, or bound to end because its sandbox was: whatever its pod says, another one may have to begin in its place. */
+  cut?: boolean
+  /** Its container is gone, and with it how it ended, unless that was known before. */
+  vanished?: boolean
+}
+
+/** What somebody took from a pod beside its runs: its sandbox, or a container that had not begun. */
+export interface Loss {
+  readonly uid: string
+  readonly what: "sandbox" | "unbegun"
+  /** Of what had not begun. */
+  readonly container?: string
 }
 
 const notFound = (what: string, id: string) =>
@@ -60,6 +72,9 @@ export class MemoryEngine {
   readonly sandboxes = new Map<string, MemorySandbox>()
   readonly containers = new Map<string, MemoryContainer>()
   readonly runs: Array<Run> = []
+  readonly losses: Array<Loss> = []
+  /** Told of each run at the instant at which it begins. */
+  began: (run: Readonly<Run>) => void = () => {}
   readonly scriptOf: (spec: ContainerSpec) => Script
   readonly clocks: Clocks
   readonly #events: PubSub.PubSub<RuntimeEvent>
@@ -188,6 +203,7 @@ export class MemoryEngine {
       startedAt: this.clocks.world.currentTimeMillisUnsafe()
     }
     this.runs.push(run)
+    this.began(run)
     yield* this.#emit(container, "started")
     yield* container.launch(
       (life) => FiberSet.run(this.#processes, life) as Effect.Effect<Fiber.Fiber<void>>,
@@ -195,8 +211,12 @@ export class MemoryEngine {
     )
   })
 
+  #runOf(container: MemoryContainer): Run | undefined {
+    return this.runs.findLast(({ id }) => id === container.id)
+  }
+
   #ended(container: MemoryContainer): Effect.Effect<void> {
-    const run = this.runs.findLast(({ id }) => id === container.id)
+    const run = this.#runOf(container)
     if (run !== undefined && container.finishedAt !== undefined) {
       run.finishedAt = this.clocks.world.currentTimeMillisUnsafe()
       run.exitCode = container.exitCode ?? 0
@@ -207,8 +227,39 @@ export class MemoryEngine {
     )
   }
 
-  kill(container: MemoryContainer, ending: Ending): Effect.Effect<void> {
+  #kill(container: MemoryContainer, ending: Ending): Effect.Effect<void> {
     return container.kill(ending, () => this.#ended(container))
+  }
+
+  #markCut(container: MemoryContainer): void {
+    const run = this.#runOf(container)
+    if (run !== undefined && container.running) run.cut = true
+  }
+
+  /** Ends it from outside: nobody who drives the engine asked for it. */
+  cut(container: MemoryContainer, ending: Ending): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.#markCut(container)
+      return this.#kill(container, ending)
+    })
+  }
+
+  /** A container that is taken away, or one that can begin in no sandbox any more. */
+  lose(container: MemoryContainer): void {
+    const run = this.#runOf(container)
+    const { container: name, uid } = container.spec
+    if (run === undefined) this.losses.push({ uid, what: "unbegun", container: name })
+    else run.vanished = true
+  }
+
+  /** What runs in it goes on, and has to end. */
+  breakSandbox(sandbox: MemorySandbox): void {
+    if (!sandbox.ready) return
+    sandbox.ready = false
+    this.losses.push({ uid: sandbox.spec.uid, what: "sandbox" })
+    for (const container of this.containers.values()) {
+      if (container.spec.sandboxId === sandbox.id) this.#markCut(container)
+    }
   }
 
   readonly stop = Effect.fnUntraced(function*(this: MemoryEngine, id: string, graceSeconds: number) {
@@ -217,7 +268,7 @@ export class MemoryEngine {
     Deferred.doneUnsafe(container.term, Effect.void)
     yield* Effect.raceFirst(
       Deferred.await(container.exited),
-      Effect.andThen(Effect.sleep(Duration.seconds(graceSeconds)), this.kill(container, 137))
+      Effect.andThen(Effect.sleep(Duration.seconds(graceSeconds)), this.#kill(container, 137))
     )
   })
 

@@ -26,12 +26,8 @@ export interface Victims {
   /** The broker of those devices that come through one; undefined where none does. */
   readonly brokers: Brokers | undefined
   readonly note: (what: string) => Effect.Effect<void>
-  /** Devices whose containers vanished with the power: what ran there may have to run again. */
-  readonly emptied: Set<string>
-  /** Devices whose processes were ended by force, or whose engine forgot some: what ran there may run once more. */
-  readonly disturbed: Set<string>
-  /** Devices whose disk forgot what it had promised to keep. */
-  readonly forgetful: Set<string>
+  /** Devices whose disk forgot what it had promised to keep, and when. */
+  readonly forgetful: Map<string, ReadonlyArray<number>>
   readonly count: Count
   /** What the owner does about a device that is refused as a copy of itself. */
   readonly readmit: (device: SimulatedDevice) => Effect.Effect<void>

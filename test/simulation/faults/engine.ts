@@ -27,27 +27,22 @@ const pullRefusals = [
 
 /** Something outside ends some of a device's processes. */
 const hit = (endings: ReadonlyArray<137 | 1 | "OOMKilled">): Episode =>
-  Effect.fnUntraced(function*({ dice, disturbed }, { name, runtime }) {
+  Effect.fnUntraced(function*({ dice }, { runtime }) {
     let victims = 0
     yield* runtime.crash(() => {
       const chosen = dice.chance() < 0.4
-      if (!chosen) return false
-      victims += 1
-      // Said with the deed: the storm may end between the two.
-      disturbed.add(name)
-      return true
+      if (chosen) victims += 1
+      return chosen
     }, dice.pick(endings))
     return victims === 0 ? "missed" : undefined
   })
 
 export const engine = {
-  engineStops: ({ dice, disturbed }, device) =>
+  engineStops: ({ dice }, device) =>
     atThePlug(
       device,
       Effect.gen(function*() {
-        const fate = dice.pick(["survive", "killed"] as const)
-        if (fate === "killed") disturbed.add(device.name)
-        yield* device.runtime.stopEngine(fate)
+        yield* device.runtime.stopEngine(dice.pick(["survive", "killed"] as const))
         yield* lasting(dice, 500, 60_000)
         yield* device.runtime.startEngine
       })

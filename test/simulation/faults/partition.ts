@@ -22,9 +22,8 @@ export const partition = {
       inTheDark(
         device.transport,
         Effect.gen(function*() {
-          const { clocks, dice, disturbed } = victims
+          const { clocks, dice } = victims
           yield* device.agent.kill
-          disturbed.add(device.name)
           yield* device.runtime.powerOff("exited")
           yield* device.host.reboot
           clocks.of(device).boot()

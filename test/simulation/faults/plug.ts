@@ -34,14 +34,12 @@ export const killAtWork = Effect.fnUntraced(
 
 /** The power fails and comes back. */
 export const powerCycle = Effect.fnUntraced(function*(
-  { dice, disturbed, emptied, note }: Victims,
+  { dice, note }: Victims,
   device: SimulatedDevice,
   boot: () => void
 ) {
   const containers = dice.chance() < 0.7 ? "exited" : "gone"
   yield* killSilently(device, dice)
-  disturbed.add(device.name)
-  if (containers === "gone") emptied.add(device.name)
   yield* device.runtime.powerOff(containers)
   yield* device.host.reboot
   boot()

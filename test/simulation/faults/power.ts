@@ -1,22 +1,22 @@
 /** The power of a device fails, and what its disk had promised may fail with it. */
 import { Effect } from "effect"
+import { worldMillis } from "../../fakes/worldClock.ts"
 import { type Episodes, lasting } from "./Episode.ts"
 import { atThePlug, killSilently, powerCycle } from "./plug.ts"
 
 export const power = {
   // A disk that lies about having written, found out when the power fails.
-  lostWrites: ({ clocks, dice, disturbed, emptied, forgetful, readmit }, device) =>
+  lostWrites: ({ clocks, dice, forgetful, readmit }, device) =>
     atThePlug(
       device,
       Effect.gen(function*() {
         yield* device.journal.stopSyncing
         yield* lasting(dice, 500, 30_000)
         const containers = dice.chance() < 0.7 ? "exited" : "gone"
-        for (const marked of [disturbed, forgetful]) marked.add(device.name)
-        if (containers === "gone") emptied.add(device.name)
         yield* killSilently(device, dice)
-        yield* device.journal.crash
         yield* device.runtime.powerOff(containers)
+        forgetful.set(device.name, [...forgetful.get(device.name) ?? [], yield* worldMillis])
+        yield* device.journal.crash
         yield* device.host.reboot
         clocks.of(device).boot()
         yield* lasting(dice, 500, 20_000)

@@ -42,6 +42,15 @@ export const mutations: ReadonlyArray<Mutation> = [
     profile: "device"
   },
   {
+    name: "gone-with-its-container",
+    mistake: "the sandbox of a container that is gone is taken for gone, too, and all its containers begin anew",
+    file: "core/pod/machine/observeContainers.ts",
+    from: "  bench.waiting.delete(name)\n  const now = yield* look",
+    to:
+      "  bench.waiting.delete(name)\n  if (verdict._tag === \"Vanished\") bench.sandbox = undefined\n  const now = yield* look",
+    profile: "device"
+  },
+  {
     name: "never-runs-again",
     mistake: "restartPolicy Never is taken for OnFailure",
     file: "core/pod/machine/planPod.ts",
@@ -58,6 +67,14 @@ export const mutations: ReadonlyArray<Mutation> = [
     profile: "calm"
   },
   {
+    name: "distrusts-successors",
+    mistake: "a container that ended well is run again where the attempt before it was gone",
+    file: "core/pod/machine/planPod.ts",
+    from: "const succeeded = record.result?.exitCode === 0\n",
+    to: "const succeeded = record.result?.exitCode === 0 && record.previous?.vanished !== true\n",
+    profile: "device"
+  },
+  {
     name: "uncounted-restart",
     mistake: "a restart is not a new attempt",
     file: "core/pod/machine/planPod.ts",
@@ -72,6 +89,14 @@ export const mutations: ReadonlyArray<Mutation> = [
     from: "    yield* publishStatus(bench, none, false)\n    return Number.POSITIVE_INFINITY\n  }\n  yield* savePod",
     to: "    yield* publishStatus(bench, none, true)\n    return Number.POSITIVE_INFINITY\n  }\n  yield* savePod",
     profile: "calm"
+  },
+  {
+    name: "holds-unwritten",
+    mistake: "a pod that the disk does not take begins all the same",
+    file: "core/pod/machine/PodStore.ts",
+    from: "return commit([assignmentRow(state.assignment), podRow(uid, state.pod)]).pipe(",
+    to: "return commit([assignmentRow(state.assignment), podRow(uid, state.pod)]).pipe(Effect.ignore,",
+    profile: "disk"
   },
   {
     name: "keeps-secrets",

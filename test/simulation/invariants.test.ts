@@ -1,0 +1,89 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import type { Loss, Run } from "../fakes/runtime/MemoryEngine.ts"
+import { judgeRuns, type Known } from "./invariants.ts"
+import { recipes } from "./workload.ts"
+import type { SimulatedDevice } from "./World.ts"
+
+const run = (attempt: number, startedAt: number, rest: Partial<Run> = {}): Run => ({
+  uid: "u",
+  container: "main",
+  attempt,
+  id: String(attempt),
+  startedAt,
+  finishedAt: startedAt + 5,
+  ...rest
+})
+
+/** What is said of a steady pod that ran thus, and of which this is known besides. */
+const judged = (
+  runs: ReadonlyArray<Run>,
+  { forgot = [], losses = [], ...rest }: Partial<Known> & {
+    readonly forgot?: ReadonlyArray<number>
+    readonly losses?: ReadonlyArray<Loss>
+  } = {}
+) => {
+  const runtime = { runs: Effect.succeed(runs), losses: Effect.succeed(losses) }
+  const known = {
+    uid: "u",
+    name: "pod",
+    place: "pod",
+    born: 0,
+    device: { name: "edge-1", runtime } as unknown as SimulatedDevice,
+    recipe: recipes[0]!,
+    policy: "Always",
+    begins: new Map([["main", 1]]),
+    inits: new Set<string>(),
+    outcome: "runs",
+    edits: 0,
+    overAt: undefined,
+    goneAt: undefined,
+    ...rest
+  } as Known
+  return judgeRuns([known], { forgetful: new Map([["edge-1", forgot]]), leashed: new Set() }, () => {})
+}
+
+describe("what is said of processes", () => {
+  it("lets each that was cut begin once more, and no other", () => {
+    assert.deepStrictEqual(judged([run(0, 10, { cut: true }), run(1, 20)]), [])
+    assert.deepStrictEqual(judged([run(0, 10, { cut: true }), run(1, 20), run(2, 30)]), [
+      "pod/main should begin 2 times at most and did 3: main#0, main#1, main#2"
+    ])
+  })
+
+  it("lets initialisation be repeated for a sandbox that was lost", () => {
+    const inits = new Set(["main"])
+    const losses = [{ uid: "u", what: "sandbox" } as const]
+    assert.deepStrictEqual(judged([run(0, 10), run(1, 20)], { inits, losses }), [])
+    assert.lengthOf(judged([run(0, 10), run(1, 20)], { losses }), 1, "nothing else is")
+  })
+
+  it("lets only what is gone run again after it succeeded", () => {
+    const again = (vanished: boolean) =>
+      judged([run(0, 10, { exitCode: 0, vanished }), run(1, 20, { exitCode: 0 })], {
+        policy: "OnFailure",
+        begins: new Map()
+      })
+    assert.deepStrictEqual(again(true), [])
+    assert.deepStrictEqual(again(false), [
+      "pod/main of policy OnFailure ran again after it succeeded: main#0, main#1"
+    ])
+  })
+
+  it("judges a device that forgot by each of its memories", () => {
+    assert.deepStrictEqual(judged([run(0, 10), run(0, 20)], { forgot: [15], policy: "Never" }), [])
+    assert.deepStrictEqual(judged([run(0, 10), run(0, 20), run(1, 30)], { forgot: [15], policy: "Never" }), [
+      "pod/main of policy Never ran again: main#0, main#1",
+      "pod/main should begin 1 times at most and did 2: main#0, main#1"
+    ])
+  })
+
+  it("lets nothing begin of what has ended or is gone, unless that was forgotten", () => {
+    const late = { begins: new Map(), overAt: 15, goneAt: 18 }
+    assert.deepStrictEqual(judged([run(0, 10), run(1, 20)], late), [
+      "pod/main#1 begins 5 ms too late: it has ended",
+      "pod/main#1 begins 2 ms too late: it is gone from the API"
+    ])
+    assert.deepStrictEqual(judged([run(0, 10), run(1, 20)], { ...late, forgot: [19] }), [])
+  })
+})
