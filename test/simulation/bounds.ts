@@ -29,7 +29,7 @@ const tooMuch = (who: string, { footprint }: Program, most: number, count: Count
 }
 
 /** And of programs that have nothing to do: what a reconnect, a call or a request leaves behind shows here. */
-const idleFibers = { agent: 44, operator: 32, device: 46, pod: 3, stream: 6 }
+const idleFibers = { agent: 44, operator: 52, device: 46, pod: 3, stream: 6 }
 
 export const idlersFibers = (
   devices: ReadonlyArray<SimulatedDevice>,

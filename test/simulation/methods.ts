@@ -38,12 +38,15 @@ interface Carried {
 interface Switching {
   readonly open: Set<{ readonly method: string }>
   carried: Carried | undefined
+  /** Who had the device when it dialed last: whom it comes to may take it only then. */
+  dialedUnder: string | undefined
 }
 
 /** Remembers which of a device's connections are up. */
-const watched = (dialer: Dialer, open: Switching["open"]): Dialer => ({
+const watched = (dialer: Dialer, { open }: Switching, dials: () => void): Dialer => ({
   ...dialer,
   connect: Effect.gen(function*() {
+    dials()
     const connection = yield* dialer.connect
     const entry = { method: dialer.method }
     yield* Effect.acquireRelease(
@@ -73,7 +76,7 @@ export const makeMethods = Effect.fnUntraced(function*({ count, note, violated }
   /** The better way has just taken over from one that is still up. */
   const returned = (device: string, before: Carried, now: Carried) => {
     count("ways: returned to the better")
-    if (before.holder !== now.holder) return
+    if (before.holder !== now.holder || all.get(device)?.dialedUnder !== now.holder) return
     count("rule: a session outlives the return to a better way")
     if (now.sessions > before.sessions) {
       violated(`${device} returns from ${before.method} to ${now.method}, and has to begin a new session`)
@@ -103,9 +106,12 @@ export const makeMethods = Effect.fnUntraced(function*({ count, note, violated }
 
   return {
     watch: (name: string, reach: Reach): Reach => {
-      const switching: Switching = { open: new Set(), carried: undefined }
+      const switching: Switching = { open: new Set(), carried: undefined, dialedUnder: undefined }
       all.set(name, switching)
-      return { ...reach, dialers: reach.dialers.map((dialer) => watched(dialer, switching.open)) }
+      const dials = () => {
+        switching.dialedUnder = holderOf(name)
+      }
+      return { ...reach, dialers: reach.dialers.map((dialer) => watched(dialer, switching, dials)) }
     },
     /** Once there are devices and an API to look at. */
     begin: (given: {
