@@ -287,7 +287,7 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
     budget: Effect.fnUntraced(function*(dice, { name }) {
       if (absent.has(name)) return
       const budget = {
-        streams: dice.pick([0, 500, 2_000, "1Mi", null]),
+        streams: dice.pick([0, 0, 500, 2_000, "1Mi", null]),
         control: dice.pick([1, 20_000, null]),
         metrics: dice.pick([0, null])
       }

@@ -179,7 +179,9 @@ export const profiles: Readonly<Record<string, Profile>> = {
   },
   budgets: {
     faults: ["badLink", "cut", "flap", "agentDies", "operatorDies", "operatorDiesAtRequest", "badApi", "watchesCut"],
-    deeds: { create: 1, delete: 1, editImage: 1, follow: 12, run: 4, forward: 1, budget: 8 }
+    deeds: { create: 1, delete: 1, editImage: 1, follow: 16, run: 6, forward: 2, budget: 12 },
+    // A budget is used up, and asked for all the same.
+    storm: { lasts: [60_000, 120_000], pause: [500, 4_000] }
   }
 }
 
