@@ -7,10 +7,12 @@ import { type BrokerLine, fairBroker, makeMemoryBroker, type MemoryBroker } from
 import type { MemoryTransportControls } from "../fakes/MemoryTransport.ts"
 import type { Count } from "./coverage.ts"
 import { directly, type Method, type Reach, through, topicNamespaceOf } from "./ways.ts"
+import { secretText } from "./workload.ts"
 
 export const brokerRules = [
   "what is retained is answered by nobody",
   "a stranger's word ends no connection",
+  "what is overheard cannot be read",
   "what a broker says twice is heard once"
 ]
 
@@ -78,6 +80,10 @@ export const makeBrokers = Effect.fnUntraced(function*({ count, note, violated }
     const place = byTopic.get(topic)
     const each = place && heard.get(place.device)
     if (place === undefined || each === undefined) return
+    if (place.down && payload.length > secretText.length) {
+      count("rule: what is overheard cannot be read")
+      if (Buffer.from(payload).includes(secretText)) violated(`who listens at the broker reads a Secret on ${topic}`)
+    }
     each.messages.push({ topic, payload })
     if (each.messages.length > remembered) each.messages.shift()
     const message = decode(payload)

@@ -6,7 +6,7 @@ import type { ContainerStatus, Pod } from "../../core/kube/Pod.ts"
 import { keepTolerations } from "../../core/node/keepTolerations.ts"
 import type { Run } from "../fakes/runtime/MemoryEngine.ts"
 import type { Count } from "./coverage.ts"
-import type { Recipe } from "./workload.ts"
+import { type Recipe, secretText } from "./workload.ts"
 import { type SimulatedDevice, wiped } from "./World.ts"
 
 /** What the storm knows about a pod it made. */
@@ -55,6 +55,8 @@ const memoryAt = (forgetful: Forgetful, { name }: SimulatedDevice, at: number): 
 /** Whether its device has lost a memory of which the pod may have been a part. */
 const isForgotten = (forgetful: Forgetful, { born, device }: Known): boolean =>
   (forgetful.get(device.name) ?? []).some((lost) => lost >= born)
+
+const tables = ["assignments", "pods", "attempts", "reports", "events", "link"] as const
 
 /** A start that was under way when its pod was told to go may come through so much later: longer than a call to the engine may take. */
 const onItsWay = 180_000
@@ -515,6 +517,16 @@ export const unsettled = Effect.fnUntraced(function*(
     for (const row of yield* device.journal.secrets) {
       const [table, key = ""] = row.split("/")
       if (table !== "link" && !live.has(key)) wrong.push(`${device.name} keeps secrets in ${row}`)
+    }
+    const configured = pods.some((pod) => pod.device === device && !pod.deleted && pod.recipe.name === "configured")
+    if (!configured) {
+      for (const table of tables) {
+        for (const { key, value } of yield* Effect.catchCause(device.rows(table), () => Effect.succeed([]))) {
+          if (Buffer.from(value).includes(secretText)) {
+            wrong.push(`${device.name} keeps what a Secret says in ${table}/${key}`)
+          }
+        }
+      }
     }
     for (const uid of yield* Effect.orElseSucceed(device.volumes.pods, () => [])) {
       if (!live.has(uid)) wrong.push(`${device.name} keeps files of ${uid}`)

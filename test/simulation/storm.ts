@@ -50,7 +50,7 @@ import { inOrder, lineOf, type TraceEvent } from "./trace.ts"
 import { uniform } from "./uniform.ts"
 import { simulate, type VirtualTime } from "./VirtualTime.ts"
 import { directly } from "./ways.ts"
-import { images, lifeOf } from "./workload.ts"
+import { images, lifeOf, secretText } from "./workload.ts"
 import { clientWithFaults, createNamespaces, makeDevice, makeOperator, worldLayerWith } from "./World.ts"
 
 export interface StormOptions extends PlanOptions {
@@ -107,7 +107,9 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
     const stores = plan.deeds.some(({ what }) => what === "partition")
     const sets = stores || plan.deeds.some(({ what }) => what === "replaceOwned")
     const partitions = makePartitions({ plane, known, leashed, count, violated })
-    const brokers = plan.ways.length === 0 ? undefined : yield* makeBrokers({ count, note, violated })
+    const brokers = plan.ways.length === 0
+      ? undefined
+      : yield* makeBrokers({ count, note, violated })
     const methods = yield* makeMethods({ count, note, violated })
     diary.heard = methods.heard
     const waysOf = new Map(plan.ways.map(({ device, methods }) => [device, methods]))
@@ -239,7 +241,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
       apiVersion: "v1",
       kind: "Secret",
       metadata: { namespace: "edge", name: "keys" },
-      data: { key: "c2VjcmV0" }
+      data: { key: Buffer.from(secretText).toString("base64") }
     })
     if (plan.settings) yield* api.create(ConfigMaps, settings(firstColour))
 

@@ -11,6 +11,9 @@ export interface Recipe {
   readonly spec: (chance: () => number) => Omit<Pod["spec"], "nodeName">
 }
 
+/** What the Secret says that pods mount, found in nothing else. */
+export const secretText = "open sesame 4711"
+
 /** The first is what pods begin with. */
 export const images = ["busybox:1.36", "busybox:1.37"] as const
 const image = images[0]
