@@ -91,7 +91,7 @@ export const profiles: Readonly<Record<string, Profile>> = {
     deeds: ordinary
   },
   // Operators that live through everything: what they lost is not found again by beginning anew.
-  api: { faults: ["badApi", "slowApi", "watchesCut", "watchesFrozen", "compacted"], deeds: ordinary },
+  api: { faults: ["badApi", "apiAway", "slowApi", "watchesCut", "watchesFrozen", "compacted"], deeds: ordinary },
   handover: {
     faults: ["operatorComesBackBehind", "operatorDies", "operatorDiesAtRequest", "ghost", "cut", "watchesFrozen"],
     deeds: { create: 6, delete: 4, replace: 3, deleteThenReplace: 3, editImage: 1 }
@@ -168,6 +168,7 @@ export const profiles: Readonly<Record<string, Profile>> = {
       "agentDies",
       "reboot",
       "cut",
+      "apiAway",
       "badApi",
       "slowApi",
       "watchesCut",
