@@ -115,10 +115,13 @@ export const keepBroker = Effect.fnUntraced(function*(
     })))
 
   yield* brokers.follow(context.key, options.changed)
-  yield* Stream.zipLatest(SubscriptionRef.changes(context.device), SubscriptionRef.changes(options.holding)).pipe(
-    Stream.map(([{ spec }, holding]) => {
-      named = spec.connectivity.mqtt
-      return holding && named !== undefined ? { mqtt: named, backoff: spec.connectivity.backoff } : undefined
+  // Each change is but a bell, and what is so is read after it: `Stream.zipLatest` may tell an older pair after a newer one.
+  yield* Stream.merge(SubscriptionRef.changes(context.device), SubscriptionRef.changes(options.holding)).pipe(
+    Stream.map(() => {
+      const { connectivity } = SubscriptionRef.getUnsafe(context.device).spec
+      named = connectivity.mqtt
+      const holding = SubscriptionRef.getUnsafe(options.holding)
+      return holding && named !== undefined ? { mqtt: named, backoff: connectivity.backoff } : undefined
     }),
     // Each status that is written makes the device anew, with a spec that says the same as long as its generation is.
     Stream.changes,

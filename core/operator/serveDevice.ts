@@ -220,13 +220,16 @@ export const serveDevice = Effect.fnUntraced(function*(
 
   /** Another process has taken the device, or this one has: who lost it lets the device go, so that it finds the other. */
   const settleHold: Effect.Effect<void> = Effect.gen(function*() {
-    const held = holds()
     const linked = SubscriptionRef.getUnsafe(session)
-    if (!held && linked !== undefined) yield* linked.close("another operator has taken this device")
-    if (SubscriptionRef.getUnsafe(holding) === held) return
-    yield* SubscriptionRef.set(holding, held)
+    if (!holds() && linked !== undefined) yield* linked.close("another operator has taken this device")
+    // Read as it is set: several settle at once, and it may have changed while one of them waited.
+    const turned = yield* SubscriptionRef.modifySome(holding, (before): readonly [boolean, Option.Option<boolean>] => {
+      const held = holds()
+      return held === before ? [false, Option.none()] : [true, Option.some(held)]
+    })
+    if (!turned) return
     service.look()
-    if (held) yield* absence.anew
+    if (SubscriptionRef.getUnsafe(holding)) yield* absence.anew
     partition.look()
     lookAtNode()
   })

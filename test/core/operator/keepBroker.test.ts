@@ -11,6 +11,7 @@ import { type EventDraft, EventRecorder } from "../../../core/operator/EventReco
 import { keepBroker } from "../../../core/operator/keepBroker.ts"
 import { ReferencedObjects } from "../../../core/operator/ReferencedObjects.ts"
 import type { NodeReport } from "../../../core/wire/Event.ts"
+import { simulate } from "../../simulation/VirtualTime.ts"
 
 const deviceWith = (mqtt: object | undefined, generation = 1, backoff?: object) =>
   decodeEdgeDevice({
@@ -34,8 +35,11 @@ const secretOf = (data: Readonly<Record<string, string>>, type = "kubernetes.io/
   data: Object.fromEntries(Object.entries(data).map(([key, text]) => [key, Base64.encode(text)]))
 })
 
+/** Lets every fiber that is ready run, and those that it wakes. */
+const untilIdle = Effect.asVoid(Effect.repeat(TestClock.adjust("1 milli"), { times: 20 }))
+
 /** A device, the Secrets there are, what it asks of brokers and what is said of it. */
-const stage = Effect.fnUntraced(function*(mqtt: object | undefined) {
+const stage = Effect.fnUntraced(function*(mqtt: object | undefined, settle: Effect.Effect<void> = untilIdle) {
   const secrets = new Map<string, Secret>()
   const listeners = new Map<string, () => void>()
   const told: Array<EventDraft> = []
@@ -83,8 +87,6 @@ const stage = Effect.fnUntraced(function*(mqtt: object | undefined) {
       })
     ))
   )
-  /** Lets every fiber that is ready run, and those that it wakes. */
-  const settle = Effect.repeat(TestClock.adjust("1 milli"), { times: 20 })
   yield* settle
   return {
     told,
@@ -252,6 +254,22 @@ describe("the broker of an EdgeDevice", () => {
       yield* settle
       assert.isDefined(wish())
     }).pipe(Effect.scoped))
+
+  it.live.each([42, 68, 135, 217, 248])(
+    "is asked for as is true last, in whatever order what changes together is heard of (seed %i)",
+    (seed) =>
+      simulate(seed, () =>
+        Effect.gen(function*() {
+          const { device, holding, settle, wish } = yield* stage({}, Effect.sleep("1 second"))
+          for (const isHeld of [false, true, false, true]) {
+            yield* SubscriptionRef.set(device, yield* deviceWith({}, 2))
+            yield* SubscriptionRef.set(holding, isHeld)
+            yield* SubscriptionRef.set(device, yield* deviceWith({}, 3))
+            yield* settle
+            assert.strictEqual(wish() !== undefined, isHeld)
+          }
+        }).pipe(Effect.scoped))
+  )
 
   it.effect("says whose topics and subscriptions are refused, and who strays there, but not each time", () =>
     Effect.gen(function*() {
