@@ -82,6 +82,8 @@ export const prepareOperator = Effect.fnUntraced(function*(
     readonly connectivity?: { readonly sessionTimeout?: string; readonly beatInterval?: string }
     /** Where an Ingress would find the gRPC door. */
     readonly grpcAddress?: string
+    /** PEM file of whose clients alone may come to the gRPC door. */
+    readonly grpcClientCa?: string
   }
 ) {
   mkdirSync(folder, { recursive: true })
@@ -95,7 +97,8 @@ export const prepareOperator = Effect.fnUntraced(function*(
         ...options.connectivity,
         grpc: {
           listen: `127.0.0.1:${grpcPort}`,
-          ...(options.grpcAddress === undefined ? {} : { address: options.grpcAddress })
+          ...(options.grpcAddress === undefined ? {} : { address: options.grpcAddress }),
+          ...(options.grpcClientCa === undefined ? {} : { clientCa: options.grpcClientCa })
         }
       },
       kubelet: {

@@ -41,6 +41,9 @@ const passwordLine = (user: string) => {
   return `${user}:$7$${rounds}$${salt.toString("base64")}$${hash.toString("base64")}\n`
 }
 
+const encrypted = ["certfile %DIR%/tls.crt", "keyfile %DIR%/tls.key"]
+
+/** Of its ports the first has TLS, the second websockets, the third both. */
 export const broker = Effect.fnUntraced(function*(users: ReadonlyArray<string>) {
   const [from, to] = [new Date(Date.now() - 3_600_000), new Date(Date.now() + 24 * 3_600_000)]
   const authority = createAuthority("broker authority", from, to)
@@ -53,7 +56,9 @@ export const broker = Effect.fnUntraced(function*(users: ReadonlyArray<string>) 
   })
   const running = yield* mosquitto({
     lines: ["allow_anonymous false", "password_file %DIR%/passwords", "acl_file %DIR%/rules"],
-    listeners: [{ lines: ["certfile %DIR%/tls.crt", "keyfile %DIR%/tls.key"] }],
+    listeners: [{ lines: encrypted }, { lines: ["protocol websockets"] }, {
+      lines: [...encrypted, "protocol websockets"]
+    }],
     files: {
       passwords: users.map(passwordLine).join(""),
       rules: accessRules,
