@@ -1,6 +1,7 @@
 /** Every mistake that people make, and the sentence each of them sees; docs/troubleshooting.md has the same sentences. */
 import { it as plain, layer } from "@effect/vitest"
 import { Option } from "effect"
+import { budgets } from "./badInput/budgets.ts"
 import { configuration } from "./badInput/configuration.ts"
 import { devices } from "./badInput/devices.ts"
 import { edgeDevices } from "./badInput/edgeDevices.ts"
@@ -15,5 +16,6 @@ if (Option.isNone(kubectlPath)) {
     edgeDevices(it)
     devices(it)
     pods(it)
+    budgets(it)
   })
 }
