@@ -4,6 +4,7 @@ import { Effect, Option } from "effect"
 import { writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { ControlPlane } from "../control-plane/ControlPlane.ts"
+import { olderManifests } from "../core/operator/olderManifests.ts"
 import { startDocker, whyNoDocker } from "./dockerd.ts"
 import { onDocker } from "./killed/DeviceRuntime.ts"
 import {
@@ -192,6 +193,43 @@ describe("a real control plane", () => {
       }).pipe(Effect.scoped),
     600_000
   )
+
+  it.live("keeps what is written as years ago, and its owner reads what to write today", () =>
+    Effect.gen(function*() {
+      const reason = yield* Effect.promise(() => Effect.runPromise(ControlPlane.whyItCannotRun))
+      if (Option.isSome(reason)) return console.warn(`SKIPPED older manifests on a real control plane: ${reason.value}`)
+      const folder = yield* scratch
+      const cluster = yield* ControlPlane.start({})
+      const { kubectl } = cluster
+      const operator = yield* prepareOperator(
+        { kubectl, kubeconfigPath: yield* asServiceAccount(cluster, folder) },
+        `${folder}/operator`,
+        { clientCaFile: cluster.clientCaFile }
+      )
+      yield* operator.start
+      for (const [at, [when, spec, warnings]] of olderManifests.entries()) {
+        const name = `edge-${at}`
+        const object = edgeDevice(name, `${"A".repeat(42)}${at}=`)
+        yield* apply(kubectl, { ...object, spec: { ...object.spec, ...spec } })
+        const understood = "jsonpath={.status.conditions[?(@.type=='Invalid')]['status','reason','message']}"
+        const told = yield* eventually(
+          kubectl,
+          ["get", "edgedevice", name, "-n", "edge", "-o", understood],
+          (out) => out !== "",
+          60
+        )
+        assert.match(told, /^False UnderstoodWithWarnings /u, when)
+        for (const warning of warnings) assert.include(told, warning, when)
+        const events = ["get", "events", "-n", "edge", "--field-selector", `involvedObject.name=${name}`]
+        yield* eventually(
+          kubectl,
+          [...events, "-o", "jsonpath={.items[?(@.reason=='OlderSpelling')].message}"],
+          (out) => warnings.every((warning) => out.includes(warning)),
+          60
+        )
+        yield* eventually(kubectl, ["get", "node", name, "-o", "name"], (out) => out === `node/${name}\n`, 60)
+      }
+    }).pipe(Effect.scoped), 600_000)
 })
 
 describe("a real control plane and a real docker", () => {

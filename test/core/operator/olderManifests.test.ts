@@ -7,6 +7,7 @@ import { KubeApi } from "../../../core/kube/KubeApi.ts"
 import { Nodes } from "../../../core/kube/Node.ts"
 import { simulate } from "../../simulation/VirtualTime.ts"
 import { createNamespaces, makeDevice, makeOperator, worldLayer } from "../../simulation/World.ts"
+import { olderManifests } from "./olderManifests.ts"
 
 const eventually = <A, E, R>(what: string, look: Effect.Effect<A, E, R>, fits: (seen: A) => boolean) =>
   look.pipe(
@@ -16,52 +17,8 @@ const eventually = <A, E, R>(what: string, look: Effect.Effect<A, E, R>, fits: (
     Effect.retry(Schedule.spaced("1 second").pipe(Schedule.upTo({ times: 120 })))
   )
 
-const older = (old: string, now: string) => `spec.${old} is an older spelling: write spec.${now}.`
-
-const manifests: ReadonlyArray<readonly [when: string, spec: object, warnings: ReadonlyArray<string>]> = [
-  ["2019", {
-    certInfo: { country: "DE", org: "Example" },
-    connectivity: {
-      method: "grpc",
-      timers: {
-        unarySessionTimeout: "10s",
-        forceNodeStatusSyncInterval: "5m",
-        forcePodStatusSyncInterval: "10m"
-      },
-      grpcConfig: { tlsSecretRef: {} }
-    }
-  }, [
-    older("certInfo", "node.cert"),
-    older("connectivity.grpcConfig", "connectivity.grpc"),
-    older("connectivity.timers.forceNodeStatusSyncInterval", "node.timers.forceSyncInterval"),
-    older("connectivity.timers.forcePodStatusSyncInterval", "pod.timers.forceSyncInterval")
-  ]],
-  ["2019, with its broker as a second way", {
-    connectivity: {
-      method: "grpc",
-      mqttConfig: {
-        messageNamespace: "aranya.arhat.dev/edge-1",
-        server: "broker.example.com:1883",
-        version: "3.1.1",
-        transport: "tcp",
-        connectPacket: { cleanSession: true, clientID: "aranya(edge-1)", keepalive: 30 }
-      }
-    }
-  }, [
-    older("connectivity.mqttConfig", "connectivity.mqtt"),
-    older("connectivity.mqtt.messageNamespace", "connectivity.mqtt.topicNamespace"),
-    older("connectivity.mqtt.server", "connectivity.mqtt.broker"),
-    older("connectivity.mqtt.connectPacket.clientID", "connectivity.mqtt.clientID"),
-    older("connectivity.mqtt.connectPacket.keepalive", "connectivity.mqtt.keepaliveInterval")
-  ]],
-  ["2020", { connectivity: { method: "grpc" }, devices: [], node: { podCIDR: "" } }, [
-    older("devices", "peripherals"),
-    older("node.podCIDR", "pod.ipv4CIDR")
-  ]]
-]
-
 describe("an EdgeDevice in the words of", () => {
-  it.live.each(manifests)(
+  it.live.each(olderManifests)(
     "%s links, and says what to write today in its condition and in events",
     ([, spec, warnings]) =>
       simulate(1, () =>
