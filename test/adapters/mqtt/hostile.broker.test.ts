@@ -1,0 +1,3 @@
+import { hostileOn } from "./hostile.ts"
+
+hostileOn("3.1.1")
