@@ -186,7 +186,7 @@ const wipesTold = (journal: Journal["Service"], obeyed: Array<Obeyed>): Journal[
 })
 
 /** Writes down under which epoch each command came to the pods: the agent says it with each of its log lines. */
-const witnessed = (obeyed: Array<Obeyed>) =>
+const witnessed = (journal: MemoryJournal["Service"], obeyed: Array<Obeyed>) =>
   Layer.effect(
     PodRuntime,
     Effect.map(PodRuntime, (runtime) => {
@@ -204,7 +204,12 @@ const witnessed = (obeyed: Array<Obeyed>) =>
         ensure: (assignment) => under(`assign ${assignment.uid}`, runtime.ensure(assignment)),
         rotate: (uid, volume, files) => under(`rotate ${uid}`, runtime.rotate(uid, volume, files)),
         remove: (uid, grace) => under(`remove ${uid}`, runtime.remove(uid, grace)),
-        forget: (uid) => under(`forget ${uid}`, runtime.forget(uid))
+        // A report that is acknowledged after a wipe has nothing more to forget.
+        forget: (uid) =>
+          Effect.flatMap(
+            journal.has("pods", uid),
+            (known) => known ? under(`forget ${uid}`, runtime.forget(uid)) : runtime.forget(uid)
+          )
       })
     })
   )
@@ -266,7 +271,7 @@ export const makeDevice = Effect.fnUntraced(function*(
   const obeyed: Array<Obeyed> = []
   const software = Layer.fresh(deviceMemory).pipe(
     Layer.provideMerge(Layer.fresh(mailLayer)),
-    Layer.provideMerge(witnessed(obeyed)),
+    Layer.provideMerge(witnessed(Context.get(hardware, MemoryJournal), obeyed)),
     Layer.provideMerge(Layer.fresh(PodMachine.layer)),
     Layer.provideMerge(Layer.mergeAll(
       Layer.succeed(Dialers, reach.dialers),

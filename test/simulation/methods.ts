@@ -13,8 +13,11 @@ export const methodRules = [
   "the best way carries in the end"
 ]
 
-/** A device that one way can carry is connected within this: 135 s until a silent line is given up, a dial, a back-off of 30 s, an operator's own. */
-const connectedWithin = 5 * 60_000
+/**
+ * A device that one way can carry is connected within this: a way that was set aside for a refused credential is tried again after 5
+ * minutes, and once the dial of the other way has ended.
+ */
+const connectedWithin = 6 * 60_000
 /** Those that were away for ten minutes are patient, and their back-off is longer. */
 const patientWithin = 11 * 60_000
 const patientAfter = 10 * 60_000
