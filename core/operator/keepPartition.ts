@@ -21,6 +21,7 @@ import { EventRecorder } from "./EventRecorder.ts"
 import { givePodUp, mayBeReplaced } from "./givePodUp.ts"
 import { OperatorIdentity } from "./OperatorIdentity.ts"
 import { PodIndex } from "./PodIndex.ts"
+import { heardAfterTaken, vouch } from "./vouch.ts"
 
 /** Looks at what is due while a device is away. */
 const lookEvery = "15 seconds"
@@ -145,7 +146,7 @@ export const keepPartition = Effect.fnUntraced(function*(
   const patience = (pod: Pod, replaceAfter: number, stopsAfter: number | undefined): number => {
     if (stopsAfter === undefined) return replaceAfter
     const grace = (pod.metadata.deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds ?? 30) * 1000
-    const margin = Duration.toMillis(replacementMargin)
+    const margin = Duration.toMillis(Duration.sum(replacementMargin, heardAfterTaken))
     return Math.max(replaceAfter, stopsAfter * (1 + clockDrift) + Math.max(grace, 2000) + margin)
   }
 
@@ -234,6 +235,7 @@ export const keepPartition = Effect.fnUntraced(function*(
     /** A session began, and what the device holds is known; runs for as long as the session's scope. */
     attach: Effect.fnUntraced(function*(session: Session, hello: DeviceHello) {
       onDevice = leashOf(hello.capabilities)
+      yield* vouch(context.hold, session, () => (onDevice ?? 0) > 0).pipe(Effect.forkScoped)
       yield* patiently(session)
       const wishes = SubscriptionRef.changes(context.device).pipe(
         Stream.filter((device) => wish(device) !== settled),

@@ -40,7 +40,7 @@ const set = (kind: string, plural: string): KubeResource<KubeObject> => ({
   namespaced: true,
   schema: Schema.Any as unknown as KubeResource<KubeObject>["schema"]
 })
-const kinds = {
+export const kinds = {
   store: set("StatefulSet", "statefulsets"),
   web: set("ReplicaSet", "replicasets"),
   daemon: set("DaemonSet", "daemonsets")
@@ -53,7 +53,7 @@ const spec: Omit<Pod["spec"], "nodeName"> = {
   tolerations: [{ key: "arhat.dev/namespace", operator: "Exists" }]
 } as unknown as Omit<Pod["spec"], "nodeName">
 
-const workload = (name: keyof typeof kinds) => ({
+export const workload = (name: keyof typeof kinds) => ({
   apiVersion: "apps/v1",
   kind: kinds[name].kind,
   metadata: { namespace: "edge", name },
