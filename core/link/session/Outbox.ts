@@ -102,9 +102,11 @@ export class Outbox {
         if (allowed <= 0 || space <= 0) break
         const chunk = Math.min(space, priority === Priority.COMMAND ? space : room.chunk)
         const next = stream.queue[0]
-        if (filled.length > 0 && next !== undefined && chunk < Math.min(leastChunk, next.data.length - next.sent)) {
-          return filled
-        }
+        // An end cannot be cut, however much it says.
+        const least = next === undefined
+          ? 3 * (stream.tail[0]?.detail.length ?? 0)
+          : Math.min(leastChunk, next.data.length - next.sent)
+        if (filled.length > 0 && chunk < least) return filled
         leaving(stream)
         const segment = stream.take(chunk)
         list.shift()
