@@ -70,11 +70,14 @@ export class Outbox {
     return false
   }
 
-  /** When that becomes so although nothing happens. */
-  get patientUntil(): number {
+  /**
+   * When that becomes so although nothing happens. What has waited long enough by `now` and is still here waits for the peer: what
+   * comes from there makes it be looked at, and no time does.
+   */
+  patientUntil(now: number): number {
     let soonest = Infinity
     for (const list of this.classes) {
-      for (const { patientUntil } of list) soonest = Math.min(soonest, patientUntil ?? Infinity)
+      for (const { patientUntil = now } of list) if (patientUntil > now) soonest = Math.min(soonest, patientUntil)
     }
     return soonest
   }

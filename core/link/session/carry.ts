@@ -78,9 +78,10 @@ export const carry = (
     const writer = Effect.gen(function*() {
       while (useful()) {
         conversation.stirring = false
-        const packet = conversation.quietly(() => conversation.next(now(), plain))
+        const at = now()
+        const packet = conversation.quietly(() => conversation.next(at, plain))
         if (packet === undefined) {
-          const { deadline } = conversation
+          const deadline = conversation.deadline(at)
           yield* Effect.timeoutOption(conversation.stirred.until(stirred(deadline)), Math.max(1, deadline - now()))
         } else {
           const frame = sealing.seal(packet)
