@@ -98,11 +98,12 @@ export const mqttDialer = Effect.fnUntraced(function*(
   if (first.password !== undefined && first.tls === undefined) {
     yield* Effect.logWarning(`${at}: without TLS whoever is in between can read the broker's password`)
   }
+  const dialerOf = (now: BrokerOptions): Dialer => makeMqttDialer({ broker: now, topicNamespace })
   return {
-    method: "mqtt",
+    ...dialerOf(first),
     connect: broker.pipe(
       Effect.mapError((unreadable) => new TransportError({ reason: "Refused", detail: unreadable.message })),
-      Effect.flatMap((now) => makeMqttDialer({ broker: now, topicNamespace }).connect)
+      Effect.flatMap((now) => dialerOf(now).connect)
     )
-  } satisfies Dialer
+  }
 })

@@ -47,10 +47,11 @@ export const refusalKey = (cryptography: Cryptography["Service"]) =>
 
 /**
  * `NoAnswer`: nothing sensible came in time. `WrongOperator`: the answer is not the operator's, or the enrolment key differs.
- * `LowerEpoch`: this operator was replaced by another that the device has already obeyed. `Malformed`: not our protocol.
+ * `LowerEpoch`: this operator was replaced by another that the device has already obeyed. `SessionOver`: what the operator goes on
+ * with has ended on the device meanwhile. `Malformed`: not our protocol.
  */
 export class HandshakeFailed extends Schema.TaggedError<HandshakeFailed>()("HandshakeFailed", {
-  reason: Schema.Literals(["NoAnswer", "WrongOperator", "LowerEpoch", "Malformed"]),
+  reason: Schema.Literals(["NoAnswer", "WrongOperator", "LowerEpoch", "SessionOver", "Malformed"]),
   detail: Schema.String
 }) {
   override get message() {

@@ -49,7 +49,10 @@ const device = Effect.fnUntraced(function*(port: number, grpc: object) {
     connectivity: { operatorKey: `${"A".repeat(43)}=`, methods: [method] }
   })
   const [dialer] = yield* dialers(yield* decodeConfig(ArhatConfig)("arhat.yaml", yaml, () => undefined))
-  return dialer === undefined ? assert.fail("there is no way") : yield* dialer.connect
+  if (dialer === undefined) return assert.fail("there is no way")
+  const connection = yield* dialer.connect
+  assert.strictEqual(dialer.maxFrame, connection.maxFrame, "known before there is a connection: other methods heed it")
+  return connection
 })
 
 describe("gRPC between both programs", () => {

@@ -126,6 +126,7 @@ const converse = Effect.fnUntraced(function*(port: number, ends: { readonly agen
   assert.deepStrictEqual(yield* state, { _tag: "Up" })
   const dialer: Dialer = yield* agent(port, ends.agent)
   const connection = yield* dialer.connect
+  assert.strictEqual(dialer.maxFrame, connection.maxFrame, "known before there is a connection: other methods heed it")
   yield* connection.send(Uint8Array.of(1))
   const asking = connection.maxFrame + headerLength
   assert.strictEqual((yield* connection.receive).length + headerLength, asking)

@@ -50,14 +50,28 @@ export const makeEstablish = Effect.fnUntraced(function*<R>(
         )
     })
 
+  /** Nothing can come of this connection: the operator hears why, and the next dial begins anew. */
+  const decline = (connection: Connection, { sealing }: Welcomed, reason: HandshakeFailed["reason"], detail: string) =>
+    connection.send(sealing.seal(create(PacketSchema, { closed: { why: detail } }))).pipe(
+      Effect.andThen(Effect.fail(new HandshakeFailed({ reason, detail })))
+    )
+
   const begin = (parent: Scope.Scope, connection: Connection, welcomed: Welcomed) =>
     Effect.gen(function*() {
       const { hello } = welcomed
+      // What it goes on with is no beginning: it has neither the token nor the capabilities of one.
+      if (welcomed.resumed) {
+        const detail = "the session that was to be resumed is over on the device"
+        return yield* decline(connection, welcomed, "SessionOver", detail)
+      }
+      // Saved in place of the one it has, it would make this device its own copy.
+      if (hello.lineage.length === 0) {
+        return yield* decline(connection, welcomed, "Malformed", "the operator's hello has no lineage token")
+      }
       const known = yield* memory.load
       if (hello.epoch < known.epoch) {
         const detail = `its epoch ${hello.epoch} is lower than ${known.epoch}, which this device has obeyed`
-        yield* connection.send(welcomed.sealing.seal(create(PacketSchema, { closed: { why: detail } })))
-        return yield* new HandshakeFailed({ reason: "LowerEpoch", detail })
+        return yield* decline(connection, welcomed, "LowerEpoch", detail)
       }
       yield* memory.save({ epoch: hello.epoch, lineage: hello.lineage })
       return yield* succeed(parent, welcomed)

@@ -345,7 +345,7 @@ export class Conversation extends Steps {
   wantsAsking(now: number, until: number): boolean {
     // What may wait has its time from when it is first looked at.
     return this.outbox.pressing(now) || this.farewell !== undefined || this.unacknowledged.due() !== undefined ||
-      this.deadline < until
+      this.deadline(now) < until
   }
 
   private resendAt(oldest: Sent): number {
@@ -365,13 +365,13 @@ export class Conversation extends Steps {
     return this.hearing.giveUp(now, this.rate.rate)
   }
 
-  /** When `next` may have something new to say although nothing happened. */
-  get deadline(): number {
+  /** When `next`, which had nothing to say at `now`, may have something although nothing happened. */
+  deadline(now: number): number {
     const oldest = this.unacknowledged.oldest
     return Math.min(
       this.hearing.silentAt,
       this.ackAt ?? Infinity,
-      this.outbox.patientUntil,
+      this.outbox.patientUntil(now),
       this.side === "device" ? this.hearing.askAt : Infinity,
       oldest?.departure === undefined ? Infinity : this.resendAt(oldest)
     )

@@ -70,11 +70,14 @@ export class Outbox {
     return false
   }
 
-  /** When that becomes so although nothing happens. */
-  get patientUntil(): number {
+  /**
+   * When that becomes so although nothing happens. What has waited long enough by `now` and is still here waits for the peer: what
+   * comes from there makes it be looked at, and no time does.
+   */
+  patientUntil(now: number): number {
     let soonest = Infinity
     for (const list of this.classes) {
-      for (const { patientUntil } of list) soonest = Math.min(soonest, patientUntil ?? Infinity)
+      for (const { patientUntil = now } of list) if (patientUntil > now) soonest = Math.min(soonest, patientUntil)
     }
     return soonest
   }
@@ -102,9 +105,11 @@ export class Outbox {
         if (allowed <= 0 || space <= 0) break
         const chunk = Math.min(space, priority === Priority.COMMAND ? space : room.chunk)
         const next = stream.queue[0]
-        if (filled.length > 0 && next !== undefined && chunk < Math.min(leastChunk, next.data.length - next.sent)) {
-          return filled
-        }
+        // An end cannot be cut, however much it says.
+        const least = next === undefined
+          ? 3 * (stream.tail[0]?.detail.length ?? 0)
+          : Math.min(leastChunk, next.data.length - next.sent)
+        if (filled.length > 0 && chunk < least) return filled
         leaving(stream)
         const segment = stream.take(chunk)
         list.shift()

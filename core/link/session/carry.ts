@@ -1,5 +1,5 @@
 /** Lets one connection carry a session until either ends; what the session has to say goes out, what comes goes in. */
-import { Deferred, Effect } from "effect"
+import { Cause, Deferred, Effect, Option } from "effect"
 import { Closed_Cause, type Packet } from "../../gen/aranya/link/v1/link_pb.ts"
 import { decodeFrame, frameOverhead } from "../frames.ts"
 import type { Sealing } from "../Sealing.ts"
@@ -35,7 +35,16 @@ export const carry = (
   const plain = Math.min(conversation.limits.packet, options.maxFrame - frameOverhead)
   const over = Deferred.makeUnsafe<Ending>()
   const leave = (why: string, silent = false) => void Deferred.doneUnsafe(over, Effect.succeed({ why, silent }))
-  const lost = (error: TransportError) => Effect.sync(() => leave(error.detail))
+  /** Whatever ends a reader or a writer: with only one of them the connection would seem up, and nothing come of it. */
+  const lost = (cause: Cause.Cause<TransportError>) =>
+    Effect.gen(function*() {
+      const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+      if (error === undefined && !Cause.hasInterruptsOnly(cause)) {
+        // Before it leaves, which ends this fiber.
+        yield* Effect.logError(`What carries a session by ${connection.description} broke`, cause)
+      }
+      leave(error?.detail ?? "internal error")
+    })
 
   const sayFarewell = Effect.gen(function*() {
     conversation.farewellCause = yield* options.cause ?? Effect.succeed(Closed_Cause.UNSPECIFIED)
@@ -60,7 +69,7 @@ export const carry = (
         if (packet !== undefined) receive(packet)
         meter.frame("received", bytes.length, packet)
       }
-    }).pipe(Effect.catch(lost))
+    }).pipe(Effect.catchCause(lost))
 
     // Most of what is received gives the writer nothing to do but to wait on; a fiber and a timer for each packet cost more than its seal.
     const stirred = (until: number) => () =>
@@ -69,9 +78,10 @@ export const carry = (
     const writer = Effect.gen(function*() {
       while (useful()) {
         conversation.stirring = false
-        const packet = conversation.quietly(() => conversation.next(now(), plain))
+        const at = now()
+        const packet = conversation.quietly(() => conversation.next(at, plain))
         if (packet === undefined) {
-          const { deadline } = conversation
+          const deadline = conversation.deadline(at)
           yield* Effect.timeoutOption(conversation.stirred.until(stirred(deadline)), Math.max(1, deadline - now()))
         } else {
           const frame = sealing.seal(packet)
@@ -80,7 +90,7 @@ export const carry = (
           conversation.quietly(() => conversation.sent())
         }
       }
-    }).pipe(Effect.catch(lost))
+    }).pipe(Effect.catchCause(lost))
 
     // Apart from the writer, which may wait for a connection that takes nothing any more.
     const watch = Effect.gen(function*() {

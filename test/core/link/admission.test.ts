@@ -202,6 +202,19 @@ describe("the handshake", () => {
         assert.isTrue(Option.isNone(yield* SubscriptionRef.get(world.client.current)))
       })))
 
+  it.live("is refused by the device, which keeps its token, where it comes without one", () =>
+    inWorld({
+      memory: { epoch: 1, lineage: Uint8Array.of(1) },
+      admit: () => Effect.succeed({ epoch: 1, lineage: new Uint8Array(0) })
+    }, (world) =>
+      Effect.gen(function*() {
+        yield* Effect.sleep("3 seconds")
+        const { error } = (yield* waiting(world)) ?? assert.fail("it is not waiting")
+        assert.match(error.message, /Malformed.*no lineage token/)
+        assert.deepStrictEqual(world.memory, { epoch: 1, lineage: Uint8Array.of(1) })
+        assert.lengthOf(world.sessions.device, 0)
+      })))
+
   it.live("refuses a device that speaks no version the operator does", () =>
     inWorld(
       { admit: (hello) => Effect.fail(new Refused({ code: "ProtocolVersion", detail: `${hello.protocolMax}` })) },

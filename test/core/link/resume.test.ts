@@ -93,6 +93,34 @@ describe("a session whose connection breaks", () => {
         assert.strictEqual(string(yield* next.request(text("again"))), "again")
       })))
 
+  it.live("begins anew, and remembers what it is, where it ends on the device while it is told that it goes on", () =>
+    // Dialed often, so that one handshake is under way when the session's time is over.
+    inWorld({ timings: { sessionTimeoutMillis: 20_000, backoffMostMillis: 1_000 } }, (world) =>
+      Effect.gen(function*() {
+        const device = yield* world.session("device")
+        yield* Effect.sleep("1 second")
+        // The device gives the connection up soon: it has sent something. The operator has not, and keeps it for long.
+        yield* world.transport.weather({ blackHole: true })
+        yield* world.transport.refuse("Refused")
+        yield* Effect.forkChild(Effect.exit(device.request(text("x"), { timeoutMillis: 600_000 })))
+        yield* SubscriptionRef.changes(device.connected).pipe(
+          Stream.dropWhile((connected) => connected),
+          Stream.runHead
+        )
+        yield* Effect.sleep("17 seconds")
+        yield* world.transport.weather({ blackHole: false, delayMillis: [1_000, 1_000] })
+        yield* world.transport.refuse(undefined)
+        assert.match(yield* device.closed, /20 s/)
+        assert.lengthOf(yield* world.server.sessions, 1, "the operator has it still")
+        yield* Effect.sleep("5 seconds")
+        assert.isNotEmpty([...world.memory.lineage])
+        const next = yield* world.session("operator", 2)
+        assert.strictEqual(string(yield* next.request(text("again"))), "again")
+        assert.lengthOf(world.sessions.device, 2)
+        assert.deepStrictEqual(world.admitted.map(({ hello }) => [...hello.lineage]), [[], [1]])
+        assert.deepStrictEqual([...world.memory.lineage], [2])
+      })))
+
   it.live("notices a half-open connection by its beats, on both sides, and replaces it", () =>
     inWorld({}, (world) =>
       Effect.gen(function*() {
