@@ -57,6 +57,8 @@ export interface Workbench extends Machine {
   sandbox: Sandbox | undefined
   /** Whether `sandbox` may have changed. */
   sandboxStale: boolean
+  /** When this life made the newest one, how many it made shortly after another, and when the next may be made: monotonic milliseconds. */
+  sandboxMade: { readonly at: number | undefined; readonly inRow: number; readonly next: number }
   runtimeName: string
   running: ReadonlyMap<string, Container>
 }
@@ -86,6 +88,7 @@ export const makeWorkbench = Effect.fnUntraced(
       volumes: undefined,
       sandbox: undefined,
       sandboxStale: true,
+      sandboxMade: { at: undefined, inRow: 0, next: 0 },
       runtimeName: "",
       running: new Map()
     }

@@ -1,0 +1,64 @@
+/** What an engine says is done and is not so is done again after a while, never at once. */
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Effect, Layer, Stream } from "effect"
+import { ContainerRuntime } from "../../../../core/pod/ContainerRuntime.ts"
+import { MemoryRuntime } from "../../../fakes/MemoryRuntime.ts"
+import { Device, pass } from "./Device.ts"
+import { pod } from "./pods.ts"
+
+/** The runtime in memory, whose every call takes 10 ms, but for what is said here. */
+const deviceWith = (change: (runtime: ContainerRuntime["Service"]) => Partial<ContainerRuntime["Service"]>) =>
+  Device.layerOver(
+    MemoryRuntime.layerWith({ latency: { least: 10, most: 10 } }).pipe(
+      Layer.flatMap((context) => {
+        const runtime = Context.get(context, ContainerRuntime)
+        return Layer.succeedContext(Context.add(context, ContainerRuntime, { ...runtime, ...change(runtime) }))
+      })
+    )
+  )
+
+const made = Effect.map(
+  Effect.flatMap(MemoryRuntime, ({ diary }) => diary),
+  (diary) => diary.filter((line) => line.includes(" ensureSandbox ")).length
+)
+
+const dead = <A extends { readonly ready: boolean }>(sandbox: A): A => ({ ...sandbox, ready: false })
+
+describe("a sandbox that ends as soon as it has begun", () => {
+  it.effect("is told as one that cannot be made, and made again after a while", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      yield* (yield* device.start).ensure(pod())
+      yield* pass(60)
+      assert.isAtMost(yield* made, 10)
+      assert.isAtLeast(yield* made, 4)
+      assert.deepStrictEqual(
+        device.events().map(({ message, reason }) => `${reason}: ${message}`),
+        ["FailedCreatePodSandBox: Failed to create pod sandbox: the sandbox ended as soon as it had begun"]
+      )
+    }).pipe(Effect.provide(deviceWith((runtime) => ({
+      // Its end is heard of.
+      events: Stream.map(
+        Stream.tick("100 millis"),
+        () => ({ uid: "u1", containerId: "s1", kind: "exited" as const })
+      ),
+      ensureSandbox: (spec) => Effect.map(runtime.ensureSandbox(spec), dead),
+      sandboxes: Effect.map(runtime.sandboxes, (all) => all.map(dead))
+    })))))
+
+  it.effect("is made again after a while, also where it is seen to run first", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const runtime = yield* MemoryRuntime
+      yield* (yield* device.start).ensure(pod())
+      yield* pass(120)
+      assert.isAtMost(yield* made, 12)
+      assert.isAtLeast(yield* made, 5)
+      assert.isAtMost(device.reasons().filter((reason) => reason === "SandboxChanged").length, 12)
+      assert.deepStrictEqual(yield* runtime.runs, [])
+    }).pipe(Effect.provide(Layer.provideMerge(
+      Layer.effectDiscard(Effect.flatMap(MemoryRuntime, (runtime) =>
+        Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(1), runtime.breakSandbox("u1")))))),
+      deviceWith(() => ({}))
+    ))))
+})
