@@ -44,6 +44,8 @@ export interface Workbench extends Machine {
   /** Stops under way by container id, with the monotonic millisecond at which patience ends. */
   readonly stops: FiberMap.FiberMap<string>
   readonly stopDeadlines: Map<string, number>
+  /** How often the engine said that it stopped a container, by id; until it is seen to have ended. */
+  readonly stopped: Map<string, number>
   /** Why a container does not run yet, as far as the work on it knows. */
   readonly waiting: Map<string, Waiting>
   readonly imageBackOffs: Map<string, ImageBackOff>
@@ -80,6 +82,7 @@ export const makeWorkbench = Effect.fnUntraced(
       busy: new Map(),
       stops: yield* FiberMap.make<string>(),
       stopDeadlines: new Map(),
+      stopped: new Map(),
       waiting: new Map(),
       imageBackOffs: new Map(),
       times: new ContainerTimes(),

@@ -50,6 +50,24 @@ describe("the docker runtime against an engine that misbehaves", () => {
       }
     }))
 
+  it.live.each(
+    [
+      ["2026-11-21T02:47:02Z", "exited", 3],
+      [zero, "created", undefined]
+    ] as const
+  )(
+    "takes what is being removed for what it was: started at %s, %s",
+    ([StartedAt, state, exitCode]) =>
+      Effect.gen(function*() {
+        const engine = yield* scriptedEngine((_call, response) =>
+          response.end(inspected({ Status: "removing", ExitCode: exitCode ?? 0, StartedAt, FinishedAt: StartedAt }))
+        )
+        const found = yield* using(engine, (runtime) => runtime.inspect("c1"))
+        assert.strictEqual(found.state, state)
+        assert.strictEqual(found.exitCode, exitCode)
+      })
+  )
+
   it.live("takes a failed start for never having been started", () =>
     Effect.gen(function*() {
       const engine = yield* scriptedEngine((_call, response) =>

@@ -1,10 +1,10 @@
 /** What an engine says is done and is not so is done again after a while, never at once. */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Stream } from "effect"
-import { ContainerRuntime } from "../../../../core/pod/ContainerRuntime.ts"
+import { Clock, Context, Effect, Layer, Stream } from "effect"
+import { type Container, ContainerRuntime } from "../../../../core/pod/ContainerRuntime.ts"
 import { MemoryRuntime } from "../../../fakes/MemoryRuntime.ts"
 import { Device, pass } from "./Device.ts"
-import { pod } from "./pods.ts"
+import { container, pod } from "./pods.ts"
 
 /** The runtime in memory, whose every call takes 10 ms, but for what is said here. */
 const deviceWith = (change: (runtime: ContainerRuntime["Service"]) => Partial<ContainerRuntime["Service"]>) =>
@@ -61,4 +61,49 @@ describe("a sandbox that ends as soon as it has begun", () => {
         Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(1), runtime.breakSandbox("u1")))))),
       deviceWith(() => ({}))
     ))))
+})
+
+describe("a container that is stopped and seems to run all the same", () => {
+  const story = (change: "deleted" | "changed") => {
+    /** Of the container, since its first stop. */
+    const stops: Array<number> = []
+    const device = deviceWith((runtime) => {
+      const stale = (all: ReadonlyArray<Container>) =>
+        Effect.map(
+          Clock.currentTimeMillis,
+          (now) =>
+            all.map((each): Container =>
+              stops.length > 0 && now - stops[0]! < 1000 && each.attempt === 0
+                ? { ...each, state: change === "deleted" ? "unknown" : "running" }
+                : each
+            )
+        )
+      return {
+        containers: (uid) => Effect.flatMap(runtime.containers(uid), stale),
+        stop: (id, grace) =>
+          Effect.andThen(
+            Effect.map(Clock.currentTimeMillis, (now) => stops.push(now)),
+            runtime.stop(id, grace)
+          )
+      }
+    })
+    return { stops, device }
+  }
+
+  it.effect.each(["deleted", "changed"] as const)("is stopped again after a while, and told once (%s)", (change) => {
+    const { device: layer, stops } = story(change)
+    return Effect.gen(function*() {
+      const device = yield* Device
+      const machine = yield* device.start
+      yield* machine.ensure(pod())
+      yield* pass(3)
+      if (change === "deleted") yield* machine.remove("u1", 30)
+      else yield* machine.ensure(pod({ containers: [container("app", { image: "app:2" })] }))
+      yield* pass(20)
+      assert.isAtMost(stops.length, 3)
+      assert.lengthOf(device.reasons().filter((reason) => reason === "Killing"), 1)
+      if (change === "deleted") assert.isTrue(device.newest().finished)
+      else assert.lengthOf(yield* (yield* MemoryRuntime).runs, 2)
+    }).pipe(Effect.provide(layer))
+  })
 })
