@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import type { JournalError } from "../../agent/Journal.ts"
 import type { Container, RuntimeError } from "../ContainerRuntime.ts"
-import type { AssignedContainer, AssignedEphemeralContainer } from "../PodAssignment.ts"
+import { type AssignedContainer, assignedContainers, type AssignedEphemeralContainer } from "../PodAssignment.ts"
 import { ContainerRefused } from "./ContainerRefused.ts"
 import { containerSpec } from "./containerSpec.ts"
 import { ensureImage } from "./ensureImage.ts"
@@ -55,10 +55,15 @@ const isFresh = (container: Container): boolean => container.state === "created"
 
 const createAndBegin = Effect.fnUntraced(
   function*(bench: Workbench, start: Start): Effect.fn.Return<void, Failure> {
-    const { attempt, backOffMillis, container } = start
-    const image = yield* ensureImage(bench, container.name)
+    const { attempt, backOffMillis } = start
+    const { name, specHash } = start.container
+    const image = yield* ensureImage(bench, name)
     const state = yield* stateOf(bench)
     const { assignment, pod } = state
+    // As it is wanted now: what it is made from may have changed while the image was on its way.
+    const container = assignedContainers(assignment).find((each) => each.name === name)
+    // Another one is wanted: the pod is looked at again.
+    if (container?.specHash !== specHash) return
     const refusal = rootRefusal(assignment, container, image.user)
     if (refusal !== undefined) {
       return yield* new ContainerRefused({ reason: "CreateContainerConfigError", detail: refusal })
@@ -71,7 +76,7 @@ const createAndBegin = Effect.fnUntraced(
       podIPs: podIPs({ state, sandbox, hostIPs: host.addresses }),
       hostIPs: host.addresses
     }
-    const processesOf = yield* targetOf(bench, start.container)
+    const processesOf = yield* targetOf(bench, container)
     const spec = yield* containerSpec(bench.files, {
       assignment,
       container,
