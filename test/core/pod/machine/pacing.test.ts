@@ -1,18 +1,28 @@
 /** What an engine says is done and is not so is done again after a while, never at once. */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Context, Effect, Layer, Stream } from "effect"
-import { type Container, ContainerRuntime } from "../../../../core/pod/ContainerRuntime.ts"
+import { type Container, ContainerRuntime, RuntimeError } from "../../../../core/pod/ContainerRuntime.ts"
 import { MemoryRuntime } from "../../../fakes/MemoryRuntime.ts"
 import { Device, pass } from "./Device.ts"
 import { container, pod } from "./pods.ts"
 
 /** The runtime in memory, whose every call takes 10 ms, but for what is said here. */
-const deviceWith = (change: (runtime: ContainerRuntime["Service"]) => Partial<ContainerRuntime["Service"]>) =>
+const deviceWith = (
+  change: (
+    runtime: ContainerRuntime["Service"],
+    controls: MemoryRuntime["Service"]
+  ) => Partial<ContainerRuntime["Service"]>
+) =>
   Device.layerOver(
     MemoryRuntime.layerWith({ latency: { least: 10, most: 10 } }).pipe(
       Layer.flatMap((context) => {
         const runtime = Context.get(context, ContainerRuntime)
-        return Layer.succeedContext(Context.add(context, ContainerRuntime, { ...runtime, ...change(runtime) }))
+        return Layer.succeedContext(
+          Context.add(context, ContainerRuntime, {
+            ...runtime,
+            ...change(runtime, Context.get(context, MemoryRuntime))
+          })
+        )
       })
     )
   )
@@ -58,9 +68,33 @@ describe("a sandbox that ends as soon as it has begun", () => {
       assert.deepStrictEqual(yield* runtime.runs, [])
     }).pipe(Effect.provide(Layer.provideMerge(
       Layer.effectDiscard(Effect.flatMap(MemoryRuntime, (runtime) =>
-        Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(1), runtime.breakSandbox("u1")))))),
+        Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(5), runtime.breakSandbox("u1")))))),
       deviceWith(() => ({}))
     ))))
+})
+
+describe("a start that finds nothing", () => {
+  it.effect("has the sandbox looked at, too: that may be what is gone", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const runtime = yield* MemoryRuntime
+      yield* (yield* device.start).ensure(pod())
+      yield* pass(1)
+      assert.strictEqual(device.newest().status.phase, "Running")
+      assert.deepStrictEqual((yield* runtime.runs).map(({ attempt }) => attempt), [0])
+    }).pipe(Effect.provide(deviceWith((runtime, { breakSandbox }) => {
+      let broken: string | undefined
+      return {
+        start: (id) =>
+          Effect.gen(function*() {
+            const { sandboxId } = yield* runtime.inspect(id)
+            if (broken === undefined) yield* breakSandbox("u1")
+            broken ??= sandboxId
+            if (sandboxId !== broken) return yield* runtime.start(id)
+            return yield* new RuntimeError({ reason: "NotFound", detail: `No such container: ${broken}` })
+          })
+      }
+    }))))
 })
 
 describe("a container that is stopped and seems to run all the same", () => {
