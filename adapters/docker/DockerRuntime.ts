@@ -129,9 +129,8 @@ const make = Effect.fnUntraced(function*(
       Effect.sync(() => starting.delete(before.Id))
     )
     if (answer.status === 304) return yield* again
-    if (answer.status === 404 && /no such container/i.test(answer.words)) {
-      return yield* new RuntimeError({ reason: "NotFound", detail: answer.words })
-    }
+    // The words are the same where only its sandbox is gone: a look at the container itself tells.
+    if (answer.status === 404) yield* inspectRaw(before.Id)
     if (answer.status >= 400) return yield* new RuntimeError({ reason: "StartFailed", detail: answer.words })
   })
 

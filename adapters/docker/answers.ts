@@ -87,6 +87,8 @@ const stateOf = (inspected: Inspected): Container["state"] => {
       return "running"
     case "exited":
     case "dead":
+    // Nothing of it runs any more; only its files are still on their way out.
+    case "removing":
       return wasStarted(inspected) ? "exited" : "created"
     default:
       return "unknown"

@@ -44,6 +44,8 @@ export interface Workbench extends Machine {
   /** Stops under way by container id, with the monotonic millisecond at which patience ends. */
   readonly stops: FiberMap.FiberMap<string>
   readonly stopDeadlines: Map<string, number>
+  /** How often the engine said that it stopped a container, by id; until it is seen to have ended. */
+  readonly stopped: Map<string, number>
   /** Why a container does not run yet, as far as the work on it knows. */
   readonly waiting: Map<string, Waiting>
   readonly imageBackOffs: Map<string, ImageBackOff>
@@ -57,6 +59,8 @@ export interface Workbench extends Machine {
   sandbox: Sandbox | undefined
   /** Whether `sandbox` may have changed. */
   sandboxStale: boolean
+  /** When this life made the newest one, how many it made shortly after another, and when the next may be made: monotonic milliseconds. */
+  sandboxMade: { readonly at: number | undefined; readonly inRow: number; readonly next: number }
   runtimeName: string
   running: ReadonlyMap<string, Container>
 }
@@ -78,6 +82,7 @@ export const makeWorkbench = Effect.fnUntraced(
       busy: new Map(),
       stops: yield* FiberMap.make<string>(),
       stopDeadlines: new Map(),
+      stopped: new Map(),
       waiting: new Map(),
       imageBackOffs: new Map(),
       times: new ContainerTimes(),
@@ -86,6 +91,7 @@ export const makeWorkbench = Effect.fnUntraced(
       volumes: undefined,
       sandbox: undefined,
       sandboxStale: true,
+      sandboxMade: { at: undefined, inRow: 0, next: 0 },
       runtimeName: "",
       running: new Map()
     }

@@ -9,6 +9,7 @@ export const collectGarbage = Effect.fnUntraced(
     containers: ReadonlyArray<Container>
   ) {
     for (const dead of containers.filter(({ state }) => state === "exited")) {
+      bench.stopped.delete(dead.id)
       const newer = containers.some(({ attempt, container, state }) =>
         container === dead.container && attempt > dead.attempt && state === "exited"
       )

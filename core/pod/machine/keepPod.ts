@@ -98,8 +98,7 @@ export const keepPod = Effect.fnUntraced(function*(bench: Workbench): Effect.fn.
       // What still runs in the lost sandbox has to end first; that wakes us.
       if (bench.running.size > 0 || bench.stopDeadlines.size > 0) return deadline
       yield* leaveWork(bench)
-      yield* prepareSandbox(bench, seen)
-      return 0
+      return Math.min(yield* prepareSandbox(bench, seen), deadline)
     }
     for (const start of plan.starts) yield* launch(bench, start)
   }
@@ -168,7 +167,7 @@ const prepareSandbox = (bench: Workbench, { containers }: PodState) =>
     Effect.catchIf(
       (error): error is RuntimeError =>
         error._tag === "RuntimeError" && error.reason === "Unsupported" && containers.size === 0,
-      (error) => reject(bench, error)
+      (error) => Effect.as(reject(bench, error), 0)
     )
   )
 

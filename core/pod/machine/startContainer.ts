@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import type { JournalError } from "../../agent/Journal.ts"
 import type { Container, RuntimeError } from "../ContainerRuntime.ts"
-import type { AssignedContainer, AssignedEphemeralContainer } from "../PodAssignment.ts"
+import { type AssignedContainer, assignedContainers, type AssignedEphemeralContainer } from "../PodAssignment.ts"
 import { ContainerRefused } from "./ContainerRefused.ts"
 import { containerSpec } from "./containerSpec.ts"
 import { ensureImage } from "./ensureImage.ts"
@@ -20,7 +20,10 @@ export const startContainer = Effect.fnUntraced(
     if (start.verdict === "Unsettled" && start.existing !== undefined) {
       yield* Effect.sleep(bench.options.settleMillis)
       const found = yield* bench.runtime.inspect(start.existing.id)
-      return isFresh(found) ? yield* begin(bench, start, found.id) : undefined
+      if (!isFresh(found)) return
+      return yield* found.sandboxId === bench.sandbox?.id
+        ? begin(bench, start, found.id)
+        : makeAnew(bench, start.container.name, found.id)
     }
     const { existing } = start
     if (existing !== undefined) {
@@ -34,14 +37,33 @@ export const startContainer = Effect.fnUntraced(
   }
 )
 
+/**
+ * In a sandbox that is gone nothing can start any more, also not by a call that is still on its way. What is made next is decided by
+ * another look: a new sandbox may ask for initialisation first.
+ */
+const makeAnew = Effect.fnUntraced(function*(bench: Workbench, name: string, id: string): Effect.fn.Return<
+  void,
+  Failure
+> {
+  const record = (yield* stateOf(bench)).containers.get(name)
+  if (record === undefined) return
+  yield* bench.store.saveContainer(bench.uid, name, { ...record, step: "Creating", containerId: "" })
+  yield* bench.runtime.remove(id)
+})
+
 const isFresh = (container: Container): boolean => container.state === "created" && container.startedAt === undefined
 
 const createAndBegin = Effect.fnUntraced(
   function*(bench: Workbench, start: Start): Effect.fn.Return<void, Failure> {
-    const { attempt, backOffMillis, container } = start
-    const image = yield* ensureImage(bench, container.name)
+    const { attempt, backOffMillis } = start
+    const { name, specHash } = start.container
+    const image = yield* ensureImage(bench, name)
     const state = yield* stateOf(bench)
     const { assignment, pod } = state
+    // As it is wanted now: what it is made from may have changed while the image was on its way.
+    const container = assignedContainers(assignment).find((each) => each.name === name)
+    // Another one is wanted: the pod is looked at again.
+    if (container?.specHash !== specHash) return
     const refusal = rootRefusal(assignment, container, image.user)
     if (refusal !== undefined) {
       return yield* new ContainerRefused({ reason: "CreateContainerConfigError", detail: refusal })
@@ -54,7 +76,7 @@ const createAndBegin = Effect.fnUntraced(
       podIPs: podIPs({ state, sandbox, hostIPs: host.addresses }),
       hostIPs: host.addresses
     }
-    const processesOf = yield* targetOf(bench, start.container)
+    const processesOf = yield* targetOf(bench, container)
     const spec = yield* containerSpec(bench.files, {
       assignment,
       container,
@@ -167,7 +189,8 @@ const begin = Effect.fnUntraced(function*(bench: Workbench, start: Start, id: st
 
   const error = started.failure
   if (error.reason === "NotFound" && start.verdict !== "Unsettled") {
-    // Nobody ever asked for its start: it is made again.
+    // Nobody ever asked for its start: it is made again. What took it may have taken the sandbox, too.
+    bench.sandboxStale = true
     return yield* bench.store.saveContainer(bench.uid, name, { ...record, step: "Creating", containerId: "" })
   }
   if (error.reason !== "StartFailed" && error.reason !== "Invalid" && error.reason !== "Unsupported") {
@@ -179,8 +202,7 @@ const begin = Effect.fnUntraced(function*(bench: Workbench, start: Start, id: st
   if (!sandboxes.some((sandbox) => sandbox.id === bench.sandbox?.id && sandbox.ready)) {
     // Not the container's fault, and its process never was: it is made anew in the next sandbox.
     bench.sandboxStale = true
-    yield* bench.store.saveContainer(bench.uid, name, { ...record, step: "Creating", containerId: "" })
-    return yield* bench.runtime.remove(id)
+    return yield* makeAnew(bench, name, id)
   }
   yield* bench.store.saveContainer(bench.uid, name, {
     ...starting,

@@ -13,11 +13,14 @@ export const stopContainer = Effect.fnUntraced(
     const before = bench.stopDeadlines.get(container.id)
     if (before !== undefined && before <= deadline) return
     const { assignment } = yield* stateOf(bench)
-    if (before === undefined) {
+    const timesBefore = before === undefined ? bench.stopped.get(container.id) ?? 0 : 0
+    if (before === undefined && timesBefore === 0) {
       yield* bench.events.emit({ assignment, container: container.container }, "Normal", "Killing", message)
     }
     let failures = 0
     const stop = Effect.gen(function*() {
+      // The engine said that it has ended, and lists it all the same: that passes, or is asked for again, but not at once.
+      if (timesBefore > 0) yield* Effect.sleep(yield* retryDelay(bench.options.retry, timesBefore - 1))
       while (true) {
         const left = Math.ceil((deadline - (yield* monotonicMillis)) / 1000)
         const stopped = yield* Effect.exit(bench.runtime.stop(container.id, Math.max(leastGrace, left)))
@@ -25,6 +28,7 @@ export const stopContainer = Effect.fnUntraced(
         yield* Effect.logDebug(`${container.id} does not stop: ${Cause.pretty(stopped.cause)}`)
         yield* Effect.sleep(yield* retryDelay(bench.options.retry, failures++))
       }
+      bench.stopped.set(container.id, (bench.stopped.get(container.id) ?? 0) + 1)
       bench.stopDeadlines.delete(container.id)
       yield* bench.wake.open
     })

@@ -34,6 +34,40 @@ describe("the docker runtime against an engine that misbehaves", () => {
       assert.notInclude(engine.asked.join("\n"), "POST")
     }))
 
+  it.live("takes a container that is gone for gone, and one whose sandbox is gone for one that cannot be started", () =>
+    Effect.gen(function*() {
+      for (const [missing, reason] of [["c1", "NotFound"], ["s1", "StartFailed"]] as const) {
+        let removed = false
+        const engine = yield* scriptedEngine((call, response) => {
+          if (call.startsWith("POST")) removed = missing === "c1"
+          if (call.startsWith("POST") || removed) {
+            response.writeHead(404).end(JSON.stringify({ message: `No such container: ${missing}` }))
+          } else response.end(inspected({}))
+        })
+        const error = yield* Effect.flip(using(engine, (runtime) => runtime.start("c1")))
+        assert.strictEqual(error.reason, reason)
+        assert.include(error.message, missing)
+      }
+    }))
+
+  it.live.each(
+    [
+      ["2026-11-21T02:47:02Z", "exited", 3],
+      [zero, "created", undefined]
+    ] as const
+  )(
+    "takes what is being removed for what it was: started at %s, %s",
+    ([StartedAt, state, exitCode]) =>
+      Effect.gen(function*() {
+        const engine = yield* scriptedEngine((_call, response) =>
+          response.end(inspected({ Status: "removing", ExitCode: exitCode ?? 0, StartedAt, FinishedAt: StartedAt }))
+        )
+        const found = yield* using(engine, (runtime) => runtime.inspect("c1"))
+        assert.strictEqual(found.state, state)
+        assert.strictEqual(found.exitCode, exitCode)
+      })
+  )
+
   it.live("takes a failed start for never having been started", () =>
     Effect.gen(function*() {
       const engine = yield* scriptedEngine((_call, response) =>

@@ -191,6 +191,31 @@ describe("a start whose outcome is not known", () => {
       assert.strictEqual(only(device.newest())?.state?.terminated?.exitCode, 4)
     }).pipe(Effect.provide(Device.layer)))
 
+  it.effect.each(
+    [
+      ["Never", [], ["app#0"]],
+      ["Never", ["init"], ["init#0", "app#0"]],
+      ["Always", ["init"], ["init#0", "init#1", "app#0"]]
+    ] as const
+  )(
+    "in a sandbox that is lost meanwhile is made anew in the next one (%s, %j)",
+    ([restartPolicy, inits, expected]) =>
+      Effect.gen(function*() {
+        const device = yield* Device
+        const runtime = yield* MemoryRuntime
+        yield* runtime.script(({ container }) => container === "init", { run: exits(0, "0 seconds") })
+        yield* runtime.fault("start", { _tag: "Fails" }, { where: (subject) => subject.endsWith("/app#0") })
+        const machine = yield* device.start
+        yield* machine.ensure(pod({ restartPolicy, initContainers: inits.map((name) => container(name)) }))
+        yield* pass(0.1)
+        yield* runtime.breakSandbox("u1")
+        yield* pass(60)
+        const runs = (yield* runtime.runs).map((run) => `${run.container}#${run.attempt}`)
+        assert.deepStrictEqual(runs, [...expected])
+        assert.strictEqual(device.newest().status.phase, "Running")
+      }).pipe(Effect.provide(Device.layer))
+  )
+
   it.effect("cannot bring a pod back that ended meanwhile", () =>
     Effect.gen(function*() {
       const device = yield* Device

@@ -101,6 +101,25 @@ describe("a new version of an assignment", () => {
       )
     }).pipe(Effect.provide(Device.layer)))
 
+  it.effect.each([undefined, "hash-2"])(
+    "that comes before the image does is what the container is made from (%s)",
+    (specHash) =>
+      Effect.gen(function*() {
+        const runtime = yield* MemoryRuntime
+        const made: Array<string> = []
+        yield* runtime.script(({ env }) => (made.push(env.map(({ value }) => value).join()), false), {})
+        yield* runtime.image("app:1", { pullTakes: "5 seconds" })
+        const version = (value: string, change: Partial<AssignedContainer> = {}) =>
+          pod({ hash: value, containers: [container("app", { env: [{ name: "A", value: [value] }], ...change })] })
+        const machine = yield* (yield* Device).start
+        yield* machine.ensure(version("1"))
+        yield* pass(1)
+        yield* machine.ensure(version("2", specHash === undefined ? {} : { specHash }))
+        yield* pass(10)
+        assert.deepStrictEqual(made, ["2"])
+      }).pipe(Effect.provide(Device.layer))
+  )
+
   it.effect("that is no news is not written", () =>
     Effect.gen(function*() {
       const device = yield* Device
