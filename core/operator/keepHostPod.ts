@@ -89,7 +89,7 @@ export const keepHostPod = Effect.fnUntraced(function*(
       due = shortLived === 0 ? now : now + longest * (0.5 + chance / 2)
     }
     made = undefined
-    return due - now
+    return Math.ceil(due - now)
   })
 
   /** One look and one step. */

@@ -40,6 +40,8 @@ export interface BrokerLine {
   readonly connected: () => number
   /** How often a connection began or ended there. */
   readonly changes: () => number
+  /** How often it went dark or light, and which it is. */
+  readonly darkness: () => { readonly times: number; readonly dark: boolean }
   readonly diary: Effect.Effect<ReadonlyArray<string>>
 }
 
@@ -329,6 +331,7 @@ export const makeMemoryBroker: Effect.Effect<MemoryBroker, never, Scope.Scope> =
         delay: (delayMillis) => Effect.sync(() => void (line.delayMillis = delayMillis)),
         connected: () => [...clients.values()].filter((client) => client.line === line).length,
         changes: () => line.changes,
+        darkness: () => ({ times: line.darkened, dark: line.dark }),
         diary: Effect.sync(() => [...line.diary])
       }
     },

@@ -35,6 +35,17 @@ describe("virtual time", () => {
       assert.strictEqual(elapsed, 29 * 24 * 3_600_000)
     }))
 
+  it.live("goes on however short the sleep is", () =>
+    Effect.gen(function*() {
+      const slept = yield* simulate(1, (time) =>
+        Effect.gen(function*() {
+          yield* Effect.sleep("14610 days")
+          for (let i = 0; i < 100; i++) yield* Effect.sleep(0.00001)
+          return time.now - time.start
+        }), { limit: "15000 days" })
+      assert.isAbove(slept, 14_610 * 86_400_000)
+    }))
+
   it.live("gives the same story for the same seed, and another for another", () =>
     Effect.gen(function*() {
       const first = yield* simulate(7, () => bustle)

@@ -99,7 +99,12 @@ export class VirtualTime {
     if (millis <= 0) return Effect.yieldNow
     if (!Number.isFinite(millis)) return Effect.never
     return Effect.callback<void>((resume) => {
-      const sleeper: Sleeper = { at: this.now + millis, order: this.#order++, wake: () => resume(Effect.void) }
+      // Milliseconds since the epoch know nothing shorter: who slept for less would never wake up later than before.
+      const sleeper: Sleeper = {
+        at: this.now + Math.max(millis, 0.001),
+        order: this.#order++,
+        wake: () => resume(Effect.void)
+      }
       this.#insert(sleeper)
       return Effect.sync(() => {
         const index = this.#sleepers.indexOf(sleeper)

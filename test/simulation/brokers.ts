@@ -107,8 +107,12 @@ export const makeBrokers = Effect.fnUntraced(function*({ count, note, violated }
     const { message, status } = topicsOf(topicNamespaceOf(device))
     const ask = say(message, envelope(Kind.Ask, id))
     each.here.delete(id)
+    const line = lines.get(device)
     const seen = () =>
-      [lines.get(device), ...hosts.values()].reduce((sum, line) => sum + (line?.changes() ?? 0), broker.counts.lost)
+      [line, ...hosts.values()].reduce((sum, each) => sum + (each?.changes() ?? 0), broker.counts.lost)
+      + (line?.darkness().times ?? 0)
+    // What lies on a dark line may be given up at any moment, and nobody else has said so.
+    if (line?.darkness().dark === true) return
     const before = seen()
     yield* ask
     yield* Effect.sleep(answerMillis)

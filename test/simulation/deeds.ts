@@ -121,6 +121,7 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
       mayGo: owned && absent.has(device.name),
       deleted: false,
       forced: absent.has(device.name) && !world.calm,
+      givenUp: false,
       overAt: undefined,
       goneAt: undefined
     })

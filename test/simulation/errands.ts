@@ -15,6 +15,7 @@ const answeredWithin = 600_000
 /** What is left of a command whose container was killed. */
 const killed = 137
 const port = 80
+export const peaceRule = "once all is well, what is asked for is done"
 
 const textOf = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
 const bytesOf = (text: string) => new TextEncoder().encode(text)
@@ -66,7 +67,14 @@ export const makeErrands = Effect.fnUntraced(function*(
 
   /** Sends somebody, who is answered in the end; `right` says what is wrong with an answer. */
   const send = Effect.fnUntraced(function*<A>(
-    errand: { readonly what: string; readonly known: Known; readonly takes: number; readonly once: boolean },
+    errand: {
+      readonly what: string
+      readonly known: Known
+      readonly takes: number
+      readonly once: boolean
+      /** Whom it asks, where nothing is broken any more; anybody otherwise. */
+      readonly at?: Door | undefined
+    },
     dice: Dice,
     go: (
       backend: NonNullable<ReturnType<Door["open"]>>["backend"],
@@ -74,7 +82,7 @@ export const makeErrands = Effect.fnUntraced(function*(
     ) => Effect.Effect<A, Failure, Scope.Scope>,
     wrong: (answer: A, number: string, begun: boolean) => string | undefined
   ) {
-    const door = dice.pick(doors).open()
+    const door = (errand.at ?? dice.pick(doors)).open()
     if (door === undefined) {
       count("errand: nobody to ask")
       return
@@ -91,15 +99,17 @@ export const makeErrands = Effect.fnUntraced(function*(
       if (Exit.isSuccess(exit)) {
         count("rule: an outcome is the real one")
         if (calm) count(`rule: ${calmRule}`)
+        if (errand.at !== undefined) count(`rule: ${peaceRule}`)
         const what = wrong(exit.value, number, times > 0)
         if (what !== undefined) violated(`${words} ${what}, as it is told`)
         return "answered"
       }
       const { message = "", reason } = Option.getOrUndefined(Cause.findErrorOption(exit.cause)) ?? {}
       if (message.includes("has used up")) refused(known.device.name, message)
-      if (calm && here && isRunning(known) && !known.deleted && known.edits === edits) {
-        violated(`${words} ends with an error, and nothing was broken: ${message}`)
-      }
+      if (
+        (calm || errand.at !== undefined) && here && isRunning(known) && !known.deleted && known.edits === edits &&
+        !message.includes("has used up")
+      ) violated(`${words} ends with an error, and nothing is broken: ${message}`)
       if (times === 0) return "refused"
       if (errand.once) {
         count("rule: what may have been done is not said to have failed")
@@ -139,11 +149,11 @@ export const makeErrands = Effect.fnUntraced(function*(
     return text
   })
 
-  const run = (known: Known, dice: Dice) => {
-    const takes = dice.between(0, 30_000)
+  const run = (known: Known, dice: Dice, at?: Door) => {
+    const takes = dice.between(0, at === undefined ? 30_000 : 1000)
     const code = dice.between(0, 255)
     return send(
-      { what: "a command in", known, takes, once: true },
+      { what: "a command in", known, takes, once: true, at },
       dice,
       Effect.fnUntraced(function*(backend, number) {
         const command = ["errand", number, String(takes), String(code)]
@@ -159,16 +169,16 @@ export const makeErrands = Effect.fnUntraced(function*(
       }),
       (answer, number, begun) => {
         if (!begun) return "was never begun"
-        if (answer.code === killed) return undefined
+        if (answer.code === killed && (at === undefined || !isRunning(known))) return undefined
         if (answer.code !== code) return `exited with ${answer.code} instead of ${code}`
         return answer.text === `errand ${number}` ? undefined : `said ${JSON.stringify(answer.text)}`
       }
     )
   }
 
-  const forward = (known: Known, dice: Dice) =>
+  const forward = (known: Known, dice: Dice, at?: Door) =>
     send(
-      { what: "a connection to", known, takes: 0, once: false },
+      { what: "a connection to", known, takes: 0, once: false, at },
       dice,
       Effect.fnUntraced(function*(backend, number) {
         const duplex = yield* backend.dial({ node: known.device.name, uid: known.uid }, port)
@@ -177,7 +187,10 @@ export const makeErrands = Effect.fnUntraced(function*(
         return yield* gathered(duplex.read)
       }),
       // A pod that dies ends its connections in order, as TCP does.
-      (answer, number) => answer === `errand ${number}` || answer === "" ? undefined : `said ${JSON.stringify(answer)}`
+      (answer, number) =>
+        answer === `errand ${number}` || (answer === "" && (at === undefined || !isRunning(known)))
+          ? undefined
+          : `said ${JSON.stringify(answer)}`
     )
 
   /** Once all has been well for a while: nobody waits any more for what should have come by then. */
@@ -185,5 +198,8 @@ export const makeErrands = Effect.fnUntraced(function*(
     for (const [words, due] of open) if (now - due > answeredInPeace) violated(`${words} has no answer`)
   }
 
-  return { script, run, forward, judge }
+  /** Once all is well: a command and a connection to a pod, at the operator that has its device. */
+  const demand = (known: Known, dice: Dice, at: Door) => Effect.andThen(run(known, dice, at), forward(known, dice, at))
+
+  return { script, run, forward, demand, judge }
 })

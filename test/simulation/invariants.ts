@@ -39,6 +39,8 @@ export interface Known {
   mayGo: boolean
   deleted: boolean
   forced: boolean
+  /** It was given up while its device was away: its files go when that is back. */
+  givenUp: boolean
   /** Since when the API says that it has ended, in milliseconds of the world's clock. */
   overAt: number | undefined
   /** Since when it is not in the API any more, unless it was taken out by force. */
@@ -93,14 +95,22 @@ const hasFiles = ({ device, uid }: Known): boolean =>
   Effect.runSync(Effect.orElseSucceed(device.volumes.pods, (): ReadonlyArray<string> => [])).includes(uid)
 
 /** Every end that the API tells of a process is the end it had, or is said to be unknown. */
-const untrueExits = ({ device, name }: Known, pod: Pod, count: Count): ReadonlyArray<string> => {
+const untrueExits = (known: Known, pod: Pod, forgetful: Forgetful, count: Count): ReadonlyArray<string> => {
+  const { device, name } = known
   const found: Array<string> = []
   const runs = runsOf(device)
   for (const { lastState, name: container, state } of statuses(pod)) {
     for (const told of [state?.terminated, lastState?.terminated]) {
       const id = told?.containerID?.split("//")[1]
       const run = id === undefined || id === "" ? undefined : runs.find((each) => each.id === id)
-      if (told === undefined || told.reason === "ContainerStatusUnknown" || run === undefined) continue
+      if (told === undefined || run === undefined) continue
+      if (told.reason === "ContainerStatusUnknown") {
+        if (run.exitCode === undefined || run.vanished === true || isForgotten(forgetful, known)) continue
+        found.push(
+          `${name}/${container}#${run.attempt} exited with ${run.exitCode}, and the API says that it is unknown`
+        )
+        continue
+      }
       if (goesOn(run)) {
         found.push(`${name}/${container}#${run.attempt} runs, and the API says it exited with ${told.exitCode}`)
         continue
@@ -164,7 +174,7 @@ export const watchApi = (
     const before = previous?.object as unknown as Pod | undefined
     const pod0 = known.get(pod.metadata.uid ?? "")
     if (pod0 === undefined) return
-    const { forced, name } = pod0
+    const { forced, givenUp, name } = pod0
     if ((pod.metadata.deletionTimestamp !== undefined || type === "DELETED") && !pod0.deleted) {
       if (pod0.mayGo || unknownToAll(pod)) pod0.deleted = true
       else if (type === "DELETED") violated(`${name} is gone from the API, and nobody asked`)
@@ -181,7 +191,7 @@ export const watchApi = (
       const running = runningOf(pod0)
       if (!forced && ranEver(pod0)) count("rule: a pod is gone only after its containers and files")
       if (!forced && running.length > 0) violated(`${name} is gone from the API while ${words(running)} still run`)
-      if (!forced && !overBefore.has(pod0.uid) && !isForgotten(forgetful, pod0) && hasFiles(pod0)) {
+      if (!forced && !givenUp && !overBefore.has(pod0.uid) && !isForgotten(forgetful, pod0) && hasFiles(pod0)) {
         violated(`${name} is gone from the API and its files are still on ${pod0.device.name}`)
       }
       return
@@ -195,7 +205,7 @@ export const watchApi = (
       if (ranEver(pod0)) count("rule: nothing runs in a terminal phase")
       if (running.length > 0) violated(`${name} is ${pod.status?.phase} while ${words(running)} still run`)
     }
-    for (const what of [...untrueExits(pod0, pod, count), ...strangers(pod0, pod, count)]) violated(what)
+    for (const what of [...untrueExits(pod0, pod, forgetful, count), ...strangers(pod0, pod, count)]) violated(what)
     for (const { name: container, restartCount } of statuses(pod)) {
       const key = `${pod0.uid}/${container}`
       const told = restarts.get(key) ?? 0
@@ -365,7 +375,9 @@ export const judgeRuns = (
     const { device, name } = known
     const all = runsOf(device).filter((run) => run.uid === known.uid)
     found.push(...lateBeginnings(known, all, forgetful, count))
-    for (const [container, runs] of Map.groupBy(all, ({ container }) => container)) {
+    const byContainer = Map.groupBy(all, ({ container }) => container)
+    for (const container of new Set([...known.begins.keys(), ...byContainer.keys()])) {
+      const runs = byContainer.get(container) ?? []
       const twice = runs.find((run, i) => (run.finishedAt ?? Infinity) > (runs[i + 1]?.startedAt ?? Infinity))
       if (runs.length > 1) count("rule: never two at once")
       if (twice !== undefined) found.push(`${name}/${container} runs twice at once: ${words(runs)}`)

@@ -107,13 +107,13 @@ export const makePartitions = (
       if (listed) count("rule: what is given up is given up by policy")
       if (listed || (standIns && ownerOf(pod) === "ReplicaSet")) each.mayGo = true
     }
-    if (type !== "DELETED" || each.forced || !replacing.has(each.device.name)) return
+    if (type !== "DELETED" || each.forced || each.givenUp || !replacing.has(each.device.name)) return
     // Its device is away: what lies there is cleared away when it is back.
     if (!listed && of(each.device.name).dark === undefined && !each.deleted) return
     const left = running(each)
     count("rule: what is given up has stopped")
     if (left.length > 0) violated(`${each.name} is given up while ${left.length} of its containers run`)
-    each.forced = true
+    each.givenUp = true
   })
 
   const overdue = Effect.fnUntraced(function*(device: SimulatedDevice) {

@@ -1,6 +1,7 @@
 /** What befalls a storm by its profile: which faults it draws from. A run without a profile goes round all of them by seed. */
 import { brokerRules } from "./brokers.ts"
 import { budgetRules } from "./budgets.ts"
+import { peaceRule } from "./errands.ts"
 import { episodes, type FaultName, kinds } from "./faults/episodes.ts"
 import { filesFollow, rules } from "./invariants.ts"
 import { methodRules } from "./methods.ts"
@@ -212,6 +213,7 @@ export const promised = (profile: string): ReadonlyArray<string> => {
   ]
   const met = [
     ...rules,
+    peaceRule,
     ...deeds["replaceOwned"] === undefined ? [] : [serviceRule],
     ...deeds["follow"] === undefined ? [] : readers,
     ...deeds["run"] === undefined ? [] : errands,

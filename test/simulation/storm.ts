@@ -26,6 +26,7 @@ import { makeGhost } from "./ghost.ts"
 import { type HostClock, makeHostClock } from "./HostClock.ts"
 import {
   firstColour,
+  isRunning,
   judgeEpochs,
   judgePlaces,
   judgeRuns,
@@ -45,7 +46,7 @@ import { profileOf } from "./profiles.ts"
 import { listening } from "./programLogs.ts"
 import { strayEndpoints } from "./services.ts"
 import { hostOfDevice, type SizeName, sizeOf, skewOf } from "./sizes.ts"
-import { makeDoor, makeReaders } from "./streams.ts"
+import { answeredInPeace, makeDoor, makeReaders } from "./streams.ts"
 import { inOrder, lineOf, type TraceEvent } from "./trace.ts"
 import { uniform } from "./uniform.ts"
 import { simulate, type VirtualTime } from "./VirtualTime.ts"
@@ -134,6 +135,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
           ...device,
           agent: withLivesTold(device.agent, (text, kind) => {
             partitions.lives(device.name, kind === "began", time.now)
+            if (kind !== "began") methods.died(device.name)
             tell(`${device.name}/agent`, text, kind)
           })
         })))
@@ -352,11 +354,26 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
       } while (wrong.length > 0 && time.now - healed < patience.millis)
     })
     yield* settle
-    if (wrong.length === 0) {
-      yield* note(`all is well ${Math.round((time.now - healed) / 1000)} s after the storm`)
-      // What was broken in silence, such as a sandbox, comes out at the next look that a device takes at its engine.
+    if (wrong.length === 0) yield* note(`all is well ${Math.round((time.now - healed) / 1000)} s after the storm`)
+    // What was broken in silence, such as a sandbox, comes out at the next look that a device takes at its engine, and a connection
+    // that went dark when its session has nothing more to say: all has to be well for a while.
+    for (let waited = Infinity; wrong.length === 0 && waited > 2 * patience.step;) {
       yield* Effect.sleep("2 minutes")
+      const since = time.now
       yield* settle
+      waited = time.now - since
+    }
+    if (wrong.length === 0) {
+      for (const device of devices) {
+        const [one] = [...known.values()].filter((each) =>
+          each.device === device && !each.deleted && each.outcome === "runs" && isRunning(each)
+        )
+        const holder = holderOf(plane.world.store.get("edgedevices.aranya.arhat.dev", "edge", device.name)?.object)
+          ?.holder
+        const host = hosts.find(({ name }) => holder?.startsWith(`${name}-`) === true)
+        if (one !== undefined && host !== undefined) yield* errands.demand(one, dice, host.door)
+      }
+      yield* Effect.sleep(answeredInPeace + patience.step)
     }
     yield* unsettled(plane, [...known.values()], devices, count)
     if (sets) strayEndpoints(plane, served, [...known.values()], count)

@@ -112,9 +112,10 @@ export const recipes: ReadonlyArray<Recipe> = [
   }
 ]
 
-/** Prints a line from time to time: the attempt, and the line's number. */
+/** Prints a line from time to time: the attempt, and the line's number. A disk that forgot an attempt has it run anew. */
 const talks = (everyMillis: number, printed: Map<string, number>): Program => ({ print, spec }) => {
   const id = `${spec.uid}#${spec.attempt}`
+  printed.set(id, 0)
   return Effect.forever(Effect.suspend(() => {
     const line = printed.get(id) ?? 0
     printed.set(id, line + 1)
