@@ -148,8 +148,11 @@ const tellBackOff = (bench: Workbench, container: string, attempt: number, messa
 const act = Effect.fnUntraced(function*(bench: Workbench, { cause, container, name }: Stop) {
   const { assignment, containers } = yield* stateOf(bench)
   const record = containers.get(name)
-  // One that rests goes on later, however it ended; a pod that may run only once does not.
-  const again = cause === "Changed" || (cause === "Resting" && assignment.restartPolicy !== "Never")
+  const policy = assignment.restartPolicy
+  // What is cut short goes on later, however it ended; a pod that may run only once does not. Under Always that needs no note,
+  // which would take its back-off away: a sandbox may be lost again and again.
+  const again = cause === "Changed" || (cause === "Resting" && policy !== "Never") ||
+    (cause === "Sandbox" && policy === "OnFailure")
   if (again && record !== undefined && !record.replacing) {
     yield* bench.store.saveContainer(bench.uid, name, { ...record, replacing: true })
   }

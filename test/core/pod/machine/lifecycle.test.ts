@@ -288,6 +288,20 @@ describe("a sandbox that is lost", () => {
       assert.include(device.reasons(), "SandboxChanged")
     }).pipe(Effect.provide(Device.layer)))
 
+  it.effect("does not make a success of work that was cut short for it", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const runtime = yield* MemoryRuntime
+      yield* runtime.script(() => true, { onTerm: { after: "1 second", code: 0 } })
+      const machine = yield* device.start
+      yield* machine.ensure(pod({ restartPolicy: "OnFailure" }))
+      yield* pass(3)
+      yield* runtime.breakSandbox("u1")
+      yield* pass(120)
+      assert.deepStrictEqual(yield* runsOf, ["app#0", "app#1"])
+      assert.strictEqual(device.newest().status.phase, "Running")
+    }).pipe(Effect.provide(Device.layer)))
+
   it.effect("does not make anything run twice under Never", () =>
     Effect.gen(function*() {
       const device = yield* Device
