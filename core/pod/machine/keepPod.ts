@@ -51,7 +51,7 @@ export const keepPod = Effect.fnUntraced(function*(bench: Workbench): Effect.fn.
     bench.waiting.clear()
   }
   yield* observeSandbox(bench)
-  const { busy, containers, verdicts } = yield* observeContainers(bench)
+  const { busy, containers, refused, verdicts } = yield* observeContainers(bench)
   const deadline = yield* untilDeadline(bench)
   if (deadline <= 0) {
     yield* exceed(bench)
@@ -87,8 +87,10 @@ export const keepPod = Effect.fnUntraced(function*(bench: Workbench): Effect.fn.
       `Back-off restarting failed container ${name} in pod ${pod}_${namespace}(${uid})`
     )
   }
+  // Before anything else that the journal may refuse: what has to stop does not wait for the disk.
+  yield* Effect.forEach(plan.stops, (stop) => act(bench, stop, resting), { discard: true })
+  if (refused !== undefined) return yield* refused
   yield* publishStatus(bench, bench.waiting, false)
-  yield* Effect.forEach(plan.stops, (stop) => act(bench, stop), { discard: true })
 
   if (bench.volumes === undefined && (plan.starts.length > 0 || bench.busy.size > 0 || bench.running.size > 0)) {
     yield* ensureVolumes(bench)
@@ -120,8 +122,8 @@ const untilDeadline = Effect.fnUntraced(function*(bench: Workbench) {
   if (assignment.activeDeadlineSeconds === undefined) return Number.POSITIVE_INFINITY
   const monotonic = yield* monotonicMillis
   const active = activeMillis(pod, bench.host().bootId, monotonic)
-  // So that a reboot costs the count at most this much.
-  if (active - pod.activeMillis >= bench.options.resyncMillis) yield* savePod(bench, (before) => before)
+  // So that a reboot costs the count at most this much; where the journal refuses, the next look tries again.
+  if (active - pod.activeMillis >= bench.options.resyncMillis) yield* Effect.ignore(savePod(bench, (before) => before))
   return Math.max(0, assignment.activeDeadlineSeconds * 1000 - active)
 })
 
@@ -145,7 +147,11 @@ const tellBackOff = (bench: Workbench, container: string, attempt: number, messa
       : bench.events.emit({ assignment, container }, "Warning", "BackOff", message)
   })
 
-const act = Effect.fnUntraced(function*(bench: Workbench, { cause, container, name }: Stop) {
+const act = Effect.fnUntraced(function*(
+  bench: Workbench,
+  { cause, container, name }: Stop,
+  resting: boolean
+) {
   const { assignment, containers } = yield* stateOf(bench)
   const record = containers.get(name)
   const policy = assignment.restartPolicy
@@ -154,7 +160,12 @@ const act = Effect.fnUntraced(function*(bench: Workbench, { cause, container, na
   const again = cause === "Changed" || (cause === "Resting" && policy !== "Never") ||
     (cause === "Sandbox" && policy === "OnFailure")
   if (again && record !== undefined && !record.replacing) {
-    yield* bench.store.saveContainer(bench.uid, name, { ...record, replacing: true })
+    const replacing = { ...record, replacing: true }
+    const saved = bench.store.saveContainer(bench.uid, name, replacing)
+    // A change waits for the journal. What has to rest does not: that it goes on is written with its end.
+    yield* !resting
+      ? saved
+      : Effect.catch(saved, () => Effect.sync(() => bench.store.touchContainer(bench.uid, name, replacing)))
   }
   const message = cause === "Changed"
     ? `Container ${name} definition changed, will be restarted`
@@ -226,7 +237,7 @@ const recover = Effect.fnUntraced(function*(
     const added = assignment.ephemeralContainers.some((container) => container.name === name)
     const nothingRan = !added &&
       [...containers.values()].every(({ attempt, step }) => attempt === 0 && step === "Creating")
-    if (nothingRan) return yield* Effect.catch(reject(bench, error), (failed) => Effect.logWarning(failed.message))
+    if (nothingRan) return yield* reject(bench, error)
   }
   if (own === undefined) {
     // The engine's or the disk's trouble, not the container's: the status stays as it is.
