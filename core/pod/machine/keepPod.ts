@@ -121,9 +121,12 @@ const untilDeadline = Effect.fnUntraced(function*(bench: Workbench) {
   const { assignment, pod } = yield* stateOf(bench)
   if (assignment.activeDeadlineSeconds === undefined) return Number.POSITIVE_INFINITY
   const monotonic = yield* monotonicMillis
-  const active = activeMillis(pod, bench.host().bootId, monotonic)
-  // So that a reboot costs the count at most this much; where the journal refuses, the next look tries again.
-  if (active - pod.activeMillis >= bench.options.resyncMillis) yield* Effect.ignore(savePod(bench, (before) => before))
+  const { bootId } = bench.host()
+  const active = activeMillis(pod, bootId, monotonic)
+  // So that a reboot costs the count at most this much, and a new boot counts; where the journal refuses, the next look tries again.
+  if (pod.bootId !== bootId || active - pod.activeMillis >= bench.options.resyncMillis) {
+    yield* Effect.ignore(savePod(bench, (before) => before))
+  }
   return Math.max(0, assignment.activeDeadlineSeconds * 1000 - active)
 })
 

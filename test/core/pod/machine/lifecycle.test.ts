@@ -354,6 +354,23 @@ describe("activeDeadlineSeconds", () => {
       assert.strictEqual(device.newest().status.reason, "DeadlineExceeded")
     }).pipe(Effect.provide(Device.layer)))
 
+  it.effect("counts on after a reboot of which the status shows nothing", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      yield* (yield* MemoryFiles).fail("volume", new FilesError({ reason: "Failed", detail: "disk on fire" }))
+      const machine = yield* device.start
+      const volumes: PodAssignment["volumes"] = [{ _tag: "EmptyDir", name: "data", medium: "" }]
+      yield* machine.ensure(pod({ activeDeadlineSeconds: 400, volumes }))
+      yield* pass(300)
+      yield* device.kill
+      yield* (yield* MemoryHost).reboot
+      yield* device.start
+      yield* pass(60)
+      assert.strictEqual(device.newest().status.phase, "Pending")
+      yield* pass(140)
+      assert.strictEqual(device.newest().status.reason, "DeadlineExceeded")
+    }).pipe(Effect.provide(Device.layer)))
+
   it.effect("counts on while the agent is away", () =>
     Effect.gen(function*() {
       const device = yield* Device
