@@ -34,12 +34,13 @@ export const retire = Effect.gen(function*() {
           () => Effect.logWarning("some pods did not end in time; their files go all the same")
         )
       )
-    for (const { uid } of held) yield* runtime.forget(uid)
+    // Before the journal is asked for anything: they may be what fills the disk.
     yield* files.pods.pipe(
       Effect.flatMap((uids) => Effect.forEach(uids, (uid) => files.remove(uid), { discard: true })),
       // As with all that belongs to no pod, it is tried again until they are gone.
       Effect.catch((error) => Effect.logWarning(`files of pods are left behind for now: ${error.message}`))
     )
+    for (const { uid } of held) yield* runtime.forget(uid)
     yield* journal.wipe.pipe(
       Effect.catch((error) => Effect.logError(`the journal could not be wiped: ${error.message}`))
     )

@@ -32,7 +32,7 @@ export interface ContainerRecord {
   readonly sandboxAttempt: number
   /** To wait between the end of this attempt and the start of the next. */
   readonly backOffMillis: number
-  /** It is being ended only to make room for a changed container, whatever the restart policy. */
+  /** It is being ended only to make room for a changed container, or for another time: it runs again, however it ended. */
   readonly replacing: boolean
   readonly result?: ContainerResult
   readonly previous?: ContainerResult

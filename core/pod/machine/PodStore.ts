@@ -23,6 +23,8 @@ export interface PodStore {
   readonly touch: (uid: string, change: (pod: PodRecord) => PodRecord) => void
   readonly savePod: (uid: string, change: (pod: PodRecord) => PodRecord) => Effect.Effect<void, JournalError>
   readonly saveContainer: (uid: string, name: string, record: ContainerRecord) => Effect.Effect<void, JournalError>
+  /** As `touch`, of a container. */
+  readonly touchContainer: (uid: string, name: string, record: ContainerRecord) => void
   readonly forget: (uid: string) => Effect.Effect<void, JournalError>
 }
 
@@ -91,6 +93,10 @@ export const makePodStore = Effect.fnUntraced(function*(journal: Journal["Servic
   const podRow = (uid: string, pod: PodRecord) =>
     Effect.map(Effect.orDie(encodePodRecord(pod)), (value) => put("pods", uid, value))
 
+  const believe = (entry: Entry, name: string, record: ContainerRecord) => {
+    entry.state = { ...entry.state, containers: new Map([...entry.state.containers, [name, record]]) }
+  }
+
   const store: PodStore = {
     get: (uid) => entries.get(uid)?.state,
     all: () => [...entries.values()].map(({ state }) => state),
@@ -137,10 +143,12 @@ export const makePodStore = Effect.fnUntraced(function*(journal: Journal["Servic
               (value) => put("attempts", attemptKey(uid, name), value)
             )
           ]),
-          Effect.sync(() => {
-            entry.state = { ...entry.state, containers: new Map([...entry.state.containers, [name, record]]) }
-          })
+          Effect.sync(() => believe(entry, name, record))
         )),
+    touchContainer: (uid, name, record) => {
+      const entry = entries.get(uid)
+      if (entry !== undefined) believe(entry, name, record)
+    },
     forget: (uid) =>
       exclusively(uid, (entry) =>
         Effect.andThen(

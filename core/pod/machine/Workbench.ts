@@ -9,7 +9,7 @@ import type { ImageBackOff } from "./ensureImage.ts"
 import type { EventBuffer } from "./EventBuffer.ts"
 import type { Waiting } from "./planPod.ts"
 import type { PodMachineOptions } from "./PodMachineOptions.ts"
-import type { Ending, PodRecord, PodState } from "./PodState.ts"
+import type { ContainerResult, Ending, PodRecord, PodState } from "./PodState.ts"
 import type { PodStore } from "./PodStore.ts"
 import type { ReportBoard } from "./ReportBoard.ts"
 
@@ -31,6 +31,13 @@ export interface Machine {
   readonly released: () => void
 }
 
+/** What the journal is to say of an attempt that came to an end. */
+export interface AttemptEnd {
+  readonly attempt: number
+  readonly backOffMillis: number
+  readonly result: ContainerResult
+}
+
 export interface Workbench extends Machine {
   readonly uid: string
   /** Open when something may have changed. */
@@ -50,6 +57,8 @@ export interface Workbench extends Machine {
   readonly waiting: Map<string, Waiting>
   readonly imageBackOffs: Map<string, ImageBackOff>
   readonly times: ContainerTimes
+  /** How attempts ended that the journal does not take: their files may be gone when it does. */
+  readonly unrecorded: Map<string, AttemptEnd>
   /** Failures in a row of the work on one container. */
   readonly failures: Map<string, number>
   /** Messages of events that were told and have not changed since. */
@@ -86,6 +95,7 @@ export const makeWorkbench = Effect.fnUntraced(
       waiting: new Map(),
       imageBackOffs: new Map(),
       times: new ContainerTimes(),
+      unrecorded: new Map(),
       failures: new Map(),
       told: new Map(),
       volumes: undefined,
@@ -123,16 +133,13 @@ export const savePod = (
     }))
   })
 
-/** The pod turns to its end, for good. */
-export const beginEnd = (bench: Workbench, ending: Omit<Ending, "since">): Effect.Effect<void, JournalError> =>
-  Effect.flatMap(
-    monotonicMillis,
-    (since) =>
-      savePod(
-        bench,
-        (pod) => pod.stage === "Sync" ? { ...pod, stage: "Terminating", ending: { ...ending, since } } : pod
-      )
-  )
+/** The pod turns to its end, for good. Where the journal takes no writes it begins to end all the same. */
+export const beginEnd = (bench: Workbench, ending: Omit<Ending, "since">): Effect.Effect<void> =>
+  Effect.flatMap(monotonicMillis, (since) => {
+    const end = (pod: PodRecord): PodRecord =>
+      pod.stage === "Sync" ? { ...pod, stage: "Terminating", ending: { ...ending, since } } : pod
+    return Effect.catch(savePod(bench, end), () => Effect.sync(() => bench.store.touch(bench.uid, end)))
+  })
 
 /** Tells an event unless the same was told last for this key. */
 export const tellOnce = (

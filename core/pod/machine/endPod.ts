@@ -20,8 +20,9 @@ const none: ReadonlyMap<string, Waiting> = new Map()
 export const terminatePod = Effect.fnUntraced(function*(bench: Workbench): Effect.fn.Return<number, Failure> {
   yield* leaveWork(bench)
   bench.waiting.clear()
-  yield* observeSandbox(bench)
-  const { containers } = yield* observeContainers(bench)
+  // A sandbox that cannot be noted is removed all the same.
+  yield* Effect.catchTag(observeSandbox(bench), "JournalError", () => Effect.void)
+  const { containers, refused } = yield* observeContainers(bench)
   const { pod } = yield* stateOf(bench)
   const { graceSeconds, since } = pod.ending ?? { graceSeconds: 1, since: 0 }
   const grace = Math.max(1, graceSeconds) * 1000
@@ -40,11 +41,24 @@ export const terminatePod = Effect.fnUntraced(function*(bench: Workbench): Effec
     yield* stopContainer(bench, container, deadline, `Stopping container ${container.container}`)
   }
   if (live) {
+    if (refused !== undefined) return yield* refused
     yield* publishStatus(bench, none, false)
     return Number.POSITIVE_INFINITY
   }
-  yield* savePod(bench, (before) => ({ ...before, stage: "Terminated" }))
+  yield* (refused ?? savePod(bench, (before) => ({ ...before, stage: "Terminated" }))).pipe(
+    // Nobody wants its files any more, and they may be what fills the disk.
+    Effect.tapError(() => pod.ending?.deleted === true ? removeFiles(bench) : Effect.void)
+  )
   return 0
+})
+
+/** With the sandbox, which may hold them. */
+const removeFiles = Effect.fnUntraced(function*(bench: Workbench): Effect.fn.Return<void, RuntimeError | FilesError> {
+  for (const sandbox of yield* bench.runtime.sandboxes) {
+    if (sandbox.uid === bench.uid) yield* bench.runtime.removeSandbox(sandbox.id)
+  }
+  bench.sandbox = undefined
+  yield* bench.files.remove(bench.uid)
 })
 
 /** The last part of the way: told first, then cleaned up, then told that it is done. */
@@ -53,12 +67,8 @@ export const clearPod = Effect.fnUntraced(function*(bench: Workbench): Effect.fn
   const finished = pod.report?.finished === true
   if (!finished) {
     bench.running = new Map()
-    yield* publishStatus(bench, none, false)
-    for (const sandbox of yield* bench.runtime.sandboxes) {
-      if (sandbox.uid === bench.uid) yield* bench.runtime.removeSandbox(sandbox.id)
-    }
-    bench.sandbox = undefined
-    yield* bench.files.remove(bench.uid)
+    yield* Effect.tapError(publishStatus(bench, none, false), () => removeFiles(bench))
+    yield* removeFiles(bench)
     yield* collectGarbage(bench, yield* bench.runtime.containers(bench.uid))
   }
   // Without a deletion dead containers stay: their logs can still be read.

@@ -51,7 +51,7 @@ export const keepPod = Effect.fnUntraced(function*(bench: Workbench): Effect.fn.
     bench.waiting.clear()
   }
   yield* observeSandbox(bench)
-  const { busy, containers, verdicts } = yield* observeContainers(bench)
+  const { busy, containers, refused, verdicts } = yield* observeContainers(bench)
   const deadline = yield* untilDeadline(bench)
   if (deadline <= 0) {
     yield* exceed(bench)
@@ -87,8 +87,10 @@ export const keepPod = Effect.fnUntraced(function*(bench: Workbench): Effect.fn.
       `Back-off restarting failed container ${name} in pod ${pod}_${namespace}(${uid})`
     )
   }
+  // Before anything else that the journal may refuse: what has to stop does not wait for the disk.
+  yield* Effect.forEach(plan.stops, (stop) => act(bench, stop, resting), { discard: true })
+  if (refused !== undefined) return yield* refused
   yield* publishStatus(bench, bench.waiting, false)
-  yield* Effect.forEach(plan.stops, (stop) => act(bench, stop), { discard: true })
 
   if (bench.volumes === undefined && (plan.starts.length > 0 || bench.busy.size > 0 || bench.running.size > 0)) {
     yield* ensureVolumes(bench)
@@ -118,9 +120,12 @@ const untilDeadline = Effect.fnUntraced(function*(bench: Workbench) {
   const { assignment, pod } = yield* stateOf(bench)
   if (assignment.activeDeadlineSeconds === undefined) return Number.POSITIVE_INFINITY
   const monotonic = yield* monotonicMillis
-  const active = activeMillis(pod, bench.host().bootId, monotonic)
-  // So that a reboot costs the count at most this much.
-  if (active - pod.activeMillis >= bench.options.resyncMillis) yield* savePod(bench, (before) => before)
+  const { bootId } = bench.host()
+  const active = activeMillis(pod, bootId, monotonic)
+  // So that a reboot costs the count at most this much, and a new boot counts; where the journal refuses, the next look tries again.
+  if (pod.bootId !== bootId || active - pod.activeMillis >= bench.options.resyncMillis) {
+    yield* Effect.ignore(savePod(bench, (before) => before))
+  }
   return Math.max(0, assignment.activeDeadlineSeconds * 1000 - active)
 })
 
@@ -144,13 +149,25 @@ const tellBackOff = (bench: Workbench, container: string, attempt: number, messa
       : bench.events.emit({ assignment, container }, "Warning", "BackOff", message)
   })
 
-const act = Effect.fnUntraced(function*(bench: Workbench, { cause, container, name }: Stop) {
+const act = Effect.fnUntraced(function*(
+  bench: Workbench,
+  { cause, container, name }: Stop,
+  resting: boolean
+) {
   const { assignment, containers } = yield* stateOf(bench)
   const record = containers.get(name)
-  // One that rests goes on later, however it ended; a pod that may run only once does not.
-  const again = cause === "Changed" || (cause === "Resting" && assignment.restartPolicy !== "Never")
+  const policy = assignment.restartPolicy
+  // What is cut short goes on later, however it ended; a pod that may run only once does not. Under Always that needs no note,
+  // which would take its back-off away: a sandbox may be lost again and again.
+  const again = cause === "Changed" || (cause === "Resting" && policy !== "Never") ||
+    (cause === "Sandbox" && policy === "OnFailure")
   if (again && record !== undefined && !record.replacing) {
-    yield* bench.store.saveContainer(bench.uid, name, { ...record, replacing: true })
+    const replacing = { ...record, replacing: true }
+    const saved = bench.store.saveContainer(bench.uid, name, replacing)
+    // A change waits for the journal. What has to rest does not: that it goes on is written with its end.
+    yield* !resting
+      ? saved
+      : Effect.catch(saved, () => Effect.sync(() => bench.store.touchContainer(bench.uid, name, replacing)))
   }
   const message = cause === "Changed"
     ? `Container ${name} definition changed, will be restarted`
@@ -222,7 +239,7 @@ const recover = Effect.fnUntraced(function*(
     const added = assignment.ephemeralContainers.some((container) => container.name === name)
     const nothingRan = !added &&
       [...containers.values()].every(({ attempt, step }) => attempt === 0 && step === "Creating")
-    if (nothingRan) return yield* Effect.catch(reject(bench, error), (failed) => Effect.logWarning(failed.message))
+    if (nothingRan) return yield* reject(bench, error)
   }
   if (own === undefined) {
     // The engine's or the disk's trouble, not the container's: the status stays as it is.

@@ -8,19 +8,21 @@ import { backOffAfter } from "./crashBackOff.ts"
 import { judgeContainer, type Verdict } from "./judgeContainer.ts"
 import type { ContainerRecord, ContainerResult } from "./PodState.ts"
 import { terminationMessage } from "./terminationMessage.ts"
-import { look, stateOf, type Workbench } from "./Workbench.ts"
+import { type AttemptEnd, look, stateOf, type Workbench } from "./Workbench.ts"
 
 export interface Observation {
   /** All containers of the pod that the runtime has. */
   readonly containers: ReadonlyArray<Container>
-  /** Of each container that has a record; ends are recorded already. */
+  /** Of each container that has a record; ends are recorded already, unless the journal refused. */
   readonly verdicts: ReadonlyMap<string, Verdict>
+  /** Why an end could not be recorded: nothing may be built upon it, but what has to stop does not wait for it. */
+  readonly refused: JournalError | undefined
   /** Containers with work under way, which have no verdict. */
   readonly busy: ReadonlySet<string>
 }
 
 export const observeContainers = Effect.fnUntraced(
-  function*(bench: Workbench): Effect.fn.Return<Observation, RuntimeError | JournalError> {
+  function*(bench: Workbench): Effect.fn.Return<Observation, RuntimeError> {
     const busy = new Set(bench.busy.keys())
     const containers = yield* bench.runtime.containers(bench.uid)
     const { assignment, containers: records } = yield* stateOf(bench)
@@ -28,6 +30,7 @@ export const observeContainers = Effect.fnUntraced(
     const assigned = assignedContainers(assignment)
     const verdicts = new Map<string, Verdict>()
     const running = new Map<string, Container>()
+    let refused: JournalError | undefined
     for (const { name } of assigned) {
       const record = records.get(name)
       // While a start is under way what one sees is neither here nor there.
@@ -41,10 +44,12 @@ export const observeContainers = Effect.fnUntraced(
         bench.waiting.delete(name)
         bench.failures.delete(name)
       }
-      verdicts.set(name, yield* absorb(bench, name, record, verdict, assigned.length))
+      const absorbed = yield* Effect.result(absorb(bench, name, record, verdict, assigned.length))
+      if (absorbed._tag === "Failure") refused = absorbed.failure
+      verdicts.set(name, absorbed._tag === "Success" ? absorbed.success : verdict)
     }
     bench.running = running
-    return { containers, verdicts, busy }
+    return { containers, verdicts, busy, refused }
   }
 )
 
@@ -55,8 +60,30 @@ const absorb = Effect.fnUntraced(function*(
   verdict: Verdict,
   containersOfPod: number
 ): Effect.fn.Return<Verdict, JournalError> {
-  if (verdict._tag !== "Exited" && verdict._tag !== "Vanished") return verdict
+  if (verdict._tag !== "Exited" && verdict._tag !== "Vanished") {
+    bench.unrecorded.delete(name)
+    return verdict
+  }
   bench.waiting.delete(name)
+  const known = bench.unrecorded.get(name)
+  // A result is better than none, whichever was seen first.
+  const stands = known?.attempt === record.attempt && (verdict._tag === "Vanished" || !known.result.vanished)
+  const end = stands ? known : yield* endOf(bench, name, record, verdict, containersOfPod)
+  bench.unrecorded.set(name, end)
+  const { backOffMillis, result } = end
+  yield* bench.store.saveContainer(bench.uid, name, { ...record, step: "Ended", backOffMillis, result })
+  bench.unrecorded.delete(name)
+  const stray = verdict._tag === "Vanished" ? verdict.stray : undefined
+  return { _tag: "Ended", ...(stray === undefined ? {} : { stray }) }
+})
+
+const endOf = Effect.fnUntraced(function*(
+  bench: Workbench,
+  name: string,
+  record: ContainerRecord,
+  verdict: Extract<Verdict, { readonly _tag: "Exited" | "Vanished" }>,
+  containersOfPod: number
+): Effect.fn.Return<AttemptEnd> {
   const now = yield* look
   const { assignment } = yield* stateOf(bench)
   const assigned = assignedContainers(assignment).find((each) => each.name === name)
@@ -66,10 +93,7 @@ const absorb = Effect.fnUntraced(function*(
   const ran = result.startedAt === undefined
     ? 0
     : bench.times.ran(name, record.attempt, { startedAt: result.startedAt, finishedAt: result.finishedAt }, now)
-  const backOffMillis = backOffAfter(record, ran, bench.options.crashBackOff)
-  yield* bench.store.saveContainer(bench.uid, name, { ...record, step: "Ended", backOffMillis, result })
-  const stray = verdict._tag === "Vanished" ? verdict.stray : undefined
-  return { _tag: "Ended", ...(stray === undefined ? {} : { stray }) }
+  return { attempt: record.attempt, backOffMillis: backOffAfter(record, ran, bench.options.crashBackOff), result }
 })
 
 const vanished = (record: ContainerRecord, now: number): ContainerResult => ({

@@ -74,7 +74,7 @@ export const planPod = (input: PlanInput): Plan => {
   const verdictOf = (name: string): Verdict | undefined => input.verdicts.get(name)
 
   for (const [name, verdict] of input.verdicts) {
-    if (verdict._tag === "Ended" && verdict.stray !== undefined) {
+    if ((verdict._tag === "Ended" || verdict._tag === "Vanished") && verdict.stray !== undefined) {
       stops.push({ name, container: verdict.stray, cause: "Stray" })
     }
   }

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, SubscriptionRef } from "effect"
 import { TestClock } from "effect/testing"
+import { Journal } from "../../../core/agent/Journal.ts"
 import { keepLeash } from "../../../core/agent/keepLeash.ts"
 import type { LinkClient, LinkState } from "../../../core/link/LinkClient.ts"
 import { monotonicMillis } from "../../../core/pod/machine/Workbench.ts"
@@ -54,5 +55,19 @@ describe("a leash", () => {
       assert.isTrue(rests(), "the operator, which was told so, says it again")
       yield* leash.allow(minutes(10))
       assert.isFalse(rests())
+    }).pipe(Effect.scoped, Effect.provide(Layer.mergeAll(MemoryHost.layer, MemoryJournal.layer))))
+
+  it.effect("that is allowed again after a wipe is in the journal again, and one that is there is not written once more", () =>
+    Effect.gen(function*() {
+      const { leash } = yield* onLeash
+      const journal = yield* MemoryJournal
+      assert.isTrue(yield* journal.has("link", "leash"))
+      const writes = (yield* journal.diary).length
+      yield* leash.allow(minutes(10))
+      assert.lengthOf(yield* journal.diary, writes)
+      yield* (yield* Journal).wipe
+      assert.isFalse(yield* journal.has("link", "leash"))
+      yield* leash.allow(minutes(10))
+      assert.isTrue(yield* journal.has("link", "leash"))
     }).pipe(Effect.scoped, Effect.provide(Layer.mergeAll(MemoryHost.layer, MemoryJournal.layer))))
 })

@@ -8,7 +8,7 @@ import { MemoryFiles } from "../../fakes/MemoryFiles.ts"
 import { MemoryJournal } from "../../fakes/MemoryJournal.ts"
 
 /** Holds two pods, of which the first is never told to be gone, as where the journal has no space for it. */
-const stuck = () => {
+const stuck = (forgetting: Effect.Effect<void> = Effect.void) => {
   const held = new Set(["u1", "u2"])
   const asked: Array<string> = []
   const runtime: Partial<PodRuntime["Service"]> = {
@@ -18,7 +18,7 @@ const stuck = () => {
       return uid === "u1" ? Effect.never : Effect.succeed(true)
     },
     forget: (uid) =>
-      Effect.sync(() => {
+      Effect.map(forgetting, () => {
         held.delete(uid)
       }),
     reports: Stream.never
@@ -40,6 +40,17 @@ describe("retiring", () => {
       yield* Fiber.join(wiping)
       assert.strictEqual(held.size, 0)
       assert.include(yield* journal.diary, "wipe")
+    }).pipe(Effect.provide(Outbox.layer), Effect.provide(Layer.mergeAll(layer, MemoryFiles.layer, MemoryJournal.layer)))
+  })
+
+  it.effect("removes what pods left on the disk also while that is too full to forget them", () => {
+    const { layer } = stuck(Effect.never)
+    return Effect.gen(function*() {
+      const files = yield* MemoryFiles
+      yield* files.put("u1", "big", "what fills the disk")
+      yield* Effect.forkChild(yield* retire)
+      yield* TestClock.adjust("2 minutes")
+      assert.isUndefined(yield* files.text("u1", "big"))
     }).pipe(Effect.provide(Outbox.layer), Effect.provide(Layer.mergeAll(layer, MemoryFiles.layer, MemoryJournal.layer)))
   })
 })

@@ -45,9 +45,8 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "gone-with-its-container",
     mistake: "the sandbox of a container that is gone is taken for gone, too, and all its containers begin anew",
     file: "core/pod/machine/observeContainers.ts",
-    from: "  bench.waiting.delete(name)\n  const now = yield* look",
-    to:
-      "  bench.waiting.delete(name)\n  if (verdict._tag === \"Vanished\") bench.sandbox = undefined\n  const now = yield* look",
+    from: "  bench.waiting.delete(name)\n  const known",
+    to: "  bench.waiting.delete(name)\n  if (verdict._tag === \"Vanished\") bench.sandbox = undefined\n  const known",
     profile: "device"
   },
   {
@@ -86,8 +85,8 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "finished-too-soon",
     mistake: "a pod is told to be finished while its containers still stop",
     file: "core/pod/machine/endPod.ts",
-    from: "    yield* publishStatus(bench, none, false)\n    return Number.POSITIVE_INFINITY\n  }\n  yield* savePod",
-    to: "    yield* publishStatus(bench, none, true)\n    return Number.POSITIVE_INFINITY\n  }\n  yield* savePod",
+    from: "    yield* publishStatus(bench, none, false)\n    return Number.POSITIVE_INFINITY\n  }\n  yield* (refused",
+    to: "    yield* publishStatus(bench, none, true)\n    return Number.POSITIVE_INFINITY\n  }\n  yield* (refused",
     profile: "calm"
   },
   {
@@ -102,7 +101,7 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "keeps-secrets",
     mistake: "the files of a pod stay on the device when it goes",
     file: "core/pod/machine/endPod.ts",
-    from: "    yield* bench.files.remove(bench.uid)\n",
+    from: "  yield* bench.files.remove(bench.uid)\n",
     to: "",
     profile: "calm"
   },

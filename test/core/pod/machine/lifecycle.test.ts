@@ -288,6 +288,20 @@ describe("a sandbox that is lost", () => {
       assert.include(device.reasons(), "SandboxChanged")
     }).pipe(Effect.provide(Device.layer)))
 
+  it.effect("does not make a success of work that was cut short for it", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const runtime = yield* MemoryRuntime
+      yield* runtime.script(() => true, { onTerm: { after: "1 second", code: 0 } })
+      const machine = yield* device.start
+      yield* machine.ensure(pod({ restartPolicy: "OnFailure" }))
+      yield* pass(3)
+      yield* runtime.breakSandbox("u1")
+      yield* pass(120)
+      assert.deepStrictEqual(yield* runsOf, ["app#0", "app#1"])
+      assert.strictEqual(device.newest().status.phase, "Running")
+    }).pipe(Effect.provide(Device.layer)))
+
   it.effect("does not make anything run twice under Never", () =>
     Effect.gen(function*() {
       const device = yield* Device
@@ -337,6 +351,23 @@ describe("activeDeadlineSeconds", () => {
       yield* pass(90)
       assert.strictEqual(device.newest().status.phase, "Running")
       yield* pass(110)
+      assert.strictEqual(device.newest().status.reason, "DeadlineExceeded")
+    }).pipe(Effect.provide(Device.layer)))
+
+  it.effect("counts on after a reboot of which the status shows nothing", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      yield* (yield* MemoryFiles).fail("volume", new FilesError({ reason: "Failed", detail: "disk on fire" }))
+      const machine = yield* device.start
+      const volumes: PodAssignment["volumes"] = [{ _tag: "EmptyDir", name: "data", medium: "" }]
+      yield* machine.ensure(pod({ activeDeadlineSeconds: 400, volumes }))
+      yield* pass(300)
+      yield* device.kill
+      yield* (yield* MemoryHost).reboot
+      yield* device.start
+      yield* pass(60)
+      assert.strictEqual(device.newest().status.phase, "Pending")
+      yield* pass(140)
       assert.strictEqual(device.newest().status.reason, "DeadlineExceeded")
     }).pipe(Effect.provide(Device.layer)))
 
