@@ -2,7 +2,7 @@
 import { Clock, Effect, Layer, Option, Result } from "effect"
 import { Base64, Hex } from "effect/encoding"
 import { decodeEdgeDevice } from "../device/decodeEdgeDevice.ts"
-import { type EdgeDeviceObject, EdgeDevices } from "../device/EdgeDevice.ts"
+import { type EdgeDeviceObject, EdgeDevices, type EdgeDeviceStatus } from "../device/EdgeDevice.ts"
 import { Secrets } from "../kube/kinds.ts"
 import { KubeApi } from "../kube/KubeApi.ts"
 import { Cryptography } from "../link/Cryptography.ts"
@@ -96,6 +96,21 @@ export const deviceAdmission = Layer.effect(
       })
     })
 
+    const decoded = (object: EdgeDeviceObject) =>
+      decodeEdgeDevice(object).pipe(
+        Effect.mapError((error) => new Refused({ code: "Unavailable", detail: error.message }))
+      )
+
+    const wrongKey = Effect.fnUntraced(function*(object: EdgeDeviceObject) {
+      const { name = "", namespace = "" } = object.metadata
+      yield* tellWrongKey(object)
+      return yield* new Refused({
+        code: "WrongKey",
+        detail: `the key is not the one EdgeDevice ${namespace}/${name} knows: set its spec.identity.publicKey to what `
+          + "`arhat identity` prints on this device"
+      })
+    })
+
     const challenge = Effect.fnUntraced(function*(
       { namespace, device, publicKey }: {
         readonly namespace: string
@@ -104,19 +119,10 @@ export const deviceAdmission = Layer.effect(
       }
     ) {
       const object = yield* find(namespace, device, publicKey)
-      const { spec, status } = yield* decodeEdgeDevice(object).pipe(
-        Effect.mapError((error) => new Refused({ code: "Unavailable", detail: error.message }))
-      )
+      const { spec, status } = yield* decoded(object)
       const pinned = spec.identity.publicKey ?? status.link?.publicKey
       if (pinned !== undefined) {
-        if (pinned === Base64.encode(publicKey)) return { psk: zeros }
-        yield* tellWrongKey(object)
-        return yield* new Refused({
-          code: "WrongKey",
-          detail:
-            `the key is not the one EdgeDevice ${namespace}/${device} knows: set its spec.identity.publicKey to what `
-            + "`arhat identity` prints on this device"
-        })
+        return pinned === Base64.encode(publicKey) ? { psk: zeros } : yield* wrongKey(object)
       }
       const enrolment = spec.identity.enrolmentSecretRef?.name
       if (enrolment === undefined) {
@@ -134,6 +140,12 @@ export const deviceAdmission = Layer.effect(
       const key = deviceKey(hello.namespace, hello.device)
       const object = yield* find(hello.namespace, hello.device, publicKey)
       const { metadata } = object
+      const ownKey = Base64.encode(publicKey)
+      // Its owner may have given it another key since the handshake began.
+      const { generation, spec } = yield* decoded(object)
+      const strange = (status: EdgeDeviceStatus) =>
+        (spec.identity.publicKey ?? status.link?.publicKey ?? ownKey) !== ownKey
+      if (strange(object.status ?? {})) return yield* wrongKey(object)
       const duplicate = Effect.fnUntraced(function*(detail: string) {
         yield* events.record({
           about: { apiVersion: "aranya.arhat.dev/v1alpha1", kind: "EdgeDevice", ...reference(metadata) },
@@ -150,14 +162,17 @@ export const deviceAdmission = Layer.effect(
       const lineage = yield* random.bytes(lineageBytes)
       const readmit = metadata.annotations?.[readmitAnnotation] !== undefined
       let epoch = 0
+      let changed = false
       let refused = false
       let enrolled = false
-      yield* registry.swapStatus({ key, uid: metadata.uid ?? "" }, (status) => {
+      yield* registry.swapStatus({ key, uid: metadata.uid ?? "" }, (status, now) => {
+        changed = (now.metadata.generation ?? 0) !== generation || strange(status)
+        if (changed) return undefined
         const verdict = continueLineage(status.link ?? {}, hello, {
           shown: hello.lineage.length === 0 ? "" : Hex.encode(cryptography.sha256(hello.lineage)),
           issued: Hex.encode(cryptography.sha256(lineage)),
           holder: identity.holder,
-          publicKey: Base64.encode(publicKey),
+          publicKey: ownKey,
           readmit
         })
         refused = verdict._tag === "Duplicate"
@@ -166,6 +181,9 @@ export const deviceAdmission = Layer.effect(
         epoch = verdict.link.epoch ?? 1
         return { ...status, link: verdict.link }
       }).pipe(Effect.mapError(unavailable))
+      if (changed) {
+        return yield* new Refused({ code: "Unavailable", detail: "try again: the EdgeDevice was changed meanwhile" })
+      }
       if (refused) {
         return yield* duplicate(
           "the device shows an old lineage: it is a copy, or was restored or installed anew. If it is the right one, run: "
