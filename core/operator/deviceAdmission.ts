@@ -35,12 +35,24 @@ export const deviceAdmission = Layer.effect(
     const revocations = yield* Revocations
     const events = yield* EventRecorder
 
+    const unavailable = (error: { readonly message: string }) =>
+      new Refused({ code: "Unavailable", detail: `try again: ${error.message}` })
+
+    /** A device that is told so wipes itself: the API has to say it, for a watch may not have told of the next one of this name. */
+    const isDeleted = (namespace: string, name: string) =>
+      api.get(EdgeDevices, { namespace, name }).pipe(
+        Effect.as(false),
+        Effect.catch((error) => error.reason === "NotFound" ? Effect.succeed(true) : Effect.fail(unavailable(error)))
+      )
+
     const find = Effect.fnUntraced(function*(namespace: string, device: string, publicKey: Uint8Array) {
       yield* registry.synced
       const object = registry.get(deviceKey(namespace, device))
       if (object !== undefined) return object
       if (revocations.isRevoked(publicKey)) {
-        return yield* new Refused({ code: "Deleted", detail: `EdgeDevice ${namespace}/${device} was deleted` })
+        return yield* (yield* isDeleted(namespace, device))
+          ? new Refused({ code: "Deleted", detail: `EdgeDevice ${namespace}/${device} was deleted` })
+          : new Refused({ code: "Unavailable", detail: "the EdgeDevice is not served yet: try again" })
       }
       return yield* new Refused({
         code: "UnknownDevice",
@@ -48,9 +60,6 @@ export const deviceAdmission = Layer.effect(
           `there is no EdgeDevice ${namespace}/${device}: create it, or mend arhat.device in the agent's configuration`
       })
     })
-
-    const unavailable = (error: { readonly message: string }) =>
-      new Refused({ code: "Unavailable", detail: `try again: ${error.message}` })
 
     const enrolmentKey = Effect.fnUntraced(function*(namespace: string, name: string) {
       const secret = yield* api.get(Secrets, { namespace, name }).pipe(
