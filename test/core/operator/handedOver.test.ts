@@ -9,7 +9,14 @@ import type { KubeObject } from "../../../core/kube/ObjectMeta.ts"
 import { type Pod, Pods } from "../../../core/kube/Pod.ts"
 import { forever } from "../../fakes/runtime/Program.ts"
 import { simulate } from "../../simulation/VirtualTime.ts"
-import { createNamespaces, makeDevice, makeOperator, type SimulatedDevice, wiped, worldLayer } from "../../simulation/World.ts"
+import {
+  createNamespaces,
+  makeDevice,
+  makeOperator,
+  type SimulatedDevice,
+  wiped,
+  worldLayer
+} from "../../simulation/World.ts"
 
 const every = Schedule.spaced("1 second").pipe(Schedule.upTo({ times: 300 }))
 
