@@ -30,7 +30,7 @@ export class DeviceRegistry extends Context.Service<DeviceRegistry, {
    */
   readonly swapStatus: (
     device: DeviceId,
-    change: (status: EdgeDeviceStatus) => EdgeDeviceStatus | undefined
+    change: (status: EdgeDeviceStatus, object: EdgeDeviceObject) => EdgeDeviceStatus | undefined
   ) => Effect.Effect<EdgeDeviceObject, KubeApiError>
   /** The same for the finalizers. */
   readonly swapFinalizers: (
@@ -125,7 +125,7 @@ export class DeviceRegistry extends Context.Service<DeviceRegistry, {
           inTurn(
             device.key,
             swap(device, (object) => {
-              const status = change(object.status ?? {})
+              const status = change(object.status ?? {}, object)
               return status && api.replace(EdgeDevices, { ...object, status }, { subresource: "status" })
             })
           ),

@@ -20,7 +20,8 @@ export interface AskOptions {
 }
 
 /**
- * Fails with `Overloaded` where the device says "not now", with `Refused` where it never will, else as the session does.
+ * Fails with `Overloaded` where the device says "not now", with `Refused` where it never will, with `TooLarge` where no message
+ * holds the command, else as the session does.
  */
 export const askDevice = Effect.fnUntraced(function*(
   session: Session,
@@ -28,7 +29,10 @@ export const askDevice = Effect.fnUntraced(function*(
   options: AskOptions = {}
 ): Effect.fn.Return<Exclude<Reply, { readonly _tag: "Failure" }> | NotHeld, LinkError> {
   const refuse = (error: { readonly message: string }) => new LinkError({ reason: "Refused", detail: error.message })
-  const message = yield* Effect.mapError(encodeCommand(command), refuse)
+  const message = yield* Effect.mapError(
+    encodeCommand(command),
+    (error) => error.reason === "TooLarge" ? new LinkError({ reason: "TooLarge", detail: error.detail }) : refuse(error)
+  )
   const answer = yield* session.request(message, options)
   const reply = yield* Effect.mapError(decodeReply(answer), refuse)
   if (reply._tag !== "Failure") return reply

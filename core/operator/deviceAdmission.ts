@@ -2,7 +2,7 @@
 import { Clock, Effect, Layer, Option, Result } from "effect"
 import { Base64, Hex } from "effect/encoding"
 import { decodeEdgeDevice } from "../device/decodeEdgeDevice.ts"
-import { type EdgeDeviceObject, EdgeDevices } from "../device/EdgeDevice.ts"
+import { type EdgeDeviceObject, EdgeDevices, type EdgeDeviceStatus } from "../device/EdgeDevice.ts"
 import { Secrets } from "../kube/kinds.ts"
 import { KubeApi } from "../kube/KubeApi.ts"
 import { Cryptography } from "../link/Cryptography.ts"
@@ -35,12 +35,24 @@ export const deviceAdmission = Layer.effect(
     const revocations = yield* Revocations
     const events = yield* EventRecorder
 
+    const unavailable = (error: { readonly message: string }) =>
+      new Refused({ code: "Unavailable", detail: `try again: ${error.message}` })
+
+    /** A device that is told so wipes itself: the API has to say it, for a watch may not have told of the next one of this name. */
+    const isDeleted = (namespace: string, name: string) =>
+      api.get(EdgeDevices, { namespace, name }).pipe(
+        Effect.as(false),
+        Effect.catch((error) => error.reason === "NotFound" ? Effect.succeed(true) : Effect.fail(unavailable(error)))
+      )
+
     const find = Effect.fnUntraced(function*(namespace: string, device: string, publicKey: Uint8Array) {
       yield* registry.synced
       const object = registry.get(deviceKey(namespace, device))
       if (object !== undefined) return object
       if (revocations.isRevoked(publicKey)) {
-        return yield* new Refused({ code: "Deleted", detail: `EdgeDevice ${namespace}/${device} was deleted` })
+        return yield* (yield* isDeleted(namespace, device))
+          ? new Refused({ code: "Deleted", detail: `EdgeDevice ${namespace}/${device} was deleted` })
+          : new Refused({ code: "Unavailable", detail: "the EdgeDevice is not served yet: try again" })
       }
       return yield* new Refused({
         code: "UnknownDevice",
@@ -48,9 +60,6 @@ export const deviceAdmission = Layer.effect(
           `there is no EdgeDevice ${namespace}/${device}: create it, or mend arhat.device in the agent's configuration`
       })
     })
-
-    const unavailable = (error: { readonly message: string }) =>
-      new Refused({ code: "Unavailable", detail: `try again: ${error.message}` })
 
     const enrolmentKey = Effect.fnUntraced(function*(namespace: string, name: string) {
       const secret = yield* api.get(Secrets, { namespace, name }).pipe(
@@ -96,6 +105,21 @@ export const deviceAdmission = Layer.effect(
       })
     })
 
+    const decoded = (object: EdgeDeviceObject) =>
+      decodeEdgeDevice(object).pipe(
+        Effect.mapError((error) => new Refused({ code: "Unavailable", detail: error.message }))
+      )
+
+    const wrongKey = Effect.fnUntraced(function*(object: EdgeDeviceObject) {
+      const { name = "", namespace = "" } = object.metadata
+      yield* tellWrongKey(object)
+      return yield* new Refused({
+        code: "WrongKey",
+        detail: `the key is not the one EdgeDevice ${namespace}/${name} knows: set its spec.identity.publicKey to what `
+          + "`arhat identity` prints on this device"
+      })
+    })
+
     const challenge = Effect.fnUntraced(function*(
       { namespace, device, publicKey }: {
         readonly namespace: string
@@ -104,19 +128,10 @@ export const deviceAdmission = Layer.effect(
       }
     ) {
       const object = yield* find(namespace, device, publicKey)
-      const { spec, status } = yield* decodeEdgeDevice(object).pipe(
-        Effect.mapError((error) => new Refused({ code: "Unavailable", detail: error.message }))
-      )
+      const { spec, status } = yield* decoded(object)
       const pinned = spec.identity.publicKey ?? status.link?.publicKey
       if (pinned !== undefined) {
-        if (pinned === Base64.encode(publicKey)) return { psk: zeros }
-        yield* tellWrongKey(object)
-        return yield* new Refused({
-          code: "WrongKey",
-          detail:
-            `the key is not the one EdgeDevice ${namespace}/${device} knows: set its spec.identity.publicKey to what `
-            + "`arhat identity` prints on this device"
-        })
+        return pinned === Base64.encode(publicKey) ? { psk: zeros } : yield* wrongKey(object)
       }
       const enrolment = spec.identity.enrolmentSecretRef?.name
       if (enrolment === undefined) {
@@ -134,6 +149,12 @@ export const deviceAdmission = Layer.effect(
       const key = deviceKey(hello.namespace, hello.device)
       const object = yield* find(hello.namespace, hello.device, publicKey)
       const { metadata } = object
+      const ownKey = Base64.encode(publicKey)
+      // Its owner may have given it another key since the handshake began.
+      const { generation, spec } = yield* decoded(object)
+      const strange = (status: EdgeDeviceStatus) =>
+        (spec.identity.publicKey ?? status.link?.publicKey ?? ownKey) !== ownKey
+      if (strange(object.status ?? {})) return yield* wrongKey(object)
       const duplicate = Effect.fnUntraced(function*(detail: string) {
         yield* events.record({
           about: { apiVersion: "aranya.arhat.dev/v1alpha1", kind: "EdgeDevice", ...reference(metadata) },
@@ -150,14 +171,17 @@ export const deviceAdmission = Layer.effect(
       const lineage = yield* random.bytes(lineageBytes)
       const readmit = metadata.annotations?.[readmitAnnotation] !== undefined
       let epoch = 0
+      let changed = false
       let refused = false
       let enrolled = false
-      yield* registry.swapStatus({ key, uid: metadata.uid ?? "" }, (status) => {
+      yield* registry.swapStatus({ key, uid: metadata.uid ?? "" }, (status, now) => {
+        changed = (now.metadata.generation ?? 0) !== generation || strange(status)
+        if (changed) return undefined
         const verdict = continueLineage(status.link ?? {}, hello, {
           shown: hello.lineage.length === 0 ? "" : Hex.encode(cryptography.sha256(hello.lineage)),
           issued: Hex.encode(cryptography.sha256(lineage)),
           holder: identity.holder,
-          publicKey: Base64.encode(publicKey),
+          publicKey: ownKey,
           readmit
         })
         refused = verdict._tag === "Duplicate"
@@ -166,6 +190,9 @@ export const deviceAdmission = Layer.effect(
         epoch = verdict.link.epoch ?? 1
         return { ...status, link: verdict.link }
       }).pipe(Effect.mapError(unavailable))
+      if (changed) {
+        return yield* new Refused({ code: "Unavailable", detail: "try again: the EdgeDevice was changed meanwhile" })
+      }
       if (refused) {
         return yield* duplicate(
           "the device shows an old lineage: it is a copy, or was restored or installed anew. If it is the right one, run: "

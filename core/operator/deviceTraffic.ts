@@ -40,6 +40,15 @@ const isNone = (count: TrafficCount) => trafficClasses.every((name) => bytesOf(c
 const same = (one: StatusTraffic | undefined, other: StatusTraffic): boolean =>
   one?.day === other.day && Equal.equals(countOf(one, other.day), countOf(other, other.day))
 
+/** A write of which it is not known whether it came through. */
+interface Attempt {
+  readonly result: StatusTraffic
+  /** What it adds to what the status said before. */
+  readonly count: TrafficCount
+}
+/** Where an outage makes many of them, the first or the last came through. */
+const mostAttempts = 16
+
 export interface DeviceTraffic {
   /** Since this process began, for counters that only grow. */
   readonly ever: () => TrafficCount
@@ -51,9 +60,10 @@ export interface DeviceTraffic {
   readonly guard: (session: Session) => Session
   /** The device is another operator's; or was, and this is what it wrote. */
   readonly learn: (written: StatusTraffic | undefined) => void
-  /** What the status shall say, given what it says; to be told by `written` that it does. */
+  /** What the status shall say, given what it says; to be told by `written` that it does, or at once by `unwritten` that it is not tried. */
   readonly next: (before: StatusTraffic | undefined) => StatusTraffic | undefined
   readonly written: () => void
+  readonly unwritten: () => void
   /** Whether the counters are worth a write of their own; the last of this process need not wait for its time. */
   readonly due: (last?: boolean) => boolean
 }
@@ -72,7 +82,7 @@ export const deviceTraffic = Effect.fnUntraced(function*(
   let stored = options.stored
   /** What it does not say yet. */
   let unsaved = { day: dayOf(now()), count: noTraffic }
-  let attempt: { readonly result: StatusTraffic; readonly count: TrafficCount } | undefined
+  const attempts: Array<Attempt> = []
   let writtenAt = now()
   let ever = noTraffic
   const refused = { control: 0, streams: 0, metrics: 0 }
@@ -95,7 +105,7 @@ export const deviceTraffic = Effect.fnUntraced(function*(
     const day = today()
     if (unsaved.day !== day) {
       unsaved = { day, count: noTraffic }
-      attempt = undefined
+      attempts.length = 0
       told.clear()
     }
     for (const [session, taken] of sessions) {
@@ -175,17 +185,19 @@ export const deviceTraffic = Effect.fnUntraced(function*(
     }
   }
 
-  const commit = (): void => {
+  const commit = (attempt: Attempt | undefined): void => {
+    writtenAt = now()
     if (attempt === undefined) return
     stored = attempt.result
     unsaved = { day: unsaved.day, count: lessTraffic(unsaved.count, attempt.count) }
-    attempt = undefined
-    writtenAt = now()
+    // The others began with what was before it: they are refused.
+    attempts.length = 0
   }
 
   const learn = (written: StatusTraffic | undefined): void => {
     // The answer to a write may have been lost, and it was done all the same.
-    if (attempt !== undefined && same(written, attempt.result)) return commit()
+    const done = attempts.find(({ result }) => same(written, result))
+    if (done !== undefined) return commit(done)
     stored = written
   }
 
@@ -208,10 +220,13 @@ export const deviceTraffic = Effect.fnUntraced(function*(
       for (const name of trafficClasses) over(name)
       if (isNone(count)) return before
       const result = { day: unsaved.day, ...count }
-      attempt = { result, count: unsaved.count }
+      // One that adds nothing would be taken for the status as it was before the others.
+      if (!isNone(unsaved.count)) attempts.push({ result, count: unsaved.count })
+      if (attempts.length > mostAttempts) attempts.splice(mostAttempts / 2, 1)
       return result
     },
-    written: commit,
+    written: () => commit(attempts.at(-1)),
+    unwritten: () => void attempts.pop(),
     due: (last = false) => {
       gather()
       const { count } = unsaved

@@ -267,7 +267,9 @@ export const keepNode = Effect.fnUntraced(function*(
     }
     const text = yield* api.get(Leases, leaseAt).pipe(
       Effect.map(({ spec }) => spec?.renewTime ?? ""),
-      Effect.catch((error) => error.reason === "NotFound" ? Effect.succeed("") : Effect.fail(error))
+      Effect.catch((error) => error.reason === "NotFound" ? Effect.succeed("") : Effect.fail(error)),
+      // What could not be looked at could not be renewed either, perhaps: whoever holds the device has its time anew.
+      Effect.tapError(() => Effect.sync(() => void (renewalSeen = undefined)))
     )
     const now = yield* monotonicMillis
     if (renewalSeen?.text !== text) renewalSeen = { text, at: now }

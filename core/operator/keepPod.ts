@@ -48,6 +48,15 @@ export interface PodPlace {
   readonly graceSeconds: number
 }
 
+/** What asking again does not mend. */
+const isForGood = ({ reason }: LinkError) => reason === "TooLarge" || reason === "Refused"
+
+const refusal = ({ detail, reason }: LinkError) =>
+  reason === "TooLarge"
+    ? `the pod does not fit the one message in which its device is told of it: ${detail}. Let it use fewer or smaller `
+      + "ConfigMaps and Secrets, or only some keys of them (items)"
+    : `the device refuses the pod: ${detail}`
+
 const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("1 minute")]).pipe(Schedule.jittered)
 
 /** The token files of each volume, and one text that changes when any of them does. */
@@ -171,6 +180,9 @@ export const keepPod = Effect.fnUntraced(function*(
   const mayBeBehind = () =>
     holdings.hashOf(uid) !== undefined || metUnder === undefined || metUnder !== context.hold.epoch()
 
+  /** What cannot pass to the device in this session. */
+  let refused: { readonly session: Session; readonly hash: string } | undefined
+
   /** The tokens the device has from here, by volume. */
   const rotated = new Map<string, string>()
 
@@ -184,13 +196,21 @@ export const keepPod = Effect.fnUntraced(function*(
         const { assignment } = resolution
         const tokens = tokenFiles(resolution, gathered)
         if (holdings.hashOf(uid) !== assignment.hash) {
+          if (refused?.session === session && refused.hash === assignment.hash) return
           if (mayBeBehind() && (yield* wasBehind(pod))) return
           // Until it answers, and when it never does, the device may hold it: only the device's own word settles that.
           holdings.assigning(uid)
           const answer = yield* ask(session, { _tag: "AssignPod", assignment }, {
             priority: "assignment",
             compress: !carriesSecrets(pod, assignment)
-          })
+          }).pipe(Effect.catchIf(isForGood, (error) => {
+            refused = { session, hash: assignment.hash }
+            return Effect.as(
+              notify(pod, { type: "Warning", reason: "FailedSync", message: refusal(error), fieldPath: "" }),
+              undefined
+            )
+          }))
+          if (answer === undefined) return
           if (answer._tag === "NotHeld") return holdings.forgotten(uid)
           holdings.assigned(uid, assignment.hash)
         } else {

@@ -113,6 +113,7 @@ export const keepStatus = Effect.fnUntraced(function*(context: DeviceContext, fi
         ...(agentVersion === undefined ? {} : { agentVersion })
       }
       wrote = !saysTheSame(before, after) || traffic.due() || spent.length > 0
+      if (!wrote) traffic.unwritten()
       return wrote ? after : undefined
     })
     if (wrote) traffic.written()

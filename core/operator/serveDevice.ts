@@ -302,6 +302,15 @@ export const serveDevice = Effect.fnUntraced(function*(
       return isGone && left !== undefined ? left.close("the EdgeDevice was deleted") : Effect.void
     })
   )
+  /** Whoever gives an EdgeDevice another key trusts the former no more, not even until its link breaks by itself. */
+  const endStrangers = Effect.fnUntraced(function*({ status }: EdgeDeviceObject) {
+    const { publicKey } = SubscriptionRef.getUnsafe(device).spec.identity
+    const known = status?.link?.publicKey
+    if (publicKey === undefined || known === undefined || publicKey === known) return
+    const linked = yield* SubscriptionRef.get(session)
+    if (linked !== undefined) yield* linked.close("its EdgeDevice knows another key now")
+  })
+
   const attach = Effect.fnUntraced(function*(unguarded: Session, hello: DeviceHello) {
     const linked = traffic.guard(unguarded)
     method = hello.method
@@ -313,6 +322,9 @@ export const serveDevice = Effect.fnUntraced(function*(
         pods.heldUnder(hold.epoch())
         yield* SubscriptionRef.set(session, linked)
         yield* settleHold
+        // It was admitted with the key that was right then: an edit since has met no session to end.
+        const object = registry.get(key)
+        if (object !== undefined) yield* endStrangers(object)
         yield* Effect.logInfo(`device ${context.key} is connected by ${hello.method}`)
         yield* SubscriptionRef.changes(linked.connected).pipe(
           Stream.runForEach((carried) =>
@@ -356,15 +368,6 @@ export const serveDevice = Effect.fnUntraced(function*(
     }
   })
   let warned = false
-
-  /** Whoever gives an EdgeDevice another key trusts the former no more, not even until its link breaks by itself. */
-  const endStrangers = Effect.fnUntraced(function*({ status }: EdgeDeviceObject) {
-    const { publicKey } = SubscriptionRef.getUnsafe(device).spec.identity
-    const known = status?.link?.publicKey
-    if (publicKey === undefined || known === undefined || publicKey === known) return
-    const linked = yield* SubscriptionRef.get(session)
-    if (linked !== undefined) yield* linked.close("its EdgeDevice knows another key now")
-  })
 
   const update = Effect.fnUntraced(function*(object: EdgeDeviceObject) {
     yield* settleHold

@@ -215,13 +215,13 @@ export const assignmentValue = (pod: Assignment): PodAssignment => {
 
 export const encodeAssignment = encoding(AssignmentSchema, {
   subject: "PodAssignment",
-  limit: limits.command,
+  limit: limits.assignment,
   message: assignmentMessage
 })
 
 export const decodeAssignment = decoding(AssignmentSchema, {
   subject: "PodAssignment",
-  limit: limits.command,
+  limit: limits.assignment,
   value: assignmentValue
 })
 

@@ -2,8 +2,10 @@
 
 /** Bytes. An assignment carries whole ConfigMaps and Secrets (1 MiB each in the API), everything else is small. */
 export const limits = {
-  /** Fits the receive pool of an agent's link (8 MiB) beside other traffic. */
-  command: 6 * 1024 * 1024,
+  /** What an agent's link takes as one message, half of its receive pool, less the 32 bytes that it counts beside each. */
+  command: 4 * 1024 * 1024 - 32,
+  /** In a journal: a command's, with the ephemeral containers that came before it. */
+  assignment: 6 * 1024 * 1024,
   event: 256 * 1024,
   reply: 256 * 1024,
   opening: 256 * 1024,

@@ -190,6 +190,31 @@ describe("the traffic of a device", () => {
       assert.deepStrictEqual(third?.control, { sent: 501, received: 7 })
     }))
 
+  it.effect("adds nothing twice where it was tried again before the write was heard of whose answer was lost", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(noon)
+      for (const lost of [0, 1, 78, 79]) {
+        const { traffic } = yield* makeTraffic({})
+        const { carry, session } = yield* fakeSession
+        traffic.guard(session)
+        /** One of these came through; all others were refused, for they began with what was before it. */
+        const tried: Array<DeviceTraffic | undefined> = []
+        // Something else was to be written first, and was not.
+        const stored = { day: "2026-11-21", control: { sent: 7, received: 0 } }
+        traffic.next(stored)
+        for (let tries = 0; tries < 80; tries++) {
+          carry("control", 10)
+          // Looked at, and not worth a write.
+          traffic.next(stored)
+          traffic.unwritten()
+          carry("control", 10)
+          tried.push(traffic.next(stored))
+        }
+        assert.deepStrictEqual(write(traffic, tried[lost])?.control, { sent: 1607, received: 0 })
+        assert.deepStrictEqual(traffic.today().control, { sent: 1607, received: 0 })
+      }
+    }))
+
   it.effect("counts on in a new session, with the last words of the one before", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(noon)

@@ -9,7 +9,14 @@ import type { KubeObject } from "../../../core/kube/ObjectMeta.ts"
 import { type Pod, Pods } from "../../../core/kube/Pod.ts"
 import { forever } from "../../fakes/runtime/Program.ts"
 import { simulate } from "../../simulation/VirtualTime.ts"
-import { createNamespaces, makeDevice, makeOperator, type SimulatedDevice, worldLayer } from "../../simulation/World.ts"
+import {
+  createNamespaces,
+  makeDevice,
+  makeOperator,
+  type SimulatedDevice,
+  wiped,
+  worldLayer
+} from "../../simulation/World.ts"
 
 const every = Schedule.spaced("1 second").pipe(Schedule.upTo({ times: 300 }))
 
@@ -45,7 +52,7 @@ const comes = (device: SimulatedDevice) => (name: string) =>
     return false
   }).pipe(Effect.delay("10 seconds"), until)
 
-/** A device that the first of two operators has. Its watches of EdgeDevices and pods and the other's of pods tell only while they may. */
+/** A device that the first of two operators has. Its watches of EdgeDevices, ConfigMaps and pods and the other's of pods tell only while they may. */
 const twoOperators = Effect.gen(function*() {
   const api = yield* KubeApi
   yield* createNamespaces
@@ -53,6 +60,7 @@ const twoOperators = Effect.gen(function*() {
   yield* device.runtime.script(() => true, { run: forever })
   const tellsOne = yield* Latch.make(true)
   const tellsOneOfPods = yield* Latch.make(true)
+  const tellsOneOfRevoked = yield* Latch.make(true)
   const tells = yield* Latch.make(true)
   const tellsOfLeases = yield* Latch.make(true)
   let missesEnds = false
@@ -66,7 +74,10 @@ const twoOperators = Effect.gen(function*() {
         (seen) => Effect.as(may[resource.plural]?.await ?? Effect.void, seen._tag !== "Set" || !leavesOut(seen.object))
       )) as typeof api.observe
   const one = yield* makeOperator([device], undefined, undefined, "one").pipe(
-    Effect.provideService(KubeApi, { ...api, observe: watching({ edgedevices: tellsOne, pods: tellsOneOfPods }) })
+    Effect.provideService(KubeApi, {
+      ...api,
+      observe: watching({ edgedevices: tellsOne, pods: tellsOneOfPods, configmaps: tellsOneOfRevoked })
+    })
   )
   const two = yield* makeOperator([device], undefined, undefined, "two").pipe(
     Effect.provideService(KubeApi, {
@@ -91,6 +102,7 @@ const twoOperators = Effect.gen(function*() {
     tellsOneOfDevices: tellsOne,
     tellsOfLeases,
     tellsOneOfPods,
+    tellsOneOfRevoked,
     /** The other's watches break from now on whenever something is ending, and begin anew when it is gone. */
     missEnds: Effect.sync(() => {
       missesEnds = true
@@ -478,6 +490,36 @@ describe("a device that was another operator's for a while", () => {
           status?.conditions?.some(({ status, type }) =>
             type === "Connected" && status === "True"
           ) === true))
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+
+  it.live("is not told to wipe by one that has not heard that its EdgeDevice is there again", () =>
+    simulate(18, () =>
+      Effect.gen(function*() {
+        const { api, device, pod, tellsOneOfDevices, tellsOneOfRevoked } = yield* twoOperators
+        const at = { namespace: "edge", name: "edge-1" }
+        yield* device.transport.refuse("Refused")
+        yield* device.transport.cut()
+        yield* api.delete(EdgeDevices, at)
+        yield* until(Effect.match(api.get(EdgeDevices, at), { onFailure: () => true, onSuccess: () => false }))
+        yield* Effect.sleep("5 seconds")
+        yield* tellsOneOfDevices.close
+        yield* tellsOneOfRevoked.close
+        yield* api.create(EdgeDevices, device.object())
+        yield* device.transport.refuse(undefined)
+        yield* comes(device)("two")
+        yield* api.create(Pods, web)
+        yield* until(Effect.map(pod, ({ status }) => status?.phase === "Running"))
+        const before = (yield* device.obeyed).length
+        // Each time it dials it meets either.
+        yield* device.transport.cut().pipe(
+          Effect.andThen(Effect.sleep("20 seconds")),
+          Effect.repeat({ times: 20 })
+        )
+        assert.notInclude((yield* device.obeyed).slice(before).map(({ what }) => what), wiped)
+        const runs = yield* device.runtime.runs
+        assert.lengthOf(runs, 1)
+        assert.isUndefined(runs[0]!.finishedAt)
+        yield* comes(device)("two")
       }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
 
   it.live("has its Lease renewed by the next also after it went away again while that one read it", () =>

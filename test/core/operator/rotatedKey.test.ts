@@ -9,7 +9,39 @@ import { createNamespaces, makeDevice, makeOperator, worldLayer } from "../../si
 
 const every = Schedule.spaced("1 second").pipe(Schedule.upTo({ times: 60 }))
 
+/** Offsets of an edit into a handshake that takes eight seconds, in milliseconds. */
+const offsets = Array.from({ length: 41 }, (_, index) => index * 250)
+
 describe("an EdgeDevice whose key is changed", () => {
+  it.live("has no session with a device of the former key that was in the middle of its handshake", () =>
+    Effect.forEach(offsets, (offset) =>
+      simulate(1, () =>
+        Effect.gen(function*() {
+          const api = yield* KubeApi
+          const here = { namespace: "edge", name: "edge-1" }
+          yield* createNamespaces
+          const device = yield* makeDevice("edge-1", 1)
+          const operator = yield* makeOperator([device])
+          yield* operator.start
+          yield* api.create(EdgeDevices, device.object())
+          yield* device.agent.start
+          const isConnected = Effect.map(
+            api.get(EdgeDevices, here),
+            ({ status }) => status?.conditions?.find(({ type }) => type === "Connected")?.status === "True"
+          )
+          yield* Effect.filterOrFail(isConnected, (yes) => yes).pipe(Effect.retry(every))
+          yield* device.agent.kill
+          yield* device.transport.weather({ delayMillis: [2000, 2000] })
+          yield* device.agent.start
+          yield* Effect.sleep(offset)
+          yield* api.patch(EdgeDevices, here, {
+            type: "merge",
+            body: { spec: { identity: { publicKey: Base64.encode(new Uint8Array(32).fill(9)) } } }
+          })
+          yield* Effect.sleep("30 seconds")
+          assert.isFalse(yield* isConnected, `edited ${offset} ms after it was started`)
+        }).pipe(Effect.scoped, Effect.provide(worldLayer))), { discard: true }))
+
   it.live("ends the session of the device with the former key at once, and does not take it again", () =>
     simulate(1, () =>
       Effect.gen(function*() {

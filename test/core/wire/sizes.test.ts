@@ -1,5 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { defaultLimits } from "../../../core/link/LinkLimits.ts"
+import { messageCost } from "../../../core/link/session/LinkStream.ts"
 import { decodeCommand, encodeCommand } from "../../../core/wire/Command.ts"
 import { decodeEvent, encodeEvent } from "../../../core/wire/Event.ts"
 import { limits } from "../../../core/wire/limits.ts"
@@ -42,6 +44,10 @@ describe("the size of what is spoken", () => {
       const pods = Array.from({ length: 9000 }, (_, i) => ({ uid: `pod-${i}`, hash: "00".repeat(32), reportNumber: 1 }))
       assert.strictEqual((yield* Effect.flip(encodeReply({ _tag: "Held", pods }))).reason, "TooLarge")
     }))
+
+  it("a command that is written fits what an agent's link takes as one message", () => {
+    assert.strictEqual(limits.command + messageCost, defaultLimits.agentPool * defaultLimits.messageShare)
+  })
 
   it.effect("a message beyond its limit is not read", () =>
     Effect.gen(function*() {

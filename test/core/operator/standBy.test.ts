@@ -1,0 +1,73 @@
+/** Two operators, of which one holds the device and the other stands by. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Schedule } from "effect"
+import { type Fault, refuse } from "../../../adapters/kube/plane/memory/Faults.ts"
+import { EdgeDevices } from "../../../core/device/EdgeDevice.ts"
+import { Leases } from "../../../core/kube/kinds.ts"
+import { KubeApi } from "../../../core/kube/KubeApi.ts"
+import { simulate } from "../../simulation/VirtualTime.ts"
+import { clientWithFaults, createNamespaces, makeDevice, makeOperator, worldLayer } from "../../simulation/World.ts"
+
+const every = Schedule.spaced("1 second").pipe(Schedule.upTo({ times: 300 }))
+
+const outages: Readonly<Record<string, Fault>> = {
+  refuses: { answer: refuse(503, "ServiceUnavailable", "away") },
+  "is out of reach": { refuseConnection: true },
+  "is silent": { silence: true }
+}
+
+/** An API that may be away for both of them, and a device that is held. */
+const twoOperators = Effect.gen(function*() {
+  const api = yield* KubeApi
+  yield* createNamespaces
+  const device = yield* makeDevice("edge-1", 1)
+  let fault: Fault | undefined
+  const client = Layer.build(clientWithFaults(() => Effect.succeed(fault ?? {})))
+  const one = yield* Effect.provideContext(makeOperator([device], undefined, undefined, "one"), yield* client)
+  const two = yield* Effect.provideContext(makeOperator([device], undefined, undefined, "two"), yield* client)
+  const link = Effect.map(
+    api.get(EdgeDevices, { namespace: "edge", name: "edge-1" }),
+    ({ status }) => `${status?.link?.holder} ${status?.link?.epoch}`
+  )
+  yield* one.start
+  yield* two.start
+  yield* api.create(EdgeDevices, device.object())
+  yield* device.agent.start
+  yield* api.get(Leases, { namespace: "kube-node-lease", name: "edge-1" }).pipe(Effect.retry(every))
+  yield* Effect.sleep("2 minutes")
+  return {
+    kill: Effect.flatMap(link, (now) => now.startsWith("one") ? one.kill : two.kill),
+    link,
+    away: (how: Fault) =>
+      Effect.gen(function*() {
+        fault = how
+        yield* Effect.sleep("3 minutes")
+        fault = undefined
+      })
+  }
+})
+
+describe("an operator that stands by", () => {
+  for (const [how, fault] of Object.entries(outages)) {
+    it.live(`takes no device from a healthy one after the API ${how} for a while`, () =>
+      Effect.forEach([1, 2, 3], (seed) =>
+        simulate(seed, () =>
+          Effect.gen(function*() {
+            const { away, link } = yield* twoOperators
+            const before = yield* link
+            yield* away(fault)
+            yield* Effect.sleep("5 minutes")
+            assert.strictEqual(yield* link, before)
+          }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)), { discard: true }))
+  }
+
+  it.live("takes the device of one that died", () =>
+    simulate(1, () =>
+      Effect.gen(function*() {
+        const { kill, link } = yield* twoOperators
+        const before = yield* link
+        yield* kill
+        yield* Effect.sleep("2 minutes")
+        assert.notStrictEqual(yield* link, before)
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+})
