@@ -4,6 +4,7 @@ import * as crypto from "node:crypto"
 import * as zlib from "node:zlib"
 import { Cryptography } from "../../core/link/Cryptography.ts"
 import { SecureRandom } from "../../core/link/SecureRandom.ts"
+import { alone } from "../../core/link/session/alone.ts"
 
 /** X25519 keys in DER (RFC 8410) are these headers followed by the 32 raw bytes. */
 const privateHeader = Buffer.from("302e020100300506032b656e04220420", "hex")
@@ -37,6 +38,9 @@ const publicHalf = preparing((raw) => {
 })
 
 const secretKey = preparing((raw) => crypto.createSecretKey(raw))
+
+/** The same memory without the ways of a Buffer, of which a slice is no copy. */
+const plainly = ({ buffer, byteOffset, length }: Buffer) => new Uint8Array(buffer, byteOffset, length)
 
 const hashed = (data: Uint8Array) => new Uint8Array(crypto.hash("sha256", data, "buffer"))
 
@@ -100,15 +104,16 @@ const make = Cryptography.of({
     } catch {
       return undefined
     }
-    return plain
+    return plainly(plain)
   },
-  deflate: (plain, dictionary) => zlib.deflateRawSync(plain, dictionary && { ...small, dictionary }),
+  // zlib works in pieces of 16 KiB, which a short message must not keep.
+  deflate: (plain, dictionary) => alone(plainly(zlib.deflateRawSync(plain, dictionary && { ...small, dictionary }))),
   inflate: (packed, limit, dictionary) => {
     try {
-      return zlib.inflateRawSync(packed, {
+      return alone(plainly(zlib.inflateRawSync(packed, {
         maxOutputLength: Math.max(1, limit),
         ...(dictionary === undefined ? {} : { dictionary })
-      })
+      })))
     } catch {
       // Neither corrupt input nor one that grows beyond the limit says anything about this process.
       return undefined

@@ -64,7 +64,8 @@ const makeMessages = (stream: Output["stream"]): (bytes: Uint8Array, last: boole
       found.push({ stream, time, bytes: all.slice(STAMP, length) })
       all = all.subarray(length)
     }
-    rest = all.slice()
+    // A copy, not a Buffer's slice: a few bytes must not keep all that docker sent.
+    rest = new Uint8Array(all)
     return found
   }
 }

@@ -34,6 +34,7 @@ export class Gate {
   private readonly waiting = new Set<Waiting>()
   private readonly idle = new Set<() => void>()
   private closed = false
+  private looking = false
 
   constructor(limits: GateLimits) {
     this.limits = limits
@@ -105,6 +106,18 @@ export class Gate {
   }
 
   private look(): void {
+    // What was let through may leave at once: the turn that goes on sees it, and the stack does not grow with all that wait.
+    if (this.looking) return
+    this.looking = true
+    try {
+      this.letThrough()
+    } finally {
+      this.looking = false
+    }
+    if (this.empty) { for (const done of [...this.idle]) done() }
+  }
+
+  private letThrough(): void {
     while (this.room) {
       const [first] = this.waiting
       // Every other one at most: whoever makes much that is urgent does not hold up the rest.
@@ -116,6 +129,5 @@ export class Gate {
       this.keepPace()
       next.go()
     }
-    if (this.empty) { for (const done of [...this.idle]) done() }
   }
 }

@@ -48,7 +48,7 @@ export const decode = (payload: Uint8Array): Message | undefined => {
   if (kind === undefined || !known.has(kind)) return undefined
   if (kind === Kind.Doubt) return payload.length === 1 ? { kind, id: "", body: nothing } : undefined
   if (payload.length < headerLength) return undefined
-  const body = payload.slice(headerLength)
+  const body = new Uint8Array(payload.subarray(headerLength))
   if ((kind === Kind.Ask || kind === Kind.Here) && body.length > 0) return undefined
   if (kind === Kind.Credit && body.length !== 8) return undefined
   if (kind === Kind.End && body.length > secretLength) return undefined

@@ -55,15 +55,24 @@ const passwordOf = ({ config }: MqttMethod, at: string) =>
     ? Effect.succeed(config.password)
     : Effect.map(readBytes(`${at}.passwordFile`, config.passwordFile), textOf)
 
-/** The same at each start, so that the broker ends what a former life of this device has left. */
-const ownClientId = (device: string) => `arhat-${createHash("sha256").update(device).digest("hex").slice(0, 12)}`
+/**
+ * The same at each start, so that the broker ends what a former life of this device has left. Another for each method: a better
+ * one that is tried must not end the one that carries the session.
+ */
+const ownClientId = (device: string, place: number) =>
+  `arhat-${createHash("sha256").update(device).digest("hex").slice(0, 12)}${place === 0 ? "" : `-${place + 1}`}`
 
-/** `at` is the key of the method's `config`, for error messages; `device` is `namespace/name`. */
+/** `at` is the key of the method's `config`, for error messages; `device` is `namespace/name`; `place` is among the MQTT methods. */
 export const mqttDialer = Effect.fnUntraced(function*(
   method: MqttMethod,
-  options: { readonly at: string; readonly device: string; readonly dialTimeout: Duration.Duration }
+  options: {
+    readonly at: string
+    readonly device: string
+    readonly place: number
+    readonly dialTimeout: Duration.Duration
+  }
 ) {
-  const { at, device, dialTimeout } = options
+  const { at, device, dialTimeout, place } = options
   const { config } = method
   const topicNamespace = yield* topicNamespaceFrom(config.topicNamespaceFrom, `${at}.topicNamespaceFrom`)
   const address = parseBrokerAddress(config.endpoint)
@@ -83,7 +92,7 @@ export const mqttDialer = Effect.fnUntraced(function*(
       ...(tls === undefined ? {} : { tls }),
       ...(config.username === undefined ? {} : { username: config.username }),
       ...(password === undefined ? {} : { password: Redacted.make(password) }),
-      clientId: config.clientID ?? ownClientId(device),
+      clientId: config.clientID ?? ownClientId(device, place),
       keepalive: config.keepaliveInterval,
       maxPayload: config.maxPayloadSize,
       connectTimeout: dialTimeout

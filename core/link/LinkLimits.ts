@@ -20,7 +20,9 @@ export interface LinkLimits {
   /** Bytes that may be sent and unacknowledged: of commands, and of everything else at any rate. */
   readonly commandsInFlight: number
   readonly inFlight: number
-  /** Segments and bytes held beyond a gap. */
+  /** Credits, ends and refusals that may wait for the peer's acknowledgement; more end the session. */
+  readonly answers: number
+  /** Segments and bytes held beyond a gap; as many segments behind messages that wait for memory. */
   readonly heldSegments: number
   readonly heldBytes: number
   /** Plain bytes of one packet at most; the transport's frame may ask for less. */
@@ -43,6 +45,7 @@ export const defaultLimits: LinkLimits = {
   concurrentRequests: 64,
   commandsInFlight: 1024 * 1024,
   inFlight: 4 * 1024 * 1024,
+  answers: 4096,
   heldSegments: 4096,
   heldBytes: 2 * 1024 * 1024,
   packet: 64 * 1024,

@@ -2,13 +2,15 @@
 import { Context, Effect, type Scope } from "effect"
 import type { LinkLimits } from "./LinkLimits.ts"
 
-/** Bytes, but for the streams: those that are open or hold memory. */
+/** Bytes, but for the streams, those that are open or hold memory, and the answers. */
 export interface LinkUsage {
   readonly streams: number
   /** Granted to what the peer may send. */
   readonly granted: number
   /** Sent and not acknowledged. */
   readonly underWay: number
+  /** Credits, ends and refusals to be sent or acknowledged. */
+  readonly answers: number
   /** To be sent. */
   readonly queued: number
   /** Received beyond a gap. */
@@ -27,6 +29,7 @@ export const mostUsage = (limits: LinkLimits, side: "device" | "operator"): Link
     granted,
     underWay: limits.commandsInFlight + limits.inFlight + headroomBytes.assignment + headroomBytes.interactive +
       2 * limits.packet,
+    answers: limits.answers,
     // A channel takes its last message whole.
     queued: limits.requestQueue + streams * (limits.sendQueue + limits.packet),
     beyondGap: limits.heldBytes

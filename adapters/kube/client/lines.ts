@@ -46,7 +46,7 @@ export const makeLines = (limit: number): (chunk: Uint8Array) => Array<string> =
     }
     if (start < chunk.length) {
       // A copy: the network's buffer may be large and must not be kept alive by a few bytes of it.
-      const rest = chunk.slice(start)
+      const rest = new Uint8Array(chunk.subarray(start))
       if (held + rest.length > limit) throw new LineTooLong(limit)
       waiting.push(rest)
       held += rest.length

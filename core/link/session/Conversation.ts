@@ -68,6 +68,7 @@ export class Conversation extends Steps {
   private acknowledged = 0
   private commandsUnderWay = 0
   private othersUnderWay = 0
+  private controlUnacknowledged = 0
   private progressAt = 0
   private resends = 0
   private probe: { readonly sequence: number; readonly at: number } | undefined
@@ -98,6 +99,11 @@ export class Conversation extends Steps {
   /** Bytes sent and not acknowledged. */
   get underWay(): number {
     return this.commandsUnderWay + this.othersUnderWay
+  }
+
+  /** Credits, ends and refusals that wait to be sent or acknowledged. */
+  get answers(): number {
+    return this.outbox.waiting + this.controlUnacknowledged
   }
 
   /** Bytes per millisecond as measured on this connection, 0 while unknown. */
@@ -193,7 +199,7 @@ export class Conversation extends Steps {
       this.unackedBytes += segment.data.length
     }
     for (let next = this.inOrder.take(); next !== undefined; next = this.inOrder.take()) {
-      const violation = this.listener?.segment(next)
+      const violation = this.listener?.segment(next) ?? this.unheard
       if (violation !== undefined) return this.end(`the peer broke the protocol: ${violation}`, false)
     }
     const delay = again || this.inOrder.gap || this.unackedBytes >= acknowledgeAtOnce
@@ -202,6 +208,11 @@ export class Conversation extends Steps {
       ? soonMillis
       : this.timings.ackDelayMillis
     this.ackAt = Math.min(this.ackAt ?? Infinity, now + delay)
+  }
+
+  /** Few bytes can ask for an answer that takes many; a peer that acknowledges none of them could fill the memory with these. */
+  private get unheard(): string | undefined {
+    return this.answers < this.limits.answers ? undefined : "more answers than may stay without acknowledgement"
   }
 
   private acknowledge(upTo: number, now: number): void {
@@ -214,6 +225,7 @@ export class Conversation extends Steps {
     let newest: Sent | undefined
     for (const sent of this.unacknowledged.acknowledge(upTo)) {
       bytes += sent.bytes
+      if (sent.control) this.controlUnacknowledged -= 1
       this.land(sent)
       newest = sent
     }
@@ -332,9 +344,10 @@ export class Conversation extends Steps {
     )
     if (filled.length === 0) return undefined
     const sequence = this.nextSequence
-    for (const { bytes, priority, segment } of filled) {
+    for (const { bytes, control = false, priority, segment } of filled) {
       const command = priority === Priority.COMMAND
-      const sent = { sequence: this.nextSequence++, segment, bytes, command, departure: undefined, times: 0 }
+      const sent = { sequence: this.nextSequence++, segment, bytes, command, control, departure: undefined, times: 0 }
+      if (control) this.controlUnacknowledged += 1
       this.unacknowledged.add(sent)
       this.depart(sent, now)
     }

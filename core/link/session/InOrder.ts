@@ -1,11 +1,17 @@
 /** Puts the peer's segments back in order and drops what came before; what lies beyond a gap is held, within limits. */
 import type { Segment } from "../../gen/aranya/link/v1/link_pb.ts"
+import { alone } from "./alone.ts"
+
+/** What a segment takes beyond its bytes: one that holds nothing takes memory, too. */
+export const segmentCost = 128
+
+const costOf = ({ data, detail }: Segment): number => segmentCost + data.length + 2 * detail.length
 
 export class InOrder {
   private readonly maxSegments: number
   private readonly maxBytes: number
   private readonly held = new Map<number, Segment>()
-  /** Of what is held. */
+  /** Memory of what is held, about. */
   heldBytes = 0
   /** Every sequence up to this one was received. */
   received = 0
@@ -30,11 +36,12 @@ export class InOrder {
   offer(sequence: number, segment: Segment): boolean {
     if (sequence <= this.received || this.held.has(sequence)) return false
     if (sequence !== this.received + 1) {
-      const bytes = this.heldBytes + segment.data.length
+      const bytes = this.heldBytes + costOf(segment)
       if (this.held.size >= this.maxSegments || bytes > this.maxBytes) return false
+      segment.data = alone(segment.data)
       this.heldBytes = bytes
     } else {
-      this.heldBytes += segment.data.length
+      this.heldBytes += costOf(segment)
     }
     this.held.set(sequence, segment)
     return true
@@ -46,7 +53,7 @@ export class InOrder {
     if (segment === undefined) return undefined
     this.received += 1
     this.held.delete(this.received)
-    this.heldBytes -= segment.data.length
+    this.heldBytes -= costOf(segment)
     return segment
   }
 }

@@ -214,6 +214,7 @@ export const makeLinkSession = Effect.fnUntraced(function*(options: {
     streams: streams.table.live.size,
     granted: streams.table.pool.capacity - streams.table.pool.free,
     underWay: conversation.underWay,
+    answers: conversation.answers,
     queued: streams.table.queuedBytes,
     beyondGap: conversation.beyondGap
   })).pipe(Scope.provide(scope))

@@ -21,14 +21,15 @@ interface Outgoing extends Message {
 }
 
 /** A message of which pieces are to come. */
-interface Partial {
+export interface Partial {
   readonly length: number
   readonly inflated: number
   /** Whether it opens its stream. */
   readonly opening: boolean
+  /** Whether it is let in piece by piece; its memory is then that of the credit by which it came. */
+  readonly fits: boolean
+  /** What came of it, `filled` bytes, in one: many small pieces would take many times their bytes. */
   whole: Uint8Array | undefined
-  /** What came of one that is let in piece by piece; its memory is that of the credit by which it came. */
-  readonly pieces: Array<Uint8Array> | undefined
   filled: number
 }
 
@@ -75,6 +76,8 @@ export class LinkStream {
   giveUpWaiting: (() => void) | undefined
   /** Whether the segment received last said that its message goes on. */
   unfinished = false
+  /** The end or failure that was received, even if what came before is not yet acted on. */
+  lastWord: Kind | undefined
   /** Credit beyond what was consumed, when nothing is under way. */
   window: number
   /** Bytes of the pool this stream holds; `extra` of them for messages that grow when inflated. */
@@ -179,8 +182,15 @@ export class LinkStream {
 
 export const endSegment = (): Segment => create(SegmentSchema, { kind: Kind.END })
 
+/** Of characters. */
+export const mostDetail = 1024
+
 export const failSegment = (error: ErrorCode, detail: string): Segment =>
-  create(SegmentSchema, { kind: Kind.FAIL, error, detail: detail.length > 1024 ? `${detail.slice(0, 1023)}…` : detail })
+  create(SegmentSchema, {
+    kind: Kind.FAIL,
+    error,
+    detail: detail.length > mostDetail ? `${detail.slice(0, mostDetail - 1)}…` : detail
+  })
 
 export const creditSegment = (stream: number, credit: number): Segment =>
   create(SegmentSchema, { stream, kind: Kind.CREDIT, credit: BigInt(credit) })

@@ -25,6 +25,8 @@ export interface Leaving {
   readonly priority: Priority
   /** About what it takes of a packet. */
   readonly bytes: number
+  /** Whether it left by `urgent`, before everything else. */
+  readonly control?: true
 }
 
 const headroom = (priority: Priority): number =>
@@ -41,6 +43,11 @@ export class Outbox {
   /** To be sent before everything else; needs no credit. */
   urgent(segment: Segment): void {
     this.control.push(segment)
+  }
+
+  /** How many of these wait. */
+  get waiting(): number {
+    return this.control.length
   }
 
   list(stream: LinkStream): void {
@@ -91,7 +98,7 @@ export class Outbox {
       const size = segmentOverhead + 3 * (segment?.detail.length ?? 0)
       if (segment === undefined || (size > left && filled.length > 0)) return filled
       this.control.shift()
-      filled.push({ segment, priority: Priority.COMMAND, bytes: size })
+      filled.push({ segment, priority: Priority.COMMAND, bytes: size, control: true })
       left -= size
     }
     let commands = room.commands

@@ -45,6 +45,13 @@ export class StreamTable {
     return bytes
   }
 
+  /** Segments that came while memory for a message before them is awaited. */
+  get backlogged(): number {
+    let segments = 0
+    for (const { backlog } of this.live) segments += backlog?.length ?? 0
+    return segments
+  }
+
   find(id: number): LinkStream | undefined {
     return this.byId.get(id)
   }

@@ -5,6 +5,7 @@ import type { Cryptography } from "../Cryptography.ts"
 import { toNumber } from "../frames.ts"
 import { LinkError } from "../Session.ts"
 import type { TrafficClass } from "../Traffic.ts"
+import { alone } from "./alone.ts"
 import type { Conversation } from "./Conversation.ts"
 import {
   creditSegment,
@@ -13,6 +14,8 @@ import {
   type LinkStream,
   type Message,
   messageCost,
+  mostDetail,
+  type Partial,
   reasons
 } from "./LinkStream.ts"
 import { pack, unpack } from "./packing.ts"
@@ -161,6 +164,9 @@ export class Streams {
   // What the peer did
 
   segment(segment: Segment): string | undefined {
+    if (segment.detail.length > mostDetail) return "a detail that is too long"
+    // It may be of a later version, and costs no credit.
+    if (segment.kind < Kind.UNSPECIFIED || segment.kind > Kind.CREDIT) return undefined
     const opening = segment.kind === Kind.OPEN || segment.kind === Kind.REQUEST
     const stream = opening ? this.table.accept(segment) : this.table.find(segment.stream)
     if (typeof stream === "string") return stream
@@ -172,12 +178,25 @@ export class Streams {
       return undefined
     }
     if (segment.kind === Kind.FAIL && segment.error === ErrorCode.CANCELLED) return this.failed(stream, segment)
-    if (segment.kind === Kind.UNSPECIFIED || opening) {
+    // Ends cost no credit either: of what may have to wait there is one.
+    if (stream.lastWord === Kind.FAIL || (stream.lastWord === Kind.END && segment.kind !== Kind.FAIL)) {
+      return "a segment after the end"
+    }
+    if (segment.kind === Kind.END || segment.kind === Kind.FAIL) {
+      stream.lastWord = segment.kind
+      segment.data = nothing
+    } else {
+      if (segment.more && segment.data.length === 0) return "a piece of nothing"
       stream.received += segment.data.length + (stream.unfinished ? 0 : messageCost)
       if (stream.received > stream.granted) return "more than the credit"
       stream.unfinished = segment.more
     }
     if (stream.backlog === undefined) return this.act(stream, segment)
+    if (this.table.backlogged >= this.conversation.limits.heldSegments) {
+      this.failNow(stream, ErrorCode.OVERLOADED, "no memory for what comes after a message")
+      return undefined
+    }
+    segment.data = alone(segment.data)
     stream.backlog.push(segment)
     return undefined
   }
@@ -193,7 +212,7 @@ export class Streams {
       this.table.settle(stream)
       return undefined
     }
-    if (segment.kind > Kind.CREDIT || stream.released) return undefined
+    if (stream.released) return undefined
     return stream.partial === undefined ? this.begin(stream, segment) : this.append(stream, segment)
   }
 
@@ -203,6 +222,8 @@ export class Streams {
     const length = more ? segment.length : data.length
     if (more && length <= data.length) return "a message longer than it said"
     const opening = segment.kind === Kind.OPEN || segment.kind === Kind.REQUEST
+    // Its stream, and the memory for it, would be given back while the first is still to be answered.
+    if (stream.kind === "request" && !stream.ours && !opening) return "a second message of a request"
     const oneShot = opening || stream.kind === "request"
     const most = this.mostMessage
     if (length + messageCost > most || inflated > (oneShot ? most : channelInflated)) {
@@ -211,7 +232,7 @@ export class Streams {
     }
     // What fits the window a stream has at least is let in by the reader's own progress: nobody waits for memory of the pool.
     const fits = !oneShot && length + messageCost <= this.conversation.limits.window
-    stream.partial = { length, inflated, opening, whole: undefined, pieces: fits ? [] : undefined, filled: 0 }
+    stream.partial = { length, inflated, opening, fits, whole: undefined, filled: 0 }
     const credit = fits ? 0 : Math.max(0, length + messageCost - (stream.granted - stream.processed))
     const extra = oneShot ? Math.max(0, inflated - Math.max(length, stream.window)) : 0
     stream.processed += messageCost
@@ -231,6 +252,7 @@ export class Streams {
       violation = this.replay(stream)
     })
     if (!granted) {
+      segment.data = alone(data)
       stream.giveUpWaiting = giveUp
       const waiting = stream.partial
       this.fork(
@@ -268,16 +290,14 @@ export class Streams {
     const filled = partial.filled + data.length
     if (filled > partial.length || (!more && filled < partial.length)) return "a message not as long as it said"
     stream.processed += data.length
-    if (partial.pieces !== undefined) partial.pieces.push(alone(data))
-    else if (more || partial.whole !== undefined) {
-      partial.whole ??= new Uint8Array(partial.length)
+    if (more || partial.whole !== undefined) {
+      partial.whole = roomFor(partial, filled)
       partial.whole.set(data, partial.filled)
     }
     partial.filled = filled
     if (more) return undefined
     stream.partial = undefined
-    const whole = partial.pieces === undefined ? partial.whole ?? data : joined(partial.pieces, partial.length)
-    this.complete(stream, { data: whole, inflated: partial.inflated }, partial.opening)
+    this.complete(stream, { data: partial.whole ?? alone(data), inflated: partial.inflated }, partial.opening)
     return undefined
   }
 
@@ -360,20 +380,15 @@ export class Streams {
   }
 }
 
-const joined = (pieces: ReadonlyArray<Uint8Array>, length: number): Uint8Array => {
-  const [only] = pieces
-  if (pieces.length === 1 && only !== undefined) return only
-  const whole = new Uint8Array(length)
-  let at = 0
-  for (const piece of pieces) {
-    whole.set(piece, at)
-    at += piece.length
-  }
-  return whole
+/** Where so many bytes of a message fit: memory for all of it where that is reserved, else for twice what has come. */
+const roomFor = ({ fits, length, whole }: Partial, bytes: number): Uint8Array => {
+  if (whole !== undefined && bytes <= whole.length) return whole
+  const larger = new Uint8Array(fits ? Math.min(length, 2 * bytes) : length)
+  if (whole !== undefined) larger.set(whole)
+  return larger
 }
 
-/** A piece that may wait long must not keep a whole packet of others' in memory. */
-const alone = (data: Uint8Array): Uint8Array => data.length * 2 < data.buffer.byteLength ? data.slice() : data
+const nothing = new Uint8Array(0)
 
 const ended = new LinkError({ reason: "Closed", detail: "the channel has ended" })
 

@@ -8,6 +8,8 @@ export interface Sent {
   readonly bytes: number
   /** Counted against the limit of commands, or of everything else. */
   readonly command: boolean
+  /** Limited by nothing but the peer's good will to acknowledge. */
+  readonly control: boolean
   /** Of the last time it was sent on the connection that is up; undefined when it must be sent (again). */
   departure: Departure | undefined
   times: number

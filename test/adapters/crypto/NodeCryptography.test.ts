@@ -37,3 +37,21 @@ describe("HMAC-SHA-256", () => {
       }
     }).pipe(Effect.provide(NodeCryptography.layer)))
 })
+
+describe("what comes out", () => {
+  const key = new Uint8Array(32)
+  const nonce = new Uint8Array(12)
+  const none = new Uint8Array(0)
+  it.effect("is plain bytes, so that a slice is a copy, and short ones keep little", () =>
+    Effect.gen(function*() {
+      const { deflate, inflate, open, seal } = yield* Cryptography
+      const bytes = new Uint8Array(1000).fill(7)
+      const packed = deflate(bytes)
+      for (const result of [open(key, nonce, none, seal(key, nonce, none, bytes)), packed, inflate(packed, 1000)]) {
+        assert.isDefined(result)
+        assert.strictEqual(Object.getPrototypeOf(result), Uint8Array.prototype)
+        assert.isAtMost(result.buffer.byteLength, 2 * result.length)
+        assert.notStrictEqual(result.slice(0, 1).buffer, result.buffer)
+      }
+    }).pipe(Effect.provide(NodeCryptography.layer)))
+})

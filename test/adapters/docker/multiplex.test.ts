@@ -118,3 +118,11 @@ describe("what docker is told", () => {
     assert.strictEqual(reason("dial tcp: lookup registry.test: no such host"), "ImageUnavailable")
   })
 })
+
+it("the beginning of a log message is kept without the chunk that it came in", () => {
+  const reader = makeLogReader(true)
+  const chunk = Buffer.from(`${stamp} one\n${stamp} tw`)
+  assert.deepStrictEqual(reader(chunk).map(({ bytes }) => text(bytes)), ["one\n"])
+  chunk.fill("x")
+  assert.deepStrictEqual(reader(Buffer.from("o\n")).map(({ bytes }) => text(bytes)), ["two\n"])
+})

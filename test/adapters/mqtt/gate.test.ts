@@ -26,4 +26,17 @@ describe("the gate to a broker", () => {
     for (let n = 0; n < 6; n++) gate.leave(1)
     assert.deepStrictEqual(gone, ["first", "urgent", "other", "urgent", "other", "urgent", "other"])
   })
+
+  it("lets any number through that leave at once, without going deeper for each", () => {
+    const gate = new Gate({ ...limits, count: 1 })
+    let gone = 0
+    gate.enter(1, () => {}, () => {})
+    const go = () => {
+      gone += 1
+      gate.leave(1)
+    }
+    for (let n = 0; n < 10_000; n++) gate.enter(1, go, () => {})
+    gate.leave(1)
+    assert.strictEqual(gone, 10_000)
+  })
 })

@@ -20,6 +20,7 @@ const dialer = Effect.fnUntraced(function*(config: object) {
   return yield* mqttDialer(method, {
     at: "connectivity.methods[0].config",
     device: "edge/edge-1",
+    place: 0,
     dialTimeout: Duration.seconds(5)
   })
 })

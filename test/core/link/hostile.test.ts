@@ -8,11 +8,14 @@ import {
   type Packet,
   PacketSchema,
   Priority,
+  type Segment,
   SegmentSchema
 } from "../../../core/gen/aranya/link/v1/link_pb.ts"
 import { Cryptography } from "../../../core/link/Cryptography.ts"
 import { decodeFrame, decodePacket } from "../../../core/link/frames.ts"
 import { greet, protocolMax, protocolMin } from "../../../core/link/handshake.ts"
+import { defaultLimits } from "../../../core/link/LinkLimits.ts"
+import { type LinkUsage, mostUsage } from "../../../core/link/LinkUsage.ts"
 import { ReplayWindow } from "../../../core/link/ReplayWindow.ts"
 import { Sealing } from "../../../core/link/Sealing.ts"
 import { SeededSecureRandom } from "../../fakes/SeededSecureRandom.ts"
@@ -236,6 +239,109 @@ describe("a device that breaks the protocol", () => {
         // 4 MiB hold 256 windows; three messages of a megabyte were granted before the rest was for windows only.
         assert.isAtLeast(refusals.length, 400 - 256)
       })))
+
+  it.live("cannot make it keep answers that are never acknowledged, or words that cost no credit", () =>
+    Effect.gen(function*() {
+      const open = (stream: number, more: boolean, length = 0) =>
+        create(SegmentSchema, { stream, kind: Kind.OPEN, data: new Uint8Array(1), more, length })
+      const many = (segment: (index: number) => Segment) => Array.from({ length: 50_000 }, (_, index) => segment(index))
+      const large = (stream: number, more = true) =>
+        create(SegmentSchema, { stream, kind: Kind.REQUEST, data: new Uint8Array(1), more, length: 2_000_000 })
+      const attacks: { readonly [name: string]: ReadonlyArray<Segment> } = {
+        "streams beyond the pool": many((index) => open(2 * index + 1, true, 1_000)),
+        "messages too large": many((index) => open(2 * index + 1, true, 3_000_000)),
+        "ends of what waits": [
+          large(1),
+          large(3),
+          ...many(() => create(SegmentSchema, { stream: 3, kind: Kind.END }))
+        ],
+        "failures of what waits": [
+          large(1),
+          large(3),
+          ...many(() => create(SegmentSchema, { stream: 3, kind: Kind.FAIL, error: ErrorCode.REFUSED }))
+        ],
+        "empty pieces of what waits": [
+          large(1),
+          large(3),
+          ...many(() => create(SegmentSchema, { stream: 3, more: true }))
+        ],
+        "empty pieces of a message": [
+          open(1, false),
+          create(SegmentSchema, { stream: 1, data: new Uint8Array(1), more: true, length: 1_000 }),
+          ...many(() => create(SegmentSchema, { stream: 1, more: true }))
+        ],
+        "a second message of a request": [
+          create(SegmentSchema, { stream: 1, kind: Kind.REQUEST, data: new Uint8Array(1) }),
+          create(SegmentSchema, { stream: 1, data: new Uint8Array(1) })
+        ],
+        "details without end": [
+          open(1, true, 1_000),
+          create(SegmentSchema, { stream: 1, kind: Kind.FAIL, detail: "x".repeat(2_000) })
+        ]
+      }
+      for (const [name, segments] of Object.entries(attacks)) {
+        const usages: Array<() => LinkUsage> = []
+        yield* inWorld({
+          operator: () => Effect.succeed({ onRequest: () => Effect.never, onOpen: () => Effect.never }),
+          witness: (usage) => void usages.push(usage)
+        }, (world) =>
+          Effect.gen(function*() {
+            yield* world.session("operator")
+            const { connection, sealing } = yield* impostor(world)
+            yield* Effect.forkScoped(Effect.ignore(Effect.forever(connection.receive)))
+            const session = yield* world.session("operator", 2)
+            const most = mostUsage(defaultLimits, "operator")
+            yield* Effect.gen(function*() {
+              for (let at = 0; at < segments.length; at += 500) {
+                const some = segments.slice(at, at + 500)
+                yield* connection.send(sealing.seal(create(PacketSchema, { sequence: BigInt(at + 1), segments: some })))
+                yield* Effect.sleep(1)
+                for (const usage of usages) assert.isAtMost(usage().answers, most.answers)
+              }
+            }).pipe(Effect.ignore)
+            const why = yield* Effect.timeoutOption(session.closed, "1 second")
+            assert.match(JSON.stringify(why), /the peer broke the protocol/, name)
+          }))
+      }
+    }))
+
+  it.live("cannot have it keep many small pieces, or what it does not understand, until there is memory", () =>
+    inWorld(
+      { operator: () => Effect.succeed({ onRequest: () => Effect.never, onOpen: () => Effect.never }) },
+      (world) =>
+        Effect.gen(function*() {
+          yield* world.session("operator")
+          const { connection, sealing } = yield* impostor(world)
+          const refused: Array<number> = []
+          yield* Effect.forkScoped(
+            Effect.gen(function*() {
+              while (true) {
+                const frame = decodeFrame(yield* connection.receive)
+                const packet = frame && sealing.open(frame)
+                for (const segment of packet?.segments ?? []) {
+                  if (segment.error === ErrorCode.OVERLOADED) refused.push(segment.stream)
+                }
+              }
+            }).pipe(Effect.ignore)
+          )
+          const piece = { data: new Uint8Array(1), more: true }
+          const segments = [
+            create(SegmentSchema, { ...piece, stream: 1, kind: Kind.REQUEST, length: 2_000_000 }),
+            create(SegmentSchema, { ...piece, stream: 3, kind: Kind.REQUEST, length: 2_000_000 }),
+            ...Array.from({ length: 10_000 }, () => create(SegmentSchema, { stream: 3, kind: 9 as Kind })),
+            ...Array.from({ length: 10_000 }, () => create(SegmentSchema, { ...piece, stream: 3 }))
+          ]
+          for (let at = 0; at < segments.length; at += 500) {
+            const some = segments.slice(at, at + 500)
+            yield* connection.send(sealing.seal(create(PacketSchema, { sequence: BigInt(at + 1), segments: some })))
+            yield* Effect.sleep(1)
+            // What nobody understands is dropped at once.
+            if (at === 10_000) assert.deepStrictEqual(refused, [])
+          }
+          yield* Effect.sleep("1 second")
+          assert.deepStrictEqual(refused, [3])
+        })
+    ))
 
   it.live("cannot send beyond its credit", () =>
     inWorld(

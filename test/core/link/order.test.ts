@@ -2,14 +2,14 @@ import { create } from "@bufbuild/protobuf"
 import { assert, describe, it } from "@effect/vitest"
 import { SegmentSchema } from "../../../core/gen/aranya/link/v1/link_pb.ts"
 import { AckRate } from "../../../core/link/session/AckRate.ts"
-import { InOrder } from "../../../core/link/session/InOrder.ts"
+import { InOrder, segmentCost } from "../../../core/link/session/InOrder.ts"
 import { ReceivePool } from "../../../core/link/session/ReceivePool.ts"
 
 const segment = (stream: number, bytes = 10) => create(SegmentSchema, { stream, data: new Uint8Array(bytes) })
 
 describe("segments out of order", () => {
   it("come out in order, each once, and nothing is kept of what came before", () => {
-    const order = new InOrder(10, 1000)
+    const order = new InOrder(10, 10_000)
     const took: Array<number> = []
     for (const sequence of [2, 3, 3, 1, 1, 2, 5, 4, 4]) {
       order.offer(sequence, segment(sequence))
@@ -22,15 +22,28 @@ describe("segments out of order", () => {
   })
 
   it("are held up to a number and a size, but the next one is always taken", () => {
-    const order = new InOrder(3, 100)
+    const order = new InOrder(3, 100 + 3 * segmentCost)
     assert.isTrue(order.offer(2, segment(2, 50)))
-    assert.isFalse(order.offer(3, segment(3, 51)))
+    assert.isFalse(order.offer(3, segment(3, 51 + segmentCost)))
     assert.isTrue(order.offer(9, segment(9, 0)))
     assert.isTrue(order.offer(7, segment(7, 0)))
     assert.isFalse(order.offer(8, segment(8, 0)))
     assert.strictEqual(order.beyond, 2)
     assert.isTrue(order.offer(1, segment(1, 1000)))
     assert.strictEqual(order.take()?.stream, 1)
+  })
+
+  it("are held with all that belongs to them, and without the packets that they came in", () => {
+    const order = new InOrder(10, 2000)
+    assert.isFalse(order.offer(2, create(SegmentSchema, { detail: "x".repeat(2000) })))
+    const packet = Buffer.alloc(64 * 1024, 7)
+    assert.isTrue(order.offer(2, create(SegmentSchema, { data: packet.subarray(100, 110) })))
+    order.offer(1, segment(1))
+    order.take()
+    const held = order.take()?.data
+    assert.deepStrictEqual([...held ?? []], Array.from({ length: 10 }, () => 7))
+    assert.strictEqual(held?.buffer.byteLength, 10)
+    assert.strictEqual(order.heldBytes, 0)
   })
 })
 

@@ -118,7 +118,6 @@ const watchPools = Effect.acquireRelease(
         for (const { data } of stream.arrived) held += data.length
         for (const { data } of stream.backlog ?? []) held += data.length
         held += stream.partial?.whole?.length ?? 0
-        for (const piece of stream.partial?.pieces ?? []) held += piece.length
       }
       seen.set(table, {
         reserved: Math.max(most.reserved, table.pool.capacity - table.pool.free),
