@@ -48,8 +48,9 @@ export interface PodPlace {
   readonly graceSeconds: number
 }
 
-/** What asking again does not mend. */
-const isForGood = ({ reason }: LinkError) => reason === "TooLarge" || reason === "Refused"
+/** What asking again in this session does not mend. */
+const isForGood = ({ reason }: LinkError) => reason === "TooLarge"
+const isRefusal = (error: LinkError) => isForGood(error) || error.reason === "Refused"
 
 const refusal = ({ detail, reason }: LinkError) =>
   reason === "TooLarge"
@@ -180,8 +181,8 @@ export const keepPod = Effect.fnUntraced(function*(
   const mayBeBehind = () =>
     holdings.hashOf(uid) !== undefined || metUnder === undefined || metUnder !== context.hold.epoch()
 
-  /** What cannot pass to the device in this session. */
-  let refused: { readonly session: Session; readonly hash: string } | undefined
+  /** What the device did not take in this session, and whether it never will. */
+  let refused: { readonly session: Session; readonly hash: string; readonly forGood: boolean } | undefined
 
   /** The tokens the device has from here, by volume. */
   const rotated = new Map<string, string>()
@@ -196,20 +197,24 @@ export const keepPod = Effect.fnUntraced(function*(
         const { assignment } = resolution
         const tokens = tokenFiles(resolution, gathered)
         if (holdings.hashOf(uid) !== assignment.hash) {
-          if (refused?.session === session && refused.hash === assignment.hash) return
+          const before = refused?.session === session && refused.hash === assignment.hash
+          if (before && refused?.forGood === true) return
           if (mayBeBehind() && (yield* wasBehind(pod))) return
           // Until it answers, and when it never does, the device may hold it: only the device's own word settles that.
           holdings.assigning(uid)
           const answer = yield* ask(session, { _tag: "AssignPod", assignment }, {
             priority: "assignment",
             compress: !carriesSecrets(pod, assignment)
-          }).pipe(Effect.catchIf(isForGood, (error) => {
-            refused = { session, hash: assignment.hash }
-            return Effect.as(
-              notify(pod, { type: "Warning", reason: "FailedSync", message: refusal(error), fieldPath: "" }),
-              undefined
-            )
-          }))
+          }).pipe(
+            Effect.tapError((error) => {
+              if (!isRefusal(error)) return Effect.void
+              refused = { session, hash: assignment.hash, forGood: isForGood(error) }
+              return before
+                ? Effect.void
+                : notify(pod, { type: "Warning", reason: "FailedSync", message: refusal(error), fieldPath: "" })
+            }),
+            Effect.catchIf(isForGood, () => Effect.succeed(undefined))
+          )
           if (answer === undefined) return
           if (answer._tag === "NotHeld") return holdings.forgotten(uid)
           holdings.assigned(uid, assignment.hash)
