@@ -174,7 +174,11 @@ export const keepPod = Effect.fnUntraced(function*(
   /** The tokens the device has from here, by volume. */
   const rotated = new Map<string, string>()
 
+  /** Whether this look came to where it is seen what the pod refers to: only such a look can do anything about what is due there. */
+  let referred = false
+
   const assign = Effect.fnUntraced(function*(session: Session, pod: Pod) {
+    referred = true
     const gathered = yield* sources.gather(pod, { tokens: options.resolveSettings().allowServiceAccountTokens })
     if (gathered === undefined) return
     const resolution = yield* resolvePod(withoutAside(pod), gathered, options.resolveSettings())
@@ -317,8 +321,10 @@ export const keepPod = Effect.fnUntraced(function*(
   )
 
   while (true) {
+    referred = false
     if (yield* patientStep) return
-    const due = yield* sources.due
+    // The others wait for news, such as that the device is back: in the meantime tokens may well grow old.
+    const due = referred ? yield* sources.due : undefined
     const ring = Queue.take(bell)
     yield* due === undefined ? ring : Effect.timeoutOption(ring, Duration.millis(Math.max(1000, due)))
   }
