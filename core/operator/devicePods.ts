@@ -1,5 +1,5 @@
 /** The pods of one device: a keeper for each, what the device holds, and what it reports. */
-import { Effect, FiberMap, Queue, Schema, SubscriptionRef } from "effect"
+import { Effect, FiberMap, Queue, Schedule, Schema, SubscriptionRef } from "effect"
 import { KubeApi, type KubeApiError } from "../kube/KubeApi.ts"
 import { type Pod, Pods, type PodStatus } from "../kube/Pod.ts"
 import { Cryptography } from "../link/Cryptography.ts"
@@ -42,6 +42,8 @@ const fewOrphans = 4
 /** Nobody waits for a device to forget: it is told with whatever is told next. */
 const forgetPatience = 1000
 
+const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("1 minute")]).pipe(Schedule.jittered)
+
 const sameBytes = (a: Uint8Array, b: Uint8Array) => a.length === b.length && a.every((byte, i) => byte === b[i])
 
 /** The conditions that others write: the node controller turns Ready to False while it hears nothing of a node. */
@@ -67,6 +69,7 @@ export const devicePods = Effect.fnUntraced(function*(
   const cryptography = yield* Cryptography
   const { exists, finalise, find, writeStatus } = yield* podWrites
   const ask = askWithin(context)
+  const life = yield* Effect.scope
   const keepers = yield* FiberMap.make<string>()
   const bells = new Map<string, Queue.Queue<void>>()
 
@@ -171,7 +174,8 @@ export const devicePods = Effect.fnUntraced(function*(
         holdings.forgotten(uid)
         look(uid)
       })),
-      // It is asked again when the device reports or links anew.
+      // Nothing else need ever happen to this pod, until the device links anew.
+      Effect.retry({ schedule: again, while: ({ reason }) => reason !== "SessionLost" && reason !== "Closed" }),
       Effect.catch((error) => Effect.logDebug(`pod ${uid} on ${context.key} is not forgotten yet: ${error.message}`)),
       Effect.ensuring(Effect.sync(() => {
         if (forgetting.get(uid) === session) forgetting.delete(uid)
@@ -223,7 +227,9 @@ export const devicePods = Effect.fnUntraced(function*(
           )
         if (pod !== undefined) {
           reported.set(uid, report)
-          if (isTerminal(pod) && !isTerminal(report)) {
+          // Of what no watch has told its keeper knows only now where to ask for it.
+          const unseen = held?.has(uid) === true && index.byUid(uid) === undefined
+          if (unseen || (isTerminal(pod) && !isTerminal(report))) {
             look(uid)
           }
         }
@@ -234,7 +240,7 @@ export const devicePods = Effect.fnUntraced(function*(
             yield* finalise(deleted)
           }
           if (gone || deleted?.metadata.deletionTimestamp !== undefined) {
-            yield* Effect.forkDetach(forget(uid))
+            yield* Effect.forkIn(forget(uid), life)
           }
         } else if (gone) {
           // It speaks of it, so it has it.

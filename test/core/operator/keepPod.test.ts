@@ -32,7 +32,7 @@ const web: Pod = {
 }
 
 /** A served device; what the API and its watch of pods have, and what the device answers, is up to the story. */
-const scene = Effect.fnUntraced(function*(answer: (command: Command) => Reply | LinkError) {
+const scene = Effect.fnUntraced(function*(answer: (command: Command) => Reply | Effect.Effect<Reply, LinkError>) {
   const cluster: { api: Pod | undefined; watched: Pod | undefined } = { api: web, watched: web }
   let looks = 0
   let tokens = 0
@@ -47,6 +47,7 @@ const scene = Effect.fnUntraced(function*(answer: (command: Command) => Reply | 
             : Effect.succeed(cluster.api as never)
         ),
       patch: () => Effect.sync(() => cluster.api as never),
+      delete: () => Effect.sync(() => void (cluster.api = cluster.watched = undefined)),
       create: ((_: unknown, request: TokenRequest) =>
         Effect.sync(() => ({
           ...request,
@@ -107,7 +108,7 @@ const scene = Effect.fnUntraced(function*(answer: (command: Command) => Reply | 
         const command = yield* Effect.orDie(decodeCommand(message))
         commands.push(command._tag)
         const reply = answer(command)
-        return reply._tag === "LinkError" ? yield* reply : yield* Effect.orDie(encodeReply(reply))
+        return yield* Effect.orDie(encodeReply(Effect.isEffect(reply) ? yield* reply : reply))
       })
   } as unknown as Session
   return {
@@ -151,5 +152,26 @@ describe("the keeper of a pod", () => {
       const before = looks()
       yield* TestClock.adjust("2 hours")
       assert.isBelow(looks() - before, 10)
+    }).pipe(Effect.scoped))
+
+  it.effect("has the device forget what is over once more where it did not answer", () =>
+    Effect.gen(function*() {
+      let forgets = 0
+      const timeout = new LinkError({ reason: "Timeout", detail: "no answer" })
+      const { cluster, commands, links, look, tells } = yield* scene(({ _tag }) => {
+        if (_tag === "ListHeld") return holds("u-web")
+        if (_tag !== "ForgetPod") return done
+        forgets += 1
+        return forgets > 1 ? done : Effect.delay(timeout, "20 seconds")
+      })
+      const metadata = { ...web.metadata, deletionTimestamp: "2026-01-01T00:00:00Z", deletionGracePeriodSeconds: 30 }
+      cluster.api = cluster.watched = { ...web, metadata, status: { phase: "Running" } }
+      yield* links
+      assert.deepStrictEqual(commands, ["ListHeld", "RemovePod"])
+      yield* tells({ finished: true, status: { phase: "Succeeded" } })
+      // As the watch tells of its end.
+      yield* look
+      yield* TestClock.adjust("10 minutes")
+      assert.deepStrictEqual(commands, ["ListHeld", "RemovePod", "ForgetPod", "ForgetPod"])
     }).pipe(Effect.scoped))
 })
