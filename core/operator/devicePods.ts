@@ -36,6 +36,18 @@ export class TooManyStrangers extends Schema.TaggedError<TooManyStrangers>()("To
   }
 }
 
+/** Events of one device that are written at a time. */
+const eventsAtOnce = 4
+
+/** A device that tells of events waits a minute for the answer: it comes well before that, whatever the API server does. */
+const eventsWithin = "20 seconds"
+
+export class EventsLate extends Schema.TaggedError<EventsLate>()("EventsLate", {}) {
+  override get message() {
+    return `not all events could be written within ${eventsWithin}: tell them again`
+  }
+}
+
 /** Fewer than this are removed without a second thought. */
 const fewOrphans = 4
 
@@ -276,13 +288,14 @@ export const devicePods = Effect.fnUntraced(function*(
       })
     )
 
-  const takeEvents = Effect.fnUntraced(function*(batch: ReadonlyArray<PodEvent>) {
+  /** Fails where they may be written later: the device keeps them, and tells them again. */
+  const takeEvents = (batch: ReadonlyArray<PodEvent>): Effect.Effect<void, KubeApiError | EventsLate> => {
     const offset = context.clockOffset()
-    for (const event of batch) {
+    return Effect.forEach(batch, (event) => {
       // Of its own pods only, by the name and namespace the API knows.
       const pod = known.get(event.uid)
-      if (pod === undefined) continue
-      yield* events.record({
+      if (pod === undefined) return Effect.void
+      return events.write({
         about: {
           apiVersion: "v1",
           kind: "Pod",
@@ -298,8 +311,10 @@ export const devicePods = Effect.fnUntraced(function*(
         at: event.at + offset,
         host: context.name
       })
-    }
-  })
+    }, { concurrency: eventsAtOnce, discard: true }).pipe(
+      Effect.timeoutOrElse({ duration: eventsWithin, orElse: () => Effect.fail(new EventsLate()) })
+    )
+  }
 
   /** What the device says of the number of a pod's newest report holds: it may count anew after its disk forgot something. */
   const recount = (uid: string, number: number) => {
