@@ -1,11 +1,13 @@
 /**
- * Writes Kubernetes Events: in the background, in order, bounded. What was said before is counted, not said again, as kubectl
- * shows it: `3m (x12 over 40m)`. Events are told once or, under pressure, not at all; they never hold anything up.
+ * Writes Kubernetes Events. What was said before is counted, not said again, as kubectl shows it: `3m (x12 over 40m)`. Our own are
+ * written in the background, in order, bounded: told once or, under pressure, not at all, they never hold anything up. Those of
+ * devices, which keep them, are written while their device waits.
  */
-import { Clock, Context, Effect, Layer, Queue, Ref } from "effect"
+import { Clock, Context, Effect, Layer, Queue, Ref, Schedule, Semaphore } from "effect"
 import { type KubeEvent, KubeEvents, type ObjectReference } from "../kube/kinds.ts"
-import { KubeApi } from "../kube/KubeApi.ts"
+import { KubeApi, type KubeApiError } from "../kube/KubeApi.ts"
 import { timestamp } from "../kube/time.ts"
+import { makeTurns } from "../link/makeTurns.ts"
 
 export interface EventDraft {
   readonly about: ObjectReference
@@ -27,6 +29,13 @@ export interface EventDraft {
 const waiting = 1024
 /** Events that are counted when they come again, and ids that are known; as many as client-go remembers. */
 const remembered = 4096
+/** Events of all devices that are written at a time. */
+const atOnce = 8
+/** An API server that begins anew is back by then; one that answers so to a single event must not hold up all others for ever. */
+const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")]).pipe(
+  Schedule.jittered,
+  Schedule.upTo({ times: 10 })
+)
 /** Kubernetes cuts longer ones off with an error. */
 const longestMessage = 1024
 
@@ -46,6 +55,8 @@ const likeness = ({ about, host, message, reason, type }: EventDraft): string =>
 
 export class EventRecorder extends Context.Service<EventRecorder, {
   readonly record: (draft: EventDraft) => Effect.Effect<void>
+  /** Completes once it is written, or can never be. Fails where it may be later: whoever keeps it tells it again, with its id. */
+  readonly write: (draft: EventDraft & { readonly id: string }) => Effect.Effect<void, KubeApiError>
 }>()("aranya/operator/EventRecorder") {
   static readonly layer = Layer.effect(
     EventRecorder,
@@ -57,7 +68,11 @@ export class EventRecorder extends Context.Service<EventRecorder, {
       const written = new Map<string, { readonly name: string; readonly count: number }>()
       const ids = new Map<string, true>()
 
-      const write = Effect.fnUntraced(function*(draft: EventDraft) {
+      /** What is said of one object is written one after the other. */
+      const inTurn = makeTurns()
+      const few = yield* Semaphore.make(atOnce)
+
+      const put = Effect.fnUntraced(function*(draft: EventDraft) {
         const at = draft.at ?? (yield* Clock.currentTimeMillis)
         const id = draft.id ??
           `${at.toString(16)}${(yield* Ref.getAndUpdate(counter, (n) => (n + 1) % 4096)).toString(16)}`
@@ -99,23 +114,32 @@ export class EventRecorder extends Context.Service<EventRecorder, {
         remember(ids, known, true)
       })
 
+      const write = (draft: EventDraft, writing: Effect.Effect<void, KubeApiError>) =>
+        inTurn(`${draft.about.namespace}/${draft.about.name}`, writing).pipe(
+          Effect.catchIf((error) => !error.retryable, (error) =>
+            error.reason === "AlreadyExists"
+              ? Effect.void
+              // The namespace may be going away with its pods.
+              : notRecorded(draft, error))
+        )
+      const notRecorded = ({ about, reason }: EventDraft, error: KubeApiError) =>
+        Effect.logDebug(`event ${reason} about ${about.name} was not recorded: ${error.message}`)
+
       yield* Queue.take(queue).pipe(
         Effect.flatMap((draft) =>
-          write(draft).pipe(
-            Effect.retry({ while: (error) => error.retryable, times: 3 }),
-            Effect.catch((error) =>
-              error.reason === "AlreadyExists"
-                ? Effect.void
-                // The namespace may be going away with its pods.
-                : Effect.logDebug(`event ${draft.reason} about ${draft.about.name} was not recorded: ${error.message}`)
-            )
+          write(draft, put(draft)).pipe(
+            Effect.retry(again),
+            Effect.catch((error) => notRecorded(draft, error))
           )
         ),
         Effect.forever,
         Effect.forkScoped
       )
 
-      return EventRecorder.of({ record: (draft) => Effect.asVoid(Queue.offer(queue, draft)) })
+      return EventRecorder.of({
+        record: (draft) => Effect.asVoid(Queue.offer(queue, draft)),
+        write: (draft) => write(draft, few.withPermit(put(draft)))
+      })
     })
   )
 }

@@ -18,13 +18,19 @@ export const deviceHandlers = Effect.fnUntraced(function*(context: DeviceContext
 }) {
   const cryptography = yield* Cryptography
 
-  /** Whether the device speaks of pods of its own Node; right after a start that takes a moment to know. */
+  /** Whether the device speaks of pods of its own Node; right after a start that takes a moment to know, and may take long. */
   const ours = SubscriptionRef.changes(context.owned).pipe(
     Stream.filter((mine) => mine !== undefined),
     Stream.runHead,
     Effect.timeoutOption(ownershipWait),
-    Effect.map((known) => Option.getOrElse(Option.flatten(known), () => false))
+    Effect.map((known) => Option.getOrUndefined(Option.flatten(known)))
   )
+
+  const notOurs = (): Reply => ({
+    _tag: "Failure",
+    code: "Unavailable",
+    detail: parts.nameConflict() ?? `whose Node ${context.name} is cannot be found out`
+  })
 
   const obey = Effect.fnUntraced(function*(event: Event): Effect.fn.Return<Reply> {
     switch (event._tag) {
@@ -34,13 +40,7 @@ export const deviceHandlers = Effect.fnUntraced(function*(context: DeviceContext
         yield* parts.learn(event.report)
         return { _tag: "Done" }
       case "PodReport":
-        if (!(yield* ours)) {
-          return {
-            _tag: "Failure",
-            code: "Unavailable",
-            detail: parts.nameConflict() ?? `whose Node ${context.name} is cannot be found out`
-          }
-        }
+        if ((yield* ours) !== true) return notOurs()
         return yield* parts.pods.take(event.report).pipe(
           Effect.as<Reply>({ _tag: "Done" }),
           Effect.catch((error) =>
@@ -52,9 +52,18 @@ export const deviceHandlers = Effect.fnUntraced(function*(context: DeviceContext
             })
           )
         )
-      case "PodEvents":
-        if (yield* ours) yield* parts.pods.takeEvents(event.events)
-        return { _tag: "Done" }
+      case "PodEvents": {
+        const mine = yield* ours
+        if (mine === undefined) return notOurs()
+        if (!mine) return { _tag: "Done" }
+        // What is answered `Done` the device forgets.
+        return yield* parts.pods.takeEvents(event.events).pipe(
+          Effect.as<Reply>({ _tag: "Done" }),
+          Effect.catch(({ message }) =>
+            Effect.succeed<Reply>({ _tag: "Failure", code: "Unavailable", detail: message })
+          )
+        )
+      }
     }
   })
 

@@ -1,5 +1,5 @@
 /** The pods of one device: a keeper for each, what the device holds, and what it reports. */
-import { Effect, FiberMap, Queue, Schema, SubscriptionRef } from "effect"
+import { Effect, FiberMap, Queue, Schedule, Schema, SubscriptionRef } from "effect"
 import { KubeApi, type KubeApiError } from "../kube/KubeApi.ts"
 import { type Pod, Pods, type PodStatus } from "../kube/Pod.ts"
 import { Cryptography } from "../link/Cryptography.ts"
@@ -36,11 +36,25 @@ export class TooManyStrangers extends Schema.TaggedError<TooManyStrangers>()("To
   }
 }
 
+/** Events of one device that are written at a time. */
+const eventsAtOnce = 4
+
+/** A device that tells of events waits a minute for the answer: it comes well before that, whatever the API server does. */
+const eventsWithin = "20 seconds"
+
+export class EventsLate extends Schema.TaggedError<EventsLate>()("EventsLate", {}) {
+  override get message() {
+    return `not all events could be written within ${eventsWithin}: tell them again`
+  }
+}
+
 /** Fewer than this are removed without a second thought. */
 const fewOrphans = 4
 
 /** Nobody waits for a device to forget: it is told with whatever is told next. */
 const forgetPatience = 1000
+
+const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("1 minute")]).pipe(Schedule.jittered)
 
 const sameBytes = (a: Uint8Array, b: Uint8Array) => a.length === b.length && a.every((byte, i) => byte === b[i])
 
@@ -67,6 +81,7 @@ export const devicePods = Effect.fnUntraced(function*(
   const cryptography = yield* Cryptography
   const { exists, finalise, find, writeStatus } = yield* podWrites
   const ask = askWithin(context)
+  const life = yield* Effect.scope
   const keepers = yield* FiberMap.make<string>()
   const bells = new Map<string, Queue.Queue<void>>()
 
@@ -171,7 +186,8 @@ export const devicePods = Effect.fnUntraced(function*(
         holdings.forgotten(uid)
         look(uid)
       })),
-      // It is asked again when the device reports or links anew.
+      // Nothing else need ever happen to this pod, until the device links anew.
+      Effect.retry({ schedule: again, while: ({ reason }) => reason !== "SessionLost" && reason !== "Closed" }),
       Effect.catch((error) => Effect.logDebug(`pod ${uid} on ${context.key} is not forgotten yet: ${error.message}`)),
       Effect.ensuring(Effect.sync(() => {
         if (forgetting.get(uid) === session) forgetting.delete(uid)
@@ -223,7 +239,9 @@ export const devicePods = Effect.fnUntraced(function*(
           )
         if (pod !== undefined) {
           reported.set(uid, report)
-          if (isTerminal(pod) && !isTerminal(report)) {
+          // Of what no watch has told its keeper knows only now where to ask for it.
+          const unseen = held?.has(uid) === true && index.byUid(uid) === undefined
+          if (unseen || (isTerminal(pod) && !isTerminal(report))) {
             look(uid)
           }
         }
@@ -234,7 +252,7 @@ export const devicePods = Effect.fnUntraced(function*(
             yield* finalise(deleted)
           }
           if (gone || deleted?.metadata.deletionTimestamp !== undefined) {
-            yield* Effect.forkDetach(forget(uid))
+            yield* Effect.forkIn(forget(uid), life)
           }
         } else if (gone) {
           // It speaks of it, so it has it.
@@ -270,13 +288,14 @@ export const devicePods = Effect.fnUntraced(function*(
       })
     )
 
-  const takeEvents = Effect.fnUntraced(function*(batch: ReadonlyArray<PodEvent>) {
+  /** Fails where they may be written later: the device keeps them, and tells them again. */
+  const takeEvents = (batch: ReadonlyArray<PodEvent>): Effect.Effect<void, KubeApiError | EventsLate> => {
     const offset = context.clockOffset()
-    for (const event of batch) {
+    return Effect.forEach(batch, (event) => {
       // Of its own pods only, by the name and namespace the API knows.
       const pod = known.get(event.uid)
-      if (pod === undefined) continue
-      yield* events.record({
+      if (pod === undefined) return Effect.void
+      return events.write({
         about: {
           apiVersion: "v1",
           kind: "Pod",
@@ -292,8 +311,10 @@ export const devicePods = Effect.fnUntraced(function*(
         at: event.at + offset,
         host: context.name
       })
-    }
-  })
+    }, { concurrency: eventsAtOnce, discard: true }).pipe(
+      Effect.timeoutOrElse({ duration: eventsWithin, orElse: () => Effect.fail(new EventsLate()) })
+    )
+  }
 
   /** What the device says of the number of a pod's newest report holds: it may count anew after its disk forgot something. */
   const recount = (uid: string, number: number) => {

@@ -18,7 +18,7 @@ import { OperatorSettings } from "./OperatorSettings.ts"
 
 /** A status that says the same is written again after this long, give or take half (a kubelet's 5 minutes). */
 const heartbeatMillis = 5 * 60_000
-/** What may not be written, because the device seems to be another operator's, is looked at again after so long. */
+/** What may not be written, because device or Node seem to be somebody else's, is looked at again after so long. */
 const askAgainMillis = 10_000
 
 /** A device that is there links within a moment of its EdgeDevice: its Node is then made whole, in one write. */
@@ -80,7 +80,7 @@ export const keepNode = Effect.fnUntraced(function*(
   const at = { name: context.name }
   const leaseAt = { name: context.name, namespace: leaseNamespace }
 
-  /** By the monotonic clock; 0 until a status was written. */
+  /** When the Node is written or, where that may not be, looked at again; by the monotonic clock, 0 before the first time. */
   let nextHeartbeat = 0
   let ours: Node | undefined
   /** The version that our last write of the Node made. */
@@ -201,7 +201,9 @@ export const keepNode = Effect.fnUntraced(function*(
     }
     if (!mine) {
       ours = undefined
-      yield* SubscriptionRef.set(context.owned, false)
+      // No watch tells of a Node without our labels.
+      nextHeartbeat = (yield* monotonicMillis) + askAgainMillis
+      if ((yield* SubscriptionRef.get(context.owned)) !== false) yield* SubscriptionRef.set(context.owned, false)
       yield* owned.close
       if (isRemnant(found, device, identity.installation) && (yield* context.hold.standsYet)) {
         yield* Effect.logWarning(`Node ${context.name} was left behind by an EdgeDevice of this name: it is made anew`)

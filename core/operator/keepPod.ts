@@ -60,6 +60,9 @@ const refusal = ({ detail, reason }: LinkError) =>
 
 const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("1 minute")]).pipe(Schedule.jittered)
 
+/** What the API has and no watch has told of may go without a word, too: it is looked at so often. */
+const unseenMillis = 60_000
+
 /** The token files of each volume, and one text that changes when any of them does. */
 const tokenFiles = (resolution: Resolution & { readonly _tag: "Assigned" }, sources: Sources) => {
   const volumes = new Map<string, { readonly files: Array<VolumeFile>; text: string }>()
@@ -187,7 +190,11 @@ export const keepPod = Effect.fnUntraced(function*(
   /** The tokens the device has from here, by volume. */
   const rotated = new Map<string, string>()
 
+  /** Milliseconds until the next look, if nothing is heard before; each look says it anew. */
+  let due: Effect.Effect<number | undefined> = Effect.undefined
+
   const assign = Effect.fnUntraced(function*(session: Session, pod: Pod) {
+    due = sources.due
     const gathered = yield* sources.gather(pod, { tokens: options.resolveSettings().allowServiceAccountTokens })
     if (gathered === undefined) return
     const resolution = yield* resolvePod(withoutAside(pod), gathered, options.resolveSettings())
@@ -258,7 +265,11 @@ export const keepPod = Effect.fnUntraced(function*(
       // A watch that has not caught up must not end anything: the API itself has to say that the pod is gone. A pod never
       // seen here waits until the device has told its name.
       const place = options.place()
-      if (place === undefined || (yield* exists(place.namespace, place.name, uid))) return false
+      if (place === undefined) return false
+      if (yield* exists(place.namespace, place.name, uid)) {
+        due = Effect.succeed(unseenMillis)
+        return false
+      }
       yield* end(session, place.graceSeconds)
       // One that had ended before it was deleted has nothing more to tell.
       yield* holdings.release(uid)
@@ -342,9 +353,11 @@ export const keepPod = Effect.fnUntraced(function*(
   )
 
   while (true) {
+    // Whoever does not come to do anything about its tokens waits for news, such as that the device is back, however old they grow.
+    due = Effect.undefined
     if (yield* patientStep) return
-    const due = yield* sources.due
+    const left = yield* due
     const ring = Queue.take(bell)
-    yield* due === undefined ? ring : Effect.timeoutOption(ring, Duration.millis(Math.max(1000, due)))
+    yield* left === undefined ? ring : Effect.timeoutOption(ring, Duration.millis(Math.max(1000, left)))
   }
 }, Effect.scoped)

@@ -50,18 +50,24 @@ export const keepStatus = Effect.fnUntraced(function*(context: DeviceContext, fi
   /** Budgets that were used up since the status was written last. */
   const spent: Array<string> = []
   let nameConflict: string | undefined
+  /** The spec that could not be understood; what was understood before goes on until there is one that can be. */
+  let refused: { readonly generation: number; readonly sentences: string } | undefined
   /** A process that starts takes what it serves. */
   let claiming = true
 
-  const conditions = (sources: StatusSources, { warnings, status: { link } }: EdgeDevice) => {
+  const understood = ({ warnings }: EdgeDevice): ConditionDraft =>
+    refused !== undefined
+      ? { type: "Invalid", status: "True", reason: "SpecInvalid", message: refused.sentences }
+      : warnings.length === 0
+      ? { type: "Invalid", status: "False", reason: "Understood", message: "" }
+      : { type: "Invalid", status: "False", reason: "UnderstoodWithWarnings", message: warnings.join(" ") }
+
+  const conditions = (sources: StatusSources, { status: { link } }: EdgeDevice) => {
     const linked = sources.connected()
     const unreachable = sources.brokerDown()
     const away = sources.reason()
     const broker = sources.brokerCondition()
     const drafts: ReadonlyArray<ConditionDraft> = [
-      warnings.length === 0
-        ? { type: "Invalid", status: "False", reason: "Understood", message: "" }
-        : { type: "Invalid", status: "False", reason: "UnderstoodWithWarnings", message: warnings.join(" ") },
       nameConflict === undefined
         ? { type: "NameConflict", status: "False", reason: "NoConflict", message: "" }
         : { type: "NameConflict", status: "True", reason: "NodeOfAnother", message: nameConflict },
@@ -95,6 +101,7 @@ export const keepStatus = Effect.fnUntraced(function*(context: DeviceContext, fi
     const method = sources.method()
     const agentVersion = sources.agentVersion()
     const { drafts, withdrawn } = conditions(sources, device)
+    const observedGeneration = refused?.generation ?? generation
     let wrote = false
     yield* registry.swapStatus({ key: context.key, uid: context.uid }, (before) => {
       const held = before.link?.holder === identity.holder
@@ -105,8 +112,12 @@ export const keepStatus = Effect.fnUntraced(function*(context: DeviceContext, fi
         ...rest,
         ...(counted === undefined ? {} : { traffic: counted }),
         link: held ? before.link : { ...before.link, holder: identity.holder, epoch: (before.link?.epoch ?? 0) + 1 },
-        observedGeneration: generation,
-        conditions: withConditions(before.conditions ?? [], drafts, { now, generation, withdrawn }),
+        observedGeneration,
+        conditions: withConditions(
+          withConditions(before.conditions ?? [], drafts, { now, generation, withdrawn }),
+          [understood(device)],
+          { now, generation: observedGeneration }
+        ),
         ...(identity.hostNode === "" ? {} : { hostNode: identity.hostNode }),
         ...(linked && method !== undefined ? { connectivity: { method } } : {}),
         ...(linked || before.lastContact === undefined ? (linked ? { lastContact: timestamp(now) } : {}) : {}),
@@ -156,6 +167,18 @@ export const keepStatus = Effect.fnUntraced(function*(context: DeviceContext, fi
         look()
       }),
     nameConflict: () => nameConflict,
+    /** The spec of this generation cannot be understood. It is not written here and now: the status has one writer. */
+    refuse: (generation: number, sentences: string) => {
+      if (refused?.generation === generation && refused.sentences === sentences) return
+      refused = { generation, sentences }
+      look()
+    },
+    /** The spec is understood. */
+    accept: () => {
+      if (refused === undefined) return
+      refused = undefined
+      look()
+    },
     /** A budget is used up; `sentence` is for the Event. */
     exhausted: (sentence: string) => {
       spent.push(sentence)

@@ -1,4 +1,4 @@
-/** An EdgeDevice that cannot be understood: the sentences go to its status; what was there before goes on as it was. */
+/** An EdgeDevice that is not served, as it cannot be understood: the sentences go to its status. */
 import { Clock, Effect, Schedule } from "effect"
 import type { EdgeDeviceObject } from "../device/EdgeDevice.ts"
 import { DeviceRegistry } from "./DeviceRegistry.ts"
@@ -9,8 +9,14 @@ const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced(
 export const rejectSpec = Effect.fnUntraced(function*(object: EdgeDeviceObject, sentences: string) {
   const registry = yield* DeviceRegistry
   const { generation = 0, name = "", namespace = "", uid = "" } = object.metadata
+  const key = `${namespace}/${name}`
   const now = yield* Clock.currentTimeMillis
-  yield* registry.swapStatus({ key: `${namespace}/${name}`, uid }, (before) => {
+  /** Nobody else says it: it is tried until it is said, or there is another spec to judge. */
+  const stands = () => {
+    const current = registry.get(key)?.metadata
+    return current?.uid === uid && (current.generation ?? 0) === generation
+  }
+  yield* registry.swapStatus({ key, uid }, (before) => {
     const after = {
       ...before,
       observedGeneration: generation,
@@ -20,9 +26,10 @@ export const rejectSpec = Effect.fnUntraced(function*(object: EdgeDeviceObject, 
     }
     return saysTheSame(before, after) ? undefined : after
   }).pipe(
-    Effect.retry({ schedule: again, times: 5, while: (error) => error.retryable }),
-    Effect.catch((error) =>
-      Effect.logWarning(`EdgeDevice ${namespace}/${name} is invalid (${sentences}); its status: ${error.message}`)
-    )
+    Effect.tapError((error) =>
+      Effect.logWarning(`EdgeDevice ${key} is invalid (${sentences}); its status: ${error.message}`)
+    ),
+    Effect.retry({ schedule: again, while: (error) => error.reason !== "NotFound" && stands() }),
+    Effect.catch(() => Effect.void)
   )
 })

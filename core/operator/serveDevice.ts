@@ -47,7 +47,6 @@ import type { NodeIndex } from "./NodeIndex.ts"
 import { OperatorIdentity } from "./OperatorIdentity.ts"
 import { OperatorSettings } from "./OperatorSettings.ts"
 import { PodIndex } from "./PodIndex.ts"
-import { rejectSpec } from "./rejectSpec.ts"
 import { Revocations } from "./Revocations.ts"
 
 export interface ServedDevice {
@@ -408,9 +407,10 @@ export const serveDevice = Effect.fnUntraced(function*(
     }
     const decoded = yield* Effect.result(decodeEdgeDevice(object))
     if (decoded._tag === "Failure") {
-      return yield* Effect.provideContext(rejectSpec(object, decoded.failure.message), services)
+      return status.refuse(object.metadata.generation ?? 0, decoded.failure.message)
     }
     yield* SubscriptionRef.set(device, decoded.success)
+    status.accept()
     if (before.generation === decoded.success.generation) return
     yield* warn(object, decoded.success)
     yield* endStrangers(object)

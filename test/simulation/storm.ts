@@ -6,7 +6,7 @@ import { Cause, Duration, Effect, Exit, FiberSet, Layer, Random } from "effect"
 import { createHash } from "node:crypto"
 import { ControlPlane } from "../../adapters/kube/plane/ControlPlane.ts"
 import { EdgeDevices } from "../../core/device/EdgeDevice.ts"
-import { ConfigMaps, Secrets } from "../../core/kube/kinds.ts"
+import { ConfigMaps, type KubeEvent, Secrets } from "../../core/kube/kinds.ts"
 import { KubeApi } from "../../core/kube/KubeApi.ts"
 import { readmitAnnotation } from "../../core/operator/deviceAdmission.ts"
 import { releaseOrphansAnnotation } from "../../core/operator/devicePods.ts"
@@ -191,8 +191,12 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
     const version = () => plane.world.store.version
     // An hour after it was told, an Event goes by itself.
     let expired = 0
-    plane.world.store.listen("events", "all", ({ type }) => {
+    /** Devices of which it was told that most of their pods are gone from the API. */
+    const holdingOrphans = new Set<string>()
+    plane.world.store.listen("events", "all", ({ revision: { object }, type }) => {
+      const { involvedObject, reason } = object as unknown as KubeEvent
       if (type === "DELETED") expired += 1
+      else if (reason === "OrphansHeld") holdingOrphans.add(involvedObject?.name ?? "")
     })
     const apis = hosts.map(() => makeApiWeather(dice, version, count))
     let begun = 0
@@ -329,7 +333,6 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
     })
 
     let wrong: ReadonlyArray<string> = ["never looked"]
-    let released = false
     const healed = time.now
     const settle = Effect.gen(function*() {
       do {
@@ -341,10 +344,11 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
           ...methods.unsettled(),
           ...stores ? partitions.unsettled() : []
         ]
-        if (!released && time.now - healed > 60_000) {
-          released = true
-          // What was held back, for being more than half of a device, may go; who is made anew is told by whoever does it.
-          for (const { name } of devices) {
+        if (time.now - healed > 60_000) {
+          // What was held back, for being more than half of a device, may go; who is made anew is told by whoever does it. Nobody
+          // else is told: it has all pods of the device looked at, and would hide what has been forgotten.
+          for (const name of holdingOrphans) {
+            holdingOrphans.delete(name)
             const body = { metadata: { annotations: { [releaseOrphansAnnotation]: "true" } } }
             yield* api.patch(EdgeDevices, { namespace: "edge", name }, { type: "merge", body }).pipe(
               Effect.catchIf(({ reason }) => reason === "NotFound", () => Effect.void)

@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Context, Effect, Layer } from "effect"
 import { KubeEvents } from "../../../core/kube/kinds.ts"
 import { KubeApi } from "../../../core/kube/KubeApi.ts"
 import { type EventDraft, EventRecorder } from "../../../core/operator/EventRecorder.ts"
 import { simulate } from "../../simulation/VirtualTime.ts"
-import { createNamespaces, worldLayer } from "../../simulation/World.ts"
+import { clientWithFaults, createNamespaces, worldLayer } from "../../simulation/World.ts"
 
 const backOff: EventDraft = {
   about: { apiVersion: "v1", kind: "Pod", namespace: "edge", name: "web", uid: "u-1" },
@@ -69,4 +69,22 @@ describe("events", () => {
       yield* record(backOff)
       assert.deepStrictEqual(yield* told, [{ message: backOff.message, count: 1, lasted: 0 }])
     })))
+
+  it.live("wait for an API server that is away for a while", () =>
+    simulate(2, () =>
+      Effect.gen(function*() {
+        let away = true
+        const client = yield* Layer.build(clientWithFaults(() => Effect.sync(() => ({ refuseConnection: away }))))
+        yield* createNamespaces
+        const { record } = Context.get(
+          yield* Effect.provideContext(Layer.build(EventRecorder.layer), client),
+          EventRecorder
+        )
+        yield* record(backOff)
+        yield* record({ ...backOff, message: "another" })
+        yield* Effect.sleep("1 minute")
+        away = false
+        yield* Effect.sleep("1 minute")
+        assert.deepStrictEqual((yield* told).map(({ message }) => message), [backOff.message, "another"])
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
 })

@@ -1,6 +1,6 @@
 /** An EdgeDevice named as a Node that is not its own: whoever may create one must not come by other people's pods. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schedule, Schema } from "effect"
+import { Effect, Layer, Schedule, Schema } from "effect"
 import { EdgeDevices } from "../../../core/device/EdgeDevice.ts"
 import { KubeApi } from "../../../core/kube/KubeApi.ts"
 import type { KubeResource } from "../../../core/kube/KubeResource.ts"
@@ -9,7 +9,7 @@ import type { KubeObject } from "../../../core/kube/ObjectMeta.ts"
 import { type Pod, Pods } from "../../../core/kube/Pod.ts"
 import { forever } from "../../fakes/runtime/Program.ts"
 import { simulate } from "../../simulation/VirtualTime.ts"
-import { createNamespaces, makeDevice, makeOperator, worldLayer } from "../../simulation/World.ts"
+import { clientWithFaults, createNamespaces, makeDevice, makeOperator, worldLayer } from "../../simulation/World.ts"
 
 class NotYet extends Error {}
 
@@ -124,6 +124,29 @@ describe("an EdgeDevice named as somebody else's Node", () => {
         yield* createPod("after", "edge-1")
         yield* eventually(phase("after"), (seen) => seen === "Running")
         assert.lengthOf(yield* device.runtime.runs, 3)
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+
+  it.live("asks now and then whether the Node is free, not all the time", () =>
+    simulate(8, () =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        let reads = 0
+        const client = yield* Layer.build(clientWithFaults(({ method, path }) =>
+          Effect.sync(() => {
+            if (method === "GET" && path.endsWith("/nodes/edge-1")) reads += 1
+            return {}
+          })
+        ))
+        yield* createNamespaces
+        yield* api.create(Nodes, { apiVersion: "v1", kind: "Node", metadata: { name: "edge-1" }, spec: {} })
+        const device = yield* makeDevice("edge-1", 1)
+        yield* (yield* Effect.provideContext(makeOperator([device]), client)).start
+        yield* api.create(EdgeDevices, device.object())
+        yield* eventually(conditions("edge", "edge-1"), (seen) => seen.includes("NameConflict"))
+        reads = 0
+        yield* Effect.sleep("10 minutes")
+        assert.isAtLeast(reads, 30)
+        assert.isAtMost(reads, 70)
       }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
 
   it.live("gets the Node once it is free, and its pods with it", () =>

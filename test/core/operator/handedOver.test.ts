@@ -64,6 +64,7 @@ const twoOperators = Effect.gen(function*() {
   const tells = yield* Latch.make(true)
   const tellsOfLeases = yield* Latch.make(true)
   let missesEnds = false
+  let missed: string | undefined
   const watching = (
     may: Readonly<Record<string, Latch.Latch>>,
     leavesOut: (object: KubeObject) => boolean = () => false
@@ -82,7 +83,10 @@ const twoOperators = Effect.gen(function*() {
   const two = yield* makeOperator([device], undefined, undefined, "two").pipe(
     Effect.provideService(KubeApi, {
       ...api,
-      observe: watching({ pods: tells }, ({ metadata }) => missesEnds && metadata.deletionTimestamp !== undefined),
+      observe: watching(
+        { pods: tells },
+        ({ metadata }) => metadata.name === missed || missesEnds && metadata.deletionTimestamp !== undefined
+      ),
       get: (resource, at) =>
         resource.plural === "leases"
           ? Effect.andThen(tellsOfLeases.await, api.get(resource, at))
@@ -107,6 +111,11 @@ const twoOperators = Effect.gen(function*() {
     missEnds: Effect.sync(() => {
       missesEnds = true
     }),
+    /** The other's watches break when this one is made, and begin anew when it is gone. */
+    miss: (name: string) =>
+      Effect.sync(() => {
+        missed = name
+      }),
     /** The device comes to the second operator, of which the first hears nothing for a while: its watch is late, its link half-open. */
     slipAway: tellsOne.close.pipe(
       Effect.andThen(device.transport.weather({ blackHole: true })),
@@ -414,6 +423,25 @@ describe("a device that was another operator's for a while", () => {
         yield* until(Effect.map(running, (count) => count === 4))
         yield* Effect.sleep("1 minute")
         assert.strictEqual(yield* running, 4)
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+
+  it.live("ends what was deleted by force and the next one's watch never told of", () =>
+    simulate(18, () =>
+      Effect.gen(function*() {
+        const { api, device, handOver, miss } = yield* twoOperators
+        yield* miss("web")
+        yield* api.create(Pods, web)
+        const running = Effect.map(device.runtime.runs, (runs) =>
+          runs.filter(({ finishedAt }) => finishedAt === undefined).length)
+        yield* until(Effect.map(running, (count) =>
+          count === 1))
+        yield* handOver(Effect.void)
+        yield* comes(device)("two")
+        yield* Effect.sleep("5 minutes")
+        assert.strictEqual(yield* running, 1)
+        yield* api.delete(Pods, { namespace: "edge", name: "web" }, { gracePeriodSeconds: 0 })
+        yield* until(Effect.map(running, (count) => count === 0))
+        yield* until(Effect.map(device.rows("assignments"), (rows) => rows.length === 0))
       }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
 
   it.live("ends what is over in the API", () =>

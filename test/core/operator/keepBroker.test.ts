@@ -69,7 +69,7 @@ const stage = Effect.fnUntraced(function*(mqtt: object | undefined, settle: Effe
   }
   const keeper = yield* keepBroker(context, { holding, changed: () => changes += 1 }).pipe(
     Effect.provide(Layer.mergeAll(
-      Layer.succeed(EventRecorder, { record: (draft) => Effect.sync(() => void told.push(draft)) }),
+      Layer.mock(EventRecorder, { record: (draft) => Effect.sync(() => void told.push(draft)) }),
       Layer.mock(ReferencedObjects, { follow: follow as ReferencedObjects["Service"]["follow"] }),
       Layer.succeed(Brokers, {
         wish: (_, asked) => Effect.sync(() => void (wish = asked)),

@@ -55,7 +55,7 @@ const stage = Effect.fnUntraced(function*(named: string | undefined) {
   const identities = yield* NamedIdentities
   yield* Effect.forkScoped(Stream.runForEach(identities.changes, (all) => Effect.sync(() => seen = all)))
   const keep = keepIdentity(context).pipe(Effect.provide(Layer.mergeAll(
-    Layer.succeed(EventRecorder, { record: (draft) => Effect.sync(() => void told.push(draft)) }),
+    Layer.mock(EventRecorder, { record: (draft) => Effect.sync(() => void told.push(draft)) }),
     Layer.mock(ReferencedObjects, { follow: follow as ReferencedObjects["Service"]["follow"] })
   )))
   return {

@@ -1,0 +1,105 @@
+/** Edits of an EdgeDevice that the API server takes and aranya cannot understand: said once, for as long as it is so. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { EdgeDevices } from "../../../core/device/EdgeDevice.ts"
+import { KubeApi } from "../../../core/kube/KubeApi.ts"
+import { simulate } from "../../simulation/VirtualTime.ts"
+import { clientWithFaults, createNamespaces, makeDevice, makeOperator, worldLayer } from "../../simulation/World.ts"
+
+const here = { namespace: "edge", name: "edge-1" }
+const bad = { node: { labels: { site: "no value of a label!" } } }
+
+const invalid = Effect.gen(function*() {
+  const { metadata, status } = yield* (yield* KubeApi).get(EdgeDevices, here)
+  const condition = status?.conditions?.find(({ type }) => type === "Invalid")
+  return { ...condition, seen: status?.observedGeneration === metadata.generation }
+})
+
+/** An operator and its device; `away` for as long as the operator's requests reach nothing, but for its watches. */
+const inWorld = <E>(
+  seed: number,
+  story: (given: {
+    readonly device: Effect.Success<ReturnType<typeof makeDevice>>
+    readonly api: { away: boolean; writes: number }
+    /** The device has linked, and is served. */
+    readonly isServed: Effect.Effect<void, E, KubeApi>
+  }) => Effect.Effect<void, E, KubeApi>
+) =>
+  simulate(seed, () =>
+    Effect.gen(function*() {
+      const api = { away: false, writes: 0 }
+      const client = yield* Layer.build(clientWithFaults(({ method, path, query }) =>
+        Effect.sync(() => {
+          if (api.away && query.get("watch") === null) return { refuseConnection: true }
+          if (method === "PUT" && path.endsWith("edgedevices/edge-1/status")) api.writes += 1
+          return {}
+        })
+      ))
+      yield* createNamespaces
+      const device = yield* makeDevice("edge-1", 1)
+      yield* (yield* Effect.provideContext(makeOperator([device]), client)).start
+      const isServed = Effect.gen(function*() {
+        yield* (yield* KubeApi).create(EdgeDevices, device.object())
+        yield* device.agent.start
+        yield* Effect.sleep("1 minute")
+      })
+      yield* story({ device, api, isServed: isServed as Effect.Effect<void, E, KubeApi> })
+    }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie))
+
+const edit = (spec: object) =>
+  Effect.flatMap(KubeApi, (api) => api.patch(EdgeDevices, here, { type: "merge", body: { spec } }))
+
+describe("an edit that cannot be understood", () => {
+  it.live("is said in one write, and unsaid once it is mended", () =>
+    inWorld(1, ({ api, isServed }) =>
+      Effect.gen(function*() {
+        yield* isServed
+        yield* edit(bad)
+        yield* Effect.sleep("10 seconds")
+        const first = yield* invalid
+        assert.deepInclude(first, { status: "True", reason: "SpecInvalid", seen: true })
+        assert.include(first.message, "spec.node.labels[site]")
+        const { writes } = api
+        yield* Effect.sleep("16 minutes")
+        assert.deepStrictEqual(yield* invalid, first)
+        assert.strictEqual(api.writes, writes)
+
+        yield* edit({ node: { labels: { site: "roof" } } })
+        yield* Effect.sleep("10 seconds")
+        assert.deepInclude(yield* invalid, { status: "False", reason: "Understood", seen: true })
+      })))
+
+  it.live("is said once the API server is back that was away right after it", () =>
+    inWorld(2, ({ api, isServed }) =>
+      Effect.gen(function*() {
+        yield* isServed
+        yield* edit(bad)
+        api.away = true
+        yield* Effect.sleep("1 minute")
+        api.away = false
+        yield* Effect.sleep("2 minutes")
+        const first = yield* invalid
+        assert.deepInclude(first, { status: "True", reason: "SpecInvalid", seen: true })
+        const { writes } = api
+        yield* Effect.sleep("16 minutes")
+        assert.deepStrictEqual(yield* invalid, first)
+        assert.strictEqual(api.writes, writes)
+      })))
+
+  it.live("is said so, too, where the device was never served", () =>
+    inWorld(3, ({ api, device }) =>
+      Effect.gen(function*() {
+        yield* Effect.sleep("10 seconds")
+        yield* (yield* KubeApi).create(EdgeDevices, device.object(bad))
+        api.away = true
+        yield* Effect.sleep("1 minute")
+        api.away = false
+        yield* Effect.sleep("2 minutes")
+        const first = yield* invalid
+        assert.deepInclude(first, { status: "True", reason: "SpecInvalid", seen: true })
+        const { writes } = api
+        yield* Effect.sleep("16 minutes")
+        assert.deepStrictEqual(yield* invalid, first)
+        assert.strictEqual(api.writes, writes)
+      })))
+})
