@@ -243,7 +243,11 @@ const make = Effect.fnUntraced(function*(options: MemoryRuntimeOptions) {
       ),
     create: (spec) =>
       call("create", `${spec.namespace}/${spec.pod}/${spec.container}#${spec.attempt}`, engine.create(spec)),
-    start: (id) => Effect.suspend(() => call("start", engine.subject(id), engine.start(id))),
+    start: (id) =>
+      Effect.suspend(() => {
+        engine.asked(id)
+        return call("start", engine.subject(id), engine.start(id))
+      }),
     stop: (id, grace) => Effect.suspend(() => call("stop", engine.subject(id), engine.stop(id, grace), ` ${grace}s`)),
     remove: (id) => Effect.suspend(() => call("remove", engine.subject(id), engine.remove(id))),
     inspect: (id) =>

@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import { ringSize } from "../../core/agent/EventRing.ts"
 import type { Count } from "./coverage.ts"
-import type { Known } from "./invariants.ts"
+import type { Known } from "./known.ts"
 import type { Program, SimulatedDevice } from "./World.ts"
 
 /** Bytes of all rows of a journal: some for the device itself, and for each pod that it holds. */

@@ -5,7 +5,7 @@ import type { PodStreamError } from "../../core/pod/PodRuntime.ts"
 import { type Script, standardCommands } from "../fakes/runtime/Program.ts"
 import type { Count } from "./coverage.ts"
 import type { Dice } from "./faults/Dice.ts"
-import { isRunning, type Known } from "./invariants.ts"
+import { isRunning, type Known } from "./known.ts"
 import { answeredInPeace, answeredRule, calmRule, type Door } from "./streams.ts"
 
 type Failure = PodStreamError | RuntimeError

@@ -1,67 +1,27 @@
-/** What must hold at every moment of a storm, and what must hold once it is over. To add an invariant, write it into one of the two. */
+/** What must hold at every moment of a storm, and what must hold once all is well. What ran is judged in `judgement.ts`. */
 import { Context, Effect } from "effect"
 import { ControlPlane } from "../../adapters/kube/plane/ControlPlane.ts"
 import type { Change } from "../../adapters/kube/plane/store/Collection.ts"
-import type { ContainerStatus, Pod } from "../../core/kube/Pod.ts"
+import type { Pod } from "../../core/kube/Pod.ts"
 import { keepTolerations } from "../../core/node/keepTolerations.ts"
-import type { Run } from "../fakes/runtime/MemoryEngine.ts"
 import type { Count } from "./coverage.ts"
-import { type Recipe, secretText } from "./workload.ts"
-import { type SimulatedDevice, wiped } from "./World.ts"
-
-/** What the storm knows about a pod it made. */
-export interface Known {
-  readonly uid: string
-  readonly name: string
-  /** Its name in the API. */
-  readonly place: string
-  /** When it was made, in milliseconds of the world's clock. */
-  readonly born: number
-  readonly device: SimulatedDevice
-  readonly recipe: Recipe
-  readonly policy: string
-  /** By container, how often it begins if nobody disturbs it; undefined where there is no end to it. */
-  readonly begins: ReadonlyMap<string, number | undefined>
-  /** Its init containers. */
-  readonly inits: ReadonlySet<string>
-  /** What it comes to when nothing disturbs it any more. */
-  outcome: Recipe["outcome"]
-  image: string
-  /** How often its main container was given another image. */
-  edits: number
-  /** It was given a deadline of its own. */
-  shortened: boolean
-  /** Made by a controller. */
-  readonly owned: boolean
-  /** Kind of its owner. */
-  readonly owner: string | undefined
-  /** Whether it may be deleted by others than the storm. */
-  mayGo: boolean
-  deleted: boolean
-  forced: boolean
-  /** It was given up while its device was away: its files go when that is back. */
-  givenUp: boolean
-  /** Since when the API says that it has ended, in milliseconds of the world's clock. */
-  overAt: number | undefined
-  /** Since when it is not in the API any more, unless it was taken out by force. */
-  goneAt: number | undefined
-}
-
-/** Of each device whose disk forgot what it had promised to keep, the milliseconds of the world's clock at which it did. */
-export type Forgetful = ReadonlyMap<string, ReadonlyArray<number>>
-
-/** Which memory a device had then: what lies between two losses is one, and is judged as if there had never been another. */
-const memoryAt = (forgetful: Forgetful, { name }: SimulatedDevice, at: number): number =>
-  (forgetful.get(name) ?? []).filter((lost) => lost < at).length
-
-/** Whether its device has lost a memory of which the pod may have been a part. */
-const isForgotten = (forgetful: Forgetful, { born, device }: Known): boolean =>
-  (forgetful.get(device.name) ?? []).some((lost) => lost >= born)
+import {
+  type Forgetful,
+  goesOn,
+  hasFiles,
+  isForgotten,
+  isOver,
+  type Known,
+  ranEver,
+  runningOf,
+  runsOf,
+  statuses,
+  words
+} from "./known.ts"
+import { secretText } from "./workload.ts"
+import type { SimulatedDevice } from "./World.ts"
 
 const tables = ["assignments", "pods", "attempts", "reports", "events", "link"] as const
-
-/** A start that was under way when its pod was told to go may come through so much later: longer than a call to the engine may take. */
-const onItsWay = 180_000
 
 export class Violation extends Error {
   override readonly name = "Violation"
@@ -71,28 +31,6 @@ export class Violation extends Error {
 const namespaceTaint = "arhat.dev/namespace"
 
 type ControlPlaneService = Context.Service.Shape<typeof ControlPlane>
-
-const runsOf = (device: SimulatedDevice): ReadonlyArray<Readonly<Run>> => Effect.runSync(device.runtime.runs)
-const goesOn = ({ finishedAt }: Readonly<Run>) => finishedAt === undefined
-
-const runningOf = ({ device, uid }: Known) => runsOf(device).filter((run) => run.uid === uid && goesOn(run))
-const ranEver = ({ device, uid }: Known) => runsOf(device).some((run) => run.uid === uid)
-
-/** Whether a process of its main container runs, of this attempt if one is named. */
-export const isRunning = (known: Known, attempt?: number): boolean =>
-  runningOf(known).some((run) => run.container === "main" && (attempt === undefined || run.attempt === attempt))
-
-const statuses = (pod: Pod): ReadonlyArray<ContainerStatus> => [
-  ...pod.status?.initContainerStatuses ?? [],
-  ...pod.status?.containerStatuses ?? []
-]
-const isOver = (pod: Pod | undefined) => pod?.status?.phase === "Succeeded" || pod?.status?.phase === "Failed"
-const words = (runs: ReadonlyArray<Readonly<Run>>) =>
-  runs.map(({ attempt, container }) => `${container}#${attempt}`).join(", ")
-
-/** What cannot be looked at just now is not held against anybody. */
-const hasFiles = ({ device, uid }: Known): boolean =>
-  Effect.runSync(Effect.orElseSucceed(device.volumes.pods, (): ReadonlyArray<string> => [])).includes(uid)
 
 /** Every end that the API tells of a process is the end it had, or is said to be unknown. */
 const untrueExits = (known: Known, pod: Pod, forgetful: Forgetful, count: Count): ReadonlyArray<string> => {
@@ -245,177 +183,6 @@ const phaseOf = (pod: Pod, { device, uid }: Known): string | undefined => {
   if (last.length === 0 || last.includes(undefined)) return undefined
   return last.every((code) => code === 0) ? "Succeeded" : "Failed"
 }
-
-/** Each process is one of a pod of its own device, and of one that was not told to go long before. */
-export const judgePlaces = (
-  devices: ReadonlyArray<SimulatedDevice>,
-  known: ReadonlyMap<string, Known>,
-  forgetful: Forgetful,
-  count: Count
-): ReadonlyArray<string> =>
-  devices.flatMap((device) => {
-    /** By memory and pod. */
-    const told = new Map<string, number>()
-    for (const { at, what } of Effect.runSync(device.obeyed)) {
-      const [verb, uid = ""] = what.split(" ")
-      const key = `${memoryAt(forgetful, device, at)} ${uid}`
-      if ((verb === "remove" || verb === "forget") && !told.has(key)) told.set(key, at)
-    }
-    return runsOf(device).flatMap(({ attempt, container, startedAt, uid }) => {
-      const pod = known.get(uid)
-      if (pod === undefined) return []
-      count("rule: pods run where they are bound")
-      if (pod.device !== device) return [`${pod.name}/${container} runs on ${device.name}, and is ${pod.device.name}'s`]
-      const gone = told.get(`${memoryAt(forgetful, device, startedAt)} ${uid}`)
-      if (gone === undefined) return []
-      count("rule: what was told to go does not begin")
-      return startedAt > gone + onItsWay
-        ? [
-          `${pod.name}/${container}#${attempt} begins ${
-            Math.round((startedAt - gone) / 1000)
-          } s after it was told to go`
-        ]
-        : []
-    })
-  })
-
-/** Devices to which something happened that lets containers begin more often than they should. */
-export interface Excuses {
-  /** Their workloads rested, or may have, while no operator was heard. */
-  readonly leashed: ReadonlySet<string>
-  /** Their disk forgot what it had promised to keep. */
-  readonly forgetful: Forgetful
-}
-
-const lossesOf = ({ device, uid }: Known) => Effect.runSync(device.runtime.losses).filter((each) => each.uid === uid)
-
-/** How often a container may begin that ran thus; undefined where there is no end to it. What was taken from outside may begin once more. */
-const mostOf = (known: Known, container: string, runs: ReadonlyArray<Readonly<Run>>): number | undefined => {
-  const wanted = known.begins.get(container)
-  if (wanted === undefined) return undefined
-  const again = known.inits.has(container)
-    // In another sandbox initialisation is repeated.
-    ? lossesOf(known).filter(({ what }) => what === "sandbox").length
-    : container === "main"
-    ? known.edits
-    : 0
-  return wanted + again + runs.filter(({ cut, vanished }) => cut === true || vanished === true).length
-}
-
-/** How often a container has to begin if its pod comes to an end by itself. An attempt that was lost before it began is not made up for. */
-const leastOf = (known: Known, container: string): number => {
-  const { begins, deleted, outcome, recipe, shortened } = known
-  if (deleted || shortened || outcome !== "ends" || recipe.name === "hurried") return 0
-  const unbegun = lossesOf(known).filter((each) => each.what === "unbegun" && each.container === container)
-  return (begins.get(container) ?? 0) - unbegun.length
-}
-
-/** Looks at what ran of a container while its device had one memory. */
-const judgeRemembered = (
-  known: Known,
-  container: string,
-  runs: ReadonlyArray<Readonly<Run>>,
-  leashed: boolean,
-  count: Count
-): ReadonlyArray<string> => {
-  const found: Array<string> = []
-  const { policy } = known
-  const name = `${known.name}/${container}`
-  if (runs.length > 1) count("rule: an attempt runs once")
-  if (new Set(runs.map(({ attempt }) => attempt)).size < runs.length) {
-    found.push(`${name} ran twice as one attempt: ${words(runs)}`)
-  }
-  if (policy === "Never") count("rule: Never runs once")
-  if (policy === "OnFailure" && runs.some(({ exitCode }) => exitCode === 0)) {
-    count("rule: OnFailure rests after success")
-  }
-  for (const [i, run] of runs.entries()) {
-    const next = runs[i + 1]
-    if (next === undefined) continue
-    if (next.attempt < run.attempt) found.push(`attempts of ${name} go back: ${words(runs)}`)
-    if (policy === "Never") found.push(`${name} of policy Never ran again: ${words(runs)}`)
-    if (policy === "OnFailure" && run.exitCode === 0 && run.vanished !== true) {
-      found.push(`${name} of policy OnFailure ran again after it succeeded: ${words(runs)}`)
-    }
-  }
-  const most = mostOf(known, container, runs)
-  if (most === undefined) return found
-  count("rule: what is wanted takes effect once")
-  if (runs.length > most && !leashed) {
-    found.push(`${name} should begin ${most} times at most and did ${runs.length}: ${words(runs)}`)
-  }
-  return found
-}
-
-/** Nothing begins of a pod that the API says has ended, or that has left the API in order, while its device remembers as much. */
-const lateBeginnings = (
-  { device, goneAt, name, overAt }: Known,
-  runs: ReadonlyArray<Readonly<Run>>,
-  forgetful: Forgetful,
-  count: Count
-): ReadonlyArray<string> =>
-  [["has ended", overAt], ["is gone from the API", goneAt]].flatMap(([what, since]) => {
-    if (typeof since !== "number" || runs.length === 0) return []
-    count(`rule: what ${what} begins nothing`)
-    const memory = memoryAt(forgetful, device, since)
-    return runs.filter(({ startedAt }) => startedAt > since && memoryAt(forgetful, device, startedAt) === memory)
-      .map(({ attempt, container, startedAt }) =>
-        `${name}/${container}#${attempt} begins ${startedAt - since} ms too late: it ${what}`
-      )
-  })
-
-/** Looks at every process that ever ran. */
-export const judgeRuns = (
-  pods: Iterable<Known>,
-  { forgetful, leashed }: Excuses,
-  count: Count
-): ReadonlyArray<string> => {
-  const found: Array<string> = []
-  for (const known of pods) {
-    const { device, name } = known
-    const all = runsOf(device).filter((run) => run.uid === known.uid)
-    found.push(...lateBeginnings(known, all, forgetful, count))
-    const byContainer = Map.groupBy(all, ({ container }) => container)
-    for (const container of new Set([...known.begins.keys(), ...byContainer.keys()])) {
-      const runs = byContainer.get(container) ?? []
-      const twice = runs.find((run, i) => (run.finishedAt ?? Infinity) > (runs[i + 1]?.startedAt ?? Infinity))
-      if (runs.length > 1) count("rule: never two at once")
-      if (twice !== undefined) found.push(`${name}/${container} runs twice at once: ${words(runs)}`)
-      for (const remembered of Map.groupBy(runs, ({ startedAt }) => memoryAt(forgetful, device, startedAt)).values()) {
-        found.push(...judgeRemembered(known, container, remembered, leashed.has(device.name), count))
-      }
-      const least = leastOf(known, container)
-      if (runs.length < least && !isForgotten(forgetful, known)) {
-        found.push(`${name}/${container} should begin ${least} times at least and did ${runs.length}: ${words(runs)}`)
-      }
-    }
-  }
-  return found
-}
-
-/** Looks at every command that had an effect on a device: one of a lower epoch than it remembers never has any. */
-export const judgeEpochs = (
-  devices: ReadonlyArray<SimulatedDevice>,
-  forgetful: Forgetful,
-  count: Count
-): ReadonlyArray<string> =>
-  devices.flatMap((device) => {
-    const obeyed = Effect.runSync(device.obeyed)
-    return [...Map.groupBy(obeyed, ({ at }) => memoryAt(forgetful, device, at)).values()].flatMap((remembered) => {
-      let highest = 0
-      if (new Set(remembered.map(({ epoch }) => epoch)).size > 1) count("rule: no lower epoch has an effect")
-      return remembered.flatMap(({ epoch, what }) => {
-        // What comes after a wipe is another EdgeDevice's, which counts anew.
-        if (what === wiped) {
-          highest = 0
-          return []
-        }
-        const lower = epoch < highest
-        highest = Math.max(highest, epoch)
-        return lower ? [`${device.name} obeys ${what} of epoch ${epoch} after one of epoch ${highest}`] : []
-      })
-    })
-  })
 
 /** What of each pod stays as it is for as long as nobody does anything: its version in the API, and its processes. */
 export const stillness = (plane: ControlPlaneService, pods: ReadonlyArray<Known>): ReadonlyArray<string> =>

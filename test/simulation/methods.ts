@@ -60,16 +60,16 @@ const watched = (dialer: Dialer, { open }: Switching, dials: () => void): Dialer
   })
 })
 
-export const makeMethods = Effect.fnUntraced(function*({ count, note, violated }: {
+export const makeMethods = Effect.fnUntraced(function*({ count, deaths, note, violated }: {
   readonly count: Count
+  /** When lives of a device's agent ended. */
+  readonly deaths: ReadonlyMap<string, ReadonlyArray<number>>
   readonly note: (what: string) => Effect.Effect<void>
   readonly violated: (what: string) => void
 }) {
   const all = new Map<string, Switching>()
   const devices = new Map<string, SimulatedDevice>()
   const fork = yield* FiberSet.makeRuntime()
-  /** How many lives of its agent have ended. */
-  const deaths = new Map<string, number>()
   let holderOf: (device: string) => string | undefined = () => undefined
   let streamsOf: (device: string) => ReadonlyArray<Stream> = () => []
 
@@ -87,10 +87,10 @@ export const makeMethods = Effect.fnUntraced(function*({ count, note, violated }
       violated(`${device} returns from ${before.method} to ${now.method}, and has to begin a new session`)
     }
     const streams = streamsOf(device)
-    const died = deaths.get(device)
+    const died = deaths.get(device)?.length
     fork(Effect.delay(
       Effect.sync(() => {
-        if (holderOf(device) !== now.holder || deaths.get(device) !== died) return
+        if (holderOf(device) !== now.holder || deaths.get(device)?.length !== died) return
         for (const { error, words } of streams) {
           count("rule: streams outlive the return to a better way")
           const why = error()
@@ -119,7 +119,6 @@ export const makeMethods = Effect.fnUntraced(function*({ count, note, violated }
       }
       return { ...reach, dialers: reach.dialers.map((dialer) => watched(dialer, switching, dials)) }
     },
-    died: (name: string) => void deaths.set(name, (deaths.get(name) ?? 0) + 1),
     /** Once there are devices and an API to look at. */
     begin: (given: {
       readonly devices: ReadonlyArray<SimulatedDevice>

@@ -9,7 +9,7 @@ import { LeashRowSchema } from "../../core/gen/aranya/device/v1/journal_pb.ts"
 import type { Pod } from "../../core/kube/Pod.ts"
 import { worldMillis } from "../fakes/worldClock.ts"
 import type { Count } from "./coverage.ts"
-import type { Known } from "./invariants.ts"
+import type { Known } from "./known.ts"
 import type { Reach } from "./ways.ts"
 import type { SimulatedDevice } from "./World.ts"
 
@@ -64,11 +64,9 @@ const policyOf = (object: unknown) =>
     ?.spec?.partition ?? {}
 
 export const makePartitions = (
-  { count, known, leashed, plane, violated }: {
+  { count, known, plane, violated }: {
     readonly plane: Plane
     readonly known: ReadonlyMap<string, Known>
-    /** Devices whose workloads may have to rest, which ends them and lets them begin again. */
-    readonly leashed: Set<string>
     readonly count: Count
     readonly violated: (what: string) => void
   }
@@ -86,9 +84,8 @@ export const makePartitions = (
 
   plane.world.store.listen("edgedevices.aranya.arhat.dev", "all", ({ revision }: Change) => {
     const { metadata } = revision.object as unknown as EdgeDeviceObject
-    const { onReturn, replaceAfter, stopWorkloadsAfter } = policyOf(revision.object)
+    const { onReturn, replaceAfter } = policyOf(revision.object)
     if (onReturn === "keepOriginal") standIns = true
-    if (stopWorkloadsAfter !== undefined) leashed.add(metadata.name ?? "")
     if (replaceAfter !== undefined) replacing.add(metadata.name ?? "")
   })
 

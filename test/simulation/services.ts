@@ -4,7 +4,7 @@ import type { ControlPlane } from "../../adapters/kube/plane/ControlPlane.ts"
 import type { Service } from "../../core/kube/kinds.ts"
 import type { Pod } from "../../core/kube/Pod.ts"
 import type { Count } from "./coverage.ts"
-import type { Known } from "./invariants.ts"
+import type { Known } from "./known.ts"
 
 export const serviceRule = "a Service leads to the pods that are ready"
 

@@ -24,20 +24,9 @@ import type { Victims } from "./faults/Episode.ts"
 import { episodes, healEverything } from "./faults/episodes.ts"
 import { makeGhost } from "./ghost.ts"
 import { type HostClock, makeHostClock } from "./HostClock.ts"
-import {
-  firstColour,
-  isRunning,
-  judgeEpochs,
-  judgePlaces,
-  judgeRuns,
-  type Known,
-  stillness,
-  unsettled,
-  Violation,
-  watchApi,
-  watchDevices,
-  watchStarts
-} from "./invariants.ts"
+import { firstColour, stillness, unsettled, Violation, watchApi, watchDevices, watchStarts } from "./invariants.ts"
+import { judgeEpochs, judgePlaces, judgeRuns } from "./judgement.ts"
+import { isRunning, type Known } from "./known.ts"
 import { withLivesTold } from "./lives.ts"
 import { makeMethods } from "./methods.ts"
 import { makePartitions } from "./partitions.ts"
@@ -104,15 +93,19 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
       )
     )
     const known = new Map<string, Known>()
-    const leashed = new Set<string>()
+    const rests = new Map<string, number>()
+    const deaths = new Map<string, Array<number>>()
     const stores = plan.deeds.some(({ what }) => what === "partition")
     const sets = stores || plan.deeds.some(({ what }) => what === "replaceOwned")
-    const partitions = makePartitions({ plane, known, leashed, count, violated })
+    const partitions = makePartitions({ plane, known, count, violated })
     const brokers = plan.ways.length === 0
       ? undefined
       : yield* makeBrokers({ count, note, violated })
-    const methods = yield* makeMethods({ count, note, violated })
-    diary.heard = methods.heard
+    const methods = yield* makeMethods({ count, deaths, note, violated })
+    diary.heard = (name, text) => {
+      methods.heard(name, text)
+      if (text.includes("workloads rest until")) rests.set(name, (rests.get(name) ?? 0) + 1)
+    }
     const waysOf = new Map(plan.ways.map(({ device, methods }) => [device, methods]))
     const devices = yield* Effect.forEach(
       plan.devices,
@@ -135,7 +128,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
           ...device,
           agent: withLivesTold(device.agent, (text, kind) => {
             partitions.lives(device.name, kind === "began", time.now)
-            if (kind !== "began") methods.died(device.name)
+            if (kind !== "began") deaths.set(device.name, [...deaths.get(device.name) ?? [], time.now])
             tell(`${device.name}/agent`, text, kind)
           })
         })))
@@ -395,8 +388,9 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
     ]
     for (const what of leftStreams(programs, readers.open(), count)) violated(what)
     yield* readers.leave
-    for (const what of judgePlaces(devices, known, forgetful, count)) violated(what)
-    for (const what of judgeRuns(known.values(), { ...victims, leashed }, count)) violated(what)
+    const excuses = { deaths, forgetful, rests }
+    for (const what of judgePlaces(devices, known, excuses, count)) violated(what)
+    for (const what of judgeRuns(known.values(), excuses, count)) violated(what)
     for (const what of judgeEpochs(devices, forgetful, count)) violated(what)
   }).pipe(
     Effect.scoped,

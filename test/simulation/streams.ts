@@ -4,8 +4,7 @@ import { KubeletBackend } from "../../core/kubelet/KubeletBackend.ts"
 import type { PodLogQuery } from "../../core/pod/PodRuntime.ts"
 import type { Count } from "./coverage.ts"
 import type { Dice } from "./faults/Dice.ts"
-import type { Known } from "./invariants.ts"
-import { isRunning } from "./invariants.ts"
+import { isRunning, type Known } from "./known.ts"
 import type { Program } from "./World.ts"
 
 type Backend = Context.Service.Shape<typeof KubeletBackend>

@@ -43,6 +43,8 @@ export interface Run {
   readonly container: string
   readonly attempt: number
   readonly id: string
+  /** When it was last asked for; it may have been under way since. */
+  readonly askedAt: number
   readonly startedAt: number
   finishedAt?: number
   exitCode?: number
@@ -73,6 +75,7 @@ export class MemoryEngine {
   readonly containers = new Map<string, MemoryContainer>()
   readonly runs: Array<Run> = []
   readonly losses: Array<Loss> = []
+  readonly #asked = new Map<string, number>()
   /** Told of each run at the instant at which it begins. */
   began: (run: Readonly<Run>) => void = () => {}
   readonly scriptOf: (spec: ContainerSpec) => Script
@@ -180,6 +183,11 @@ export class MemoryEngine {
     return container.id
   })
 
+  /** A call to start it leaves whoever drives the engine. */
+  asked(id: string): void {
+    this.#asked.set(id, this.clocks.world.currentTimeMillisUnsafe())
+  }
+
   readonly start = Effect.fnUntraced(function*(this: MemoryEngine, id: string) {
     const container = yield* this.find(id)
     if (container.startedAt !== undefined) {
@@ -200,6 +208,7 @@ export class MemoryEngine {
       container: container.spec.container,
       attempt: container.spec.attempt,
       id,
+      askedAt: this.#asked.get(id) ?? 0,
       startedAt: this.clocks.world.currentTimeMillisUnsafe()
     }
     this.runs.push(run)

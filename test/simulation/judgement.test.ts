@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type { Loss, Run } from "../fakes/runtime/MemoryEngine.ts"
-import { judgeRuns, type Known } from "./invariants.ts"
+import { judgeRuns } from "./judgement.ts"
+import type { Known } from "./known.ts"
 import { recipes } from "./workload.ts"
 import type { SimulatedDevice } from "./World.ts"
 
@@ -10,6 +11,7 @@ const run = (attempt: number, startedAt: number, rest: Partial<Run> = {}): Run =
   container: "main",
   attempt,
   id: String(attempt),
+  askedAt: startedAt,
   startedAt,
   finishedAt: startedAt + 5,
   ...rest
@@ -40,7 +42,7 @@ const judged = (
     goneAt: undefined,
     ...rest
   } as Known
-  return judgeRuns([known], { forgetful: new Map([["edge-1", forgot]]), leashed: new Set() }, () => {})
+  return judgeRuns([known], { forgetful: new Map([["edge-1", forgot]]), deaths: new Map(), rests: new Map() }, () => {})
 }
 
 describe("what is said of processes", () => {

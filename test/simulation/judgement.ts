@@ -1,0 +1,181 @@
+/** What ran, judged once a storm is over: where, how often, and under whose word. */
+import { Effect } from "effect"
+import type { Run } from "../fakes/runtime/MemoryEngine.ts"
+import type { Count } from "./coverage.ts"
+import { type Forgetful, isForgotten, type Known, memoryAt, runsOf, words } from "./known.ts"
+import { type SimulatedDevice, wiped } from "./World.ts"
+
+/** A start that was being asked for when its pod was told to go, in milliseconds. */
+const onItsWay = 5_000
+
+/** What lets containers begin later or more often than they should, by device. */
+export interface Excuses {
+  /** How often its agent has said that workloads rest: each time may end what ran, to begin it again. */
+  readonly rests: ReadonlyMap<string, number>
+  /** When lives of its agent ended. */
+  readonly deaths: ReadonlyMap<string, ReadonlyArray<number>>
+  /** Its disk forgot what it had promised to keep. */
+  readonly forgetful: Forgetful
+}
+
+/** Each process is one of a pod of its own device, and of one that was not told to go long before. */
+export const judgePlaces = (
+  devices: ReadonlyArray<SimulatedDevice>,
+  known: ReadonlyMap<string, Known>,
+  { deaths, forgetful }: Excuses,
+  count: Count
+): ReadonlyArray<string> =>
+  devices.flatMap((device) => {
+    /** By memory and pod. */
+    const told = new Map<string, number>()
+    for (const { at, what } of Effect.runSync(device.obeyed)) {
+      const [verb, uid = ""] = what.split(" ")
+      const key = `${memoryAt(forgetful, device, at)} ${uid}`
+      if ((verb === "remove" || verb === "forget") && !told.has(key)) told.set(key, at)
+    }
+    return runsOf(device).flatMap(({ askedAt, attempt, container, uid }) => {
+      const pod = known.get(uid)
+      if (pod === undefined) return []
+      count("rule: pods run where they are bound")
+      if (pod.device !== device) return [`${pod.name}/${container} runs on ${device.name}, and is ${pod.device.name}'s`]
+      const gone = told.get(`${memoryAt(forgetful, device, askedAt)} ${uid}`)
+      if (gone === undefined) return []
+      count("rule: what was told to go does not begin")
+      // A life that ended before it had noted the word is told again, by an operator that may be away.
+      const mayHaveLost = deaths.get(device.name)?.some((died) => died >= gone && died <= askedAt) ?? false
+      if (askedAt <= gone + onItsWay || mayHaveLost) return []
+      return [
+        `${pod.name}/${container}#${attempt} is begun ${Math.round((askedAt - gone) / 1000)} s after it was told to go`
+      ]
+    })
+  })
+
+const lossesOf = ({ device, uid }: Known) => Effect.runSync(device.runtime.losses).filter((each) => each.uid === uid)
+
+/** How often a container may begin that ran thus; undefined where there is no end to it. What was taken from outside may begin once more. */
+const mostOf = (known: Known, container: string, runs: ReadonlyArray<Readonly<Run>>): number | undefined => {
+  const wanted = known.begins.get(container)
+  if (wanted === undefined) return undefined
+  const again = known.inits.has(container)
+    // In another sandbox initialisation is repeated.
+    ? lossesOf(known).filter(({ what }) => what === "sandbox").length
+    : container === "main"
+    ? known.edits
+    : 0
+  return wanted + again + runs.filter(({ cut, vanished }) => cut === true || vanished === true).length
+}
+
+/** How often a container has to begin if its pod comes to an end by itself. An attempt that was lost before it began is not made up for. */
+const leastOf = (known: Known, container: string): number => {
+  const { begins, deleted, outcome, recipe, shortened } = known
+  if (deleted || shortened || outcome !== "ends" || recipe.name === "hurried") return 0
+  const unbegun = lossesOf(known).filter((each) => each.what === "unbegun" && each.container === container)
+  return (begins.get(container) ?? 0) - unbegun.length
+}
+
+/** Looks at what ran of a container while its device had one memory. */
+const judgeRemembered = (
+  known: Known,
+  container: string,
+  runs: ReadonlyArray<Readonly<Run>>,
+  rests: number,
+  count: Count
+): ReadonlyArray<string> => {
+  const found: Array<string> = []
+  const { policy } = known
+  const name = `${known.name}/${container}`
+  if (runs.length > 1) count("rule: an attempt runs once")
+  if (new Set(runs.map(({ attempt }) => attempt)).size < runs.length) {
+    found.push(`${name} ran twice as one attempt: ${words(runs)}`)
+  }
+  if (policy === "Never") count("rule: Never runs once")
+  if (policy === "OnFailure" && runs.some(({ exitCode }) => exitCode === 0)) {
+    count("rule: OnFailure rests after success")
+  }
+  for (const [i, run] of runs.entries()) {
+    const next = runs[i + 1]
+    if (next === undefined) continue
+    if (next.attempt < run.attempt) found.push(`attempts of ${name} go back: ${words(runs)}`)
+    if (policy === "Never") found.push(`${name} of policy Never ran again: ${words(runs)}`)
+    if (policy === "OnFailure" && run.exitCode === 0 && run.vanished !== true) {
+      found.push(`${name} of policy OnFailure ran again after it succeeded: ${words(runs)}`)
+    }
+  }
+  const most = mostOf(known, container, runs)
+  if (most === undefined) return found
+  count("rule: what is wanted takes effect once")
+  if (runs.length > most + rests) {
+    found.push(`${name} should begin ${most} times at most and did ${runs.length}: ${words(runs)}`)
+  }
+  return found
+}
+
+/** Nothing begins of a pod that the API says has ended, or that has left the API in order, while its device remembers as much. */
+const lateBeginnings = (
+  { device, goneAt, name, overAt }: Known,
+  runs: ReadonlyArray<Readonly<Run>>,
+  forgetful: Forgetful,
+  count: Count
+): ReadonlyArray<string> =>
+  [["has ended", overAt], ["is gone from the API", goneAt]].flatMap(([what, since]) => {
+    if (typeof since !== "number" || runs.length === 0) return []
+    count(`rule: what ${what} begins nothing`)
+    const memory = memoryAt(forgetful, device, since)
+    return runs.filter(({ startedAt }) => startedAt > since && memoryAt(forgetful, device, startedAt) === memory)
+      .map(({ attempt, container, startedAt }) =>
+        `${name}/${container}#${attempt} begins ${startedAt - since} ms too late: it ${what}`
+      )
+  })
+
+/** Looks at every process that ever ran. */
+export const judgeRuns = (
+  pods: Iterable<Known>,
+  { forgetful, rests }: Excuses,
+  count: Count
+): ReadonlyArray<string> => {
+  const found: Array<string> = []
+  for (const known of pods) {
+    const { device, name } = known
+    const all = runsOf(device).filter((run) => run.uid === known.uid)
+    found.push(...lateBeginnings(known, all, forgetful, count))
+    const byContainer = Map.groupBy(all, ({ container }) => container)
+    for (const container of new Set([...known.begins.keys(), ...byContainer.keys()])) {
+      const runs = byContainer.get(container) ?? []
+      const twice = runs.find((run, i) => (run.finishedAt ?? Infinity) > (runs[i + 1]?.startedAt ?? Infinity))
+      if (runs.length > 1) count("rule: never two at once")
+      if (twice !== undefined) found.push(`${name}/${container} runs twice at once: ${words(runs)}`)
+      for (const remembered of Map.groupBy(runs, ({ startedAt }) => memoryAt(forgetful, device, startedAt)).values()) {
+        found.push(...judgeRemembered(known, container, remembered, rests.get(device.name) ?? 0, count))
+      }
+      const least = leastOf(known, container)
+      if (runs.length < least && !isForgotten(forgetful, known)) {
+        found.push(`${name}/${container} should begin ${least} times at least and did ${runs.length}: ${words(runs)}`)
+      }
+    }
+  }
+  return found
+}
+
+/** Looks at every command that had an effect on a device: one of a lower epoch than it remembers never has any. */
+export const judgeEpochs = (
+  devices: ReadonlyArray<SimulatedDevice>,
+  forgetful: Forgetful,
+  count: Count
+): ReadonlyArray<string> =>
+  devices.flatMap((device) => {
+    const obeyed = Effect.runSync(device.obeyed)
+    return [...Map.groupBy(obeyed, ({ at }) => memoryAt(forgetful, device, at)).values()].flatMap((remembered) => {
+      let highest = 0
+      if (new Set(remembered.map(({ epoch }) => epoch)).size > 1) count("rule: no lower epoch has an effect")
+      return remembered.flatMap(({ epoch, what }) => {
+        // What comes after a wipe is another EdgeDevice's, which counts anew.
+        if (what === wiped) {
+          highest = 0
+          return []
+        }
+        const lower = epoch < highest
+        highest = Math.max(highest, epoch)
+        return lower ? [`${device.name} obeys ${what} of epoch ${epoch} after one of epoch ${highest}`] : []
+      })
+    })
+  })
