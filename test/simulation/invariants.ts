@@ -89,7 +89,7 @@ export const watchDevices = (plane: ControlPlaneService, count: Count, violated:
   })
 }
 
-/** Bound while no operator was up, it never learned to tolerate its Node's absence; what has not begun may be evicted. */
+/** It never learned to tolerate its Node's absence; what has not begun may be evicted, where no operator had the time to teach it. */
 const unknownToAll = (pod: Pod) =>
   keepTolerations(pod) !== undefined && (pod.status?.containerStatuses ?? []).length === 0
 
@@ -98,6 +98,8 @@ export const watchApi = (
   plane: ControlPlaneService,
   known: ReadonlyMap<string, Known>,
   forgetful: Forgetful,
+  /** Whether an operator could do its work in between. */
+  attended: (from: number, to: number) => boolean,
   /** Milliseconds of the world's clock. */
   now: () => number,
   count: Count,
@@ -114,7 +116,7 @@ export const watchApi = (
     if (pod0 === undefined) return
     const { forced, givenUp, name } = pod0
     if ((pod.metadata.deletionTimestamp !== undefined || type === "DELETED") && !pod0.deleted) {
-      if (pod0.mayGo || unknownToAll(pod)) pod0.deleted = true
+      if (pod0.mayGo || (unknownToAll(pod) && !attended(pod0.born, now()))) pod0.deleted = true
       else if (type === "DELETED") violated(`${name} is gone from the API, and nobody asked`)
       else violated(`${name} is deleted, and nobody asked`)
     }

@@ -11,6 +11,7 @@ import { KubeApi } from "../../core/kube/KubeApi.ts"
 import { readmitAnnotation } from "../../core/operator/deviceAdmission.ts"
 import { releaseOrphansAnnotation } from "../../core/operator/devicePods.ts"
 import { holderOf, tellApi } from "./apiDiary.ts"
+import { glance, makeAttendance } from "./attendance.ts"
 import { idlersFibers, leftStreams, muchWritten, overBounds } from "./bounds.ts"
 import { makeBrokers } from "./brokers.ts"
 import { watchBudgets } from "./budgets.ts"
@@ -177,7 +178,8 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
       forward: errands.forward
     })
     const forgetful = new Map<string, ReadonlyArray<number>>()
-    watchApi(plane, known, forgetful, () => time.now, count, violated)
+    const attendance = makeAttendance()
+    watchApi(plane, known, forgetful, attendance.within, () => time.now, count, violated)
     tellApi(plane, tell)
     watchDevices(plane, count, violated)
     for (const device of devices) yield* watchStarts(device, known, count, violated)
@@ -254,7 +256,13 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
     yield* overBounds(devices, operators, plan.pods * devices.length, count).pipe(
       Effect.map((found) => found.forEach(violated)),
       Effect.andThen(stores ? partitions.look(devices) : Effect.void),
-      Effect.andThen(Effect.sleep("10 seconds")),
+      Effect.andThen(Effect.sync(() => {
+        for (const [host, { door, name }] of hosts.entries()) {
+          const { frozen, mood } = apis[host]!
+          attendance.note(name, door.open() !== undefined && mood.chance === 0 && frozen === undefined, time.now)
+        }
+      })),
+      Effect.andThen(Effect.sleep(glance)),
       Effect.forever,
       Effect.forkScoped
     )
