@@ -19,6 +19,8 @@ export class MemoryJournal extends Context.Service<MemoryJournal, {
   readonly stamped: Effect.Effect<ReadonlyArray<string>>
   /** Whether there is such a row now, also while the disk is broken. */
   readonly has: (table: Table, key: string) => Effect.Effect<boolean>
+  /** What it was asked for and did not do, by the world's clock. */
+  readonly refusals: Effect.Effect<ReadonlyArray<{ readonly at: number; readonly words: string }>>
   /** Rows marked secret now, as `table/key`. */
   readonly secrets: Effect.Effect<ReadonlyArray<string>>
 }>()("test/MemoryJournal") {
@@ -41,6 +43,7 @@ const make = () => {
   let failing: { readonly reason: "Full" | "Broken"; left: number } | undefined
   let before: Effect.Effect<void> = Effect.void
   const diary: Array<{ readonly at: number; readonly words: string }> = []
+  const refusals: Array<{ readonly at: number; readonly words: string }> = []
   const note = (words: string) => Effect.map(worldMillis, (at) => void diary.push({ at, words }))
 
   const applied = (changes: ReadonlyArray<Change>): ReadonlyMap<string, Row> => {
@@ -60,6 +63,7 @@ const make = () => {
       failing.left -= 1
       const { reason } = failing
       yield* note(`${words} (${reason})`)
+      refusals.push({ at: yield* worldMillis, words })
       return yield* new JournalError({ reason, detail: "as the test planned" })
     }
     yield* note(words)
@@ -106,6 +110,7 @@ const make = () => {
       }),
     diary: Effect.sync(() => diary.map(({ words }) => words)),
     stamped: Effect.sync(() => diary.map(({ at, words }) => `${at / 1000}s ${words}`)),
+    refusals: Effect.sync(() => [...refusals]),
     has: (table, key) => Effect.sync(() => rows.has(idOf(table, key))),
     secrets: Effect.sync(() =>
       [...rows.values()].filter(({ secret }) => secret).map(({ key, table }) => `${table}/${key}`)

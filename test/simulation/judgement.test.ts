@@ -20,18 +20,21 @@ const run = (attempt: number, startedAt: number, rest: Partial<Run> = {}): Run =
 /** What is said of a steady pod that ran thus, and of which this is known besides. */
 const judged = (
   runs: ReadonlyArray<Run>,
-  { forgot = [], losses = [], ...rest }: Partial<Known> & {
+  { died = [], forgot = [], losses = [], refused = [], ...rest }: Partial<Known> & {
+    readonly died?: ReadonlyArray<number>
     readonly forgot?: ReadonlyArray<number>
     readonly losses?: ReadonlyArray<Loss>
+    readonly refused?: ReadonlyArray<number>
   } = {}
 ) => {
+  const journal = { refusals: Effect.succeed(refused.map((at) => ({ at, words: "put attempts u/main" }))) }
   const runtime = { runs: Effect.succeed(runs), losses: Effect.succeed(losses) }
   const known = {
     uid: "u",
     name: "pod",
     place: "pod",
     born: 0,
-    device: { name: "edge-1", runtime } as unknown as SimulatedDevice,
+    device: { name: "edge-1", journal, runtime } as unknown as SimulatedDevice,
     recipe: recipes[0]!,
     policy: "Always",
     begins: new Map([["main", 1]]),
@@ -42,7 +45,11 @@ const judged = (
     goneAt: undefined,
     ...rest
   } as Known
-  return judgeRuns([known], { forgetful: new Map([["edge-1", forgot]]), deaths: new Map(), rests: new Map() }, () => {})
+  return judgeRuns([known], {
+    forgetful: new Map([["edge-1", forgot]]),
+    deaths: new Map([["edge-1", died]]),
+    rests: new Map()
+  }, () => {})
 }
 
 describe("what is said of processes", () => {
@@ -51,6 +58,13 @@ describe("what is said of processes", () => {
     assert.deepStrictEqual(judged([run(0, 10, { cut: true }), run(1, 20), run(2, 30)]), [
       "pod/main should begin 2 times at most and did 3: main#0, main#1, main#2"
     ])
+  })
+
+  it("lets one begin again of whose end nothing could be written down before its agent died", () => {
+    const runs = [run(0, 10), run(1, 40)]
+    assert.deepStrictEqual(judged(runs, { refused: [20], died: [30] }), [])
+    assert.lengthOf(judged(runs, { refused: [20] }), 1)
+    assert.lengthOf(judged(runs, { refused: [35], died: [30] }), 1)
   })
 
   it("lets initialisation be repeated for a sandbox that was lost", () => {

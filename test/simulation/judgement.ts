@@ -52,8 +52,22 @@ export const judgePlaces = (
 
 const lossesOf = ({ device, uid }: Known) => Effect.runSync(device.runtime.losses).filter((each) => each.uid === uid)
 
+/** Whether the agent that ended it, or saw it end, could not write that down before it died: the next one knows no better. */
+const wasNotNoted = ({ device, uid }: Known, { finishedAt }: Readonly<Run>, deaths: ReadonlyArray<number>): boolean => {
+  const died = deaths.find((at) => at >= (finishedAt ?? Infinity))
+  return died !== undefined &&
+    Effect.runSync(device.journal.refusals).some(({ at, words }) =>
+      at >= (finishedAt ?? Infinity) && at <= died && words.includes(uid)
+    )
+}
+
 /** How often a container may begin that ran thus; undefined where there is no end to it. What was taken from outside may begin once more. */
-const mostOf = (known: Known, container: string, runs: ReadonlyArray<Readonly<Run>>): number | undefined => {
+const mostOf = (
+  known: Known,
+  container: string,
+  runs: ReadonlyArray<Readonly<Run>>,
+  deaths: ReadonlyArray<number>
+): number | undefined => {
   const wanted = known.begins.get(container)
   if (wanted === undefined) return undefined
   const again = known.inits.has(container)
@@ -62,7 +76,8 @@ const mostOf = (known: Known, container: string, runs: ReadonlyArray<Readonly<Ru
     : container === "main"
     ? known.edits
     : 0
-  return wanted + again + runs.filter(({ cut, vanished }) => cut === true || vanished === true).length
+  return wanted + again +
+    runs.filter((run) => run.cut === true || run.vanished === true || wasNotNoted(known, run, deaths)).length
 }
 
 /** How often a container has to begin if its pod comes to an end by itself. An attempt that was lost before it began is not made up for. */
@@ -78,7 +93,7 @@ const judgeRemembered = (
   known: Known,
   container: string,
   runs: ReadonlyArray<Readonly<Run>>,
-  rests: number,
+  { deaths, rests }: { readonly deaths: ReadonlyArray<number>; readonly rests: number },
   count: Count
 ): ReadonlyArray<string> => {
   const found: Array<string> = []
@@ -101,7 +116,7 @@ const judgeRemembered = (
       found.push(`${name} of policy OnFailure ran again after it succeeded: ${words(runs)}`)
     }
   }
-  const most = mostOf(known, container, runs)
+  const most = mostOf(known, container, runs, deaths)
   if (most === undefined) return found
   count("rule: what is wanted takes effect once")
   if (runs.length > most + rests) {
@@ -130,7 +145,7 @@ const lateBeginnings = (
 /** Looks at every process that ever ran. */
 export const judgeRuns = (
   pods: Iterable<Known>,
-  { forgetful, rests }: Excuses,
+  { deaths, forgetful, rests }: Excuses,
   count: Count
 ): ReadonlyArray<string> => {
   const found: Array<string> = []
@@ -138,6 +153,7 @@ export const judgeRuns = (
     const { device, name } = known
     const all = runsOf(device).filter((run) => run.uid === known.uid)
     found.push(...lateBeginnings(known, all, forgetful, count))
+    const excuse = { deaths: deaths.get(device.name) ?? [], rests: rests.get(device.name) ?? 0 }
     const byContainer = Map.groupBy(all, ({ container }) => container)
     for (const container of new Set([...known.begins.keys(), ...byContainer.keys()])) {
       const runs = byContainer.get(container) ?? []
@@ -145,7 +161,7 @@ export const judgeRuns = (
       if (runs.length > 1) count("rule: never two at once")
       if (twice !== undefined) found.push(`${name}/${container} runs twice at once: ${words(runs)}`)
       for (const remembered of Map.groupBy(runs, ({ startedAt }) => memoryAt(forgetful, device, startedAt)).values()) {
-        found.push(...judgeRemembered(known, container, remembered, rests.get(device.name) ?? 0, count))
+        found.push(...judgeRemembered(known, container, remembered, excuse, count))
       }
       const least = leastOf(known, container)
       if (runs.length < least && !isForgotten(forgetful, known)) {
