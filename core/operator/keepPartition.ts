@@ -21,7 +21,7 @@ import { EventRecorder } from "./EventRecorder.ts"
 import { givePodUp, mayBeReplaced } from "./givePodUp.ts"
 import { OperatorIdentity } from "./OperatorIdentity.ts"
 import { PodIndex } from "./PodIndex.ts"
-import { heardAfterTaken, vouch } from "./vouch.ts"
+import { dialsWithin, heardAfterTaken, vouch } from "./vouch.ts"
 
 /** Looks at what is due while a device is away. */
 const lookEvery = "15 seconds"
@@ -142,6 +142,12 @@ export const keepPartition = Effect.fnUntraced(function*(
       Effect.catch((error) => Effect.logDebug(`spec.partition of ${context.key} waits: ${error.message}`))
     )
 
+  /**
+   * This operator hung up on the device, for want of the API server, or of its word: the time until that is back is no absence of the
+   * device. `Unheard`: it is not known to be back. `Heard`: it is, and the device has its time to dial.
+   */
+  let hungUp: "Unheard" | "Heard" | undefined
+
   /** How long the device must have been away for this pod to be given up, in milliseconds; undefined: it never is. */
   const patience = (pod: Pod, replaceAfter: number, stopsAfter: number | undefined): number => {
     if (stopsAfter === undefined) return replaceAfter
@@ -178,11 +184,18 @@ export const keepPartition = Effect.fnUntraced(function*(
           + "If they may run twice, set spec.partition.allowRunningTwice to true"
       )
     }
+    const dials = hungUp === undefined ? 0 : Duration.toMillis(dialsWithin)
     const due = index.onNode(context.name).filter((pod) =>
       mayBeReplaced(pod, onReturn) &&
-      away >= patience(pod, Duration.toMillis(replaceAfter), allowRunningTwice ? undefined : stopsAfter)
+      away >=
+        Math.max(dials, patience(pod, Duration.toMillis(replaceAfter), allowRunningTwice ? undefined : stopsAfter))
     )
-    if (due.length === 0 || !(yield* context.hold.stands(epoch))) return
+    if (hungUp !== "Unheard" && due.length === 0) return
+    if (!(yield* context.hold.stands(epoch))) return
+    if (hungUp === "Unheard") {
+      hungUp = "Heard"
+      return yield* options.absence.anew
+    }
     if (onReturn === "keepReplacement") {
       const uids = due.flatMap(({ metadata }) => metadata.uid ?? [])
       // Another operator that has it by now tells it to go on, and knows of nothing that was given up.
@@ -232,10 +245,19 @@ export const keepPartition = Effect.fnUntraced(function*(
   return {
     /** Something of the policy, or whether the device is there, may have changed. */
     look: () => void Queue.offerUnsafe(bell, undefined),
-    /** A session began, and what the device holds is known; runs for as long as the session's scope. */
-    attach: Effect.fnUntraced(function*(session: Session, hello: DeviceHello) {
+    /** A session began; for as long as its scope. */
+    begin: Effect.fnUntraced(function*(session: Session, hello: DeviceHello) {
       onDevice = leashOf(hello.capabilities)
-      yield* vouch(context.hold, session, () => (onDevice ?? 0) > 0).pipe(Effect.forkScoped)
+      hungUp = undefined
+      yield* vouch(context.hold, session, {
+        counts: () => (onDevice ?? 0) > 0,
+        hangsUp: () => {
+          hungUp = "Unheard"
+        }
+      }).pipe(Effect.forkScoped)
+    }),
+    /** What the device holds is known; runs for as long as the session's scope. */
+    attach: Effect.fnUntraced(function*(session: Session) {
       yield* patiently(session)
       const wishes = SubscriptionRef.changes(context.device).pipe(
         Stream.filter((device) => wish(device) !== settled),

@@ -324,6 +324,7 @@ export const serveDevice = Effect.fnUntraced(function*(
         // It was admitted with the key that was right then: an edit since has met no session to end.
         const object = registry.get(key)
         if (object !== undefined) yield* endStrangers(object)
+        yield* partition.begin(linked, hello)
         yield* Effect.logInfo(`device ${context.key} is connected by ${hello.method}`)
         yield* SubscriptionRef.changes(linked.connected).pipe(
           Stream.runForEach((carried) =>
@@ -345,7 +346,7 @@ export const serveDevice = Effect.fnUntraced(function*(
         yield* Effect.forkScoped(
           forcedSync(context, "node", askWithin(context)(linked, { _tag: "TellNode" }).pipe(Effect.asVoid))
         )
-        yield* partition.attach(linked, hello)
+        yield* partition.attach(linked)
         const why = yield* linked.closed
         yield* Effect.logInfo(`device ${context.key} is disconnected: ${why}`)
       }).pipe(

@@ -3,29 +3,40 @@
  * another one may have taken the device, and counts on those workloads to rest before it gives them up. Whoever has lost the API
  * server is told nothing of that, and so hangs up by itself.
  */
-import { Duration, Effect, Option } from "effect"
+import { Duration, Effect, Option, Random } from "effect"
 import type { Session } from "../link/Session.ts"
 import { monotonicMillis } from "../pod/machine/Workbench.ts"
 import type { DeviceHold } from "./DeviceHold.ts"
 
 /** For so long the API server's word is good, in milliseconds. */
 const goodFor = 45_000
-/** It is asked for anew when it is so old. */
+/** It is asked for anew when it is so old, at most; devices that came together are not asked about together. */
 const askedEvery = 15_000
+const jitter = 0.3
+/** One of several API servers may be silent: another try may meet another one. */
+const answersWithin = 10_000
+const askedAgain = 5_000
 /** A former operator may have been heard so long after its device was taken: what its word is good for, and a handshake. */
 export const heardAfterTaken = Duration.minutes(1)
+/** A device that was hung up on dials again within this, if it is there: its longest back-off, and a dial. */
+export const dialsWithin = Duration.minutes(6)
 
-/** Ends the session as soon as nobody vouches for its being with the right operator. `counts`: whether anybody counts on that now. */
-export const vouch = Effect.fnUntraced(function*(hold: DeviceHold, session: Session, counts: () => boolean) {
+/** Ends the session as soon as nobody vouches for its being with the right operator. */
+export const vouch = Effect.fnUntraced(function*(hold: DeviceHold, session: Session, options: {
+  /** Whether anybody counts on that now. */
+  readonly counts: () => boolean
+  /** It is about to be ended, and by nothing that the device did. */
+  readonly hangsUp: () => void
+}) {
   let vouchedAt = yield* monotonicMillis
   while (true) {
     const now = yield* monotonicMillis
     const epoch = hold.epoch()
-    if (!counts()) vouchedAt = now
+    if (!options.counts()) vouchedAt = now
     else if (epoch !== undefined) {
       const stands = yield* hold.stands(epoch).pipe(
         Effect.option,
-        Effect.timeoutOption(Math.max(1, vouchedAt + goodFor - now)),
+        Effect.timeoutOption(Math.max(1, Math.min(answersWithin, vouchedAt + goodFor - now))),
         Effect.map(Option.flatten)
       )
       if (Option.isSome(stands) && !stands.value) return yield* session.close("another operator has taken this device")
@@ -33,8 +44,10 @@ export const vouch = Effect.fnUntraced(function*(hold: DeviceHold, session: Sess
     }
     const left = vouchedAt + goodFor - (yield* monotonicMillis)
     if (left <= 0) {
+      options.hangsUp()
       return yield* session.close("the API server does not say whether this operator still speaks for the device")
     }
-    yield* Effect.sleep(Math.min(left, askedEvery))
+    const pause = vouchedAt === now ? askedEvery * (1 - jitter * (yield* Random.next)) : askedAgain
+    yield* Effect.sleep(Math.min(left, pause))
   }
 })

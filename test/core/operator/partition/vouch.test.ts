@@ -75,7 +75,7 @@ describe("a device whose operator has lost the API server", () => {
           assert.strictEqual(givenUpAmid, 0, "containers that ran when their pod was given up")
 
           yield* there.open
-          yield* eventually(running, (many) => many === 1)
+          yield* eventually(running, (many) => many === 1, 600)
           const pod = yield* api.get(Pods, { namespace: "edge", name: "store-0" })
           yield* eventually(
             api.get(Pods, { namespace: "edge", name: "store-0" }),
@@ -86,6 +86,40 @@ describe("a device whose operator has lost the API server", () => {
             runs.filter(({ finishedAt }) => finishedAt === undefined).map(({ uid }) => uid),
             [pod.metadata.uid ?? ""]
           )
+        }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie))
+  )
+
+  it.live.each([1, 2, 3, 4, 5])(
+    "rests, and is not taken for one that is away, where there is no other operator (seed %i)",
+    (seed) =>
+      simulate(seed, () =>
+        Effect.gen(function*() {
+          const api = yield* KubeApi
+          yield* createNamespaces
+          const device = yield* makeDevice("edge-1", 1)
+          yield* device.runtime.image("busybox:1.36", {})
+          yield* device.runtime.script(() => true, { run: forever })
+          const there = yield* Latch.make(true)
+          const one = yield* makeOperator([device]).pipe(Effect.provideService(KubeApi, behind(there, api)))
+          yield* one.start
+          const object = device.object()
+          const partition = { stopWorkloadsAfter: "1m", replaceAfter: "2m" }
+          yield* api.create(EdgeDevices, { ...object, spec: { ...object.spec as object, partition } })
+          yield* device.agent.start
+          yield* api.create(kinds.store, workload("store"))
+          const stored = api.get(Pods, { namespace: "edge", name: "store-0" })
+          yield* eventually(stored, ({ status }) => status?.phase === "Running")
+          const { metadata } = yield* stored
+          yield* there.close
+          yield* Effect.sleep("20 minutes")
+          const runs = yield* device.runtime.runs
+          assert.isDefined(runs.at(-1)?.finishedAt, "nobody allows it to run")
+          yield* there.open
+          yield* Effect.sleep("15 minutes")
+          const after = yield* stored
+          assert.strictEqual(after.metadata.uid, metadata.uid)
+          assert.isUndefined((yield* device.runtime.runs).at(-1)?.finishedAt)
+          assert.isTrue(after.status?.conditions?.some(({ status, type }) => type === "Ready" && status === "True"))
         }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie))
   )
 
