@@ -24,6 +24,8 @@ const runtimeWait = "10 seconds"
 
 /** Between tries of something the operator could not take just now. */
 const again = Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("30 seconds")]).pipe(Schedule.jittered)
+/** Of events, which are many and keep: an operator that cannot write them for hours is not sent all of them each time. */
+const sometime = Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("5 minutes")]).pipe(Schedule.jittered)
 
 export const reporting = Effect.fnUntraced(function*(
   /** Whether workloads rest for want of the operator; told at once. */
@@ -149,10 +151,10 @@ export const reporting = Effect.fnUntraced(function*(
     yield* ring.taken(events)
   })
 
-  const patiently = <A>(work: Effect.Effect<A, LinkError>) =>
+  const patiently = <A>(work: Effect.Effect<A, LinkError>, schedule = again) =>
     work.pipe(
       Effect.tapError((error) => Effect.logDebug(`a report waits: ${error.message}`)),
-      Effect.retry({ schedule: again, while: (error) => !sessionEnded(error) })
+      Effect.retry({ schedule, while: (error) => !sessionEnded(error) })
     )
 
   /** Runs until the session is over. */
@@ -163,7 +165,7 @@ export const reporting = Effect.fnUntraced(function*(
     return Effect.all([
       patiently(hostReports(host)),
       ...Array.from({ length: settings.reportsAtOnce }, () => pods),
-      Effect.forever(patiently(podEvents(session, host)))
+      Effect.forever(patiently(podEvents(session, host), sometime))
     ], { concurrency: "unbounded", discard: true }).pipe(
       Effect.raceFirst(session.closed),
       // The session ended: everything untaken waits for the next one.

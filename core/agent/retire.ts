@@ -1,5 +1,9 @@
-/** The device was deleted from its cluster: pods end, files and journal go, secrets first. What is left is the device's own key. */
+/**
+ * The device was deleted from its cluster: pods end, files and journal go, secrets first. What is left is what the device is: its own
+ * key, and the memory of its link.
+ */
 import { Clock, Duration, Effect } from "effect"
+import { LinkMemory } from "../link/Hello.ts"
 import { PodFiles } from "../pod/PodFiles.ts"
 import { PodRuntime } from "../pod/PodRuntime.ts"
 import { AgentSettings } from "./AgentSettings.ts"
@@ -10,6 +14,7 @@ export const retire = Effect.gen(function*() {
   const runtime = yield* PodRuntime
   const files = yield* PodFiles
   const journal = yield* Journal
+  const memory = yield* LinkMemory
   const outbox = yield* Outbox
   const settings = yield* AgentSettings
 
@@ -41,8 +46,13 @@ export const retire = Effect.gen(function*() {
       Effect.catch((error) => Effect.logWarning(`files of pods are left behind for now: ${error.message}`))
     )
     for (const { uid } of held) yield* runtime.forget(uid)
+    const known = yield* memory.load
     yield* journal.wipe.pipe(
       Effect.catch((error) => Effect.logError(`the journal could not be wiped: ${error.message}`))
+    )
+    // The next EdgeDevice of its name may let it in, and it die before it hears so: it is known by this, and by nothing else.
+    yield* memory.save(known).pipe(
+      Effect.catch((error) => Effect.logWarning(error.message))
     )
     const took = Duration.nanos((yield* Clock.monotonicTimeNanos) - began)
     yield* Effect.logWarning(`wiped in ${Math.round(Duration.toMillis(took))} ms`)

@@ -86,7 +86,7 @@ export class DeviceRegistry extends Context.Service<DeviceRegistry, {
         due: (object: EdgeDeviceObject) => Effect.Effect<EdgeDeviceObject, KubeApiError> | undefined
       ) {
         const [namespace, name] = key.split("/") as [string, string]
-        const read = api.get(EdgeDevices, { namespace, name })
+        const read = Effect.tap(api.get(EdgeDevices, { namespace, name }), (found) => Effect.sync(() => learn(found)))
         let object = devices.get(key) ?? (yield* read)
         for (let tries = 0; tries < swapTries; tries++) {
           if (object.metadata.uid !== uid) return yield* gone(key)

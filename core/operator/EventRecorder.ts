@@ -25,6 +25,8 @@ export interface EventDraft {
   readonly host?: string | undefined
 }
 
+type Named = EventDraft & { readonly id: string; readonly at: number }
+
 /** Events that may wait to be written; the oldest give way. */
 const waiting = 1024
 /** Events that are counted when they come again, and ids that are known; as many as client-go remembers. */
@@ -55,14 +57,19 @@ const likeness = ({ about, host, message, reason, type }: EventDraft): string =>
 
 export class EventRecorder extends Context.Service<EventRecorder, {
   readonly record: (draft: EventDraft) => Effect.Effect<void>
-  /** Completes once it is written, or can never be. Fails where it may be later: whoever keeps it tells it again, with its id. */
-  readonly write: (draft: EventDraft & { readonly id: string }) => Effect.Effect<void, KubeApiError>
+  /**
+   * Completes once it is written, or can never be, with whether the API server has answered to that just now. Fails where it may be
+   * written later: whoever keeps it tells it again, with its id.
+   */
+  readonly write: (
+    draft: EventDraft & { readonly id: string; readonly at: number }
+  ) => Effect.Effect<boolean, KubeApiError>
 }>()("aranya/operator/EventRecorder") {
   static readonly layer = Layer.effect(
     EventRecorder,
     Effect.gen(function*() {
       const api = yield* KubeApi
-      const queue = yield* Queue.sliding<EventDraft>(waiting)
+      const queue = yield* Queue.sliding<Named>(waiting)
       const counter = yield* Ref.make(0)
       /** The Event object of each likeness. */
       const written = new Map<string, { readonly name: string; readonly count: number }>()
@@ -72,10 +79,15 @@ export class EventRecorder extends Context.Service<EventRecorder, {
       const inTurn = makeTurns()
       const few = yield* Semaphore.make(atOnce)
 
-      const put = Effect.fnUntraced(function*(draft: EventDraft) {
+      /** As it is when it happens: tried again it is the same event. */
+      const named = Effect.fnUntraced(function*(draft: EventDraft): Effect.fn.Return<Named> {
         const at = draft.at ?? (yield* Clock.currentTimeMillis)
-        const id = draft.id ??
-          `${at.toString(16)}${(yield* Ref.getAndUpdate(counter, (n) => (n + 1) % 4096)).toString(16)}`
+        const number = yield* Ref.getAndUpdate(counter, (n) => (n + 1) % 4096)
+        return { ...draft, at, id: draft.id ?? `${at.toString(16)}${number.toString(16)}` }
+      })
+
+      const put = Effect.fnUntraced(function*(draft: Named) {
+        const { at, id } = draft
         const namespace = draft.about.namespace ?? "default"
         const event: KubeEvent = {
           apiVersion: "v1",
@@ -94,7 +106,7 @@ export class EventRecorder extends Context.Service<EventRecorder, {
         }
         const { name = "" } = event.metadata
         const known = `${namespace}/${name}`
-        if (ids.has(known)) return
+        if (ids.has(known)) return false
         const like = likeness(draft)
         const before = written.get(like)
         const count = (before?.count ?? 0) + 1
@@ -112,15 +124,14 @@ export class EventRecorder extends Context.Service<EventRecorder, {
           remember(written, like, { name, count: 1 })
         }
         remember(ids, known, true)
+        return true
       })
 
-      const write = (draft: EventDraft, writing: Effect.Effect<void, KubeApiError>) =>
+      const write = (draft: Named, writing: Effect.Effect<boolean, KubeApiError>) =>
         inTurn(`${draft.about.namespace}/${draft.about.name}`, writing).pipe(
           Effect.catchIf((error) => !error.retryable, (error) =>
-            error.reason === "AlreadyExists"
-              ? Effect.void
-              // The namespace may be going away with its pods.
-              : notRecorded(draft, error))
+            // The namespace may be going away with its pods.
+            Effect.as(error.reason === "AlreadyExists" ? Effect.void : notRecorded(draft, error), true))
         )
       const notRecorded = ({ about, reason }: EventDraft, error: KubeApiError) =>
         Effect.logDebug(`event ${reason} about ${about.name} was not recorded: ${error.message}`)
@@ -137,7 +148,7 @@ export class EventRecorder extends Context.Service<EventRecorder, {
       )
 
       return EventRecorder.of({
-        record: (draft) => Effect.asVoid(Queue.offer(queue, draft)),
+        record: (draft) => Effect.flatMap(named(draft), (event) => Effect.asVoid(Queue.offer(queue, event))),
         write: (draft) => write(draft, few.withPermit(put(draft)))
       })
     })

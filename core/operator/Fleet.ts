@@ -82,7 +82,10 @@ export class Fleet extends Context.Service<Fleet, {
           (error) => leaving ? decodeEdgeDevice({ ...object, spec: leastSpec }) : Effect.fail(error)
         )
         const decoded = yield* Effect.result(readable)
-        if (decoded._tag === "Failure") return yield* rejectSpec(object, decoded.failure.message)
+        // Whatever the API server answers to that, what is said of the device meanwhile does not wait for it.
+        if (decoded._tag === "Failure") {
+          return yield* Effect.asVoid(Effect.forkIn(rejectSpec(object, decoded.failure.message), parent))
+        }
         const scope = yield* Scope.fork(parent)
         const gone = yield* Deferred.make<void>()
         const device = yield* serveDevice(decoded.success, gone, parent).pipe(Scope.provide(scope))

@@ -39,6 +39,8 @@ export class TooManyStrangers extends Schema.TaggedError<TooManyStrangers>()("To
 /** Events of one device that are written at a time. */
 const eventsAtOnce = 4
 
+/** An event is given up that could not be written so often while others could. */
+const mostStrikes = 5
 /** A device that tells of events waits a minute for the answer: it comes well before that, whatever the API server does. */
 const eventsWithin = "20 seconds"
 
@@ -288,32 +290,66 @@ export const devicePods = Effect.fnUntraced(function*(
       })
     )
 
+  /** How often an event could not be written while others could, by its number. */
+  const strikes = new Map<number, number>()
+
   /** Fails where they may be written later: the device keeps them, and tells them again. */
   const takeEvents = (batch: ReadonlyArray<PodEvent>): Effect.Effect<void, KubeApiError | EventsLate> => {
     const offset = context.clockOffset()
-    return Effect.forEach(batch, (event) => {
+    let passed = 0
+    let away: KubeApiError | undefined
+    const writing = Effect.forEach(batch, (event) => {
       // Of its own pods only, by the name and namespace the API knows.
       const pod = known.get(event.uid)
-      if (pod === undefined) return Effect.void
-      return events.write({
-        about: {
-          apiVersion: "v1",
-          kind: "Pod",
-          ...pod,
-          uid: event.uid,
-          ...(event.fieldPath === "" ? {} : { fieldPath: event.fieldPath })
-        },
-        type: event.type,
-        reason: event.reason,
-        message: event.message,
-        // Named from device and number: told twice, it meets 409.
-        id: `${context.uid.replaceAll("-", "").slice(0, 12)}${event.number.toString(16)}`,
-        at: event.at + offset,
-        host: context.name
+      if (pod === undefined) return Effect.succeed({ event, failed: undefined })
+      // An API server that takes none of them is not asked for all.
+      if (away !== undefined) return Effect.succeed({ event, failed: away })
+      return Effect.matchEager(
+        events.write({
+          about: {
+            apiVersion: "v1",
+            kind: "Pod",
+            ...pod,
+            uid: event.uid,
+            ...(event.fieldPath === "" ? {} : { fieldPath: event.fieldPath })
+          },
+          type: event.type,
+          reason: event.reason,
+          message: event.message,
+          // Named from device and number: told twice, it meets 409.
+          id: `${context.uid.replaceAll("-", "").slice(0, 12)}${event.number.toString(16)}`,
+          at: event.at + offset,
+          host: context.name
+        }),
+        {
+          onSuccess: (asked) => {
+            if (asked) passed += 1
+            return { event, failed: undefined }
+          },
+          onFailure: (error) => {
+            if (passed === 0 && (error.status === 0 || error.status === 429 || error.status === 503)) away = error
+            return { event, failed: error }
+          }
+        }
+      )
+    }, { concurrency: eventsAtOnce })
+    return Effect.gen(function*() {
+      const outcomes = yield* Effect.timeoutOrElse(writing, {
+        duration: eventsWithin,
+        orElse: () => Effect.fail(new EventsLate())
       })
-    }, { concurrency: eventsAtOnce, discard: true }).pipe(
-      Effect.timeoutOrElse({ duration: eventsWithin, orElse: () => Effect.fail(new EventsLate()) })
-    )
+      let left: KubeApiError | undefined
+      for (const { event: { number, reason }, failed } of outcomes) {
+        if (failed === undefined) continue
+        const times = (strikes.get(number) ?? 0) + (passed > 0 ? 1 : 0)
+        strikes.set(number, times)
+        // One that the API server will not have, whatever it answers, must not hold up those behind it.
+        if (times < mostStrikes) left = failed
+        else yield* Effect.logDebug(`event ${reason} of ${context.key} was not recorded: ${failed.message}`)
+      }
+      if (left !== undefined) return yield* left
+      strikes.clear()
+    })
   }
 
   /** What the device says of the number of a pod's newest report holds: it may count anew after its disk forgot something. */

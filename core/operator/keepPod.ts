@@ -208,6 +208,7 @@ export const keepPod = Effect.fnUntraced(function*(
           if (before && refused?.forGood === true) return
           if (mayBeBehind() && (yield* wasBehind(pod))) return
           // Until it answers, and when it never does, the device may hold it: only the device's own word settles that.
+          const held = holdings.hashOf(uid)
           holdings.assigning(uid)
           const answer = yield* ask(session, { _tag: "AssignPod", assignment }, {
             priority: "assignment",
@@ -220,7 +221,11 @@ export const keepPod = Effect.fnUntraced(function*(
                 ? Effect.void
                 : notify(pod, { type: "Warning", reason: "FailedSync", message: refusal(error), fieldPath: "" })
             }),
-            Effect.catchIf(isForGood, () => Effect.succeed(undefined))
+            // Nothing of it has left: the device holds what it held.
+            Effect.catchIf(
+              isForGood,
+              () => Effect.sync(() => held === undefined ? holdings.forgotten(uid) : holdings.assigned(uid, held))
+            )
           )
           if (answer === undefined) return
           if (answer._tag === "NotHeld") return holdings.forgotten(uid)

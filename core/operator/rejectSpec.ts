@@ -16,7 +16,8 @@ export const rejectSpec = Effect.fnUntraced(function*(object: EdgeDeviceObject, 
     const current = registry.get(key)?.metadata
     return current?.uid === uid && (current.generation ?? 0) === generation
   }
-  yield* registry.swapStatus({ key, uid }, (before) => {
+  yield* registry.swapStatus({ key, uid }, (before, written) => {
+    if (!stands() || (written.metadata.generation ?? 0) !== generation) return undefined
     const after = {
       ...before,
       observedGeneration: generation,
@@ -29,7 +30,7 @@ export const rejectSpec = Effect.fnUntraced(function*(object: EdgeDeviceObject, 
     Effect.tapError((error) =>
       Effect.logWarning(`EdgeDevice ${key} is invalid (${sentences}); its status: ${error.message}`)
     ),
-    Effect.retry({ schedule: again, while: (error) => error.reason !== "NotFound" && stands() }),
+    Effect.retry({ schedule: again, while: (error) => error.retryable && stands() }),
     Effect.catch(() => Effect.void)
   )
 })

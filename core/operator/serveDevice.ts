@@ -302,9 +302,11 @@ export const serveDevice = Effect.fnUntraced(function*(
     })
   )
   /** Whoever gives an EdgeDevice another key trusts the former no more, not even until its link breaks by itself. */
-  const endStrangers = Effect.fnUntraced(function*({ status }: EdgeDeviceObject) {
-    const { publicKey } = SubscriptionRef.getUnsafe(device).spec.identity
-    const known = status?.link?.publicKey
+  const endStrangers = Effect.fnUntraced(function*(object: EdgeDeviceObject) {
+    const { publicKey } = (yield* Effect.option(decodeEdgeDevice(object))).pipe(
+      Option.match({ onNone: () => SubscriptionRef.getUnsafe(device), onSome: (now) => now })
+    ).spec.identity
+    const known = object.status?.link?.publicKey
     if (publicKey === undefined || known === undefined || publicKey === known) return
     const linked = yield* SubscriptionRef.get(session)
     if (linked !== undefined) yield* linked.close("its EdgeDevice knows another key now")

@@ -3,6 +3,7 @@ import { Effect, Fiber, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Outbox } from "../../../core/agent/Outbox.ts"
 import { retire } from "../../../core/agent/retire.ts"
+import { LinkMemory } from "../../../core/link/Hello.ts"
 import { PodRuntime } from "../../../core/pod/PodRuntime.ts"
 import { MemoryFiles } from "../../fakes/MemoryFiles.ts"
 import { MemoryJournal } from "../../fakes/MemoryJournal.ts"
@@ -27,6 +28,11 @@ const stuck = (forgetting: Effect.Effect<void> = Effect.void) => {
   return { asked, held, layer }
 }
 
+const memory = Layer.mock(LinkMemory, {
+  load: Effect.succeed({ journalId: "j", bootId: "b", epoch: 1, lineage: new Uint8Array(16) }),
+  save: () => Effect.void
+})
+
 describe("retiring", () => {
   it.effect("ends every pod at once, and wipes however long one of them takes", () => {
     const { asked, held, layer } = stuck()
@@ -40,7 +46,10 @@ describe("retiring", () => {
       yield* Fiber.join(wiping)
       assert.strictEqual(held.size, 0)
       assert.include(yield* journal.diary, "wipe")
-    }).pipe(Effect.provide(Outbox.layer), Effect.provide(Layer.mergeAll(layer, MemoryFiles.layer, MemoryJournal.layer)))
+    }).pipe(
+      Effect.provide(Outbox.layer),
+      Effect.provide(Layer.mergeAll(layer, memory, MemoryFiles.layer, MemoryJournal.layer))
+    )
   })
 
   it.effect("removes what pods left on the disk also while that is too full to forget them", () => {
@@ -51,6 +60,9 @@ describe("retiring", () => {
       yield* Effect.forkChild(yield* retire)
       yield* TestClock.adjust("2 minutes")
       assert.isUndefined(yield* files.text("u1", "big"))
-    }).pipe(Effect.provide(Outbox.layer), Effect.provide(Layer.mergeAll(layer, MemoryFiles.layer, MemoryJournal.layer)))
+    }).pipe(
+      Effect.provide(Outbox.layer),
+      Effect.provide(Layer.mergeAll(layer, memory, MemoryFiles.layer, MemoryJournal.layer))
+    )
   })
 })

@@ -139,6 +139,29 @@ describe("deleting an EdgeDevice", () => {
         )
       })))
 
+  it.live("leaves a device that the next one of its name knows, though it dies before it hears of being let in", () =>
+    inWorld(11, ({ deleted, device }) =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        yield* deleted
+        yield* device.transport.weather({ delayMillis: [3000, 3000] })
+        yield* api.create(EdgeDevices, device.object())
+        yield* Effect.flatMap(
+          api.get(EdgeDevices, here),
+          ({ status }) => status?.link?.lineageHash === undefined ? Effect.fail("not yet") : Effect.void
+        ).pipe(Effect.retry(every(300)))
+        yield* device.agent.kill
+        yield* device.transport.weather({ delayMillis: [10, 10] })
+        yield* device.agent.start
+        yield* Effect.flatMap(
+          api.get(EdgeDevices, here),
+          ({ status }) =>
+            status?.conditions?.some(({ status, type }) => type === "Connected" && status === "True") === true
+              ? Effect.void
+              : Effect.fail("not yet")
+        ).pipe(Effect.retry(every(120)))
+      })))
+
   it.live("lets nothing of it go before its revocation is written, however long the API takes no writes", () =>
     inWorld(10, ({ deleted, device, keepUnwritten, revoked }) =>
       Effect.gen(function*() {
