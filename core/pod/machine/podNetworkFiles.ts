@@ -3,7 +3,11 @@ import type { PodAssignment } from "../PodAssignment.ts"
 
 export const hostsFile = (assignment: PodAssignment, podIPs: ReadonlyArray<string>): string => {
   const { hostAliases, hostDomain, hostname } = assignment
-  const own = hostDomain === "" ? hostname : `${hostname}.${hostDomain}\t${hostname}`
+  // A hostname that is the whole name has the domain already.
+  const short = hostDomain !== "" && hostname.endsWith(`.${hostDomain}`)
+    ? hostname.slice(0, -hostDomain.length - 1)
+    : hostname
+  const own = hostDomain === "" ? hostname : `${short}.${hostDomain}\t${short}`
   const lines = [
     "# Kubernetes-managed hosts file.",
     "127.0.0.1\tlocalhost",

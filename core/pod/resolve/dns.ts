@@ -68,7 +68,9 @@ export const podHostname = (
   pod: Pod,
   settings: ResolveSettings
 ): { readonly hostname: string; readonly domain: string } => {
-  const { hostname, setHostnameAsFQDN, subdomain } = pod.spec
+  const { hostname, hostnameOverride = "", setHostnameAsFQDN, subdomain } = pod.spec
+  // Known to no cluster's name server, and a full name already.
+  if (hostnameOverride !== "") return { hostname: hostnameOverride, domain: "" }
   const short = (hostname === undefined || hostname === "" ? pod.metadata.name ?? "" : hostname)
     .slice(0, longestHostname).replace(/[-.]+$/u, "")
   const domain = subdomain === undefined || subdomain === ""
