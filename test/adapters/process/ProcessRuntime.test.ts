@@ -19,7 +19,7 @@ import {
   untilExited
 } from "../../contracts/runtimeWorld.ts"
 import type { Order } from "./launchAndWait.ts"
-import { openWorld, type ProcessWorld, whyNotRoot } from "./processWorld.ts"
+import { openWorld, type ProcessWorld, whyNoImage, whyNotRoot } from "./processWorld.ts"
 
 if (whyNotRoot !== undefined) console.warn(`skipped: the process runtime's own tests, because ${whyNotRoot}`)
 
@@ -439,4 +439,23 @@ describe.skipIf(whyNotRoot !== undefined)("a process pod", () => {
       assert.notStrictEqual((yield* runtime.inspect(id)).state, "running")
       yield* runtime.remove(id)
     }))
+})
+
+describe.skipIf(whyNoImage !== undefined)("a process pod with an image", () => {
+  test("finds names as the device does, unless it brings a way of its own", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const { id } = yield* launch(world, { _tag: "Forever" })
+      for (const file of ["/etc/resolv.conf", "/etc/hosts"]) {
+        assert.strictEqual((yield* executed(id, ["cat", file])).stdout, readFileSync(file, "utf8"))
+        assert.notStrictEqual((yield* executed(id, ["sh", "-c", `echo mine >> ${file}`])).code, 0)
+      }
+      yield* runtime.stop(id, 0)
+      const source = join(world.directory ?? "", "greeting")
+      const other = yield* launch(world, { _tag: "Forever" }, {
+        attempt: 1,
+        mounts: [{ source, target: "/etc/resolv.conf", readOnly: false }]
+      })
+      assert.strictEqual((yield* executed(other.id, ["cat", "/etc/resolv.conf"])).stdout, "hello\n")
+    }), openWorld({ image: "busybox" }))
 })
