@@ -1,6 +1,6 @@
 /** Where a program's log goes: several sinks, each with its own level and format; files are bounded and rotated. */
 import { Cause, Effect, Layer, Logger, LogLevel, References, Schema } from "effect"
-import { closeSync, fstatSync, openSync, renameSync, writeSync } from "node:fs"
+import { closeSync, existsSync, fstatSync, openSync, renameSync, writeSync } from "node:fs"
 
 export const LogSink = Schema.Struct({
   level: Schema.Literals(["debug", "info", "warn", "error", "silent"]).pipe(
@@ -48,15 +48,27 @@ class Sink {
     const bytes = Buffer.from(`${line}\n`)
     try {
       if (this.#path !== undefined && this.#size + bytes.length > rotateBytes) {
-        closeSync(this.#fd)
-        renameSync(this.#path, `${this.#path}.old`)
-        this.#fd = openSync(this.#path, "a", 0o640)
+        // Before the attempt: one that fails is not repeated with every line.
         this.#size = 0
+        this.#rotate(this.#path)
       }
       for (let written = 0; written < bytes.length;) written += writeSync(this.#fd, bytes, written)
       this.#size += bytes.length
     } catch {
       // A full disk or a closed pipe must not take the program with it; there is nowhere left to say so.
+    }
+  }
+
+  /** The old file is closed last: until then it takes what there is to say, and its number belongs to nobody else. */
+  #rotate(path: string) {
+    try {
+      // Gone where it was renamed before and no new one could be opened.
+      if (existsSync(path)) renameSync(path, `${path}.old`)
+      const old = this.#fd
+      this.#fd = openSync(path, "a", 0o640)
+      closeSync(old)
+    } catch {
+      // Better a log that is too long than none.
     }
   }
 

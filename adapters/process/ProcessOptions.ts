@@ -6,7 +6,7 @@ export interface ProcessOptions {
   readonly dataDir: string
   /** `runtime.process.allowRoot`: pods may run as any user, root included; root unless they say otherwise. */
   readonly allowRoot: boolean
-  /** `runtime.process.uidRange`: without `allowRoot` each pod gets a user of its own out of these; last one included. */
+  /** `runtime.process.firstUid` and `.uids`: without `allowRoot` each pod gets a user of its own out of these; last one included. */
   readonly uidRange: { readonly first: number; readonly last: number }
   /** `runtime.process.images`: image name to the absolute path of a root filesystem, a directory or a tar archive. */
   readonly images: Readonly<Record<string, string>>

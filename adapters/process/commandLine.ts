@@ -20,16 +20,16 @@ export const accountOf = Effect.fnUntraced(function*(
   security: ContainerSpec["security"],
   podUser: number
 ) {
-  const { first, last } = options.uidRange
   const uid = security.runAsUser ?? (options.allowRoot ? 0 : podUser)
   const gid = security.runAsGroup ?? uid
   const groups = security.supplementalGroups
   if (!options.allowRoot) {
-    const outside = [uid, gid, ...groups].find((id) => id < first || id > last)
-    if (outside !== undefined) {
+    // Another of the range may be another pod, whose processes and files would be open to this one.
+    const other = [uid, gid, ...groups].find((id) => id !== podUser)
+    if (other !== undefined) {
       return yield* invalid(
-        `process pods may only use the ids ${first} to ${last} (runtime.process.uidRange), not ${outside}; ` +
-          `runtime.process.allowRoot lifts this`
+        `process pods run as a user of their own and can be no other user or group (${other}): leave out runAsUser, ` +
+          `runAsGroup, fsGroup and supplementalGroups; runtime.process.allowRoot lifts this`
       )
     }
     if (security.privileged || security.addCapabilities.length > 0) {

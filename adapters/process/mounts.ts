@@ -1,6 +1,6 @@
 /** The mounts of a process in its own namespace, as lines for the shim: kind, source, target. */
 import { Effect } from "effect"
-import { lstatSync, readlinkSync } from "node:fs"
+import { existsSync, lstatSync, readlinkSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { type ContainerSpec, RuntimeError } from "../../core/pod/ContainerRuntime.ts"
 import { onDisk } from "./disk.ts"
@@ -83,10 +83,16 @@ export const mountsOf = Effect.fnUntraced(function*(
   )
   const base = ["overlay", image, root, "proc", "", join(root, "proc"), "bind", "/dev", join(root, "dev")]
   const system = ["bind-ro", "/sys", join(root, "sys")]
+  // They use the device's network: its names are theirs. Below what the pod brings itself.
+  const names = ["/etc/resolv.conf", "/etc/hosts"].filter((path) => existsSync(path))
+  const network = yield* onDisk(
+    image,
+    () => names.flatMap((path) => ["bind-ro", path, join(root, resolveInside(image, path))])
+  )
   // Frozen after the mount points were made, before anything of the pod runs.
   const frozen = spec.security.readOnlyRootFilesystem ? ["freeze", "", root] : []
   return {
-    lines: encodeLines([...base, ...system, ...inside, ...frozen]),
+    lines: encodeLines([...base, ...system, ...network, ...inside, ...frozen]),
     folders: ["root", "upper", "work"],
     root
   }

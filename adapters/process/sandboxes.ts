@@ -1,10 +1,10 @@
 /** Sandboxes of process pods: nothing but a name, the boot it was made in, and a user no other pod has. */
-import { Effect, Schema } from "effect"
+import { Effect, Schema, Semaphore } from "effect"
 import { rmSync } from "node:fs"
 import { networkInterfaces } from "node:os"
 import { join } from "node:path"
 import { RuntimeError, type Sandbox, type SandboxSpec } from "../../core/pod/ContainerRuntime.ts"
-import { isId, listFolders } from "./containerFolder.ts"
+import { isId, listFolders, readKept } from "./containerFolder.ts"
 import { onDisk, readIfThere, unavailable, writeWhole } from "./disk.ts"
 import type { ProcessOptions } from "./ProcessOptions.ts"
 import { unsupported } from "./tools.ts"
@@ -21,6 +21,9 @@ type SandboxFile = typeof SandboxFile.Type
 
 export const makeSandboxes = (options: ProcessOptions, boot: string) => {
   const folder = join(options.dataDir, "sandboxes")
+  const containersFolder = join(options.dataDir, "containers")
+  /** Two that look at the same moment would find the same user free. */
+  const oneByOne = Semaphore.makeUnsafe(1).withPermit
 
   const fileOf = (id: string) => join(folder, id)
 
@@ -52,15 +55,32 @@ export const makeSandboxes = (options: ProcessOptions, boot: string) => {
     return files.flatMap(({ file, id }) => (file === undefined ? [] : [{ id, file }]))
   })
 
-  /** A user for the pod that no other pod here has. */
+  /** Who containers run as: they outlive their sandbox, over a reboot or a while without one. */
+  const everyAccount = Effect.gen(function*() {
+    const ids = yield* onDisk(containersFolder, () => listFolders(containersFolder))
+    const all = yield* Effect.forEach(ids, (id) => {
+      const path = join(containersFolder, id)
+      return Effect.mapError(
+        readKept(path),
+        (error) => "damaged" in error ? unavailable(`${path} is damaged: ${error.damaged}`) : error
+      )
+    })
+    return all.flatMap((kept) => (kept === undefined ? [] : [{ pod: kept.spec.uid, user: kept.uid }]))
+  })
+
+  /** A user for the pod that no other pod here has; the same one as before as long as anything of the pod is here. */
   const userFor = Effect.fnUntraced(function*(uid: string) {
     const { first, last } = options.uidRange
     const all = yield* everyFile
     const own = all.find(({ file }) => file.uid === uid)
     if (own !== undefined) return own.file.user
-    const taken = new Set(all.map(({ file }) => file.user))
+    const users = [...all.map(({ file }) => ({ pod: file.uid, user: file.user })), ...yield* everyAccount]
+    const taken = new Set(users.filter(({ pod }) => pod !== uid).map(({ user }) => user))
+    const free = (user: number) => user >= first && user <= last && !taken.has(user)
+    const former = users.find(({ pod, user }) => pod === uid && free(user))
+    if (former !== undefined) return former.user
     for (let user = first; user <= last; user++) if (!taken.has(user)) return user
-    return yield* unavailable(`all users of runtime.process.uidRange (${first} to ${last}) are taken`)
+    return yield* unavailable(`all users of runtime.process.firstUid and uids (${first} to ${last}) are taken`)
   })
 
   const ensure = Effect.fnUntraced(function*(spec: SandboxSpec) {
@@ -76,9 +96,11 @@ export const makeSandboxes = (options: ProcessOptions, boot: string) => {
     }
     if (Object.keys(spec.sysctls).length > 0) return yield* unsupported("process pods cannot have sysctls of their own")
     const { attempt, namespace, pod, uid } = spec
-    const file: SandboxFile = { uid, namespace, pod, attempt, boot, user: yield* userFor(uid) }
-    yield* onDisk(fileOf(id), () => writeWhole(fileOf(id), JSON.stringify(file)))
-    return sandboxOf(id, file)
+    return yield* oneByOne(Effect.gen(function*() {
+      const file: SandboxFile = { uid, namespace, pod, attempt, boot, user: yield* userFor(uid) }
+      yield* onDisk(fileOf(id), () => writeWhole(fileOf(id), JSON.stringify(file)))
+      return sandboxOf(id, file)
+    }))
   })
 
   return {

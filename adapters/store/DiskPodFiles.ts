@@ -20,12 +20,22 @@ export interface DiskPodFilesOptions {
   readonly memory?: "auto" | "never"
   /** The device's own hosts file; /etc/hosts unless told. */
   readonly hosts?: string
+  /** Where the device's own resolver is told; /etc/resolv.conf unless told. */
+  readonly resolvConf?: string
+  /** What systemd-resolved asks in turn. */
+  readonly behindResolved?: string
 }
 
 const { O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_TRUNC, O_WRONLY } = fs.constants
 
 export const make = Effect.fnUntraced(
-  function*({ hosts = "/etc/hosts", memory = "auto", root: given }: DiskPodFilesOptions) {
+  function*({
+    behindResolved = "/run/systemd/resolve/resolv.conf",
+    hosts = "/etc/hosts",
+    memory = "auto",
+    resolvConf: resolver = "/etc/resolv.conf",
+    root: given
+  }: DiskPodFilesOptions) {
     const root = yield* onDisk(() => {
       fs.mkdirSync(given, { recursive: true, mode: 0o700 })
       // Mount points are told by their real path.
@@ -124,7 +134,17 @@ export const make = Effect.fnUntraced(
         return path
       })
 
-    const hostsFile = onDisk(() => fs.existsSync(hosts) ? fs.readFileSync(hosts, "utf8") : "")
+    const textOf = (path: string) => fs.existsSync(path) ? fs.readFileSync(path, "utf8") : ""
+
+    const hostsFile = onDisk(() => textOf(hosts))
+
+    const resolvConf = onDisk(() => {
+      const text = textOf(resolver)
+      // The address of systemd-resolved means something on the device's own network alone.
+      const servers = text.match(/^\s*nameserver\s+\S+/gmu) ?? []
+      const stub = servers.length === 1 && /\s127\.0\.0\.53$/u.test(servers[0] ?? "")
+      return stub && textOf(behindResolved) || text
+    })
 
     const readTail = (uid: string, name: string, limit: number) =>
       onDisk(() => {
@@ -170,6 +190,7 @@ export const make = Effect.fnUntraced(
       subPath: (volumePath, subPath) => onDisk(() => subPathOf(volumePath, subPath)),
       write,
       hostsFile,
+      resolvConf,
       readTail,
       replace,
       remove,

@@ -12,9 +12,10 @@ const or = <A>(value: A) => Effect.succeed(value)
 const text = (fallback: string) => Schema.String.pipe(Schema.withDecodingDefaultKey(or(fallback)))
 const flag = (fallback: boolean) => Schema.Boolean.pipe(Schema.withDecodingDefaultKey(or(fallback)))
 
-/** The largest number is what systems call nobody with: chown(2). */
+/** The number after it is what systems call nobody with: chown(2). */
+const lastAccountId = 4_294_967_294
 const accountId = Schema.Int.check(
-  Schema.isBetween({ minimum: 0, maximum: 4_294_967_294 }, { expected: "the number of a user or group" })
+  Schema.isBetween({ minimum: 0, maximum: lastAccountId }, { expected: "the number of a user or group" })
 )
 
 /** The device itself, as its host pod reaches it: nothing unless it is allowed here. */
@@ -137,11 +138,20 @@ export const ArhatConfig = Schema.Struct({
       enabled: flag(false),
       allowRoot: flag(false),
       /** Each pod gets a uid of its own from here on. */
-      firstUid: Schema.Int.pipe(Schema.withDecodingDefaultKey(or(200_000))),
-      uids: Schema.Int.pipe(Schema.withDecodingDefaultKey(or(1000))),
+      firstUid: Schema.Int.check(
+        Schema.isGreaterThanOrEqualTo(1, { expected: "the number of a user that is not root, 1 or more" })
+      ).pipe(Schema.withDecodingDefaultKey(or(200_000))),
+      uids: Schema.Int.check(
+        Schema.isGreaterThanOrEqualTo(1, { expected: "how many users there are, 1 or more" })
+      ).pipe(Schema.withDecodingDefaultKey(or(1000))),
       /** Image names that stand for root filesystems on this device: a directory or a tar archive. */
       images: Schema.Record(Schema.String, Schema.String).pipe(Schema.withDecodingDefaultKey(or({})))
-    }).pipe(Schema.withDecodingDefaultKey(or({}))),
+    }).check(
+      Schema.makeFilter(({ firstUid, uids }) =>
+        firstUid + uids - 1 <= lastAccountId ||
+        `firstUid and uids go beyond ${lastAccountId}, the last number a user can have: lower one of them`
+      )
+    ).pipe(Schema.withDecodingDefaultKey(or({}))),
     hostexec: Schema.Struct({
       /** Pods whose image is the bare host, beside those of docker; users and rights are those of `runtime.process`. */
       enabled: flag(false)

@@ -10,10 +10,14 @@ const reservedLabels: ReadonlySet<string> = new Set([
   "metrics.k8s.io/resource-metrics-path"
 ])
 
-/** For messages. */
-export const reservedNames = "arhat.dev/*, kubernetes.io/hostname, kubernetes.io/os, kubernetes.io/arch, type"
+/** What aranya keeps for itself is below this domain, now and in time to come. */
+const ours = /^(?:[^/]*\.)?arhat\.dev\//u
 
-export const isReservedLabel = (key: string): boolean => key.startsWith("arhat.dev/") || reservedLabels.has(key)
+/** For messages. */
+export const reservedNames =
+  "arhat.dev/*, *.arhat.dev/*, kubernetes.io/hostname, kubernetes.io/os, kubernetes.io/arch, type"
+
+export const isReservedLabel = (key: string): boolean => ours.test(key) || reservedLabels.has(key)
 
 /** The node lifecycle controller owns node.kubernetes.io; it would take away what it did not set. */
 export const isReservedTaint = (key: string): boolean =>

@@ -154,6 +154,7 @@ export const PodSpec = Schema.Struct({
   automountServiceAccountToken: opt(Schema.Boolean),
   enableServiceLinks: opt(Schema.Boolean),
   hostname: opt(Schema.String),
+  hostnameOverride: opt(Schema.String),
   subdomain: opt(Schema.String),
   setHostnameAsFQDN: opt(Schema.Boolean),
   hostNetwork: opt(Schema.Boolean),

@@ -33,6 +33,8 @@ export class PodFiles extends Context.Service<PodFiles, {
   ) => Effect.Effect<string, FilesError>
   /** The device's own /etc/hosts, for pods on its network that add to it; empty where it has none. */
   readonly hostsFile: Effect.Effect<string, FilesError>
+  /** How the device itself finds names, in the words of /etc/resolv.conf, for pods that add to it; empty where it does not. */
+  readonly resolvConf: Effect.Effect<string, FilesError>
   /** At most `limit` bytes from the end of a small file of the pod; empty when absent. */
   readonly readTail: (uid: string, name: string, limit: number) => Effect.Effect<Uint8Array, FilesError>
   /** Replaces one file inside a materialised volume (a rotated token). */

@@ -116,6 +116,11 @@ export const podFilesContract = (name: string, place: Effect.Effect<FilesPlace, 
         assert.include(yield* files.hostsFile, "localhost")
       }))
 
+    test("tells where the device itself finds names", (files) =>
+      Effect.gen(function*() {
+        assert.include(yield* files.resolvConf, "nameserver")
+      }))
+
     test("removes all of one pod and nothing of another; twice is fine", (files, { read }) =>
       Effect.gen(function*() {
         const one = yield* files.volume("u1", volume([file("a", "1")], true), {})

@@ -3,7 +3,16 @@ import { Context, Effect, Layer } from "effect"
 import type { AssignedVolume, VolumeFile } from "../../core/pod/PodAssignment.ts"
 import { FilesError, PodFiles } from "../../core/pod/PodFiles.ts"
 
-type Operation = "volume" | "subPath" | "write" | "hostsFile" | "readTail" | "replace" | "remove" | "pods"
+type Operation =
+  | "volume"
+  | "subPath"
+  | "write"
+  | "hostsFile"
+  | "resolvConf"
+  | "readTail"
+  | "replace"
+  | "remove"
+  | "pods"
 
 export class MemoryFiles extends Context.Service<MemoryFiles, {
   /** The next `times` calls fail; for ever unless told. */
@@ -104,6 +113,12 @@ const make = () => {
         return `/pods/${uid}/files/${name}`
       }),
     hostsFile: call("hostsFile", "", () => "127.0.0.1\tlocalhost\n192.168.7.9\tedge-1\n"),
+    resolvConf: call(
+      "resolvConf",
+      "",
+      () =>
+        "# the device's own\nsearch lan home.\nnameserver 127.0.0.1\nnameserver 192.168.7.1\noptions timeout:3 ndots:1\n"
+    ),
     readTail: (uid, name, limit) =>
       call("readTail", `${uid} ${name}`, () => {
         const content = pods.get(uid)?.small.get(name) ?? new Uint8Array()

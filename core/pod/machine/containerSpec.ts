@@ -6,7 +6,7 @@ import type { FilesError, PodFiles } from "../PodFiles.ts"
 import { ContainerRefused } from "./ContainerRefused.ts"
 import { type DeviceAddresses, expandText } from "./expandText.ts"
 import { oomScoreAdj } from "./oomScore.ts"
-import { hostNetworkHostsFile, hostsFile, resolvConf } from "./podNetworkFiles.ts"
+import { addsToDevice, hostNetworkHostsFile, hostsFile, resolvConf } from "./podNetworkFiles.ts"
 
 /** One file per container: its content is kept in the result before the next attempt empties it. */
 export const terminationFile = (container: string): string => `termination-${container}`
@@ -63,7 +63,12 @@ export const containerSpec = Effect.fnUntraced(function*(
     const ofDevice = yield* Effect.mapError(files.hostsFile, refused("/etc/hosts of the device"))
     yield* own("etc-hosts", "/etc/hosts", hostNetworkHostsFile(assignment, ofDevice), 0o644)
   }
-  const resolver = resolvConf(assignment)
+  const resolver = resolvConf(
+    assignment,
+    addsToDevice(assignment)
+      ? yield* Effect.mapError(files.resolvConf, refused("/etc/resolv.conf of the device"))
+      : ""
+  )
   if (resolver !== undefined) yield* own("resolv.conf", "/etc/resolv.conf", resolver, 0o644)
   if (container.terminationMessagePath !== "") {
     yield* own(terminationFile(container.name), container.terminationMessagePath, "", 0o666)

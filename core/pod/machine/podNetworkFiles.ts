@@ -1,9 +1,15 @@
 /** The content of /etc/hosts and /etc/resolv.conf of a pod. Pure. */
+import { mergeDns } from "../mergeDns.ts"
 import type { PodAssignment } from "../PodAssignment.ts"
+import { deviceResolver } from "./deviceResolver.ts"
 
 export const hostsFile = (assignment: PodAssignment, podIPs: ReadonlyArray<string>): string => {
   const { hostAliases, hostDomain, hostname } = assignment
-  const own = hostDomain === "" ? hostname : `${hostname}.${hostDomain}\t${hostname}`
+  // A hostname that is the whole name has the domain already.
+  const short = hostDomain !== "" && hostname.endsWith(`.${hostDomain}`)
+    ? hostname.slice(0, -hostDomain.length - 1)
+    : hostname
+  const own = hostDomain === "" ? hostname : `${short}.${hostDomain}\t${short}`
   const lines = [
     "# Kubernetes-managed hosts file.",
     "127.0.0.1\tlocalhost",
@@ -26,13 +32,25 @@ const aliasLines = (hostAliases: PodAssignment["hostAliases"]): ReadonlyArray<st
 export const hostNetworkHostsFile = ({ hostAliases }: PodAssignment, ofDevice: string): string =>
   ["# Kubernetes-managed hosts file (host network).", ofDevice.trimEnd(), ...aliasLines(hostAliases), ""].join("\n")
 
-/** Undefined where the device's own file has a part in it: then the runtime, which can read that, writes it. */
-export const resolvConf = ({ dns }: PodAssignment): string | undefined => {
-  if (dns.inheritHost) return undefined
+/** Whether the pod adds something to the device's own way to find names. */
+export const addsToDevice = ({ dns }: PodAssignment): boolean =>
+  dns.inheritHost && (dns.nameservers.length > 0 || dns.searches.length > 0 || dns.options.length > 0)
+
+/**
+ * Undefined where the runtime shows the device's own: the pod adds nothing to it, or nothing in it is of use to the pod's
+ * network. `ofDevice` counts where the pod adds to it.
+ */
+export const resolvConf = (assignment: PodAssignment, ofDevice: string): string | undefined => {
+  const { dns, hostNetwork } = assignment
+  if (dns.inheritHost && !addsToDevice(assignment)) return undefined
+  const { nameservers, options, searches } = dns.inheritHost
+    ? mergeDns(deviceResolver(ofDevice, !hostNetwork), dns)
+    : dns
+  if (dns.inheritHost && nameservers.length === 0) return undefined
   const lines = [
-    ...(dns.searches.length === 0 ? [] : [`search ${dns.searches.join(" ")}`]),
-    ...dns.nameservers.map((server) => `nameserver ${server}`),
-    ...(dns.options.length === 0 ? [] : [`options ${dns.options.join(" ")}`])
+    ...(searches.length === 0 ? [] : [`search ${searches.join(" ")}`]),
+    ...nameservers.map((server) => `nameserver ${server}`),
+    ...(options.length === 0 ? [] : [`options ${options.join(" ")}`])
   ]
   return lines.map((line) => `${line}\n`).join("")
 }

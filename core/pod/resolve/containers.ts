@@ -69,9 +69,15 @@ export const resolveContainer = Effect.fnUntraced(function*(
   for (const mount of container.volumeMounts ?? []) {
     let subPath = mount.subPath ?? ""
     if (mount.subPathExpr !== undefined && mount.subPathExpr !== "") {
-      const known = knownText(expand(mount.subPathExpr))
+      // An empty one counts as missing: it would show the whole volume, where a part of it was meant.
+      const missing = new Set<string>()
+      const known = knownText(expandReferences(mount.subPathExpr, (name) => {
+        const value = lookup(name)
+        if (value === undefined || value.length === 0) missing.add(name)
+        return value
+      }))
+      if (missing.size > 0) return yield* notYet(`missing value for ${[...missing].toSorted().join(", ")}`)
       if (known === undefined) return yield* notYet(`subPathExpr ${mount.subPathExpr} needs what only the device knows`)
-      if (/\$\([^)]*\)/u.test(known)) return yield* notYet(`missing value for subPathExpr ${mount.subPathExpr}`)
       subPath = known
     }
     if (isUnsafe(subPath)) return yield* notYet(`subPath ${JSON.stringify(subPath)} must be relative and without ..`)

@@ -1,18 +1,8 @@
 /** How a pod finds names (kubelet contract 4.12), and what it is called itself. */
 import type { Pod } from "../../kube/Pod.ts"
+import { mergeDns } from "../mergeDns.ts"
 import type { PodAssignment } from "../PodAssignment.ts"
 import type { Notice, ResolveSettings } from "./Resolution.ts"
-
-/** What resolvers take: more is cut off, as a kubelet does. */
-const most = { nameservers: 3, searches: 32 }
-
-const distinct = (list: ReadonlyArray<string>) => [...new Set(list)]
-
-/** An option of the pod replaces one of the same name. */
-const mergedOptions = (base: ReadonlyArray<string>, own: ReadonlyArray<string>): ReadonlyArray<string> => {
-  const nameOf = (option: string) => option.split(":")[0]
-  return [...base.filter((option) => !own.some((other) => nameOf(other) === nameOf(option))), ...own]
-}
 
 export const podDns = (
   pod: Pod,
@@ -54,9 +44,11 @@ export const podDns = (
   return {
     dns: {
       inheritHost: base.inheritHost,
-      nameservers: distinct([...base.nameservers, ...dnsConfig?.nameservers ?? []]).slice(0, most.nameservers),
-      searches: distinct([...base.searches, ...dnsConfig?.searches ?? []]).slice(0, most.searches),
-      options: mergedOptions(base.options, own)
+      ...mergeDns(base, {
+        nameservers: dnsConfig?.nameservers ?? [],
+        searches: dnsConfig?.searches ?? [],
+        options: own
+      })
     },
     notices
   }
@@ -68,7 +60,9 @@ export const podHostname = (
   pod: Pod,
   settings: ResolveSettings
 ): { readonly hostname: string; readonly domain: string } => {
-  const { hostname, setHostnameAsFQDN, subdomain } = pod.spec
+  const { hostname, hostnameOverride = "", setHostnameAsFQDN, subdomain } = pod.spec
+  // Known to no cluster's name server, and a full name already.
+  if (hostnameOverride !== "") return { hostname: hostnameOverride, domain: "" }
   const short = (hostname === undefined || hostname === "" ? pod.metadata.name ?? "" : hostname)
     .slice(0, longestHostname).replace(/[-.]+$/u, "")
   const domain = subdomain === undefined || subdomain === ""

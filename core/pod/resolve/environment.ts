@@ -6,6 +6,7 @@ import type { Container, Pod } from "../../kube/Pod.ts"
 import type { DeviceText, EnvEntry } from "../PodAssignment.ts"
 import { expandReferences, literal } from "./deviceText.ts"
 import { fieldRef } from "./fieldRef.ts"
+import { allContainers } from "./references.ts"
 import { containerNotYet, type NotYet, type ResolveSettings, type Sources } from "./Resolution.ts"
 import { resourceField } from "./resources.ts"
 
@@ -115,7 +116,10 @@ export const containerEnvironment = Effect.fnUntraced(function*(
       if (text === undefined) return yield* notYet(`unsupported fieldPath: ${valueFrom.fieldRef.fieldPath}`)
       collected.set(name, text)
     } else if (valueFrom.resourceFieldRef !== undefined) {
-      const shown = resourceField(container, valueFrom.resourceFieldRef, settings)
+      const { containerName = "" } = valueFrom.resourceFieldRef
+      const meant = containerName === "" ? container : allContainers(pod).find(({ name }) => name === containerName)
+      if (meant === undefined) return yield* notYet(`container ${containerName} not found`)
+      const shown = resourceField(meant, valueFrom.resourceFieldRef, settings)
       if ("wrong" in shown) return yield* notYet(shown.wrong)
       collected.set(name, literal(shown.text))
     } else if (valueFrom.configMapKeyRef !== undefined) {

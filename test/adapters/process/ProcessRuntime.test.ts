@@ -19,7 +19,7 @@ import {
   untilExited
 } from "../../contracts/runtimeWorld.ts"
 import type { Order } from "./launchAndWait.ts"
-import { openWorld, type ProcessWorld, whyNotRoot } from "./processWorld.ts"
+import { openWorld, type ProcessWorld, whyNoImage, whyNotRoot } from "./processWorld.ts"
 
 if (whyNotRoot !== undefined) console.warn(`skipped: the process runtime's own tests, because ${whyNotRoot}`)
 
@@ -258,6 +258,10 @@ describe.skipIf(whyNotRoot !== undefined)("a process pod", () => {
           { runAsUser: 1000 },
           { runAsGroup: 0 },
           { supplementalGroups: [0] },
+          // The other pod's.
+          { runAsUser: 2_000_001 },
+          { runAsGroup: 2_000_001 },
+          { supplementalGroups: [2_000_001] },
           { privileged: true },
           { addCapabilities: ["NET_ADMIN"] }
         ]
@@ -270,6 +274,53 @@ describe.skipIf(whyNotRoot !== undefined)("a process pod", () => {
         assert.strictEqual(reason, "Invalid")
         assert.include(detail, "runtime.process.allowRoot")
       }
+      yield* runtime.create(containerSpec(world, sandboxId, { _tag: "Forever" }, {
+        attempt: 1,
+        security: { ...security, runAsUser: 2_000_000, supplementalGroups: [2_000_000] }
+      }))
+    }), openWorld({ allowRoot: false }))
+
+  test("keeps its user through a reboot, whoever went meanwhile", (world) =>
+    Effect.gen(function*() {
+      const userOf = Effect.fnUntraced(function*(sandboxId: string, uid: string, attempt: number) {
+        const runtime = yield* ContainerRuntime
+        const id = yield* runtime.create(containerSpec(world, sandboxId, { _tag: "Forever" }, { uid, attempt }))
+        return JSON.parse(readFileSync(join(folderOf(world, id), "spec"), "utf8")).uid
+      })
+      const [first, second, third] = ["first", "second", "third"].map((name) => `${world.uid}-${name}`) as [
+        string,
+        string,
+        string
+      ]
+      const runtime = yield* ContainerRuntime
+      const gone = yield* runtime.ensureSandbox({ ...sandboxSpec(world), uid: first })
+      const { id } = yield* runtime.ensureSandbox({ ...sandboxSpec(world), uid: second })
+      assert.strictEqual(yield* userOf(id, second, 0), 2_000_001)
+      yield* runtime.removeSandbox(gone.id)
+      yield* Effect.gen(function*() {
+        const runtime = yield* ContainerRuntime
+        yield* runtime.removeSandbox(id)
+        yield* runtime.ensureSandbox({ ...sandboxSpec(world), uid: first })
+        // As many as would reach its number.
+        const other = yield* runtime.ensureSandbox({ ...sandboxSpec(world), uid: third })
+        const again = yield* runtime.ensureSandbox({ ...sandboxSpec(world, 1), uid: second })
+        assert.strictEqual(yield* userOf(other.id, third, 0), 2_000_002)
+        assert.strictEqual(yield* userOf(again.id, second, 1), 2_000_001)
+      }).pipe(
+        Effect.provide(ProcessRuntime.layer({ ...world.options, bootId: "another-boot" }), { local: true })
+      )
+    }), openWorld({ allowRoot: false }))
+
+  test("shares its user with none that came at the same moment", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const uids = Array.from({ length: 300 }, (_, index) => `${world.uid}-${index}`)
+      yield* Effect.forEach(uids, (uid) => runtime.ensureSandbox({ ...sandboxSpec(world), uid }), {
+        concurrency: "unbounded"
+      })
+      const folder = join(world.options.dataDir, "sandboxes")
+      const users = readdirSync(folder).map((name) => readFileSync(join(folder, name), "utf8").match(/"user":\d+/)?.[0])
+      assert.strictEqual(new Set(users).size, 300)
     }), openWorld({ allowRoot: false }))
 
   test("dies of its memory limit and says so", (world) =>
@@ -388,4 +439,23 @@ describe.skipIf(whyNotRoot !== undefined)("a process pod", () => {
       assert.notStrictEqual((yield* runtime.inspect(id)).state, "running")
       yield* runtime.remove(id)
     }))
+})
+
+describe.skipIf(whyNoImage !== undefined)("a process pod with an image", () => {
+  test("finds names as the device does, unless it brings a way of its own", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const { id } = yield* launch(world, { _tag: "Forever" })
+      for (const file of ["/etc/resolv.conf", "/etc/hosts"]) {
+        assert.strictEqual((yield* executed(id, ["cat", file])).stdout, readFileSync(file, "utf8"))
+        assert.notStrictEqual((yield* executed(id, ["sh", "-c", `echo mine >> ${file}`])).code, 0)
+      }
+      yield* runtime.stop(id, 0)
+      const source = join(world.directory ?? "", "greeting")
+      const other = yield* launch(world, { _tag: "Forever" }, {
+        attempt: 1,
+        mounts: [{ source, target: "/etc/resolv.conf", readOnly: false }]
+      })
+      assert.strictEqual((yield* executed(other.id, ["cat", "/etc/resolv.conf"])).stdout, "hello\n")
+    }), openWorld({ image: "busybox" }))
 })

@@ -353,3 +353,19 @@ describe("small files of a pod", () => {
       assert.strictEqual(read(`${root}/precious`), "mine")
     }))
 })
+
+describe("where the device finds names", () => {
+  it.live("is what lies behind a resolver of its own, where that tells it", () =>
+    Effect.gen(function*() {
+      const root = yield* temporary
+      const [resolvConf, behindResolved] = [`${root}/resolv.conf`, `${root}/behind.conf`]
+      const pods = yield* make({ root: `${root}/arhat`, memory: "never", resolvConf, behindResolved })
+      assert.strictEqual(yield* pods.resolvConf, "")
+      fs.writeFileSync(resolvConf, "# stub\nnameserver 127.0.0.53\noptions edns0\n")
+      assert.include(yield* pods.resolvConf, "nameserver 127.0.0.53")
+      fs.writeFileSync(behindResolved, "nameserver 192.168.7.1\n")
+      assert.strictEqual(yield* pods.resolvConf, "nameserver 192.168.7.1\n")
+      fs.writeFileSync(resolvConf, "nameserver 127.0.0.53\nnameserver 10.0.0.1\n")
+      assert.include(yield* pods.resolvConf, "10.0.0.1")
+    }))
+})

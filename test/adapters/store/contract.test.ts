@@ -1,5 +1,5 @@
 import { Effect } from "effect"
-import { existsSync, mkdirSync, readFileSync } from "node:fs"
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { DiskPodFiles } from "../../../adapters/store/DiskPodFiles.ts"
 import { unmountBelow } from "../../../adapters/store/mounts.ts"
 import { NodeHostFacts } from "../../../adapters/store/NodeHostFacts.ts"
@@ -28,8 +28,10 @@ for (const memory of ["never", "auto"] as const) {
       yield* Effect.addFinalizer(() => Effect.sync(() => unmountBelow(directory)))
       const hostDirectory = `${directory}/srv`
       mkdirSync(hostDirectory)
+      const resolvConf = `${directory}/resolv.conf`
+      writeFileSync(resolvConf, "nameserver 192.168.7.1\n")
       return {
-        layer: DiskPodFiles.layer({ root: `${directory}/arhat`, memory }),
+        layer: DiskPodFiles.layer({ root: `${directory}/arhat`, memory, resolvConf }),
         hostDirectory,
         read: (path) => Effect.sync(() => existsSync(path) ? readFileSync(path, "utf8") : undefined)
       }

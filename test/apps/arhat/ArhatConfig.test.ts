@@ -25,6 +25,40 @@ const mqtt = (config: object = {}) => ({
 })
 const grpc = (config: object = {}) => ({ name: "grpc", config: { endpoint: "aranya.example.com:8443", ...config } })
 
+describe("the users of process pods", () => {
+  const users = (process: object) =>
+    decodeConfig(ArhatConfig)(
+      "arhat.yaml",
+      stringify({
+        arhat: { device: "edge-1" },
+        connectivity: { operatorKey: `${"A".repeat(43)}=`, methods: [grpc()] },
+        runtime: { process }
+      }),
+      () => undefined
+    )
+
+  it.effect("are never root, at least one, and numbers that a system has", () =>
+    Effect.gen(function*() {
+      const { runtime } = yield* users({ firstUid: 1, uids: 1 })
+      assert.deepInclude(runtime.process, { firstUid: 1, uids: 1 })
+      yield* users({ firstUid: 4_294_967_294, uids: 1 })
+      for (
+        const [process, problem] of [
+          [{ firstUid: 0 }, ".firstUid: expected the number of a user that is not root, 1 or more"],
+          [{ firstUid: -5 }, ".firstUid: expected the number of a user that is not root, 1 or more"],
+          [{ uids: 0 }, ".uids: expected how many users there are, 1 or more"],
+          [
+            { firstUid: 4_294_967_294, uids: 2 },
+            ": firstUid and uids go beyond 4294967294, the last number a user can have: lower one of them"
+          ]
+        ] as const
+      ) {
+        const error = yield* Effect.flip(users(process))
+        assert.deepStrictEqual(error.problems, [`runtime.process${problem}`])
+      }
+    }))
+})
+
 describe("the agent's ways to its operator", () => {
   it.effect("may be several, each with its own settings and priority", () =>
     Effect.gen(function*() {

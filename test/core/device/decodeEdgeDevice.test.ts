@@ -231,7 +231,12 @@ describe("an EdgeDevice", () => {
     [
       "a label of ours",
       { ...minimal, node: { labels: { "arhat.dev/role": "x" } } },
-      "spec.node.labels[arhat.dev/role] is set by aranya itself (arhat.dev/*, kubernetes.io/hostname, kubernetes.io/os, kubernetes.io/arch, type): choose another key."
+      "spec.node.labels[arhat.dev/role] is set by aranya itself (arhat.dev/*, *.arhat.dev/*, kubernetes.io/hostname, kubernetes.io/os, kubernetes.io/arch, type): choose another key."
+    ],
+    [
+      "an annotation in which aranya remembers what it set",
+      { ...minimal, node: { annotations: { "aranya.arhat.dev/managed": "x" } } },
+      "spec.node.annotations[aranya.arhat.dev/managed] is set by aranya itself (arhat.dev/*, *.arhat.dev/*, kubernetes.io/hostname, kubernetes.io/os, kubernetes.io/arch, type): choose another key."
     ],
     [
       "a label that is none",

@@ -51,7 +51,7 @@ export const edgeDevices = (it: Vitest.MethodsNonLive<Site>) => {
         const { describes, get, kubectl } = yield* asking
         const labels = { "arhat.dev/role": "mine" }
         const sentence =
-          "spec.node.labels[arhat.dev/role] is set by aranya itself (arhat.dev/*, kubernetes.io/hostname, kubernetes.io/os, kubernetes.io/arch, type): choose another key."
+          "spec.node.labels[arhat.dev/role] is set by aranya itself (arhat.dev/*, *.arhat.dev/*, kubernetes.io/hostname, kubernetes.io/os, kubernetes.io/arch, type): choose another key."
         yield* apply(kubectl, edgeDeviceOf("edge-3", { ...grpc, node: { labels } }))
         yield* eventually(
           kubectl,

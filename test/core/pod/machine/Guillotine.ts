@@ -50,6 +50,7 @@ export const guillotine = Effect.fnUntraced(function*(cut: Cut | undefined) {
       subPath: guarded(files.subPath),
       write: guarded(files.write),
       hostsFile: guard(files.hostsFile),
+      resolvConf: guard(files.resolvConf),
       readTail: guarded(files.readTail),
       replace: guarded(files.replace),
       remove: guarded(files.remove),

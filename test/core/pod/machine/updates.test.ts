@@ -211,6 +211,36 @@ describe("an assignment", () => {
       assert.isTrue(hosts.endsWith("\n# Entries added by HostAliases.\n1.2.3.4\ta\tb\n"))
     }).pipe(Effect.provide(Device.layer)))
 
+  it.effect("adds a pod's name servers to those of the device, and leaves the runtime its own way where it adds none", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const memory = yield* MemoryFiles
+      const machine = yield* device.start
+      const own = { inheritHost: true, nameservers: ["10.9.9.9"], searches: ["corp"], options: ["edns0", "ndots:2"] }
+      const none = { inheritHost: true, nameservers: [], searches: [], options: [] }
+      yield* machine.ensure(pod({ uid: "u1", name: "adds", dns: own }))
+      yield* machine.ensure(pod({ uid: "u2", name: "adds-as-host", dns: own, hostNetwork: true }))
+      yield* machine.ensure(pod({ uid: "u3", name: "as-it-is", dns: none }))
+      const many = ["10.9.9.9", "10.9.9.8", "10.9.9.7"]
+      yield* machine.ensure(pod({ uid: "u4", name: "many", dns: { ...none, nameservers: many } }))
+      yield* pass(2)
+      // The device's own loopback is not that of the pod.
+      assert.strictEqual(
+        yield* memory.text("u1", "resolv.conf"),
+        "search lan home corp\nnameserver 192.168.7.1\nnameserver 10.9.9.9\noptions timeout:3 edns0 ndots:2\n"
+      )
+      assert.strictEqual(
+        yield* memory.text("u2", "resolv.conf"),
+        "search lan home corp\nnameserver 127.0.0.1\nnameserver 192.168.7.1\nnameserver 10.9.9.9\n" +
+          "options timeout:3 edns0 ndots:2\n"
+      )
+      assert.isUndefined(yield* memory.text("u3", "resolv.conf"))
+      assert.strictEqual(
+        yield* memory.text("u4", "resolv.conf"),
+        "search lan home\nnameserver 192.168.7.1\nnameserver 10.9.9.9\nnameserver 10.9.9.8\noptions timeout:3 ndots:1\n"
+      )
+    }).pipe(Effect.provide(Device.layer)))
+
   it.effect("adds a pod's host aliases to the device's own hosts file on the device's network, and else leaves that alone", () =>
     Effect.gen(function*() {
       const device = yield* Device

@@ -1,0 +1,145 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import type { Pod } from "../../../../core/kube/Pod.ts"
+import { hostsFile } from "../../../../core/pod/machine/podNetworkFiles.ts"
+import type { ResolveSettings, Sources } from "../../../../core/pod/resolve/Resolution.ts"
+import { resolvePod } from "../../../../core/pod/resolve/resolvePod.ts"
+import { QuickCryptography } from "../../../fakes/QuickCryptography.ts"
+
+const settings: ResolveSettings = {
+  nodeName: "edge-1",
+  operatingSystem: "linux",
+  allowServiceAccountTokens: false,
+  clusterDomain: "cluster.local",
+  clusterDns: [],
+  dns: { servers: [], searches: [], options: [] },
+  allocatable: { cpuMillis: 1000, memoryBytes: 1, storageBytes: 1 }
+}
+const sources: Sources = {
+  unknown: [],
+  configMap: () => undefined,
+  secret: () => undefined,
+  token: () => undefined,
+  services: []
+}
+
+const resolution = (spec: object) =>
+  resolvePod(
+    {
+      metadata: { namespace: "edge", name: "web", uid: "u1" },
+      spec: { dnsPolicy: "Default", containers: [{ name: "app", image: "app:1" }], ...spec }
+    } as unknown as Pod,
+    sources,
+    settings
+  ).pipe(Effect.provide(QuickCryptography.layer))
+
+const assigned = (spec: object) =>
+  Effect.map(resolution(spec), (resolved) => {
+    assert(resolved._tag === "Assigned", JSON.stringify(resolved))
+    return resolved.assignment
+  })
+
+const waiting = (spec: object) =>
+  Effect.map(resolution(spec), (resolved) => {
+    assert(resolved._tag === "Waiting", JSON.stringify(resolved))
+    return [resolved.reason, resolved.message]
+  })
+
+describe("a subPathExpr", () => {
+  const mounting = (subPathExpr: string, value: string) => ({
+    volumes: [{ name: "data", emptyDir: {} }],
+    containers: [{
+      name: "app",
+      image: "app:1",
+      env: [{ name: "TENANT", value }],
+      volumeMounts: [{ name: "data", mountPath: "/data", subPathExpr }]
+    }]
+  })
+  const subPath = (subPathExpr: string, value: string) =>
+    Effect.map(assigned(mounting(subPathExpr, value)), ({ containers }) => containers[0]?.mounts[0]?.subPath)
+
+  it.effect("is what its variables make it", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* subPath("of/$(TENANT)", "acme"), "of/acme")
+      assert.strictEqual(yield* subPath("of/$$(TENANT)", "acme"), "of/$(TENANT)")
+      assert.strictEqual(yield* subPath("of/$(TENANT)", "$(WHO)"), "of/$(WHO)")
+    }))
+
+  it.effect("is nothing the container can be made with where a variable is missing or empty", () =>
+    Effect.gen(function*() {
+      for (const subPathExpr of ["$(TENANT)", "of/$(TENANT)"]) {
+        assert.deepStrictEqual(yield* waiting(mounting(subPathExpr, "")), [
+          "CreateContainerConfigError",
+          "missing value for TENANT"
+        ])
+      }
+      assert.deepStrictEqual(yield* waiting(mounting("$(WHO)/$(TENANT)", "acme")), [
+        "CreateContainerConfigError",
+        "missing value for WHO"
+      ])
+    }))
+})
+
+describe("a resourceFieldRef of a variable", () => {
+  const asking = (containerName: string) => ({
+    containers: [
+      {
+        name: "app",
+        image: "app:1",
+        env: [{
+          name: "MEMORY",
+          valueFrom: { resourceFieldRef: { containerName, resource: "limits.memory", divisor: "1Mi" } }
+        }],
+        resources: { limits: { memory: "1Mi" } }
+      },
+      { name: "other", image: "app:1", resources: { limits: { memory: "7Mi" } } }
+    ],
+    initContainers: [{ name: "first", image: "app:1", resources: { limits: { memory: "5Mi" } } }]
+  })
+
+  it.effect("shows the container it names, or its own", () =>
+    Effect.gen(function*() {
+      for (const [name, shown] of [["", "1"], ["app", "1"], ["other", "7"], ["first", "5"]] as const) {
+        const { containers } = yield* assigned(asking(name))
+        assert.deepStrictEqual(containers[0]?.env, [{ name: "MEMORY", value: [shown] }])
+      }
+      assert.deepStrictEqual(yield* waiting(asking("nobody")), [
+        "CreateContainerConfigError",
+        "container nobody not found"
+      ])
+    }))
+})
+
+describe("a pod's name for itself", () => {
+  const named = (spec: object) =>
+    Effect.map(assigned(spec), (assignment) => ({
+      hostname: assignment.hostname,
+      hosts: hostsFile(assignment, ["10.0.0.7"]).split("\n").filter((line) => line.startsWith("10.0.0.7"))
+    }))
+
+  it.effect("is its own, with a domain where it has one", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* named({}), { hostname: "web", hosts: ["10.0.0.7\tweb"] })
+      assert.deepStrictEqual(yield* named({ subdomain: "sub" }), {
+        hostname: "web",
+        hosts: ["10.0.0.7\tweb.sub.edge.svc.cluster.local\tweb"]
+      })
+    }))
+
+  it.effect("has its domain once where the whole of it is the hostname", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* named({ subdomain: "sub", setHostnameAsFQDN: true }), {
+        hostname: "web.sub.edge.svc.cluster.local",
+        hosts: ["10.0.0.7\tweb.sub.edge.svc.cluster.local\tweb"]
+      })
+      assert.deepStrictEqual(yield* named({ setHostnameAsFQDN: true }), { hostname: "web", hosts: ["10.0.0.7\tweb"] })
+    }))
+
+  it.effect("is hostnameOverride before all else, and that alone", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(
+        yield* named({ hostnameOverride: "db.example.com", hostname: "short", subdomain: "sub" }),
+        { hostname: "db.example.com", hosts: ["10.0.0.7\tdb.example.com"] }
+      )
+    }))
+})
