@@ -371,13 +371,16 @@ describe("observe", () => {
       yield* pass(60)
       assert.deepStrictEqual(yield* told, ["Set a 1", "Set b 2", "Synced"])
       const lists = (yield* server.asked).filter(({ query }) => query["watch"] !== "true")
-      assert.deepStrictEqual(lists.map(({ query }) => query["continue"] ?? (query["limit"] === undefined ? "all" : "")), [
-        "",
-        "next",
-        "all",
-        "",
-        "next"
-      ])
+      assert.deepStrictEqual(
+        lists.map(({ query }) => query["continue"] ?? (query["limit"] === undefined ? "all" : "")),
+        [
+          "",
+          "next",
+          "all",
+          "",
+          "next"
+        ]
+      )
     }).pipe(Effect.provide(world({ bodyLimit: 3000 }))))
 
   it.effect("with `resync` lists again in time and tells everything again", () =>
