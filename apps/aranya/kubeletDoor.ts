@@ -1,5 +1,5 @@
 /** The kubelet API's listeners with their certificates and the authorities they trust, as configured. */
-import { Effect, Layer, Stream } from "effect"
+import { Duration, Effect, Layer, Stream } from "effect"
 import { isIP } from "node:net"
 import { authorityFile, certificateFiles } from "../../adapters/kubelet/certificateFiles.ts"
 import * as KubeletServer from "../../adapters/kubelet/KubeletServer.ts"
@@ -31,6 +31,10 @@ const ungranted = (mode: AranyaConfig["kubelet"]["serving"]["mode"], subject: Do
   }
   return ""
 }
+
+/** Whether the certificate comes when a person has approved it, which may take a weekend. */
+export const waitsForApproval = ({ kubelet: { serving } }: AranyaConfig): boolean =>
+  serving.mode === "csr" && !serving.selfApprove
 
 /** One listener for all Nodes, and one more for each Node that wishes its own. */
 export const kubeletDoor = (config: AranyaConfig, { address, namespace }: {
@@ -81,15 +85,18 @@ export const kubeletDoor = (config: AranyaConfig, { address, namespace }: {
       clientCa === undefined ? Stream.provideContext(clusterClientAuthorities, context) : authorityFile(clientCa),
       { capacity: 1, strategy: "sliding", replay: 1 }
     )
-    yield* KubeletServer.make({ host: listen, port, certificates: certificates("aranya"), clientAuthorities })
+    const limits = yield* KubeletServer.KubeletServerLimits
+    const serve = (options: Omit<KubeletServer.KubeletServerOptions, "host" | "clientAuthorities">) =>
+      KubeletServer.make({ host: listen, clientAuthorities, ...options }).pipe(
+        // To give up would take the request back from under the hands of whoever approves it.
+        Effect.provideService(
+          KubeletServer.KubeletServerLimits,
+          waitsForApproval(config) ? { ...limits, start: Duration.infinity } : limits
+        )
+      )
+    yield* serve({ port, certificates: certificates("aranya") })
     yield* doors.run((node, subject) =>
-      KubeletServer.make({
-        host: listen,
-        port: 0,
-        node,
-        certificates: certificates(node, subject),
-        clientAuthorities
-      }).pipe(
+      serve({ port: 0, node, certificates: certificates(node, subject) }).pipe(
         Effect.tap((own) => {
           const why = ungranted(serving.mode, subject)
           return Effect.andThen(

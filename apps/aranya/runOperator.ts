@@ -22,8 +22,9 @@ import { operatorMetrics } from "../../core/operator/operatorMetrics.ts"
 import { OperatorSettings } from "../../core/operator/OperatorSettings.ts"
 import { version } from "../shared/version.ts"
 import type { AranyaConfig } from "./AranyaConfig.ts"
+import { beside } from "./beside.ts"
 import { grpcIdentity } from "./grpcIdentity.ts"
-import { kubeletDoor } from "./kubeletDoor.ts"
+import { kubeletDoor, waitsForApproval } from "./kubeletDoor.ts"
 import { openBroker } from "./openBroker.ts"
 
 const environment = (given: string, variable: string, fallback: string) =>
@@ -127,10 +128,10 @@ export const runOperator = Effect.fnUntraced(function*(config: AranyaConfig) {
     : kubeletDoor(config, { address, namespace })
 
   yield* Effect.logInfo(`aranya ${version} serves EdgeDevices of all namespaces`)
-  return yield* operator.pipe(
-    Effect.provide(
-      Layer.mergeAll(doors, metricsDoor(config)).pipe(Layer.provideMerge(operatorLayer), Layer.provideMerge(outside))
-    ),
+  // Devices do not wait for a person: until the certificate is approved it is `kubectl logs` alone that does not work.
+  const served = waitsForApproval(config) ? beside(operator, doors) : Effect.provide(operator, doors)
+  return yield* served.pipe(
+    Effect.provide(metricsDoor(config).pipe(Layer.provideMerge(operatorLayer), Layer.provideMerge(outside))),
     Effect.provideService(OperatorSettings, {
       excludedNamespaces: config.aranya.excludedNamespaces,
       clusterDomain: config.pod.clusterDomain,

@@ -1,13 +1,15 @@
 /** What is known of a device's usage: its last sample in the operator's time, and the one before, which makes a rate of it. Pure. */
-import type { DeviceUsage, PodUsage } from "./DeviceUsage.ts"
+import type { ContainerUsage, DeviceUsage } from "./DeviceUsage.ts"
 
 export interface NodeSample {
   /** With times by the operator's clock. */
   readonly usage: DeviceUsage
   /** Nanoseconds of each pod by uid: of all runs of its containers that were seen, so that it grows for as long as the pod is there. */
   readonly podCpu: ReadonlyMap<string, number>
-  /** Of runs that are over, and of pods of which nothing ran at that moment. */
+  /** Of runs that another one of their container has followed. */
   readonly endedCpu: ReadonlyMap<string, number>
+  /** The last run seen of each container, by uid of its pod: one that a sample does not tell of may go on in the next. */
+  readonly lastRuns: ReadonlyMap<string, ReadonlyArray<ContainerUsage>>
   readonly before: Omit<NodeSample, "before"> | undefined
 }
 
@@ -21,10 +23,14 @@ const inOurTime = (usage: DeviceUsage, offset: number): DeviceUsage => ({
   }))
 })
 
-const sum = (pod: PodUsage): number => pod.containers.reduce((total, { cpuNanoseconds }) => total + cpuNanoseconds, 0)
+const sum = (runs: ReadonlyArray<ContainerUsage>): number =>
+  runs.reduce((total, { cpuNanoseconds }) => total + cpuNanoseconds, 0)
 
 /** Less is the device's clock, not another run: a container that was restarted starts later, and from less. */
 const sameStartMillis = 3000
+
+const isAnother = (run: ContainerUsage, before: ContainerUsage): boolean =>
+  run.cpuNanoseconds < before.cpuNanoseconds || Math.abs(run.startedAt - before.startedAt) > sameStartMillis
 
 export const nextSample = (
   previous: NodeSample | undefined,
@@ -37,25 +43,26 @@ export const nextSample = (
   }
 ): NodeSample => {
   const ours = inOurTime(usage, options.offset)
-  const pods = new Map(ours.pods.map((pod) => [pod.uid, pod]))
-  const endedCpu = new Map([...previous?.endedCpu ?? []].filter(([uid]) => pods.has(uid) || options.exists(uid)))
-  for (const pod of previous?.usage.pods ?? []) {
-    const now = pods.get(pod.uid)
-    if (now === undefined && !options.exists(pod.uid)) continue
-    const over = pod.containers.filter((container) => {
-      const same = now?.containers.find(({ name }) => name === container.name)
-      return same === undefined || same.cpuNanoseconds < container.cpuNanoseconds ||
-        Math.abs(same.startedAt - container.startedAt) > sameStartMillis
-    })
-    const ended = sum({ ...pod, containers: over })
-    if (ended > 0) endedCpu.set(pod.uid, (endedCpu.get(pod.uid) ?? 0) + ended)
+  const lastRuns = new Map(ours.pods.map((pod) => [pod.uid, pod.containers]))
+  const endedCpu = new Map([...previous?.endedCpu ?? []].filter(([uid]) => lastRuns.has(uid) || options.exists(uid)))
+  for (const [uid, runs] of previous?.lastRuns ?? []) {
+    const now = lastRuns.get(uid)
+    if (now === undefined && !options.exists(uid)) continue
+    const absent: Array<ContainerUsage> = []
+    for (const run of runs) {
+      const next = now?.find(({ name }) => name === run.name)
+      if (next === undefined) absent.push(run)
+      else if (isAnother(next, run)) endedCpu.set(uid, (endedCpu.get(uid) ?? 0) + run.cpuNanoseconds)
+    }
+    lastRuns.set(uid, [...now ?? [], ...absent])
   }
   const { before: _, ...last } = previous ?? { before: undefined }
   return {
     // The device's clock may have been put back: a sample is newer than the one before it all the same.
     usage: { ...ours, at: Math.max(ours.at, (previous?.usage.at ?? 0) + 1) },
-    podCpu: new Map(ours.pods.map((pod) => [pod.uid, (endedCpu.get(pod.uid) ?? 0) + sum(pod)])),
+    podCpu: new Map(ours.pods.map((pod) => [pod.uid, (endedCpu.get(pod.uid) ?? 0) + sum(lastRuns.get(pod.uid) ?? [])])),
     endedCpu,
+    lastRuns,
     before: previous === undefined ? undefined : last as Omit<NodeSample, "before">
   }
 }

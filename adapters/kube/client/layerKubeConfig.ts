@@ -1,14 +1,15 @@
-/** KubeApi for the cluster that a kubeconfig, or the pod's own ServiceAccount, names: one pooled TLS agent, an identity that renews itself. */
+/** KubeApi for the cluster that a kubeconfig, or the pod's own ServiceAccount, names: pooled TLS connections, an identity that renews itself. */
 import { NodeHttpClient } from "@effect/platform-node"
 import { KubeConfig } from "@kubernetes/client-node/dist/config.js"
 import { Clock, Duration, Effect, Layer, Schema, Semaphore } from "effect"
 import { HttpClient } from "effect/http"
 import { readFile } from "node:fs/promises"
 import type { RequestOptions } from "node:https"
-import { Agent, buildConnector } from "undici"
 import { type KubeApi, KubeApiError } from "../../../core/kube/KubeApi.ts"
+import { CertifiedConnections, type TlsMaterial } from "./CertifiedConnections.ts"
 import * as KubeClient from "./KubeClient.ts"
 import { KubeClientConfig } from "./KubeClientConfig.ts"
+import { tokenFileOf } from "./tokenFileOf.ts"
 
 /** Tokens of ServiceAccounts are rotated on disk; client certificates too. */
 const IDENTITY_LIFETIME = Duration.minutes(1)
@@ -36,12 +37,7 @@ export interface KubeConfigOptions {
 
 interface Credentials {
   readonly headers: Readonly<Record<string, string>>
-  readonly tls: {
-    readonly ca?: string | Buffer
-    readonly cert?: string | Buffer
-    readonly key?: string | Buffer
-    readonly servername?: string
-  }
+  readonly tls: TlsMaterial
 }
 
 const words = (cause: unknown) => (cause instanceof Error ? cause.message : String(cause))
@@ -100,11 +96,15 @@ const check = Effect.fnUntraced(function*(config: KubeConfig) {
 })
 
 /** Reads files, and runs the credential plugin of the kubeconfig if there is one. */
-const readCredentials = async (config: KubeConfig, secure: boolean): Promise<Credentials> => {
+const readCredentials = async (
+  config: KubeConfig,
+  secure: boolean,
+  userTokenFile: string | undefined
+): Promise<Credentials> => {
   const user = config.getCurrentUser()
   const options: RequestOptions = {}
   if (secure) await config.applyToHTTPSOptions(options)
-  const { ca, cert, key, servername } = options as RequestOptions & Credentials["tls"]
+  const { ca, cert, key, servername } = options as RequestOptions & TlsMaterial
   const headers: Record<string, string> = {}
   for (const [name, value] of Object.entries((options.headers ?? {}) as Record<string, unknown>)) {
     if (typeof value === "string") headers[name.toLowerCase()] = value
@@ -112,7 +112,7 @@ const readCredentials = async (config: KubeConfig, secure: boolean): Promise<Cre
   if (typeof options.auth === "string") headers["authorization"] = `Basic ${btoa(options.auth)}`
   if (!secure && user?.token !== undefined) headers["authorization"] = `Bearer ${user.token}`
   // The library keeps a token file for a minute of its own, which would add up with ours.
-  const tokenFile: unknown = user?.authProvider?.config?.tokenFile
+  const tokenFile: unknown = userTokenFile ?? user?.authProvider?.config?.tokenFile
   if (typeof tokenFile === "string") {
     headers["authorization"] = `Bearer ${(await readFile(tokenFile, "utf8")).trim()}`
   }
@@ -131,9 +131,13 @@ const make = Effect.fnUntraced(function*(options: KubeConfigOptions) {
   const config = yield* load(options)
   const { secure, server } = yield* check(config)
   const one = yield* Semaphore.make(1)
+  const userTokenFile = yield* Effect.try({
+    try: () => options.inCluster === true ? undefined : tokenFileOf(config, options.kubeconfigPath),
+    catch: (cause) => new KubeConfigInvalid({ detail: words(cause) })
+  })
 
   const read = Effect.tryPromise({
-    try: () => readCredentials(config, secure),
+    try: () => readCredentials(config, secure, userTokenFile),
     catch: (cause) =>
       new KubeApiError({ reason: "Unauthorized", status: 0, detail: `there are no credentials: ${words(cause)}` })
   }).pipe(Effect.timeoutOrElse({
@@ -145,6 +149,10 @@ const make = Effect.fnUntraced(function*(options: KubeConfigOptions) {
   }))
 
   let current = yield* Effect.mapError(read, (error) => new KubeConfigInvalid({ detail: error.detail }))
+  const connections = yield* Effect.acquireRelease(
+    Effect.sync(() => new CertifiedConnections(new URL(server).origin, current.tls)),
+    (all) => Effect.promise(() => all.destroy())
+  )
   let readAt: bigint | undefined = yield* Clock.monotonicTimeNanos
 
   const fresh = Effect.gen(function*() {
@@ -152,36 +160,17 @@ const make = Effect.fnUntraced(function*(options: KubeConfigOptions) {
     if (readAt === undefined || Duration.isGreaterThanOrEqualTo(Duration.nanos(now - readAt), IDENTITY_LIFETIME)) {
       current = yield* read
       readAt = now
+      // Two files are not written at one moment: the next reading may find them together.
+      yield* Effect.try({ try: () => connections.show(current.tls), catch: words }).pipe(
+        Effect.catch((why) =>
+          Effect.logWarning(`the Kubernetes client keeps the certificate it has: the new one cannot be used: ${why}`)
+        )
+      )
     }
     return current
   })
 
-  // New connections take the certificate of the hour; those that are open go on with theirs.
-  let connector = buildConnector(current.tls)
-  let connectorOf = current
-  const agent = yield* Effect.acquireRelease(
-    Effect.sync(() =>
-      new Agent({
-        // One connection per watch is what HTTP/1.1 needs; it is also what every proxy understands.
-        allowH2: false,
-        keepAliveTimeout: 60_000,
-        connect: (target, callback) => {
-          if (connectorOf !== current) {
-            connector = buildConnector({ ...current.tls, timeout: 10_000 })
-            connectorOf = current
-          }
-          connector(target, (...result) => {
-            // A half-open watch is found out by the kernel long before the silence limit.
-            if (result[0] === null) result[1].setKeepAlive(true, 30_000)
-            callback(...result)
-          })
-        }
-      })
-    ),
-    (agent) => Effect.promise(() => agent.destroy())
-  )
-
-  const http = yield* Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, agent)
+  const http = yield* Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, connections)
   return KubeClient.layer.pipe(
     Layer.provide(Layer.succeed(HttpClient.HttpClient, http)),
     Layer.provide(Layer.succeed(

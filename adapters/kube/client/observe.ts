@@ -34,7 +34,7 @@ const makeReflection = <A extends KubeObject>(
   /** Where the next watch starts; undefined asks for a list. */
   let version: string | undefined
   let failures = 0
-  /** An expired continue token: the next list comes in one piece. */
+  /** An expired continue token: the next try at a list is for one piece. */
   let whole = false
   let listedAt = 0n
   let watchedSince = 0n
@@ -157,6 +157,8 @@ const makeReflection = <A extends KubeObject>(
     if (!listing && !Duration.isLessThan(yield* watched, Duration.fromInputUnsafe(limits.backoff.most))) failures = 0
     if (error instanceof WatchLost || LIST_AGAIN.has(error.reason)) version = undefined
     if (error.reason !== "Expired") {
+      // One piece may be too long or too slow for ever; pieces only might expire again.
+      whole = false
       yield* Effect.logWarning(`${resource.plural} cannot be ${listing ? "listed" : "watched"}: ${error.message}`)
       return yield* pause(error.retryAfter)
     }

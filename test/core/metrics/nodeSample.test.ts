@@ -52,6 +52,17 @@ describe("the CPU of a pod", () => {
     assert.strictEqual(sample.endedCpu.size, 0)
   })
 
+  it("does not count a run twice that one sample did not tell of, alone or with its whole pod", () => {
+    const { told } = follow([
+      with_(1000, [["a", 1, 10], ["b", 1, 5]]),
+      with_(2000, [["b", 1, 6]]),
+      with_(3000, [["a", 1, 12], ["b", 1, 7]]),
+      with_(4000, []),
+      with_(5000, [["a", 1, 13], ["b", 60, 1]])
+    ])
+    assert.deepStrictEqual(told, [15, 16, 19, undefined, 21])
+  })
+
   it("does not count a run twice whose start the device's clock tells a second later", () => {
     assert.deepStrictEqual(follow([with_(1000, [["a", 100, 10]]), with_(2000, [["a", 101, 11]])]).told, [10, 11])
   })

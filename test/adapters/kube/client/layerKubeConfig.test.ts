@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Stream } from "effect"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { createServer, type Server } from "node:https"
-import type { AddressInfo, Socket } from "node:net"
+import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { TLSSocket } from "node:tls"
@@ -11,37 +11,47 @@ import { layerKubeConfig } from "../../../../adapters/kube/client/layerKubeConfi
 import { ConfigMaps } from "../../../../core/kube/kinds.ts"
 import { KubeApi } from "../../../../core/kube/KubeApi.ts"
 import { Nodes } from "../../../../core/kube/Node.ts"
-import { makeAuthority } from "./certificates.ts"
+import { makeAuthority, type Pair } from "./certificates.ts"
 import { line } from "./ScriptedServer.ts"
 
 const authority = makeAuthority("cluster")
 const serving = authority.issue("/CN=api", "serverAuth")
 const client = authority.issue("/O=system:masters/CN=admin", "clientAuth", "DNS:admin")
 
+const commonName = (socket: TLSSocket): string => String(socket.getPeerCertificate().subject?.CN ?? "")
+
 /** A server that answers every GET with a Node that tells how it was asked, and a watch with two events 50 ms apart. */
 const serverNamed = (name: string) =>
   Effect.acquireRelease(
-    Effect.callback<{ readonly url: string; readonly server: Server; readonly sockets: Set<Socket> }>((resume) => {
+    Effect.callback<{
+      readonly url: string
+      readonly server: Server
+      readonly sockets: Set<TLSSocket>
+      /** Common names whose certificates are of no use any more. */
+      readonly expired: Set<string>
+    }>((resume) => {
       const server = createServer({ ...serving, ca: authority.cert, requestCert: true, rejectUnauthorized: false })
-      const sockets = new Set<Socket>()
+      const sockets = new Set<TLSSocket>()
+      const expired = new Set<string>()
       server.on("secureConnection", (socket) => {
         sockets.add(socket)
         socket.on("close", () => sockets.delete(socket))
       })
       server.on("request", (request, response) => {
         const url = new URL(request.url ?? "/", "https://x")
+        const user = commonName(request.socket as TLSSocket)
         const object = {
           metadata: {
             name: "n",
             resourceVersion: "5",
             labels: {
               server: name,
-              user: (request.socket as TLSSocket).getPeerCertificate().subject?.CN ?? "",
+              user,
               token: request.headers.authorization ?? ""
             }
           }
         }
-        response.statusCode = request.headers.authorization === "Bearer stale" ? 401 : 200
+        response.statusCode = request.headers.authorization === "Bearer stale" || expired.has(user) ? 401 : 200
         response.setHeader("content-type", "application/json")
         if (url.searchParams.get("watch") === "true") {
           response.write(
@@ -59,7 +69,12 @@ const serverNamed = (name: string) =>
       })
       server.listen(0, "127.0.0.1", () =>
         resume(
-          Effect.succeed({ url: `https://127.0.0.1:${(server.address() as AddressInfo).port}`, server, sockets })
+          Effect.succeed({
+            url: `https://127.0.0.1:${(server.address() as AddressInfo).port}`,
+            server,
+            sockets,
+            expired
+          })
         ))
     }),
     ({ server }) =>
@@ -166,6 +181,76 @@ describe("layerKubeConfig", () => {
         assert.strictEqual((yield* labels)["token"], "Bearer second")
       }).pipe(Effect.provide(layerKubeConfig({ kubeconfigPath })))
     }).pipe(Effect.scoped))
+
+  it.live("shows a renewed client certificate at once, and lets open watches end by themselves", () =>
+    Effect.gen(function*() {
+      const server = yield* serverNamed("one")
+      const certificate = join(folder, "client.crt")
+      const key = join(folder, "client.key")
+      const lay = ({ cert, key: privateKey }: Pair) => {
+        writeFileSync(certificate, cert)
+        writeFileSync(key, privateKey)
+      }
+      const shown = () => [...server.sockets].map(commonName).toSorted()
+      lay(authority.issue("/CN=first", "clientAuth"))
+      const kubeconfigPath = kubeconfig(trusted(server.url), { "client-certificate": certificate, "client-key": key })
+      yield* Effect.gen(function*() {
+        const api = yield* KubeApi
+        yield* api.observe(ConfigMaps).pipe(Stream.runDrain, Effect.forkScoped)
+        yield* Effect.sleep("200 millis")
+        assert.strictEqual((yield* labels)["user"], "first")
+        assert.deepStrictEqual(shown(), ["first", "first"])
+
+        server.expired.add("first")
+        assert.strictEqual((yield* Effect.flip(labels)).reason, "Unauthorized")
+        lay(authority.issue("/CN=second", "clientAuth"))
+        assert.strictEqual((yield* labels)["user"], "second")
+        yield* Effect.sleep("50 millis")
+        assert.deepStrictEqual(shown(), ["first", "second"], "the watch goes on")
+      }).pipe(Effect.provide(layerKubeConfig({ kubeconfigPath })))
+      yield* Effect.sleep("50 millis")
+      assert.deepStrictEqual(shown(), [], "closing the layer closes the connections of both")
+    }).pipe(Effect.scoped))
+
+  it.live("goes on with its certificate while the files hold a key that is another's", () =>
+    Effect.gen(function*() {
+      const server = yield* serverNamed("one")
+      const certificate = join(folder, "half.crt")
+      const key = join(folder, "half.key")
+      const first = authority.issue("/CN=first", "clientAuth")
+      const second = authority.issue("/CN=second", "clientAuth")
+      writeFileSync(certificate, first.cert)
+      writeFileSync(key, first.key)
+      const kubeconfigPath = kubeconfig(trusted(server.url), { "client-certificate": certificate, "client-key": key })
+      yield* Effect.gen(function*() {
+        assert.strictEqual((yield* labels)["user"], "first")
+        server.expired.add("first")
+        yield* Effect.flip(labels)
+        server.expired.clear()
+        writeFileSync(certificate, second.cert)
+        assert.strictEqual((yield* labels)["user"], "first")
+        server.expired.add("first")
+        yield* Effect.flip(labels)
+        writeFileSync(key, second.key)
+        assert.strictEqual((yield* labels)["user"], "second")
+      }).pipe(Effect.provide(layerKubeConfig({ kubeconfigPath })))
+    }).pipe(Effect.scoped))
+
+  it.live.each(["named from the kubeconfig's folder", "named in full"])(
+    "takes a user's tokenFile, %s",
+    (how) =>
+      Effect.gen(function*() {
+        const server = yield* serverNamed("one")
+        writeFileSync(join(folder, "user-token"), "stale\n")
+        const tokenFile = how === "named in full" ? join(folder, "user-token") : "user-token"
+        const kubeconfigPath = kubeconfig(trusted(server.url), { token: "older", tokenFile })
+        yield* Effect.gen(function*() {
+          assert.strictEqual((yield* Effect.flip(labels)).reason, "Unauthorized")
+          writeFileSync(join(folder, "user-token"), "second\n")
+          assert.strictEqual((yield* labels)["token"], "Bearer second")
+        }).pipe(Effect.provide(layerKubeConfig({ kubeconfigPath })))
+      }).pipe(Effect.scoped)
+  )
 
   it.live.each(
     [

@@ -351,6 +351,38 @@ describe("observe", () => {
       assert.deepStrictEqual(yield* told, ["Set a 1", "Set gone 2", "Set b 3", "Deleted gone 2", "Synced"])
     }).pipe(Effect.provide(world())))
 
+  it.effect("goes back to pieces when the list in one piece fails", () =>
+    Effect.gen(function*() {
+      const server = yield* ScriptedServer
+      const long = "x".repeat(2000)
+      let expired = 0
+      yield* server.behave(({ query }) =>
+        Effect.succeed(
+          query["watch"] === "true"
+            ? open()
+            : query["limit"] === undefined
+            ? items(8, object("a", 1, { data: { long } }), object("b", 2, { data: { long } }))
+            : query["continue"] !== undefined
+            ? expired++ === 0 ? status(410, "Expired") : items(8, object("b", 2))
+            : json({ metadata: { resourceVersion: "5", continue: "next" }, items: [object("a", 1)] })
+        )
+      )
+      const told = yield* observing()
+      yield* pass(60)
+      assert.deepStrictEqual(yield* told, ["Set a 1", "Set b 2", "Synced"])
+      const lists = (yield* server.asked).filter(({ query }) => query["watch"] !== "true")
+      assert.deepStrictEqual(
+        lists.map(({ query }) => query["continue"] ?? (query["limit"] === undefined ? "all" : "")),
+        [
+          "",
+          "next",
+          "all",
+          "",
+          "next"
+        ]
+      )
+    }).pipe(Effect.provide(world({ bodyLimit: 3000 }))))
+
   it.effect("with `resync` lists again in time and tells everything again", () =>
     Effect.gen(function*() {
       const server = yield* ScriptedServer
