@@ -212,7 +212,8 @@ const make = Effect.fnUntraced(function*(
 
   const makeFifo = (path: string) =>
     existsSync(path) ? Effect.void : Effect.scoped(Effect.gen(function*() {
-      const made = yield* runCommand([tools.path("mkfifo"), "-m", "0600", path], ENVIRONMENT, {
+      // Whoever it runs as may open /dev/stdin; nobody else gets into the folder.
+      const made = yield* runCommand([tools.path("mkfifo"), "-m", "0644", path], ENVIRONMENT, {
         stdin: false,
         stdout: false,
         stderr: false,

@@ -73,7 +73,29 @@ const until = (done: () => boolean) =>
     Effect.timeout("10 seconds")
   )
 
+/** As images do whose programs take a log file and are given /dev/stdout. */
+const opensItsStreams = (world: ProcessWorld) =>
+  Effect.gen(function*() {
+    const runtime = yield* ContainerRuntime
+    const sandbox = yield* ensured(world)
+    const id = yield* runtime.create({
+      ...containerSpec(world, sandbox.id, { _tag: "Forever" }, { stdin: true, stdinOnce: true }),
+      ...shell("exec 3< /dev/stdin && echo err > /dev/stderr && echo out > /dev/stdout && cat <&3")
+    })
+    yield* runtime.start(id)
+    const attached = yield* runtime.attach(id, { stdin: true, stdout: true, stderr: true, tty: false })
+    yield* printed(id, "out")
+    yield* attached.stdin(new TextEncoder().encode("in\n"))
+    yield* attached.endStdin
+    assert.strictEqual((yield* untilExited(id)).exitCode, 0)
+    const output = yield* Stream.runCollect(runtime.logs(id, { follow: false }))
+    assert.strictEqual(textOf(output, "stdout"), "out\nin\n")
+    assert.strictEqual(textOf(output, "stderr"), "err\n")
+  })
+
 describe.skipIf(whyNotRoot !== undefined)("a process pod", () => {
+  test("may open its streams by name, whoever it runs as", opensItsStreams, openWorld({ allowRoot: false }))
+
   test("is reached at a port where it listens on IPv6 alone", (world) =>
     Effect.gen(function*() {
       const runtime = yield* ContainerRuntime
@@ -411,6 +433,12 @@ describe.skipIf(whyNotRoot !== undefined)("a process pod", () => {
 
 describe.skipIf(whyNoImage !== undefined)("a process pod with a root filesystem", () => {
   const everything = { ...security, dropCapabilities: ["ALL"] }
+
+  test(
+    "may open its streams by name, whoever it runs as",
+    opensItsStreams,
+    openWorld({ allowRoot: false, image: "busybox" })
+  )
 
   test("runs without any capability, and cannot get one", (world) =>
     Effect.gen(function*() {
