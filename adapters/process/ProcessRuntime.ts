@@ -13,7 +13,7 @@ import {
 } from "../../core/pod/ContainerRuntime.ts"
 import { attachTo } from "./attach.ts"
 import { detectCgroups } from "./cgroups.ts"
-import { accountOf, checkText, commandLine, findCommand } from "./commandLine.ts"
+import { accountOf, checkCapabilities, checkText, commandLine, findCommand } from "./commandLine.ts"
 import {
   containerOf,
   encodeKept,
@@ -129,6 +129,7 @@ const make = Effect.fnUntraced(function*(
     }
     const root = yield* images.rootOf(spec.image)
     const account = yield* accountOf(options, spec.security, sandbox.user)
+    yield* checkCapabilities(spec.security, account, root)
     const lacking = spec.tty ? yield* terminals.missing : undefined
     if (lacking !== undefined) return yield* unsupported(lacking)
     const kept: Kept = {
@@ -211,7 +212,8 @@ const make = Effect.fnUntraced(function*(
 
   const makeFifo = (path: string) =>
     existsSync(path) ? Effect.void : Effect.scoped(Effect.gen(function*() {
-      const made = yield* runCommand([tools.path("mkfifo"), "-m", "0600", path], ENVIRONMENT, {
+      // Whoever it runs as may open /dev/stdin; nobody else gets into the folder.
+      const made = yield* runCommand([tools.path("mkfifo"), "-m", "0644", path], ENVIRONMENT, {
         stdin: false,
         stdout: false,
         stderr: false,

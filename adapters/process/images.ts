@@ -63,7 +63,12 @@ export const makeImages = (options: ProcessOptions, tools: Tools) => {
 
   const image = Effect.fnUntraced(function*(reference: string) {
     const root = yield* rootOf(reference)
-    const info: ImageInfo = { id: root === undefined ? HOST_EXEC : `dir:${root}`, sizeBytes: 0 }
+    const info: ImageInfo = {
+      id: root === undefined ? HOST_EXEC : `dir:${root}`,
+      sizeBytes: 0,
+      // Each pod has one of its own out of these; that none of them is root is all anybody asks.
+      ...(options.allowRoot ? {} : { user: `${options.uidRange.first}` })
+    }
     return info
   })
 

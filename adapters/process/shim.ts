@@ -100,7 +100,7 @@ run() {
     echo 0 > "$group/cgroup.procs"
   done < "$dir/home" 2>/dev/null
   trap 'interrupted=yes' HUP INT QUIT TERM
-  mkfifo "$dir/out" "$dir/err" || exit 1
+  mkfifo -m 0622 "$dir/out" "$dir/err" || exit 1 # whoever it runs as may open /dev/stdout; nobody else gets into the folder
   pump "$dir" stdout < "$dir/out" &
   out=$!
   pump "$dir" stderr < "$dir/err" &

@@ -1,6 +1,7 @@
 /**
  * Pods' volumes and small files below one directory of the device:
- * `pods/<uid>/volumes/<name>` and `pods/<uid>/files/<name>`, secrets in `memory/<uid>/<name>`.
+ * `pods/<uid>/volumes/<name>` and `pods/<uid>/files/<name>`, secrets in `memory/<uid>/<name>`, what subPaths lead to held at
+ * `pods/<uid>/subpaths/<mount>`.
  */
 import { Clock, Context, Effect, Layer } from "effect"
 import * as fs from "node:fs"
@@ -9,9 +10,10 @@ import { FilesError, PodFiles } from "../../core/pod/PodFiles.ts"
 import { groupOf, readFiles, writeFiles } from "./atomicFiles.ts"
 import { directory, lstat, onDisk, overwrite, segment } from "./filesystem.ts"
 import { ownByGroup } from "./fsGroup.ts"
+import { holdPlace, whyNotHeld } from "./heldPlace.ts"
 import { hostPath } from "./hostPath.ts"
 import { isMemoryBacked, mountMemory, unmountBelow } from "./mounts.ts"
-import { subPathOf } from "./subPath.ts"
+import { withSubPath } from "./subPath.ts"
 
 export interface DiskPodFilesOptions {
   /** Absolute; made with mode 0700 if absent. */
@@ -115,6 +117,32 @@ export const make = Effect.fnUntraced(
       }
     })
 
+    const isHeld = yield* Effect.cached(Effect.gen(function*() {
+      const why = yield* onDisk(() => whyNotHeld(`${root}/probe`))
+      if (why !== undefined) {
+        yield* Effect.logWarning(
+          `containers that share a volume can change where a subPath of it leads before it is mounted: ` +
+            `it cannot be held (${why})`
+        )
+      }
+      return why === undefined
+    }))
+
+    const subPath: PodFiles["Service"]["subPath"] = Effect.fnUntraced(function*(uid, mount, volumePath, subPath) {
+      const held = yield* isHeld
+      return yield* onDisk(() =>
+        withSubPath(volumePath, subPath, (file, place) => {
+          if (!held) return place
+          const folder = `${podOf(uid)}/subpaths`
+          directory(podOf(uid), 0o700)
+          directory(folder, 0o700)
+          const point = `${folder}/${segment(mount)}`
+          holdPlace(file, point)
+          return point
+        })
+      )
+    })
+
     /** Below `files/`, the parents made. */
     const smallFile = (uid: string, name: string): string => `${podOf(uid)}/files/${segment(name)}`
 
@@ -187,7 +215,7 @@ export const make = Effect.fnUntraced(
 
     return PodFiles.of({
       volume,
-      subPath: (volumePath, subPath) => onDisk(() => subPathOf(volumePath, subPath)),
+      subPath,
       write,
       hostsFile,
       resolvConf,

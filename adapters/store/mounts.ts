@@ -1,4 +1,4 @@
-/** Memory-backed directories: tmpfs where this process may mount, told apart from plain directories. */
+/** Mounts: memory-backed directories and held places where this process may mount, and the end of both. */
 import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import { FilesError } from "../../core/pod/PodFiles.ts"
@@ -19,10 +19,22 @@ const memoryTypes = new Set([0x01021994, 0x858458f6])
 
 export const isMemoryBacked = (path: string): boolean => memoryTypes.has(fs.statfsSync(path).type)
 
-const mount = (...args: ReadonlyArray<string>): string | undefined => {
-  const { error, status, stderr } = spawnSync("mount", args, { encoding: "utf8", timeout: 10_000 })
+/** Undefined on success, else why not. The program has `files` open as 3, 4... */
+const mount = (args: ReadonlyArray<string>, ...files: ReadonlyArray<number>): string | undefined => {
+  const { error, status, stderr } = spawnSync("mount", args, {
+    encoding: "utf8",
+    timeout: 10_000,
+    stdio: ["ignore", "ignore", "pipe", ...files]
+  })
   return status === 0 ? undefined : error?.message ?? stderr.trim()
 }
+
+/**
+ * Mounts what is open as `file` on `point`, wherever its path leads by now. Undefined on success, else why not. Private: what the
+ * device mounts below it later is not to be unmounted with it.
+ */
+export const mountOpen = (file: number, point: string): string | undefined =>
+  mount(["--no-canonicalize", "--bind", "--make-private", "/proc/self/fd/3", point], file)
 
 /** Mounts a tmpfs on an existing directory. Undefined on success, else why not. Mounted already is success. */
 export const mountMemory = (
@@ -37,7 +49,7 @@ export const mountMemory = (
     ...(options.execute ? [] : ["noexec"]),
     ...(options.bytes === undefined ? [] : [`size=${options.bytes}`])
   ]
-  return mount("-t", "tmpfs", "-o", settings.join(","), "arhat", path)
+  return mount(["-t", "tmpfs", "-o", settings.join(","), "arhat", path])
 }
 
 /** Takes away every mount at or below a path; a busy one goes lazily, when its last user does. */

@@ -1,7 +1,8 @@
 /**
  * The place of a subPath below a volume. Links within the volume count (a ConfigMap's files are links), but whatever leads out
  * is refused. Each step is taken from an open directory (`/proc/self/fd`, Linux) without following links, so that a container
- * that swaps a directory for a link meanwhile gains nothing (CVE-2017-1002101, CVE-2021-25741).
+ * that swaps a directory for a link meanwhile gains nothing (CVE-2017-1002101). The place is handed on open: its path may lead
+ * elsewhere a moment later (CVE-2021-25741).
  */
 import * as fs from "node:fs"
 import { dirname } from "node:path"
@@ -66,8 +67,12 @@ const targetParts = (root: string, parent: string, link: string): ReadonlyArray<
   return target.slice(root.length).split("/").filter((part) => part !== "")
 }
 
-/** The real path of `subPath` below `volumePath`: made with the volume's mode where it is absent. */
-export const subPathOf = (volumePath: string, subPath: string): string => {
+/** `subPath` below `volumePath`, open, and its path at this moment; made with the volume's mode where it is absent. */
+export const withSubPath = <A>(
+  volumePath: string,
+  subPath: string,
+  use: (file: number, place: string) => A
+): A => {
   let rest = [...relativeParts(subPath)]
   const root = fs.realpathSync(volumePath)
   const base = fs.openSync(root, O_RDONLY | O_DIRECTORY)
@@ -90,11 +95,12 @@ export const subPathOf = (volumePath: string, subPath: string): string => {
       if (!found.isDirectory && after.length > 0) throw unsafe(`${subPath}: ${name} is not a directory`)
       rest = after
     }
-    const place = placeOf(open.at(-1) ?? base)
+    const found = open.at(-1) ?? base
+    const place = placeOf(found)
     if (!inside(root, place)) {
       throw unsafe(`${subPath} was moved out of its volume while it was looked at (${dirname(place)})`)
     }
-    return place
+    return use(found, place)
   } finally {
     for (const file of open) fs.closeSync(file)
   }

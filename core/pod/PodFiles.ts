@@ -22,8 +22,16 @@ export class PodFiles extends Context.Service<PodFiles, {
     volume: AssignedVolume,
     options: { readonly fsGroup?: number | undefined }
   ) => Effect.Effect<string, FilesError>
-  /** The host path for `subPath` below a volume's path: made if absent, never followed out of it. */
-  readonly subPath: (volumePath: string, subPath: string) => Effect.Effect<string, FilesError>
+  /**
+   * The host path for `subPath` below a volume's path: made if absent, never followed out of it. `mount` names the one mount of
+   * the pod it is for: its path stays the same, and what containers do to the volume afterwards does not change what is there.
+   */
+  readonly subPath: (
+    uid: string,
+    mount: string,
+    volumePath: string,
+    subPath: string
+  ) => Effect.Effect<string, FilesError>
   /** Writes a small file of the pod (etc-hosts, resolv.conf, termination logs) and returns its path. */
   readonly write: (
     uid: string,

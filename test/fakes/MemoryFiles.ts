@@ -100,7 +100,7 @@ const make = () => {
         volumes.set(volume.name, { kind: "Files", files: new Map(volume.files.map((file) => [file.path, file])) })
         return `/pods/${uid}/volumes/${volume.name}`
       }),
-    subPath: (path, subPath) =>
+    subPath: (_uid, _mount, path, subPath) =>
       call(
         "subPath",
         `${path} ${subPath}`,

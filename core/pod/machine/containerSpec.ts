@@ -46,7 +46,7 @@ export const containerSpec = Effect.fnUntraced(function*(
       })
     }
     const source = subPath === "" ? path : yield* Effect.mapError(
-      files.subPath(path, subPath),
+      files.subPath(uid, `${container.name}-${mounts.length}`, path, subPath),
       refused(`failed to prepare subPath for volumeMount "${volume}" of container "${container.name}"`)
     )
     mounts.push({ source, target: mountPath, readOnly })

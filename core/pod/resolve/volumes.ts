@@ -13,7 +13,6 @@ import { type NotYet, type ResolveSettings, type Sources, type TokenFile, volume
 import { resourceField } from "./resources.ts"
 
 const defaultMode = 0o644
-const tokenMode = 0o600
 const utf8 = new TextEncoder()
 
 type Items = ReadonlyArray<{ readonly key: string; readonly path: string; readonly mode?: number }> | undefined
@@ -106,13 +105,17 @@ const downwardFiles = Effect.fnUntraced(function*(
   return files
 })
 
-/** All containers run as the same user, so a token can be that user's alone. */
+/** All containers run as the same user: a kubelet makes a token that user's alone, whatever mode the volume has. */
 const singleUser = (pod: Pod): boolean => {
   const users = new Set(
     allContainers(pod).map(({ securityContext }) => securityContext?.runAsUser ?? pod.spec.securityContext?.runAsUser)
   )
   return users.size === 1 && !users.has(undefined)
 }
+
+/** The fsGroup is given what it needs on the device. All others read what is root's there, in a folder that is shown to the pod alone. */
+const tokenMode = (pod: Pod, volumeMode: number): number =>
+  pod.spec.securityContext?.fsGroup !== undefined ? 0o600 : singleUser(pod) ? defaultMode : volumeMode
 
 export interface ResolvedVolumes {
   readonly volumes: ReadonlyArray<AssignedVolume>
@@ -189,7 +192,7 @@ export const resolveVolumes = Effect.fnUntraced(function*(
           if ("failed" in answer) return yield* volumeNotYet(name, `failed to fetch token: ${answer.failed}`)
           isSecret = true
           const path = source.serviceAccountToken.path
-          const tokenFileMode = pod.spec.securityContext?.fsGroup !== undefined || singleUser(pod) ? tokenMode : mode
+          const tokenFileMode = tokenMode(pod, mode)
           tokens.push({ volume: name, path, mode: tokenFileMode, need })
           list.push({ path, mode: tokenFileMode, content: utf8.encode(answer.token), token: true })
         }

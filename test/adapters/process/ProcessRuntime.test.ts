@@ -7,6 +7,7 @@ import { join } from "node:path"
 import { isAlive, parseIdentity } from "../../../adapters/process/identity.ts"
 import * as ProcessRuntime from "../../../adapters/process/ProcessRuntime.ts"
 import { ContainerRuntime, type ContainerSpec } from "../../../core/pod/ContainerRuntime.ts"
+import { rootRefusal } from "../../../core/pod/machine/runAsNonRoot.ts"
 import {
   containerSpec,
   ensured,
@@ -18,6 +19,7 @@ import {
   textOf,
   untilExited
 } from "../../contracts/runtimeWorld.ts"
+import { container, pod } from "../../core/pod/machine/pods.ts"
 import type { Order } from "./launchAndWait.ts"
 import { openWorld, type ProcessWorld, whyNoImage, whyNotRoot } from "./processWorld.ts"
 
@@ -71,7 +73,29 @@ const until = (done: () => boolean) =>
     Effect.timeout("10 seconds")
   )
 
+/** As images do whose programs take a log file and are given /dev/stdout. */
+const opensItsStreams = (world: ProcessWorld) =>
+  Effect.gen(function*() {
+    const runtime = yield* ContainerRuntime
+    const sandbox = yield* ensured(world)
+    const id = yield* runtime.create({
+      ...containerSpec(world, sandbox.id, { _tag: "Forever" }, { stdin: true, stdinOnce: true }),
+      ...shell("exec 3< /dev/stdin && echo err > /dev/stderr && echo out > /dev/stdout && cat <&3")
+    })
+    yield* runtime.start(id)
+    const attached = yield* runtime.attach(id, { stdin: true, stdout: true, stderr: true, tty: false })
+    yield* printed(id, "out")
+    yield* attached.stdin(new TextEncoder().encode("in\n"))
+    yield* attached.endStdin
+    assert.strictEqual((yield* untilExited(id)).exitCode, 0)
+    const output = yield* Stream.runCollect(runtime.logs(id, { follow: false }))
+    assert.strictEqual(textOf(output, "stdout"), "out\nin\n")
+    assert.strictEqual(textOf(output, "stderr"), "err\n")
+  })
+
 describe.skipIf(whyNotRoot !== undefined)("a process pod", () => {
+  test("may open its streams by name, whoever it runs as", opensItsStreams, openWorld({ allowRoot: false }))
+
   test("is reached at a port where it listens on IPv6 alone", (world) =>
     Effect.gen(function*() {
       const runtime = yield* ContainerRuntime
@@ -323,6 +347,23 @@ describe.skipIf(whyNotRoot !== undefined)("a process pod", () => {
       assert.strictEqual(new Set(users).size, 300)
     }), openWorld({ allowRoot: false }))
 
+  test("may say that it must not be root: without allowRoot it is not", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const image = yield* runtime.pull(world.image, [])
+      const strict = { ...security, runAsNonRoot: true }
+      assert.isUndefined(rootRefusal(pod(), container("app", { security: strict }), image.user))
+      const { id } = yield* launch(world, { _tag: "Exits", code: 0 }, { security: strict })
+      assert.strictEqual((yield* untilExited(id)).exitCode, 0)
+    }), openWorld({ allowRoot: false }))
+
+  test("which may be root and says that it must not is refused", (world) =>
+    Effect.gen(function*() {
+      const { user } = yield* (yield* ContainerRuntime).pull(world.image, [])
+      const strict = container("app", { security: { ...security, runAsNonRoot: true } })
+      assert.include(rootRefusal(pod(), strict, user) ?? "", "image will run as root")
+    }))
+
   test("dies of its memory limit and says so", (world) =>
     Effect.gen(function*() {
       const { version } = yield* (yield* ContainerRuntime).info
@@ -458,4 +499,44 @@ describe.skipIf(whyNoImage !== undefined)("a process pod with an image", () => {
       })
       assert.strictEqual((yield* executed(other.id, ["cat", "/etc/resolv.conf"])).stdout, "hello\n")
     }), openWorld({ image: "busybox" }))
+})
+
+describe.skipIf(whyNoImage !== undefined)("a process pod with a root filesystem", () => {
+  const everything = { ...security, dropCapabilities: ["ALL"] }
+
+  test(
+    "may open its streams by name, whoever it runs as",
+    opensItsStreams,
+    openWorld({ allowRoot: false, image: "busybox" })
+  )
+
+  test("runs without any capability, and cannot get one", (world) =>
+    Effect.gen(function*() {
+      const { id } = yield* launch(world, { _tag: "Forever" }, { security: { ...everything, runAsNonRoot: true } })
+      const { code, stdout } = yield* executed(id, ["cat", "/proc/self/status"])
+      assert.strictEqual(code, 0)
+      for (const status of [stdout, readFileSync(`/proc/${processOf(world, id).pid}/status`, "utf8")]) {
+        assert.match(status, /^NoNewPrivs:\t1$/m)
+        for (const set of ["Inh", "Prm", "Eff", "Amb"]) assert.match(status, new RegExp(`^Cap${set}:\t0+$`, "m"))
+      }
+    }), openWorld({ allowRoot: false, image: "busybox" }))
+
+  test(
+    "which is root cannot do without what its root filesystem is entered with, and says so",
+    (world) =>
+      Effect.gen(function*() {
+        const runtime = yield* ContainerRuntime
+        const sandbox = yield* ensured(world)
+        const { detail, reason } = yield* reasonAnd(
+          runtime.create(containerSpec(world, sandbox.id, { _tag: "Forever" }, { security: everything }))
+        )
+        assert.strictEqual(reason, "Unsupported")
+        assert.include(detail, "SYS_CHROOT")
+        const { id } = yield* launch(world, { _tag: "Exits", code: 0 }, {
+          security: { ...everything, dropCapabilities: ["CAP_CHOWN", "SETUID"] }
+        })
+        assert.strictEqual((yield* untilExited(id)).exitCode, 0)
+      }),
+    openWorld({ image: "busybox" })
+  )
 })

@@ -4,7 +4,9 @@ import { spawn, spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import { createServer } from "node:net"
 import { make } from "../../../adapters/store/DiskPodFiles.ts"
-import { isMemoryBacked } from "../../../adapters/store/mounts.ts"
+import { onDisk } from "../../../adapters/store/filesystem.ts"
+import { isMemoryBacked, mountsBelow, unmountBelow } from "../../../adapters/store/mounts.ts"
+import { withSubPath } from "../../../adapters/store/subPath.ts"
 import type { AssignedVolume, VolumeFile } from "../../../core/pod/PodAssignment.ts"
 import { temporary } from "./temporary.ts"
 
@@ -27,9 +29,10 @@ const emptyDir = (name: string, medium: "" | "Memory" = "", sizeLimit?: number):
 const mode = (path: string) => fs.statSync(path).mode & 0o7777
 const read = (path: string) => fs.readFileSync(path, "utf8")
 
-/** Without mounts; the tests that need them say so. */
+/** Secrets without mounts; the tests that need them say so. */
 const fresh = Effect.gen(function*() {
   const root = yield* temporary
+  yield* Effect.addFinalizer(() => Effect.sync(() => unmountBelow(root)))
   return { root, pods: yield* make({ root: `${root}/arhat`, memory: "never" }) }
 })
 
@@ -225,13 +228,18 @@ describe("subPath", () => {
       const path = yield* pods.volume(uid, emptyDir("e"), {})
       fs.mkdirSync(`${root}/outside/below`, { recursive: true })
       work(path, `${root}/outside`)
-      return { pods, path, outside: `${root}/outside` }
+      return { pods, path, root, outside: `${root}/outside` }
     })
+
+  const same = (one: string, other: string) => {
+    const [a, b] = [fs.statSync(one), fs.statSync(other)]
+    assert.deepStrictEqual([a.dev, a.ino], [b.dev, b.ino], `${one} is not ${other}`)
+  }
 
   it.live("is made with the mode of its volume", () =>
     Effect.gen(function*() {
       const { path, pods } = yield* volumeWith(() => {})
-      assert.strictEqual(yield* pods.subPath(path, "a/b"), `${path}/a/b`)
+      same(yield* pods.subPath(uid, "web-0", path, "a/b"), `${path}/a/b`)
       assert.strictEqual(mode(`${path}/a`), 0o777)
       assert.strictEqual(mode(`${path}/a/b`), 0o777)
     }))
@@ -244,11 +252,55 @@ describe("subPath", () => {
         fs.symlinkSync(`${path}/real`, `${path}/absolute`)
         fs.symlinkSync("../../relative/deep", `${path}/real/deep/up`)
       })
-      assert.strictEqual(yield* pods.subPath(path, "relative/deep"), `${path}/real/deep`)
-      assert.strictEqual(yield* pods.subPath(path, "absolute/new"), `${path}/real/new`)
-      assert.strictEqual(yield* pods.subPath(path, "real/deep/up"), `${path}/real/deep`)
+      same(yield* pods.subPath(uid, "web-0", path, "relative/deep"), `${path}/real/deep`)
+      same(yield* pods.subPath(uid, "web-1", path, "absolute/new"), `${path}/real/new`)
+      same(yield* pods.subPath(uid, "web-2", path, "real/deep/up"), `${path}/real/deep`)
       const config = yield* pods.volume(uid, files("c", [file("a.conf", "A")]), {})
-      assert.strictEqual(read(yield* pods.subPath(config, "a.conf")), "A")
+      assert.strictEqual(read(yield* pods.subPath(uid, "web-3", config, "a.conf")), "A")
+    }))
+
+  it.live("stays what it was when a container swaps it for a link before it is mounted", (context) =>
+    Effect.gen(function*() {
+      if (!isRoot) return context.skip("needs the right to mount")
+      const { outside, path, pods } = yield* volumeWith((path) => {
+        fs.mkdirSync(`${path}/swap`)
+        fs.writeFileSync(`${path}/swap/mine`, "")
+      })
+      const given = yield* pods.subPath(uid, "web-0", path, "swap")
+      fs.renameSync(`${path}/swap`, `${path}/held`)
+      fs.symlinkSync(outside, `${path}/swap`)
+      assert.notStrictEqual(fs.realpathSync(given), fs.realpathSync(outside))
+      same(given, `${path}/held`)
+      assert.deepStrictEqual(fs.readdirSync(given), ["mine"])
+    }))
+
+  it.live("is held once for each mount, anew where another is meant, and let go with the pod", (context) =>
+    Effect.gen(function*() {
+      if (!isRoot) return context.skip("needs the right to mount")
+      const { path, pods, root } = yield* volumeWith(() => {})
+      const held = () => mountsBelow(`${root}/arhat`).length
+      const first = yield* pods.subPath(uid, "web-0", path, "a")
+      assert.strictEqual(yield* pods.subPath(uid, "web-0", path, "a"), first)
+      assert.strictEqual(held(), 1)
+      fs.rmdirSync(`${path}/a`)
+      fs.writeFileSync(`${path}/a`, "a file now")
+      assert.strictEqual(read(yield* pods.subPath(uid, "web-0", path, "a")), "a file now")
+      yield* pods.subPath(uid, "web-1", path, "b")
+      assert.strictEqual(held(), 2)
+      // What is mounted below it on the device later is the device's own.
+      const host = `${root}/host`
+      fs.mkdirSync(host)
+      spawnSync("mount", ["-t", "tmpfs", "host", host])
+      spawnSync("mount", ["--make-shared", host])
+      fs.mkdirSync(`${host}/sub/disk`, { recursive: true })
+      fs.writeFileSync(`${host}/sub/kept`, "")
+      yield* pods.subPath(uid, "web-2", host, "sub")
+      spawnSync("mount", ["-t", "tmpfs", "disk", `${host}/sub/disk`])
+      yield* pods.remove(uid)
+      assert.strictEqual(held(), 0)
+      assert.deepStrictEqual(mountsBelow(host), [`${host}/sub/disk`, host])
+      assert.isTrue(fs.existsSync(`${host}/sub/kept`))
+      assert.deepStrictEqual(yield* pods.pods, [])
     }))
 
   it.live("never leads out of its volume", () =>
@@ -263,17 +315,17 @@ describe("subPath", () => {
       for (
         const sub of ["absolute", "absolute/below", "absolute/new", "up", "up/etc", "etc/passwd", "loop", "sibling/x"]
       ) {
-        assert.strictEqual((yield* Effect.flip(pods.subPath(path, sub))).reason, "Unsafe", sub)
+        assert.strictEqual((yield* Effect.flip(pods.subPath(uid, "web-0", path, sub))).reason, "Unsafe", sub)
       }
       for (const sub of ["..", "a/../../x", "/etc"]) {
-        assert.strictEqual((yield* Effect.flip(pods.subPath(path, sub))).reason, "Unsafe", sub)
+        assert.strictEqual((yield* Effect.flip(pods.subPath(uid, "web-0", path, sub))).reason, "Unsafe", sub)
       }
       assert.deepStrictEqual(fs.readdirSync(outside), ["below"])
     }))
 
   it.live("gains nothing for a container that swaps a directory for a link meanwhile", () =>
     Effect.gen(function*() {
-      const { outside, path, pods } = yield* volumeWith((path) => {
+      const { outside, path } = yield* volumeWith((path) => {
         fs.mkdirSync(`${path}/swap`)
       })
       const attacker = yield* Effect.acquireRelease(
@@ -299,7 +351,7 @@ describe("subPath", () => {
       // On a busy machine the attacker may not be given a turn for a while: it is waited for, within reason.
       for (let i = 0; i < 4000 || (refused === 0 && i < 200_000); i++) {
         if (i % 500 === 0) yield* Effect.sleep("5 millis")
-        const exit = yield* Effect.exit(pods.subPath(path, `swap/n${i % 50}`))
+        const exit = yield* Effect.exit(onDisk(() => withSubPath(path, `swap/n${i % 50}`, (_file, place) => place)))
         if (exit._tag === "Success") assert.isTrue(exit.value.startsWith(`${path}/`), exit.value)
         else if (
           exit.cause.reasons.some((reason) => reason._tag === "Fail" && reason.error.reason === "Unsafe")
