@@ -26,7 +26,7 @@ const objects = [
         command: [
           "sh",
           "-c",
-          "echo first > /cache/out; cat /cache/out /etc/door/code; echo; trap 'exit 0' TERM; n=0; while true; do n=$((n+1)); echo line $n; sleep 0.2; done"
+          "echo first > /cache/out; cat /cache/out /etc/door/code; echo; echo second > /part/in; cat /cache/part/in; trap 'exit 0' TERM; n=0; while true; do n=$((n+1)); echo line $n; sleep 0.2; done"
         ],
         env: [
           { name: "COLOUR", valueFrom: { configMapKeyRef: { name: "settings", key: "colour" } } },
@@ -34,7 +34,11 @@ const objects = [
           { name: "NODE", valueFrom: { fieldRef: { fieldPath: "spec.nodeName" } } }
         ],
         resources: { limits: { memory: "32Mi", cpu: "250m" } },
-        volumeMounts: [{ name: "door", mountPath: "/etc/door", readOnly: true }, { name: "cache", mountPath: "/cache" }]
+        volumeMounts: [
+          { name: "door", mountPath: "/etc/door", readOnly: true },
+          { name: "cache", mountPath: "/cache" },
+          { name: "cache", mountPath: "/part", subPath: "part" }
+        ]
       }],
       volumes: [{ name: "door", secret: { secretName: "door" } }, { name: "cache", emptyDir: {} }]
     }
@@ -152,7 +156,7 @@ describe("kubectl against the embedded control plane", () => {
         const deleted = yield* kubectl(["delete", "pod", "web", "-n", "edge", "--timeout=30s"])
         assert.strictEqual(deleted.exitCode, 0, deleted.stderr)
         const followed = yield* Fiber.join(follower)
-        assert.match(followed.stdout, /^first\n4711\nline 1\nline 2\nline 3\nline 4\nline 5\n/)
+        assert.match(followed.stdout, /^first\n4711\nsecond\nline 1\nline 2\nline 3\nline 4\nline 5\n/)
         const lines = [...followed.stdout.matchAll(/^line (\d+)$/gm)].map(([, n]) => Number(n))
         assert.deepStrictEqual(lines, lines.map((_, i) => i + 1), "no line is lost or told twice")
         yield* eventually(
