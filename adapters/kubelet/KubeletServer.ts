@@ -2,7 +2,7 @@
 import { NodeHttpServer, NodeHttpServerRequest } from "@effect/platform-node"
 import { ByteSize, Context, Deferred, Duration, Effect, Layer, Option, Result, Schema, Stream } from "effect"
 import { HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
-import { constants } from "node:crypto"
+import { constants, X509Certificate } from "node:crypto"
 import { createServer, type Server } from "node:https"
 import { createSecureContext, type TLSSocket } from "node:tls"
 import type { KubeApi } from "../../core/kube/KubeApi.ts"
@@ -97,6 +97,19 @@ const reasonOf = (cause: unknown): string => {
   }
 }
 
+/** Why material cannot be used of which OpenSSL would not complain: the empty is to it what was not given. */
+const lacking = (certificate: ServingCertificate | undefined, authorities: string | undefined) =>
+  Effect.gen(function*() {
+    if (certificate?.certificate === "" || certificate?.privateKey === "") {
+      return yield* Effect.fail("the certificate or its key is empty; put both there, in PEM")
+    }
+    if (authorities === undefined) return
+    yield* Effect.try({
+      try: () => new X509Certificate(authorities),
+      catch: () => "no certificate can be read there; put PEM there, beginning with -----BEGIN CERTIFICATE"
+    })
+  })
+
 const millis = (input: Duration.Input) => Duration.toMillis(Duration.fromInputUnsafe(input))
 
 /**
@@ -116,7 +129,7 @@ export const make = Effect.fnUntraced(function*(options: KubeletServerOptions) {
     cert: certificate?.certificate,
     key: certificate?.privateKey,
     // Without this Node would believe every public authority of the web.
-    ca: authorities ?? [],
+    ca: authorities || [],
     minVersion: "TLSv1.2" as const,
     // A resumed session would keep an identity that its authority has since lost.
     secureOptions: constants.SSL_OP_NO_TICKET
@@ -126,7 +139,10 @@ export const make = Effect.fnUntraced(function*(options: KubeletServerOptions) {
   const accept = <A>(what: string, put: (value: A) => () => void, sourceOf: (value: A) => string | undefined) =>
     Effect.fnUntraced(function*(value: A) {
       const undo = put(value)
-      const tried = yield* Effect.result(Effect.try({ try: () => createSecureContext(tls()), catch: reasonOf }))
+      const tried = yield* Effect.result(Effect.andThen(
+        lacking(certificate, authorities),
+        Effect.try({ try: () => createSecureContext(tls()), catch: reasonOf })
+      ))
       if (Result.isFailure(tried)) {
         undo()
         const source = sourceOf(value)

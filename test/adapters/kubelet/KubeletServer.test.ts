@@ -84,6 +84,36 @@ describe("KubeletServer", () => {
       }).pipe(Effect.provide(door({ clientAuthorities: kept(undefined) })))
     }))
 
+  it.live("is not served where the text of its authority names none", () =>
+    Effect.gen(function*() {
+      for (const text of ["", "nonsense"]) {
+        const error = yield* Effect.flip(
+          Effect.scoped(Layer.build(door({ clientAuthorities: kept(text) }, { start: "100 millis" })))
+        )
+        assert.include(error.message, "it is not known who may vouch for its clients")
+      }
+    }))
+
+  it.live("keeps its authority for a text that names none", () =>
+    Effect.gen(function*() {
+      const web = getCACertificates("default")
+      yield* Effect.acquireRelease(
+        Effect.sync(() => setDefaultCACertificates([...web, strangers.cert])),
+        () => Effect.sync(() => setDefaultCACertificates(web))
+      )
+      const authorities = yield* Queue.unbounded<string | undefined>()
+      yield* Queue.offer(authorities, clients.cert)
+      yield* Effect.gen(function*() {
+        yield* prepared
+        for (const text of ["", "nonsense", serving.key]) {
+          yield* Queue.offer(authorities, text)
+          yield* Effect.sleep("50 millis")
+          assert.strictEqual(yield* said("/healthz", { cert: stranger.cert, key: stranger.key }), "401 Unauthorized")
+          assert.strictEqual(yield* said("/healthz"), "200 ok")
+        }
+      }).pipe(Effect.provide(door({ clientAuthorities: Stream.fromQueue(authorities) })))
+    }))
+
   it.live("is not served where nobody could prove who they are", () =>
     Effect.gen(function*() {
       const error = yield* Layer.build(
@@ -109,7 +139,13 @@ describe("KubeletServer", () => {
 
   it.live("is not served without a certificate, or with a key that is another's", () =>
     Effect.gen(function*() {
-      for (const certificates of [Stream.never, kept({ certificate: serving.cert, privateKey: servingAnew.key })]) {
+      const unusable = [
+        { certificate: serving.cert, privateKey: servingAnew.key },
+        { certificate: "", privateKey: "" },
+        { certificate: serving.cert, privateKey: "" },
+        { certificate: "", privateKey: serving.key }
+      ]
+      for (const certificates of [Stream.never, ...unusable.map(kept)]) {
         const error = yield* Effect.flip(Effect.scoped(Layer.build(door({ certificates }, { start: "100 millis" }))))
         assert.include(error.message, "no usable serving certificate")
       }
