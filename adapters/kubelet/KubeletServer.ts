@@ -1,6 +1,6 @@
 /** The HTTPS listener of the kubelet API: certificates in, requests to the program of core, bytes out as they come. */
 import { NodeHttpServer, NodeHttpServerRequest } from "@effect/platform-node"
-import { ByteSize, Context, Deferred, Duration, Effect, Layer, Option, Result, Schema, Stream } from "effect"
+import { ByteSize, Context, Deferred, Duration, Effect, Layer, Option, Result, Schema, Scope, Stream } from "effect"
 import { HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { constants, X509Certificate } from "node:crypto"
 import { createServer, type Server } from "node:https"
@@ -11,7 +11,7 @@ import type { Query } from "../../core/kubelet/KubeletRequest.ts"
 import type { ServingCertificate } from "../../core/kubelet/ServingCertificate.ts"
 import { tokensCanBeChecked } from "../../core/kubelet/tokensCanBeChecked.ts"
 import { certificateSubject } from "./certificateSubject.ts"
-import { endUpgrades } from "./endUpgrades.ts"
+import { endUpgrades, endWithin } from "./endUpgrades.ts"
 import { chooseSubprotocol, mostMessageBytes, upgrade } from "./upgrade.ts"
 
 /** Why there is no kubelet API: better none than one that lets anybody in. */
@@ -203,6 +203,8 @@ export const make = Effect.fnUntraced(function*(options: KubeletServerOptions) {
   }
   if (tokens._tag === "Failure") yield* Effect.logWarning(`bearer tokens are refused: ${tokens.failure.message}`)
 
+  // Of its own: the end of its WebSockets would otherwise come, and be waited for, before the end of those who use them.
+  const listening = yield* Scope.fork(yield* Effect.scope)
   const http = yield* NodeHttpServer.make(
     () => {
       const made = createServer({
@@ -229,6 +231,7 @@ export const make = Effect.fnUntraced(function*(options: KubeletServerOptions) {
       websocket: { maxPayload: mostMessageBytes, handleProtocols: chooseSubprotocol }
     }
   ).pipe(
+    Scope.provide(listening),
     Effect.mapError((error) =>
       new KubeletServerRefused({ detail: `${options.host}:${options.port}: ${String(error.cause)}` })
     )
@@ -249,7 +252,11 @@ export const make = Effect.fnUntraced(function*(options: KubeletServerOptions) {
         })
       case "Process":
       case "Forward":
-        return yield* upgrade(request, answer)
+        return yield* Effect.ensuring(
+          upgrade(request, answer),
+          // A client that reads nothing would hold its connection, and the end of the listener with it.
+          Effect.sync(() => endWithin(NodeHttpServerRequest.toIncomingMessage(request).socket, millis(limits.goodbye)))
+        )
     }
   })
   // The HTTP server runs its handlers where nothing interrupts them: neither a caller who leaves nor the listener's end.
