@@ -1,6 +1,19 @@
 /** The HTTPS listener of the kubelet API: certificates in, requests to the program of core, bytes out as they come. */
 import { NodeHttpServer, NodeHttpServerRequest } from "@effect/platform-node"
-import { ByteSize, Context, Deferred, Duration, Effect, Layer, Option, Result, Schema, Scope, Stream } from "effect"
+import {
+  ByteSize,
+  Clock,
+  Context,
+  Deferred,
+  Duration,
+  Effect,
+  Layer,
+  Option,
+  Result,
+  Schema,
+  Scope,
+  Stream
+} from "effect"
 import { HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { constants, X509Certificate } from "node:crypto"
 import { createServer, type Server } from "node:https"
@@ -10,6 +23,7 @@ import { type Asked, KubeletApi } from "../../core/kubelet/KubeletApi.ts"
 import type { Query } from "../../core/kubelet/KubeletRequest.ts"
 import type { ServingCertificate } from "../../core/kubelet/ServingCertificate.ts"
 import { tokensCanBeChecked } from "../../core/kubelet/tokensCanBeChecked.ts"
+import { type Believed, believedBy } from "./believed.ts"
 import { certificateSubject } from "./certificateSubject.ts"
 import { endUpgrades, endWithin } from "./endUpgrades.ts"
 import { chooseSubprotocol, mostMessageBytes, upgrade } from "./upgrade.ts"
@@ -123,7 +137,9 @@ export const make = Effect.fnUntraced(function*(options: KubeletServerOptions) {
   let certificate: ServingCertificate | undefined
   let authorities: string | undefined
   let server: Server | undefined
+  let believed: Believed | undefined
   let inUse = ""
+  let authoritiesInUse: string | undefined
 
   const tls = () => ({
     cert: certificate?.certificate,
@@ -159,6 +175,8 @@ export const make = Effect.fnUntraced(function*(options: KubeletServerOptions) {
       inUse = shown
       if (server === undefined) return true
       server.setSecureContext(tls())
+      if (authorities !== authoritiesInUse) believed?.authoritiesChanged()
+      authoritiesInUse = authorities
       yield* Effect.logInfo(`the kubelet API has taken a new ${what}`)
       return true
     })
@@ -222,6 +240,8 @@ export const make = Effect.fnUntraced(function*(options: KubeletServerOptions) {
       made.maxConnections = limits.connections
       endUpgrades(made, millis(limits.goodbye))
       server = made
+      believed = believedBy(made)
+      authoritiesInUse = authorities
       return made
     },
     {
@@ -241,7 +261,11 @@ export const make = Effect.fnUntraced(function*(options: KubeletServerOptions) {
 
   const served = Effect.gen(function*() {
     const request = yield* HttpServerRequest.HttpServerRequest
-    const answer = yield* api.answer(asked(request, options.node))
+    const socket = NodeHttpServerRequest.toIncomingMessage(request).socket as TLSSocket
+    const certificate = believed?.isOfToday(socket) === true
+      ? certificateSubject(socket, yield* Clock.currentTimeMillis)
+      : undefined
+    const answer = yield* api.answer(asked(request, certificate, options.node))
     switch (answer._tag) {
       case "Text":
         return HttpServerResponse.text(answer.text, { status: answer.status, contentType: answer.contentType })
@@ -287,7 +311,11 @@ const formOf = (request: HttpServerRequest.HttpServerRequest): Effect.Effect<Que
     )
     : Effect.succeed([])
 
-const asked = (request: HttpServerRequest.HttpServerRequest, listenerNode: string | undefined): Asked => {
+const asked = (
+  request: HttpServerRequest.HttpServerRequest,
+  certificate: Asked["credentials"]["certificate"],
+  listenerNode: string | undefined
+): Asked => {
   const question = request.url.indexOf("?")
   const path = question === -1 ? request.url : request.url.slice(0, question)
   return {
@@ -295,7 +323,7 @@ const asked = (request: HttpServerRequest.HttpServerRequest, listenerNode: strin
     path,
     query: question === -1 ? [] : [...new URLSearchParams(request.url.slice(question))],
     credentials: {
-      certificate: certificateSubject(NodeHttpServerRequest.toIncomingMessage(request).socket as TLSSocket),
+      certificate,
       authorization: request.headers["authorization"]
     },
     upgrade: request.headers["upgrade"] !== undefined,

@@ -1,5 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Option, Queue, Stream } from "effect"
+import { type Cause, Clock, Effect, Fiber, Layer, Option, Queue, Stream } from "effect"
+import { Agent } from "node:https"
+import { connect, type Socket } from "node:net"
 import { getCACertificates, setDefaultCACertificates } from "node:tls"
 import * as KubeletServer from "../../../adapters/kubelet/KubeletServer.ts"
 import { Authenticator } from "../../../core/kubelet/Authenticator.ts"
@@ -44,6 +46,12 @@ const prepared = Effect.gen(function*() {
   yield* backend.add("edge-1", podWith("web", { running: {} }))
   return { reviews, backend }
 })
+
+/** One connection for all that is asked by it. */
+const keptAlive = Effect.acquireRelease(
+  Effect.sync(() => new Agent({ keepAlive: true, maxSockets: 1 })),
+  (agent) => Effect.sync(() => agent.destroy())
+)
 
 /** Until it holds, or the test has waited long enough. */
 const eventually = <R>(holds: Effect.Effect<boolean, never, R>) =>
@@ -266,6 +274,72 @@ describe("KubeletServer", () => {
         yield* eventually(Effect.map(Effect.orDie(newcomer), (answer) => answer === "200 ok"))
         assert.strictEqual(yield* newcomer, "200 ok")
         assert.strictEqual(yield* said("/healthz"), "401 Unauthorized")
+      }).pipe(Effect.provide(door({ clientAuthorities: Stream.fromQueue(authorities) })))
+    }))
+
+  it.live("knows nobody any more whose certificate has expired since their connection began", () =>
+    Effect.gen(function*() {
+      let later = 0
+      const clock = yield* Clock.Clock
+      const shifted: Clock.Clock = {
+        currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + later,
+        currentTimeMillis: Effect.map(clock.currentTimeMillis, (now) => now + later),
+        currentTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe(),
+        currentTimeNanos: clock.currentTimeNanos,
+        monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
+        monotonicTimeNanos: clock.monotonicTimeNanos,
+        sleep: (duration) => clock.sleep(duration)
+      }
+      yield* Effect.gen(function*() {
+        yield* prepared
+        const agent = yield* keptAlive
+        assert.strictEqual(yield* said("/healthz", { agent }), "200 ok")
+        later = 23 * 3_600_000
+        assert.strictEqual(yield* said("/healthz", { agent }), "200 ok")
+        later = 25 * 3_600_000
+        assert.strictEqual(yield* said("/healthz", { agent }), "401 Unauthorized")
+      }).pipe(Effect.provide(Layer.provide(door(), Layer.succeed(Clock.Clock, shifted))))
+    }))
+
+  it.live("knows nobody any more whose authority has been replaced since their connection began", () =>
+    Effect.gen(function*() {
+      const authorities = yield* Queue.unbounded<string | undefined>()
+      yield* Queue.offer(authorities, clients.cert)
+      yield* Effect.gen(function*() {
+        const { backend } = yield* prepared
+        const pieces = yield* Queue.unbounded<Uint8Array, Cause.Done>()
+        yield* backend.log(() => Stream.fromQueue(pieces))
+        yield* Queue.offer(pieces, bytes("before\n"))
+        const [idle, busy] = [yield* keptAlive, yield* keptAlive]
+        const first = yield* open("/healthz", { agent: idle })
+        yield* bodyOf(first.response)
+        const following = yield* open(path, { agent: busy })
+        const received = collected(following.response)
+        const { port } = yield* KubeletServer.KubeletServer
+        const beginning = yield* Effect.acquireRelease(
+          Effect.callback<Socket>((resume) => {
+            const socket = connect(port, "127.0.0.1", () => resume(Effect.succeed(socket)))
+            socket.on("error", () => {}).resume()
+          }),
+          (socket) => Effect.sync(() => socket.destroy())
+        )
+        yield* said("/healthz")
+        yield* Queue.offer(authorities, strangers.cert)
+        const newcomer = said("/healthz", { cert: stranger.cert, key: stranger.key })
+        yield* eventually(Effect.map(Effect.orDie(newcomer), (answer) => answer === "200 ok"))
+        // Its client makes another, where that one would have been refused whatever the new authority thinks of it.
+        yield* eventually(Effect.sync(() => first.request.socket?.closed === true))
+        assert.isTrue(first.request.socket?.closed)
+        yield* eventually(Effect.sync(() => beginning.closed))
+        assert.isTrue(beginning.closed, "a handshake with the authority of before")
+        // What goes on goes on; what is asked next is judged anew.
+        yield* Queue.offer(pieces, bytes("after\n"))
+        yield* Queue.end(pieces)
+        yield* eventually(Effect.sync(() => received() === "before\nafter\n"))
+        assert.strictEqual(received(), "before\nafter\n")
+        const { request, response } = yield* open("/healthz", { agent: busy })
+        assert.isTrue(request.reusedSocket)
+        assert.strictEqual(`${response.statusCode} ${yield* bodyOf(response)}`, "401 Unauthorized")
       }).pipe(Effect.provide(door({ clientAuthorities: Stream.fromQueue(authorities) })))
     }))
 
