@@ -268,7 +268,12 @@ export const make = Effect.fnUntraced(function*(options: KubeletServerOptions) {
     const answer = yield* api.answer(asked(request, certificate, options.node))
     switch (answer._tag) {
       case "Text":
-        return HttpServerResponse.text(answer.text, { status: answer.status, contentType: answer.contentType })
+        return HttpServerResponse.text(answer.text, {
+          status: answer.status,
+          contentType: answer.contentType,
+          // A stranger could keep as many connections as there are, with a request now and then.
+          headers: answer.status === 401 ? { connection: "close" } : {}
+        })
       case "Bytes":
         return HttpServerResponse.stream(answer.bytes, {
           contentType: "text/plain",

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { type Cause, Clock, Effect, Fiber, Layer, Option, Queue, Stream } from "effect"
 import { Agent } from "node:https"
 import { connect, type Socket } from "node:net"
-import { getCACertificates, setDefaultCACertificates } from "node:tls"
+import { connect as connectTls, type ConnectionOptions, getCACertificates, setDefaultCACertificates } from "node:tls"
 import * as KubeletServer from "../../../adapters/kubelet/KubeletServer.ts"
 import { Authenticator } from "../../../core/kubelet/Authenticator.ts"
 import { Authorizer } from "../../../core/kubelet/Authorizer.ts"
@@ -75,6 +75,42 @@ describe("KubeletServer", () => {
         yield* said(path, bearer("good")),
         "403 Forbidden (user=scraper, verb=get, resource=nodes, subresource(s)=[proxy])"
       )
+    }).pipe(Effect.provide(door())))
+
+  it.live("hangs up on strangers once they have their answer", () =>
+    Effect.gen(function*() {
+      yield* prepared
+      const { port } = yield* KubeletServer.KubeletServer
+      let [heard, over] = ["", false]
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          // Never hangs up by itself.
+          const options: ConnectionOptions & { readonly allowHalfOpen: boolean } = {
+            ...{ host: "127.0.0.1", port, ca: servers.cert },
+            allowHalfOpen: true
+          }
+          const socket = connectTls(options)
+          socket.on("data", (piece: Buffer) => {
+            heard += piece.toString()
+          })
+          socket.on("end", () => {
+            over = true
+          })
+          socket.on("error", () => {})
+          socket.write("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+          return socket
+        }),
+        (socket) => Effect.sync(() => socket.destroy())
+      )
+      yield* eventually(Effect.sync(() => over))
+      assert.match(heard, /^HTTP\/1\.1 401 [^]*\r\nconnection: close\r\n/iu)
+      assert.isTrue(over)
+      // Whoever is known and may not do this may do other things.
+      const agent = yield* keptAlive
+      const refused = yield* open(path, { agent, ...bearer("good") })
+      assert.match(yield* bodyOf(refused.response), /^Forbidden/)
+      const next = yield* open(path, { agent, ...bearer("good") })
+      assert.strictEqual(next.request.socket, refused.request.socket)
     }).pipe(Effect.provide(door())))
 
   it.live("believes no authority of the web when it has none of its own", () =>
