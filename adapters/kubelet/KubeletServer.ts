@@ -1,8 +1,21 @@
 /** The HTTPS listener of the kubelet API: certificates in, requests to the program of core, bytes out as they come. */
 import { NodeHttpServer, NodeHttpServerRequest } from "@effect/platform-node"
-import { ByteSize, Context, Deferred, Duration, Effect, Layer, Option, Result, Schema, Stream } from "effect"
+import {
+  ByteSize,
+  Clock,
+  Context,
+  Deferred,
+  Duration,
+  Effect,
+  Layer,
+  Option,
+  Result,
+  Schema,
+  Scope,
+  Stream
+} from "effect"
 import { HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
-import { constants } from "node:crypto"
+import { constants, X509Certificate } from "node:crypto"
 import { createServer, type Server } from "node:https"
 import { createSecureContext, type TLSSocket } from "node:tls"
 import type { KubeApi } from "../../core/kube/KubeApi.ts"
@@ -10,8 +23,9 @@ import { type Asked, KubeletApi } from "../../core/kubelet/KubeletApi.ts"
 import type { Query } from "../../core/kubelet/KubeletRequest.ts"
 import type { ServingCertificate } from "../../core/kubelet/ServingCertificate.ts"
 import { tokensCanBeChecked } from "../../core/kubelet/tokensCanBeChecked.ts"
+import { type Believed, believedBy } from "./believed.ts"
 import { certificateSubject } from "./certificateSubject.ts"
-import { endUpgrades } from "./endUpgrades.ts"
+import { endUpgrades, endWithin } from "./endUpgrades.ts"
 import { chooseSubprotocol, mostMessageBytes, upgrade } from "./upgrade.ts"
 
 /** Why there is no kubelet API: better none than one that lets anybody in. */
@@ -97,6 +111,19 @@ const reasonOf = (cause: unknown): string => {
   }
 }
 
+/** Why material cannot be used of which OpenSSL would not complain: the empty is to it what was not given. */
+const lacking = (certificate: ServingCertificate | undefined, authorities: string | undefined) =>
+  Effect.gen(function*() {
+    if (certificate?.certificate === "" || certificate?.privateKey === "") {
+      return yield* Effect.fail("the certificate or its key is empty; put both there, in PEM")
+    }
+    if (authorities === undefined) return
+    yield* Effect.try({
+      try: () => new X509Certificate(authorities),
+      catch: () => "no certificate can be read there; put PEM there, beginning with -----BEGIN CERTIFICATE"
+    })
+  })
+
 const millis = (input: Duration.Input) => Duration.toMillis(Duration.fromInputUnsafe(input))
 
 /**
@@ -110,13 +137,15 @@ export const make = Effect.fnUntraced(function*(options: KubeletServerOptions) {
   let certificate: ServingCertificate | undefined
   let authorities: string | undefined
   let server: Server | undefined
+  let believed: Believed | undefined
   let inUse = ""
+  let authoritiesInUse: string | undefined
 
   const tls = () => ({
     cert: certificate?.certificate,
     key: certificate?.privateKey,
     // Without this Node would believe every public authority of the web.
-    ca: authorities ?? [],
+    ca: authorities || [],
     minVersion: "TLSv1.2" as const,
     // A resumed session would keep an identity that its authority has since lost.
     secureOptions: constants.SSL_OP_NO_TICKET
@@ -126,7 +155,10 @@ export const make = Effect.fnUntraced(function*(options: KubeletServerOptions) {
   const accept = <A>(what: string, put: (value: A) => () => void, sourceOf: (value: A) => string | undefined) =>
     Effect.fnUntraced(function*(value: A) {
       const undo = put(value)
-      const tried = yield* Effect.result(Effect.try({ try: () => createSecureContext(tls()), catch: reasonOf }))
+      const tried = yield* Effect.result(Effect.andThen(
+        lacking(certificate, authorities),
+        Effect.try({ try: () => createSecureContext(tls()), catch: reasonOf })
+      ))
       if (Result.isFailure(tried)) {
         undo()
         const source = sourceOf(value)
@@ -143,6 +175,8 @@ export const make = Effect.fnUntraced(function*(options: KubeletServerOptions) {
       inUse = shown
       if (server === undefined) return true
       server.setSecureContext(tls())
+      if (authorities !== authoritiesInUse) believed?.authoritiesChanged()
+      authoritiesInUse = authorities
       yield* Effect.logInfo(`the kubelet API has taken a new ${what}`)
       return true
     })
@@ -187,6 +221,8 @@ export const make = Effect.fnUntraced(function*(options: KubeletServerOptions) {
   }
   if (tokens._tag === "Failure") yield* Effect.logWarning(`bearer tokens are refused: ${tokens.failure.message}`)
 
+  // Of its own: the end of its WebSockets would otherwise come, and be waited for, before the end of those who use them.
+  const listening = yield* Scope.fork(yield* Effect.scope)
   const http = yield* NodeHttpServer.make(
     () => {
       const made = createServer({
@@ -204,6 +240,8 @@ export const make = Effect.fnUntraced(function*(options: KubeletServerOptions) {
       made.maxConnections = limits.connections
       endUpgrades(made, millis(limits.goodbye))
       server = made
+      believed = believedBy(made)
+      authoritiesInUse = authorities
       return made
     },
     {
@@ -213,6 +251,7 @@ export const make = Effect.fnUntraced(function*(options: KubeletServerOptions) {
       websocket: { maxPayload: mostMessageBytes, handleProtocols: chooseSubprotocol }
     }
   ).pipe(
+    Scope.provide(listening),
     Effect.mapError((error) =>
       new KubeletServerRefused({ detail: `${options.host}:${options.port}: ${String(error.cause)}` })
     )
@@ -222,10 +261,19 @@ export const make = Effect.fnUntraced(function*(options: KubeletServerOptions) {
 
   const served = Effect.gen(function*() {
     const request = yield* HttpServerRequest.HttpServerRequest
-    const answer = yield* api.answer(asked(request, options.node))
+    const socket = NodeHttpServerRequest.toIncomingMessage(request).socket as TLSSocket
+    const certificate = believed?.isOfToday(socket) === true
+      ? certificateSubject(socket, yield* Clock.currentTimeMillis)
+      : undefined
+    const answer = yield* api.answer(asked(request, certificate, options.node))
     switch (answer._tag) {
       case "Text":
-        return HttpServerResponse.text(answer.text, { status: answer.status, contentType: answer.contentType })
+        return HttpServerResponse.text(answer.text, {
+          status: answer.status,
+          contentType: answer.contentType,
+          // A stranger could keep as many connections as there are, with a request now and then.
+          headers: answer.status === 401 ? { connection: "close" } : {}
+        })
       case "Bytes":
         return HttpServerResponse.stream(answer.bytes, {
           contentType: "text/plain",
@@ -233,7 +281,11 @@ export const make = Effect.fnUntraced(function*(options: KubeletServerOptions) {
         })
       case "Process":
       case "Forward":
-        return yield* upgrade(request, answer)
+        return yield* Effect.ensuring(
+          upgrade(request, answer),
+          // A client that reads nothing would hold its connection, and the end of the listener with it.
+          Effect.sync(() => endWithin(NodeHttpServerRequest.toIncomingMessage(request).socket, millis(limits.goodbye)))
+        )
     }
   })
   // The HTTP server runs its handlers where nothing interrupts them: neither a caller who leaves nor the listener's end.
@@ -264,7 +316,11 @@ const formOf = (request: HttpServerRequest.HttpServerRequest): Effect.Effect<Que
     )
     : Effect.succeed([])
 
-const asked = (request: HttpServerRequest.HttpServerRequest, listenerNode: string | undefined): Asked => {
+const asked = (
+  request: HttpServerRequest.HttpServerRequest,
+  certificate: Asked["credentials"]["certificate"],
+  listenerNode: string | undefined
+): Asked => {
   const question = request.url.indexOf("?")
   const path = question === -1 ? request.url : request.url.slice(0, question)
   return {
@@ -272,7 +328,7 @@ const asked = (request: HttpServerRequest.HttpServerRequest, listenerNode: strin
     path,
     query: question === -1 ? [] : [...new URLSearchParams(request.url.slice(question))],
     credentials: {
-      certificate: certificateSubject(NodeHttpServerRequest.toIncomingMessage(request).socket as TLSSocket),
+      certificate,
       authorization: request.headers["authorization"]
     },
     upgrade: request.headers["upgrade"] !== undefined,

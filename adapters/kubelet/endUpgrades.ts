@@ -6,6 +6,13 @@ import type { Duplex } from "node:stream"
 /** Node answers some requests by itself, such as those without a Host, and tells nobody but by this. */
 const isAnswered = (socket: Duplex) => (socket as { readonly _httpMessage?: unknown })._httpMessage != null
 
+/** The client has so many milliseconds to read what is left for it and to hang up. */
+export const endWithin = (socket: Duplex, goodbye: number): void => {
+  if (socket.closed) return
+  const timer = setTimeout(() => socket.destroy(), goodbye)
+  socket.once("close", () => clearTimeout(timer))
+}
+
 /**
  * Nobody reads such a connection after its last word, and what its client still says would keep it open for ever, client or not.
  * `goodbye` is the time in milliseconds that a client has to read that last word and to hang up. An upgrade that is sent right
@@ -38,8 +45,7 @@ export const endUpgrades = (server: Server, goodbye: number): void => {
     if (isAnswered(socket) || socket.writableEnded) return void socket.destroy()
     socket.once("finish", () => {
       socket.resume()
-      const timer = setTimeout(() => socket.destroy(), goodbye)
-      socket.once("close", () => clearTimeout(timer))
+      endWithin(socket, goodbye)
     })
   })
 }

@@ -6,18 +6,24 @@ import type { ForwardClient, ForwardedConnection } from "./RemoteClient.ts"
 
 type Dial = (port: number) => Effect.Effect<Duplex, PodStreamError | RuntimeError, Scope.Scope>
 
-/** The pod's side decides when it is over: its client may close its own half long before. */
+/** A client that has gone may take nothing any more. */
+const farewell = "1 second"
+
+/** The pod's side decides when it is over: its client may close its own half long before. One that is reset is over at once. */
 const serveConnection = Effect.fnUntraced(
   function*(dial: Dial, connection: ForwardedConnection) {
     const duplex = yield* dial(connection.port)
-    yield* connection.input.pipe(
+    const input = connection.input.pipe(
       Stream.runForEach(duplex.write),
       Effect.andThen(duplex.end),
       // Where the pod is lost with it, reading says so.
-      Effect.catch((error) => Effect.logDebug(`the input of a forwarded connection ended: ${error.message}`)),
-      Effect.forkScoped
+      Effect.catchTag(
+        "RuntimeError",
+        (error) => Effect.logDebug(`the input of a forwarded connection ended: ${error.message}`)
+      ),
+      Effect.andThen(Effect.never)
     )
-    yield* Stream.runForEach(duplex.read, connection.send)
+    yield* Effect.raceFirst(Stream.runForEach(duplex.read, connection.send), input)
     yield* connection.end
   },
   Effect.scoped
@@ -32,7 +38,8 @@ export const serveForward = (who: string, dial: Dial, client: ForwardClient): Ef
         connection.fail(`error forwarding port ${connection.port} to ${who}: ${error.message}`)
       return serveConnection(dial, connection).pipe(
         Effect.catchTags({ PodStreamError: told, RuntimeError: told }),
-        Effect.catchTag("ClientGone", () => Effect.void),
+        // kubectl waits for the end of what it reset, and what never ends takes the room of others.
+        Effect.catchTag("ClientGone", () => Effect.ignore(Effect.timeoutOption(connection.end, farewell))),
         FiberSet.run(fibers)
       )
     })

@@ -22,12 +22,15 @@ export const asGone = (error: Socket.SocketError) =>
 /** Messages larger than this are cut: clients have buffers of this size, and others get their turn. */
 const mostBytes = 32 * 1024
 
+/** Letters go on behind the digits, as Kubernetes counts: `:` is channel 10. */
+const zero = 0x30
+
 const decode = (message: Uint8Array | string, base64: boolean): ChannelMessage | undefined => {
   const bytes = typeof message === "string" ? Buffer.from(message) : message
   const first = bytes[0]
   if (first === undefined) return undefined
   if (!base64) return { channel: first, bytes: bytes.subarray(1) }
-  return { channel: first - 0x30, bytes: Buffer.from(Buffer.from(bytes.subarray(1)).toString("latin1"), "base64") }
+  return { channel: first - zero, bytes: Buffer.from(Buffer.from(bytes.subarray(1)).toString("latin1"), "base64") }
 }
 
 export const makeChannelSocket = Effect.fnUntraced(function*(socket: Socket.Socket, base64: boolean) {
@@ -36,7 +39,7 @@ export const makeChannelSocket = Effect.fnUntraced(function*(socket: Socket.Sock
   const write = (chunk: Parameters<typeof writer.write>[0]) => Effect.mapError(writer.write(chunk), asGone)
 
   const message = (channel: number, bytes: Uint8Array): Uint8Array | string => {
-    if (base64) return `${channel}${Buffer.from(bytes).toString("base64")}`
+    if (base64) return `${String.fromCharCode(zero + channel)}${Buffer.from(bytes).toString("base64")}`
     const whole = new Uint8Array(bytes.length + 1)
     whole[0] = channel
     whole.set(bytes, 1)

@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Option, Queue, Stream } from "effect"
-import { getCACertificates, setDefaultCACertificates } from "node:tls"
+import { type Cause, Clock, Effect, Fiber, Layer, Option, Queue, Stream } from "effect"
+import { Agent } from "node:https"
+import { connect, type Socket } from "node:net"
+import { connect as connectTls, type ConnectionOptions, getCACertificates, setDefaultCACertificates } from "node:tls"
 import * as KubeletServer from "../../../adapters/kubelet/KubeletServer.ts"
 import { Authenticator } from "../../../core/kubelet/Authenticator.ts"
 import { Authorizer } from "../../../core/kubelet/Authorizer.ts"
@@ -45,6 +47,12 @@ const prepared = Effect.gen(function*() {
   return { reviews, backend }
 })
 
+/** One connection for all that is asked by it. */
+const keptAlive = Effect.acquireRelease(
+  Effect.sync(() => new Agent({ keepAlive: true, maxSockets: 1 })),
+  (agent) => Effect.sync(() => agent.destroy())
+)
+
 /** Until it holds, or the test has waited long enough. */
 const eventually = <R>(holds: Effect.Effect<boolean, never, R>) =>
   Effect.repeat(Effect.delay(holds, "10 millis"), { until: (yes) => yes, times: 300 })
@@ -69,6 +77,42 @@ describe("KubeletServer", () => {
       )
     }).pipe(Effect.provide(door())))
 
+  it.live("hangs up on strangers once they have their answer", () =>
+    Effect.gen(function*() {
+      yield* prepared
+      const { port } = yield* KubeletServer.KubeletServer
+      let [heard, over] = ["", false]
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          // Never hangs up by itself.
+          const options: ConnectionOptions & { readonly allowHalfOpen: boolean } = {
+            ...{ host: "127.0.0.1", port, ca: servers.cert },
+            allowHalfOpen: true
+          }
+          const socket = connectTls(options)
+          socket.on("data", (piece: Buffer) => {
+            heard += piece.toString()
+          })
+          socket.on("end", () => {
+            over = true
+          })
+          socket.on("error", () => {})
+          socket.write("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+          return socket
+        }),
+        (socket) => Effect.sync(() => socket.destroy())
+      )
+      yield* eventually(Effect.sync(() => over))
+      assert.match(heard, /^HTTP\/1\.1 401 [^]*\r\nconnection: close\r\n/iu)
+      assert.isTrue(over)
+      // Whoever is known and may not do this may do other things.
+      const agent = yield* keptAlive
+      const refused = yield* open(path, { agent, ...bearer("good") })
+      assert.match(yield* bodyOf(refused.response), /^Forbidden/)
+      const next = yield* open(path, { agent, ...bearer("good") })
+      assert.strictEqual(next.request.socket, refused.request.socket)
+    }).pipe(Effect.provide(door())))
+
   it.live("believes no authority of the web when it has none of its own", () =>
     Effect.gen(function*() {
       // The web vouches for this client; we do not.
@@ -82,6 +126,36 @@ describe("KubeletServer", () => {
         assert.strictEqual(yield* said("/healthz"), "401 Unauthorized")
         assert.match(yield* said("/metrics/nodes/edge-1/metrics/resource", bearer("good")), /^200/)
       }).pipe(Effect.provide(door({ clientAuthorities: kept(undefined) })))
+    }))
+
+  it.live("is not served where the text of its authority names none", () =>
+    Effect.gen(function*() {
+      for (const text of ["", "nonsense"]) {
+        const error = yield* Effect.flip(
+          Effect.scoped(Layer.build(door({ clientAuthorities: kept(text) }, { start: "100 millis" })))
+        )
+        assert.include(error.message, "it is not known who may vouch for its clients")
+      }
+    }))
+
+  it.live("keeps its authority for a text that names none", () =>
+    Effect.gen(function*() {
+      const web = getCACertificates("default")
+      yield* Effect.acquireRelease(
+        Effect.sync(() => setDefaultCACertificates([...web, strangers.cert])),
+        () => Effect.sync(() => setDefaultCACertificates(web))
+      )
+      const authorities = yield* Queue.unbounded<string | undefined>()
+      yield* Queue.offer(authorities, clients.cert)
+      yield* Effect.gen(function*() {
+        yield* prepared
+        for (const text of ["", "nonsense", serving.key]) {
+          yield* Queue.offer(authorities, text)
+          yield* Effect.sleep("50 millis")
+          assert.strictEqual(yield* said("/healthz", { cert: stranger.cert, key: stranger.key }), "401 Unauthorized")
+          assert.strictEqual(yield* said("/healthz"), "200 ok")
+        }
+      }).pipe(Effect.provide(door({ clientAuthorities: Stream.fromQueue(authorities) })))
     }))
 
   it.live("is not served where nobody could prove who they are", () =>
@@ -109,7 +183,13 @@ describe("KubeletServer", () => {
 
   it.live("is not served without a certificate, or with a key that is another's", () =>
     Effect.gen(function*() {
-      for (const certificates of [Stream.never, kept({ certificate: serving.cert, privateKey: servingAnew.key })]) {
+      const unusable = [
+        { certificate: serving.cert, privateKey: servingAnew.key },
+        { certificate: "", privateKey: "" },
+        { certificate: serving.cert, privateKey: "" },
+        { certificate: "", privateKey: serving.key }
+      ]
+      for (const certificates of [Stream.never, ...unusable.map(kept)]) {
         const error = yield* Effect.flip(Effect.scoped(Layer.build(door({ certificates }, { start: "100 millis" }))))
         assert.include(error.message, "no usable serving certificate")
       }
@@ -230,6 +310,72 @@ describe("KubeletServer", () => {
         yield* eventually(Effect.map(Effect.orDie(newcomer), (answer) => answer === "200 ok"))
         assert.strictEqual(yield* newcomer, "200 ok")
         assert.strictEqual(yield* said("/healthz"), "401 Unauthorized")
+      }).pipe(Effect.provide(door({ clientAuthorities: Stream.fromQueue(authorities) })))
+    }))
+
+  it.live("knows nobody any more whose certificate has expired since their connection began", () =>
+    Effect.gen(function*() {
+      let later = 0
+      const clock = yield* Clock.Clock
+      const shifted: Clock.Clock = {
+        currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + later,
+        currentTimeMillis: Effect.map(clock.currentTimeMillis, (now) => now + later),
+        currentTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe(),
+        currentTimeNanos: clock.currentTimeNanos,
+        monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
+        monotonicTimeNanos: clock.monotonicTimeNanos,
+        sleep: (duration) => clock.sleep(duration)
+      }
+      yield* Effect.gen(function*() {
+        yield* prepared
+        const agent = yield* keptAlive
+        assert.strictEqual(yield* said("/healthz", { agent }), "200 ok")
+        later = 23 * 3_600_000
+        assert.strictEqual(yield* said("/healthz", { agent }), "200 ok")
+        later = 25 * 3_600_000
+        assert.strictEqual(yield* said("/healthz", { agent }), "401 Unauthorized")
+      }).pipe(Effect.provide(Layer.provide(door(), Layer.succeed(Clock.Clock, shifted))))
+    }))
+
+  it.live("knows nobody any more whose authority has been replaced since their connection began", () =>
+    Effect.gen(function*() {
+      const authorities = yield* Queue.unbounded<string | undefined>()
+      yield* Queue.offer(authorities, clients.cert)
+      yield* Effect.gen(function*() {
+        const { backend } = yield* prepared
+        const pieces = yield* Queue.unbounded<Uint8Array, Cause.Done>()
+        yield* backend.log(() => Stream.fromQueue(pieces))
+        yield* Queue.offer(pieces, bytes("before\n"))
+        const [idle, busy] = [yield* keptAlive, yield* keptAlive]
+        const first = yield* open("/healthz", { agent: idle })
+        yield* bodyOf(first.response)
+        const following = yield* open(path, { agent: busy })
+        const received = collected(following.response)
+        const { port } = yield* KubeletServer.KubeletServer
+        const beginning = yield* Effect.acquireRelease(
+          Effect.callback<Socket>((resume) => {
+            const socket = connect(port, "127.0.0.1", () => resume(Effect.succeed(socket)))
+            socket.on("error", () => {}).resume()
+          }),
+          (socket) => Effect.sync(() => socket.destroy())
+        )
+        yield* said("/healthz")
+        yield* Queue.offer(authorities, strangers.cert)
+        const newcomer = said("/healthz", { cert: stranger.cert, key: stranger.key })
+        yield* eventually(Effect.map(Effect.orDie(newcomer), (answer) => answer === "200 ok"))
+        // Its client makes another, where that one would have been refused whatever the new authority thinks of it.
+        yield* eventually(Effect.sync(() => first.request.socket?.closed === true))
+        assert.isTrue(first.request.socket?.closed)
+        yield* eventually(Effect.sync(() => beginning.closed))
+        assert.isTrue(beginning.closed, "a handshake with the authority of before")
+        // What goes on goes on; what is asked next is judged anew.
+        yield* Queue.offer(pieces, bytes("after\n"))
+        yield* Queue.end(pieces)
+        yield* eventually(Effect.sync(() => received() === "before\nafter\n"))
+        assert.strictEqual(received(), "before\nafter\n")
+        const { request, response } = yield* open("/healthz", { agent: busy })
+        assert.isTrue(request.reusedSocket)
+        assert.strictEqual(`${response.statusCode} ${yield* bodyOf(response)}`, "401 Unauthorized")
       }).pipe(Effect.provide(door({ clientAuthorities: Stream.fromQueue(authorities) })))
     }))
 

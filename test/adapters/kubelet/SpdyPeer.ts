@@ -46,6 +46,19 @@ export const control = (type: number, body: Uint8Array, flags = 0, version = 3):
   return Buffer.concat([head, body])
 }
 
+/** Frames that open streams on one connection, in the order in which they are made. */
+export const makeOpenings = () => {
+  const deflate = createDeflate({ dictionary: headerDictionary })
+  return {
+    frame: (id: number, headers: Readonly<Record<string, string>>, fin = false) =>
+      Effect.map(
+        flushed(deflate, headerBlock(headers)),
+        (block) => control(1, Buffer.concat([number(id), number(0), Buffer.from([0, 0]), block]), fin ? 1 : 0)
+      ),
+    destroy: () => void deflate.destroy()
+  }
+}
+
 export const data = (stream: number, text: string | Uint8Array, fin = false): Buffer => {
   const bytes = Buffer.from(text as string)
   const head = Buffer.alloc(8)
@@ -78,7 +91,7 @@ const framesIn = (bytes: Buffer): { readonly seen: ReadonlyArray<Seen>; readonly
 
 export const makeSpdyPeer = Effect.gen(function*() {
   const [near, far]: [Duplex, Duplex] = duplexPair()
-  const deflate = createDeflate({ dictionary: headerDictionary })
+  const openings = makeOpenings()
   const seen: Array<Seen> = []
   let rest: Buffer = Buffer.alloc(0)
   let ended = false
@@ -101,7 +114,7 @@ export const makeSpdyPeer = Effect.gen(function*() {
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
       near.destroy()
-      deflate.destroy()
+      openings.destroy()
     })
   )
 
@@ -132,8 +145,7 @@ export const makeSpdyPeer = Effect.gen(function*() {
     open: Effect.fnUntraced(function*(headers: Readonly<Record<string, string>>, fin = false) {
       const id = next
       next += 2
-      const block = yield* flushed(deflate, headerBlock(headers))
-      near.write(control(1, Buffer.concat([number(id), number(0), Buffer.from([0, 0]), block]), fin ? 1 : 0))
+      near.write(yield* openings.frame(id, headers, fin))
       yield* until(() => seen.some((each) => each.type === "reply" && each.stream === id))
       return id
     }),

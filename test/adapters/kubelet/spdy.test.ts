@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Random, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Random, type Scope, Stream } from "effect"
 import { deflateSync } from "node:zlib"
 import { spdyForwardClient } from "../../../adapters/kubelet/spdy/forwardClient.ts"
 import { headerDictionary } from "../../../adapters/kubelet/spdy/headerDictionary.ts"
@@ -200,7 +200,7 @@ describe("port-forward over SPDY", () => {
       }
     })
 
-  const forwarding = Effect.fnUntraced(function*() {
+  const forwarding = Effect.fnUntraced(function*(answers: () => Effect.Effect<Duplex, never, Scope.Scope> = upper) {
     const peer = yield* makeSpdyPeer
     const connection = yield* makeSpdyConnection(peer.socket)
     const dialled: Array<number> = []
@@ -209,7 +209,7 @@ describe("port-forward over SPDY", () => {
         dialled.push(port)
         return port === 81
           ? Effect.fail(new RuntimeError({ reason: "Unavailable", detail: "nobody answers at port 81" }))
-          : upper()
+          : answers()
       })
     yield* Effect.forkScoped(serveForward("pod web, uid 1", dial, spdyForwardClient(connection)))
     return { peer, dialled }
@@ -250,6 +250,35 @@ describe("port-forward over SPDY", () => {
       yield* peer.finished(stream)
       assert.strictEqual(peer.text(stream), "OLD")
     }).pipe(Effect.scoped))
+
+  it.live.each<readonly [what: string, read: Duplex["read"]]>([
+    ["is silent", Stream.never],
+    ["still sends", Stream.fromEffectRepeat(Effect.delay(Effect.sync(() => bytes("more")), "1 millis"))]
+  ])(
+    "ends each connection whose client resets it while the pod %s, and takes the next",
+    ([, read]) =>
+      Effect.gen(function*() {
+        let open = 0
+        const { peer } = yield* forwarding(() =>
+          Effect.acquireRelease(
+            Effect.sync(() => {
+              open++
+              return { write: () => Effect.void, end: Effect.void, read }
+            }),
+            () => Effect.sync(() => void open--)
+          )
+        )
+        // More than a connection may have of streams.
+        for (let request = 0; request < 1100; request++) {
+          const headers = { port: "80", requestid: String(request) }
+          const error = yield* peer.open({ ...headers, streamtype: "error" }, true)
+          const stream = yield* peer.open({ ...headers, streamtype: "data" })
+          yield* peer.write(control(3, Buffer.from([0, 0, stream >> 8, stream & 255, 0, 0, 0, 5])))
+          yield* peer.finished(error)
+        }
+        assert.strictEqual(open, 0)
+      }).pipe(Effect.scoped)
+  )
 
   it.live("tells on the error stream why a port could not be had", () =>
     Effect.gen(function*() {

@@ -1,6 +1,6 @@
 /** Connections that asked to leave HTTP: what becomes of them when they are refused, over, not read, or cut. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Option, Queue, Stream } from "effect"
+import { Deferred, Effect, Fiber, Option, Queue, Scope, Stream } from "effect"
 import { connect, type ConnectionOptions, type TLSSocket } from "node:tls"
 import { WebSocket } from "ws"
 import * as KubeletServer from "../../../adapters/kubelet/KubeletServer.ts"
@@ -9,9 +9,10 @@ import type { ProcessStreams } from "../../../core/pod/ContainerRuntime.ts"
 import { FakeKubeletBackend, podWith } from "../../fakes/FakeKubeletBackend.ts"
 import { FakeReviews } from "../../fakes/FakeReviews.ts"
 import { apiserver, asServing, door, servers, serving } from "./door.ts"
+import { makeOpenings } from "./SpdyPeer.ts"
 
-const upgrade =
-  "POST /exec/shop/web/main?command=sh&output=1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n" +
+const exec = "/exec/shop/web/main?command=sh&output=1"
+const upgrade = `POST ${exec} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n` +
   "X-Stream-Protocol-Version: v4.channel.k8s.io\r\n\r\n"
 
 const dial = (more: ConnectionOptions & { readonly allowHalfOpen?: boolean } = {}) =>
@@ -138,6 +139,55 @@ describe("connections that ask for an upgrade", () => {
       assert.isTrue(Option.isSome(inTime))
       yield* ended
     }))
+
+  it.live("do not keep the listener from closing, be their client awake or stalled", () =>
+    Effect.gen(function*() {
+      const clients: Record<string, Effect.Effect<unknown, Error, KubeletServer.KubeletServer | Scope.Scope>> = {
+        "a WebSocket": webSocket(exec),
+        "a stalled WebSocket": Effect.tap(webSocket(exec), (socket) => Effect.sync(() => socket.pause())),
+        "a stalled SPDY connection": Effect.gen(function*() {
+          const socket = yield* dial(apiserver)
+          const heard = heardBy(socket)
+          socket.write(upgrade)
+          while (!heard().includes("\r\n\r\n")) yield* Effect.sleep("10 millis")
+          socket.pause()
+          const openings = makeOpenings()
+          socket.write(yield* openings.frame(1, { streamtype: "error" }))
+          socket.write(yield* openings.frame(3, { streamtype: "stdout" }))
+          openings.destroy()
+        })
+      }
+      for (const [what, client] of Object.entries(clients)) {
+        let written = 0
+        // The client outlives the listener.
+        const outer = yield* Effect.scope
+        const flooded = yield* Deferred.make<void>()
+        const closing = yield* Effect.gen(function*() {
+          const backend = yield* prepared
+          yield* backend.exec(() =>
+            Effect.succeed({
+              ...never,
+              output: Stream.fromEffectRepeat(Effect.sync(() => {
+                written++
+                return { stream: "stdout" as const, bytes: new Uint8Array(32 * 1024) }
+              })).pipe(Stream.take(1000), Stream.concat(Stream.never))
+            })
+          )
+          yield* Effect.provideService(client, Scope.Scope, outer)
+          let before = -1
+          while (before !== written || written === 0) {
+            before = written
+            yield* Effect.sleep("300 millis")
+          }
+          yield* Deferred.succeed(flooded, undefined)
+        }).pipe(
+          Effect.provide(door({}, { shutdown: "100 millis", goodbye: "1 second" })),
+          Effect.forkDetach
+        )
+        yield* Deferred.await(flooded)
+        assert.isTrue(Option.isSome(yield* Effect.timeoutOption(Fiber.join(closing), "5 seconds")), what)
+      }
+    }).pipe(Effect.scoped))
 
   it.live("go on when the serving certificate is renewed", () =>
     Effect.gen(function*() {

@@ -147,6 +147,38 @@ describe("exec over WebSockets", () => {
 })
 
 describe("port-forward over WebSockets", () => {
+  it.live("says channels in base64 by one letter, also those from 10 on", () =>
+    Effect.gen(function*() {
+      const backend = yield* prepared
+      yield* backend.dial(() =>
+        Effect.gen(function*() {
+          const heard = yield* Deferred.make<Uint8Array>()
+          return {
+            write: (piece) => Effect.asVoid(Deferred.succeed(heard, piece)),
+            end: Effect.void,
+            read: Stream.fromEffect(Deferred.await(heard))
+          }
+        })
+      )
+      const { closed, messages, socket } = yield* dial("/portForward/shop/web?port=1,2,3,4,5,6", [
+        "v4.base64.channel.k8s.io"
+      ])
+      const letter = (channel: number) => String.fromCharCode(0x30 + channel)
+      for (let channel = 0; channel < 12; channel += 2) {
+        socket.send(`${letter(channel)}${Buffer.from(`to ${channel}`).toString("base64")}`)
+      }
+      assert.strictEqual(yield* closed, 1000)
+      const said = messages.map(String).map((each) => [each[0], Buffer.from(each.slice(1), "base64")] as const)
+      assert.deepStrictEqual(
+        said.slice(0, 12).map(([channel, port]) => [channel, port[0]]),
+        Array.from({ length: 12 }, (_, channel) => [letter(channel), Math.floor(channel / 2) + 1])
+      )
+      assert.deepStrictEqual(
+        said.slice(12).map(([channel, echo]) => `${channel} ${echo}`).sort(),
+        [0, 2, 4, 6, 8, 10].map((channel) => `${letter(channel)} to ${channel}`)
+      )
+    }).pipe(Effect.scoped, Effect.provide(world)))
+
   it.live("has two channels for each port, which begin with the port's number", () =>
     Effect.gen(function*() {
       const backend = yield* prepared
