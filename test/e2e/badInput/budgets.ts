@@ -6,7 +6,7 @@ import { asking, pod } from "./asking.ts"
 import { documented, says } from "./sentences.ts"
 import { Site } from "./Site.ts"
 
-const spent = "device edge-9 has used up what it may spend on streams in a day, 64Ki bytes: ask again after"
+const spent = "device edge-14 has used up what it may spend on streams in a day, 64Ki bytes: ask again after"
 const chatty =
   "i=0; while [ $i -lt 40000 ]; do i=$((i+1)); echo line $i says $(($i * 7919 % 1000003)); done; sleep 1000"
 
@@ -17,14 +17,14 @@ export const budgets = (it: Vitest.MethodsNonLive<Site>) => {
       Effect.gen(function*() {
         const { connected, get, kubectl } = yield* asking
         const { agent } = yield* Site
-        const thrifty = yield* agent("edge-9")
+        const thrifty = yield* agent("edge-14")
         yield* apply(
           kubectl,
-          edgeDevice("edge-9", thrifty.publicKey, { method: "grpc", budget: { streams: "64Ki" } }),
-          pod("chatty", { command: ["sh", "-c", chatty] }, { nodeName: "edge-9" })
+          edgeDevice("edge-14", thrifty.publicKey, { method: "grpc", budget: { streams: "64Ki" } }),
+          pod("chatty", { command: ["sh", "-c", chatty] }, { nodeName: "edge-14" })
         )
         yield* thrifty.start
-        yield* connected("edge-9")
+        yield* connected("edge-14")
         const phase = get(["pod", "chatty"], "jsonpath={.status.phase}")
         yield* eventually(kubectl, phase, (out) => out === "Running")
 
@@ -38,7 +38,7 @@ export const budgets = (it: Vitest.MethodsNonLive<Site>) => {
           says(refused.stderr, spent)
           says(refused.stderr, ", or raise spec.connectivity.budget.streams")
         }
-        const about = "involvedObject.name=edge-9,reason=TrafficBudgetExhausted"
+        const about = "involvedObject.name=edge-14,reason=TrafficBudgetExhausted"
         yield* eventually(
           kubectl,
           ["get", "events", "-n", "edge", "--field-selector", about, "-o", "jsonpath={.items[*].message}"],
