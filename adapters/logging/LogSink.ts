@@ -1,6 +1,6 @@
 /** Where a program's log goes: several sinks, each with its own level and format; files are bounded and rotated. */
 import { Cause, Effect, Layer, Logger, LogLevel, References, Schema } from "effect"
-import { closeSync, existsSync, fstatSync, openSync, renameSync, writeSync } from "node:fs"
+import { closeSync, existsSync, fstatSync, ftruncateSync, openSync, renameSync, writeSync } from "node:fs"
 
 export const LogSink = Schema.Struct({
   level: Schema.Literals(["debug", "info", "warn", "error", "silent"]).pipe(
@@ -64,12 +64,18 @@ class Sink {
     try {
       // Gone where it was renamed before and no new one could be opened.
       if (existsSync(path)) renameSync(path, `${path}.old`)
-      const old = this.#fd
-      this.#fd = openSync(path, "a", 0o640)
-      closeSync(old)
     } catch {
-      // Better a log that is too long than none.
+      // A log that begins anew is better than a full disk.
+      return ftruncateSync(this.#fd)
     }
+    const old = this.#fd
+    try {
+      this.#fd = openSync(path, "a", 0o640)
+    } catch {
+      // The old one goes on, until there is a file to be had again.
+      return
+    }
+    closeSync(old)
   }
 
   close() {

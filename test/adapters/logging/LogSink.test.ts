@@ -54,6 +54,7 @@ describe("a log file", () => {
           closeSync(fd)
         }
         assert.include(readFileSync(file, "utf8"), "afterwards")
+        assert.isBelow(statSync(file).size, 4 * 1024 * 1024)
       }).pipe(logging(file))
     ))
 

@@ -2,7 +2,6 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Stream, SubscriptionRef } from "effect"
 import { TestClock } from "effect/testing"
 import { decodeEdgeDevice } from "../../../core/device/decodeEdgeDevice.ts"
-import { EdgeDevices } from "../../../core/device/EdgeDevice.ts"
 import { KubeApi, KubeApiError } from "../../../core/kube/KubeApi.ts"
 import { type Pod, Pods } from "../../../core/kube/Pod.ts"
 import type { Session } from "../../../core/link/Session.ts"
@@ -16,9 +15,9 @@ import type { ResolveSettings } from "../../../core/pod/resolve/Resolution.ts"
 import type { NodeReport } from "../../../core/wire/Event.ts"
 import { encodeReply } from "../../../core/wire/Reply.ts"
 import { QuickCryptography } from "../../fakes/QuickCryptography.ts"
-import { forever } from "../../fakes/runtime/Program.ts"
 import { simulate } from "../../simulation/VirtualTime.ts"
-import { createNamespaces, makeDevice, makeOperator, worldLayer } from "../../simulation/World.ts"
+import { worldLayer } from "../../simulation/World.ts"
+import { oneDevice, operated } from "./oneDevice.ts"
 
 const pod: Pod = {
   apiVersion: "v1",
@@ -42,10 +41,7 @@ describe("a pod that a device was told of as it went away", () => {
       simulate(1, () =>
         Effect.gen(function*() {
           const api = yield* KubeApi
-          yield* createNamespaces
-          const device = yield* makeDevice("edge-1", 1)
-          yield* device.runtime.image("busybox:1.36", {})
-          yield* device.runtime.script(() => true, { run: forever })
+          const device = yield* oneDevice
           let watching = 0
           const count = (by: number) =>
             Effect.sync(() => {
@@ -57,11 +53,7 @@ describe("a pod that a device was told of as it went away", () => {
               ? seen.pipe(Stream.onStart(count(1)), Stream.ensuring(count(-1)))
               : seen
           }) as typeof api.observe
-          const operator = yield* makeOperator([device]).pipe(Effect.provideService(KubeApi, { ...api, observe }))
-          yield* operator.start
-          yield* api.create(EdgeDevices, device.object())
-          yield* device.agent.start
-          yield* Effect.sleep("1 minute")
+          yield* operated(device, { ...api, observe })
           const before = watching
           yield* device.transport.weather({ blackHole: true })
           yield* api.create(Pods, pod)

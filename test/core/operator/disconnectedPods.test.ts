@@ -1,11 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { EdgeDevices } from "../../../core/device/EdgeDevice.ts"
 import { KubeApi, KubeApiError } from "../../../core/kube/KubeApi.ts"
 import { Pods } from "../../../core/kube/Pod.ts"
-import { forever } from "../../fakes/runtime/Program.ts"
 import { simulate } from "../../simulation/VirtualTime.ts"
-import { createNamespaces, makeDevice, makeOperator, worldLayer } from "../../simulation/World.ts"
+import { worldLayer } from "../../simulation/World.ts"
+import { oneDevice, operated } from "./oneDevice.ts"
 
 describe("the pods of a device that was away and goes on with its session", () => {
   it.live(
@@ -14,24 +13,17 @@ describe("the pods of a device that was away and goes on with its session", () =
       simulate(1, () =>
         Effect.gen(function*() {
           const api = yield* KubeApi
-          yield* createNamespaces
-          const device = yield* makeDevice("edge-1", 1)
-          yield* device.runtime.image("busybox:1.36", {})
-          yield* device.runtime.script(() => true, { run: forever })
+          const device = yield* oneDevice
           let away = false
           const down = new KubeApiError({ reason: "Unavailable", status: 503, detail: "down" })
           const unlessAway = <A>(answer: Effect.Effect<A, KubeApiError>) =>
             Effect.suspend(() => away ? Effect.fail(down) : answer)
-          const operator = yield* makeOperator([device]).pipe(Effect.provideService(KubeApi, {
+          yield* operated(device, {
             ...api,
             get: (resource, at) => unlessAway(api.get(resource, at)),
             patch: (resource, at, change) => unlessAway(api.patch(resource, at, change)),
             replace: (resource, object, options) => unlessAway(api.replace(resource, object, options))
-          }))
-          yield* operator.start
-          yield* api.create(EdgeDevices, device.object())
-          yield* device.agent.start
-          yield* Effect.sleep("1 minute")
+          })
           yield* api.create(Pods, {
             apiVersion: "v1",
             kind: "Pod",

@@ -12,32 +12,39 @@ const every = Schedule.spaced("1 second").pipe(Schedule.upTo({ times: 60 }))
 /** Offsets of an edit into a handshake that takes eight seconds, in milliseconds. */
 const offsets = Array.from({ length: 41 }, (_, index) => index * 250)
 
+const here = { namespace: "edge", name: "edge-1" }
+
+/** A device that is connected; `otherKey` is its owner's edit. */
+const connected = Effect.gen(function*() {
+  const api = yield* KubeApi
+  yield* createNamespaces
+  const device = yield* makeDevice("edge-1", 1)
+  yield* (yield* makeOperator([device])).start
+  yield* api.create(EdgeDevices, device.object())
+  yield* device.agent.start
+  const isConnected = Effect.map(
+    api.get(EdgeDevices, here),
+    ({ status }) => status?.conditions?.find(({ type }) => type === "Connected")?.status === "True"
+  )
+  yield* Effect.filterOrFail(isConnected, (yes) => yes).pipe(Effect.retry(every))
+  const otherKey = api.patch(EdgeDevices, here, {
+    type: "merge",
+    body: { spec: { identity: { publicKey: Base64.encode(new Uint8Array(32).fill(9)) } } }
+  })
+  return { device, isConnected, otherKey }
+})
+
 describe("an EdgeDevice whose key is changed", () => {
   it.live("has no session with a device of the former key that was in the middle of its handshake", () =>
     Effect.forEach(offsets, (offset) =>
       simulate(1, () =>
         Effect.gen(function*() {
-          const api = yield* KubeApi
-          const here = { namespace: "edge", name: "edge-1" }
-          yield* createNamespaces
-          const device = yield* makeDevice("edge-1", 1)
-          const operator = yield* makeOperator([device])
-          yield* operator.start
-          yield* api.create(EdgeDevices, device.object())
-          yield* device.agent.start
-          const isConnected = Effect.map(
-            api.get(EdgeDevices, here),
-            ({ status }) => status?.conditions?.find(({ type }) => type === "Connected")?.status === "True"
-          )
-          yield* Effect.filterOrFail(isConnected, (yes) => yes).pipe(Effect.retry(every))
+          const { device, isConnected, otherKey } = yield* connected
           yield* device.agent.kill
           yield* device.transport.weather({ delayMillis: [2000, 2000] })
           yield* device.agent.start
           yield* Effect.sleep(offset)
-          yield* api.patch(EdgeDevices, here, {
-            type: "merge",
-            body: { spec: { identity: { publicKey: Base64.encode(new Uint8Array(32).fill(9)) } } }
-          })
+          yield* otherKey
           yield* Effect.sleep("30 seconds")
           assert.isFalse(yield* isConnected, `edited ${offset} ms after it was started`)
         }).pipe(Effect.scoped, Effect.provide(worldLayer))), { discard: true }))
@@ -45,27 +52,12 @@ describe("an EdgeDevice whose key is changed", () => {
   it.live("ends the session of the device with the former key at once, and does not take it again", () =>
     simulate(1, () =>
       Effect.gen(function*() {
-        const api = yield* KubeApi
-        const here = { namespace: "edge", name: "edge-1" }
-        yield* createNamespaces
-        const device = yield* makeDevice("edge-1", 1)
-        const operator = yield* makeOperator([device])
-        yield* operator.start
-        yield* api.create(EdgeDevices, device.object())
-        yield* device.agent.start
-        const isConnected = Effect.map(
-          api.get(EdgeDevices, here),
-          ({ status }) => status?.conditions?.find(({ type }) => type === "Connected")?.status === "True"
-        )
-        yield* Effect.filterOrFail(isConnected, (yes) => yes).pipe(Effect.retry(every))
-        yield* api.patch(EdgeDevices, here, {
-          type: "merge",
-          body: { spec: { identity: { publicKey: Base64.encode(new Uint8Array(32).fill(9)) } } }
-        })
+        const { isConnected, otherKey } = yield* connected
+        yield* otherKey
         yield* Effect.filterOrFail(isConnected, (yes) => !yes).pipe(Effect.retry(every))
         yield* Effect.sleep("10 minutes")
         assert.isFalse(yield* isConnected)
-        const reasons = (yield* api.list(KubeEvents, { namespace: "edge" })).map(({ reason }) => reason)
+        const reasons = (yield* (yield* KubeApi).list(KubeEvents, { namespace: "edge" })).map(({ reason }) => reason)
         assert.include(reasons, "WrongKey")
       }).pipe(Effect.scoped, Effect.provide(worldLayer))))
 })

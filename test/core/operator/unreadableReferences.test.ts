@@ -1,16 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { EdgeDevices } from "../../../core/device/EdgeDevice.ts"
 import { KubeEvents, Secrets, Services } from "../../../core/kube/kinds.ts"
 import { KubeApi } from "../../../core/kube/KubeApi.ts"
 import { type Pod, Pods } from "../../../core/kube/Pod.ts"
 import { podSources } from "../../../core/operator/podSources.ts"
 import { ReferencedObjects } from "../../../core/operator/ReferencedObjects.ts"
 import { ServiceIndex } from "../../../core/operator/ServiceIndex.ts"
-import { forever } from "../../fakes/runtime/Program.ts"
 import { simulate } from "../../simulation/VirtualTime.ts"
-import { createNamespaces, makeDevice, makeOperator, worldLayer } from "../../simulation/World.ts"
+import { worldLayer } from "../../simulation/World.ts"
+import { oneDevice, operated } from "./oneDevice.ts"
 
 const pod = (name: string): Pod => ({
   apiVersion: "v1",
@@ -42,18 +41,9 @@ describe("a pod of whose references the API server tells nothing", () => {
       simulate(1, () =>
         Effect.gen(function*() {
           const api = yield* KubeApi
-          yield* createNamespaces
-          const device = yield* makeDevice("edge-1", 1)
-          yield* device.runtime.image("busybox:1.36", {})
-          yield* device.runtime.script(() => true, { run: forever })
+          const device = yield* oneDevice
           let hidden = false
-          const operator = yield* makeOperator([device]).pipe(
-            Effect.provideService(KubeApi, { ...api, observe: silence(() => hidden, api, plural) })
-          )
-          yield* operator.start
-          yield* api.create(EdgeDevices, device.object())
-          yield* device.agent.start
-          yield* Effect.sleep("1 minute")
+          const operator = yield* operated(device, { ...api, observe: silence(() => hidden, api, plural) })
           yield* api.create(Pods, pod("old"))
           yield* Effect.sleep("1 minute")
           yield* operator.kill
