@@ -46,20 +46,27 @@ export const accountOf = Effect.fnUntraced(function*(
 
 const capabilityName = (name: string): string => name.toLowerCase().replace(/^cap_/, "")
 
+/** Capabilities that are taken away: what is added stays, whatever is dropped, as with every container runtime. */
+const isDropped = ({ addCapabilities, dropCapabilities }: ContainerSpec["security"], capability: string): boolean => {
+  const named = (names: ReadonlyArray<string>) =>
+    names.map(capabilityName).some((name) => name === "all" || name === capability)
+  return named(dropCapabilities) && !named(addCapabilities)
+}
+
 /** What chroot needs to enter a root filesystem and to become nobody else's group. */
 const ENTERING = ["sys_chroot", "setgid"]
 
 /** Root keeps the capabilities it came with: of what chroot needs it cannot be rid again, as no other user can. */
 export const checkCapabilities = (
-  { dropCapabilities, privileged }: ContainerSpec["security"],
+  security: ContainerSpec["security"],
   account: Account,
   root: string | undefined
 ): Effect.Effect<void, RuntimeError> =>
-  root !== undefined && account.uid === 0 && !privileged &&
-    dropCapabilities.map(capabilityName).some((name) => name === "all" || ENTERING.includes(name))
+  root !== undefined && account.uid === 0 && !security.privileged &&
+    ENTERING.some((capability) => isDropped(security, capability))
     ? Effect.fail(unsupported(
       "a process pod that is root enters its root filesystem with the capabilities SYS_CHROOT and SETGID and keeps them: " +
-        "let it be another user, or do not drop them"
+        "let it be another user, do not drop them, or add them again"
     ))
     : Effect.void
 
@@ -75,11 +82,14 @@ export const commandLine = (
   const { security } = spec
   const unprivileged = !security.privileged && !(security.allowPrivilegeEscalation && account.uid === 0)
   const dropped = security.dropCapabilities.map((name) => `-${capabilityName(name)}`).join(",")
+  const added = security.addCapabilities.map((name) => `,+${capabilityName(name)}`).join("")
   // Chroot comes after this. Becoming another user it loses all it has, and with no_new_privs nothing of its bounds is ever got back.
   const entering = root === undefined || account.uid === 0 ? "" : ",+sys_chroot,+setgid,+setuid"
   const privileges = [
     ...(unprivileged ? ["--no-new-privs"] : []),
-    ...(dropped === "" || security.privileged ? [] : [`--bounding-set=${dropped}${entering}`, `--inh-caps=${dropped}`])
+    ...(dropped === "" || security.privileged
+      ? []
+      : [`--bounding-set=${dropped}${added}${entering}`, `--inh-caps=${dropped}`])
   ]
   const groups = account.groups.join(",")
   const setpriv = !asRoot ? [] : [

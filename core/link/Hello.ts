@@ -66,18 +66,18 @@ export class Refused extends Schema.TaggedError<Refused>()("Refused", {
 /** The operator's decision about a device that has proven its key; core/operator supplies it from EdgeDevice objects. */
 export class Admission extends Context.Service<Admission, {
   /**
-   * The pre-shared enrolment key for a device that is not pinned yet (32 bytes), all zeros once `publicKey` is pinned.
+   * The pre-shared enrolment key (32 bytes) that a device has to hold which is not pinned yet, none once `publicKey` is pinned.
    * Asked before the answer to the first handshake message.
    */
   readonly challenge: (device: {
     readonly namespace: string
     readonly device: string
     readonly publicKey: Uint8Array
-  }) => Effect.Effect<{ readonly psk: Uint8Array }, Refused>
-  /** Called once the device has proven that it holds the key (and the enrolment key, if any). Issues epoch and lineage. */
+  }) => Effect.Effect<{ readonly psk: Uint8Array | undefined }, Refused>
+  /** Called once the device has proven that it holds the key (and the enrolment key, if it `enrols`). Issues epoch and lineage. */
   readonly admit: (
     hello: DeviceHello,
-    publicKey: Uint8Array,
+    proven: { readonly publicKey: Uint8Array; readonly enrols: boolean },
     live: { readonly instance: string; readonly journalId: string } | undefined
   ) => Effect.Effect<{ readonly epoch: number; readonly lineage: Uint8Array }, Refused>
 }>()("aranya/link/Admission") {}

@@ -99,7 +99,7 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
   /** Which session the device gets: the one it comes back to, or a new one if it is admitted. */
   const decide = (parent: Scope.Scope, greeted: Greeted) =>
     Effect.gen(function*() {
-      const { hello, publicKey, resume } = greeted
+      const { enrols, hello, publicKey, resume } = greeted
       if (hello.protocolMax < protocolMin || hello.protocolMin > protocolMax) {
         return yield* new Refused({
           code: "ProtocolVersion",
@@ -116,7 +116,7 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
       }
       const given = yield* admission.admit(
         hello,
-        publicKey,
+        { publicKey, enrols },
         live && { instance: live.hello.instance, journalId: live.hello.journalId }
       )
       return { entry: yield* begin(parent, greeted, given), resumed: false, peerReceived: 0 }

@@ -218,6 +218,8 @@ export const greet = Effect.fnUntraced(function*(
 export interface Greeted {
   readonly sealing: Sealing
   readonly publicKey: Uint8Array
+  /** It was asked for the enrolment key, and has it. */
+  readonly enrols: boolean
   readonly hello: DeviceHello
   readonly resume: Resume | undefined
   /** Bytes of a frame that the device takes. */
@@ -257,7 +259,7 @@ export const answer = Effect.fnUntraced(function*(
     readonly namespace: string
     readonly device: string
     readonly publicKey: Uint8Array
-  }) => Effect.Effect<{ readonly psk: Uint8Array }, Refused>
+  }) => Effect.Effect<{ readonly psk: Uint8Array | undefined }, Refused>
 ) {
   const cryptography = yield* Cryptography
   const random = yield* SecureRandom
@@ -291,7 +293,7 @@ export const answer = Effect.fnUntraced(function*(
         return written === undefined ? Effect.void : connection.send(encodeFrame({ refusal: written.message }))
       })
     )
-    const written = write(psk, nothing)
+    const written = write(psk ?? noPsk, nothing)
     if (written === undefined) {
       return yield* new HandshakeFailed({ reason: "Malformed", detail: "the device's key is of low order" })
     }
@@ -314,7 +316,7 @@ export const answer = Effect.fnUntraced(function*(
         })
       }
       if (connection.strangers !== undefined) yield* connection.strangers.proven
-      return { ...read, sealing, publicKey } satisfies Greeted
+      return { ...read, sealing, publicKey, enrols: psk !== undefined } satisfies Greeted
     }
   })
   return yield* limited(greeted, "no handshake")

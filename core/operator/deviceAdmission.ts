@@ -19,7 +19,6 @@ export const readmitAnnotation = "aranya.arhat.dev/readmit"
 
 const lineageBytes = 16
 const keyBytes = 32
-const zeros = new Uint8Array(keyBytes)
 /** An owner hears of wrong keys once in so long per device, of so many devices. */
 const wrongKeyMillis = 10 * 60_000
 const wrongKeysRemembered = 10_000
@@ -131,7 +130,7 @@ export const deviceAdmission = Layer.effect(
       const { spec, status } = yield* decoded(object)
       const pinned = spec.identity.publicKey ?? status.link?.publicKey
       if (pinned !== undefined) {
-        return pinned === Base64.encode(publicKey) ? { psk: zeros } : yield* wrongKey(object)
+        return pinned === Base64.encode(publicKey) ? { psk: undefined } : yield* wrongKey(object)
       }
       const enrolment = spec.identity.enrolmentSecretRef?.name
       if (enrolment === undefined) {
@@ -145,16 +144,15 @@ export const deviceAdmission = Layer.effect(
       return { psk: yield* enrolmentKey(namespace, enrolment) }
     })
 
-    const admit: Admission["Service"]["admit"] = Effect.fnUntraced(function*(hello, publicKey, live) {
+    const admit: Admission["Service"]["admit"] = Effect.fnUntraced(function*(hello, { enrols, publicKey }, live) {
       const key = deviceKey(hello.namespace, hello.device)
       const object = yield* find(hello.namespace, hello.device, publicKey)
       const { metadata } = object
       const ownKey = Base64.encode(publicKey)
       // Its owner may have given it another key since the handshake began.
       const { generation, spec } = yield* decoded(object)
-      const strange = (status: EdgeDeviceStatus) =>
-        (spec.identity.publicKey ?? status.link?.publicKey ?? ownKey) !== ownKey
-      if (strange(object.status ?? {})) return yield* wrongKey(object)
+      const pinned = (status: EdgeDeviceStatus = {}) => spec.identity.publicKey ?? status.link?.publicKey
+      if ((pinned(object.status) ?? ownKey) !== ownKey) return yield* wrongKey(object)
       const duplicate = Effect.fnUntraced(function*(detail: string) {
         yield* events.record({
           about: { apiVersion: "aranya.arhat.dev/v1alpha1", kind: "EdgeDevice", ...reference(metadata) },
@@ -175,7 +173,8 @@ export const deviceAdmission = Layer.effect(
       let refused = false
       let enrolled = false
       yield* registry.swapStatus({ key, uid: metadata.uid ?? "" }, (status, now) => {
-        changed = (now.metadata.generation ?? 0) !== generation || strange(status)
+        changed = (now.metadata.generation ?? 0) !== generation ||
+          (pinned(status) ?? (enrols ? ownKey : undefined)) !== ownKey
         if (changed) return undefined
         const verdict = continueLineage(status.link ?? {}, hello, {
           shown: hello.lineage.length === 0 ? "" : Hex.encode(cryptography.sha256(hello.lineage)),

@@ -64,7 +64,7 @@ export const operatorOn = Effect.fnUntraced(function*(acceptor: Acceptor, timing
     Layer.succeed(LinkTimings, timings),
     Layer.succeed(Acceptors, [counting]),
     Layer.succeed(Admission, {
-      challenge: () => Effect.succeed({ psk: new Uint8Array(32) }),
+      challenge: () => Effect.succeed({ psk: undefined }),
       admit: (hello) =>
         Effect.sync(() => {
           served.admitted.push(hello.device)

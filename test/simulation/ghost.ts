@@ -10,7 +10,7 @@ import { askDevice } from "../../core/operator/askDevice.ts"
 import { operatorPrivate, type SimulatedDevice } from "./World.ts"
 
 const admission = Admission.of({
-  challenge: () => Effect.succeed({ psk: new Uint8Array(32) }),
+  challenge: () => Effect.succeed({ psk: undefined }),
   admit: ({ epoch }) =>
     epoch < 1
       ? Effect.fail(new Refused({ code: "Unavailable", detail: "there is nothing to be below" }))

@@ -89,7 +89,7 @@ describe("the handshake", () => {
         challenge: ({ device }) =>
           Effect.sync(() => {
             challenged.push(device)
-            return { psk: new Uint8Array(32) }
+            return { psk: undefined }
           })
       }, (world) =>
         Effect.gen(function*() {

@@ -84,11 +84,11 @@ export const makeWorld = Effect.fnUntraced(function*(options: WorldOptions = {})
       }))
     ),
     Layer.succeed(Admission, {
-      challenge: options.challenge ?? (() => Effect.succeed({ psk: new Uint8Array(32) })),
-      admit: (hello, publicKey, live) =>
+      challenge: options.challenge ?? (() => Effect.succeed({ psk: undefined })),
+      admit: (hello, proven, live) =>
         Effect.suspend(() => {
           admitted.push({ hello, live })
-          return options.admit?.(hello, publicKey, live) ??
+          return options.admit?.(hello, proven, live) ??
             Effect.succeed({ epoch: 1, lineage: Uint8Array.of(admitted.length) })
         })
     }),

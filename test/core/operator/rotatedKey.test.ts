@@ -14,6 +14,8 @@ const offsets = Array.from({ length: 41 }, (_, index) => index * 250)
 
 const here = { namespace: "edge", name: "edge-1" }
 
+const linkOf = Effect.map(Effect.flatMap(KubeApi, (api) => api.get(EdgeDevices, here)), ({ status }) => status?.link)
+
 /** A device that is connected; `otherKey` is its owner's edit. */
 const connected = Effect.gen(function*() {
   const api = yield* KubeApi
@@ -48,6 +50,32 @@ describe("an EdgeDevice whose key is changed", () => {
           yield* Effect.sleep("30 seconds")
           assert.isFalse(yield* isConnected, `edited ${offset} ms after it was started`)
         }).pipe(Effect.scoped, Effect.provide(worldLayer))), { discard: true }))
+
+  it.live("lets no device in by its key alone that has to enrol by the time its handshake ends", () =>
+    Effect.gen(function*() {
+      const pinned = yield* Effect.forEach(offsets, (offset) =>
+        simulate(1, () =>
+          Effect.gen(function*() {
+            const api = yield* KubeApi
+            yield* createNamespaces
+            const device = yield* makeDevice("edge-1", 1)
+            yield* (yield* makeOperator([device])).start
+            yield* api.create(EdgeDevices, device.object())
+            yield* device.transport.weather({ delayMillis: [2000, 2000] })
+            yield* device.agent.start
+            yield* Effect.sleep(offset)
+            yield* api.patch(EdgeDevices, here, {
+              type: "merge",
+              body: { spec: { identity: { publicKey: null, enrolmentSecretRef: { name: "enrolment" } } } }
+            })
+            const before = yield* linkOf
+            yield* Effect.sleep("30 seconds")
+            const after = yield* linkOf
+            assert.strictEqual(after?.publicKey, before?.publicKey, `edited ${offset} ms after it was started`)
+            return before?.publicKey !== undefined
+          }).pipe(Effect.scoped, Effect.provide(worldLayer))))
+      assert.sameMembers([...new Set(pinned)], [false, true], "edited before the handshake's end and after it")
+    }))
 
   it.live("ends the session of the device with the former key at once, and does not take it again", () =>
     simulate(1, () =>
