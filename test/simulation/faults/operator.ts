@@ -29,6 +29,8 @@ export const operator = {
       }
     }
     const met = yield* sprung(reached)
+    // No process ends in the middle of a function call of its own: `Effect.forEach` starts items that were never asked for then.
+    yield* Effect.yieldNow
     for (const api of apis) if (api.trap?.count === trap) api.trap = undefined
     if (!met || victim === undefined) return "missed"
     yield* killOperator(victims, victim)
