@@ -2,7 +2,7 @@
 import { type Context, Duration, Effect, FiberSet, Schema } from "effect"
 import type { ControlPlane } from "../../adapters/kube/plane/ControlPlane.ts"
 import { EdgeDevices } from "../../core/device/EdgeDevice.ts"
-import { type ConfigMap, ConfigMaps, Services } from "../../core/kube/kinds.ts"
+import { type ConfigMap, ConfigMaps, Secrets, Services } from "../../core/kube/kinds.ts"
 import { KubeApi, type KubeApiError } from "../../core/kube/KubeApi.ts"
 import type { KubeResource } from "../../core/kube/KubeResource.ts"
 import type { KubeObject } from "../../core/kube/ObjectMeta.ts"
@@ -12,7 +12,7 @@ import type { Dice } from "./faults/Dice.ts"
 import { isRunning, type Known } from "./known.ts"
 import { policies, policyPatch } from "./partitions.ts"
 import { serviceOf } from "./services.ts"
-import { beginnings, images, type Recipe, recipes } from "./workload.ts"
+import { beginnings, images, type Recipe, recipes, secretText } from "./workload.ts"
 import type { SimulatedDevice } from "./World.ts"
 
 export type Deed = (dice: Dice, device: SimulatedDevice) => Effect.Effect<void, KubeApiError>
@@ -25,6 +25,9 @@ export const settings = (colour: string): ConfigMap => ({
   metadata: { namespace: "edge", name: "settings" },
   data: { colour }
 })
+
+/** What the Secret says; each text of it can be told from everything else. */
+export const keys = (end = "") => ({ key: Buffer.from(secretText + end).toString("base64") })
 
 type SetKind = "DaemonSet" | "ReplicaSet" | "StatefulSet"
 const sets = (kind: SetKind, plural: string): KubeResource<KubeObject> => ({
@@ -249,6 +252,9 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
       yield* note(`paints it ${colour}`)
       yield* api.patch(ConfigMaps, { ...at, name: "settings" }, { type: "merge", body: { data: { colour } } })
         .pipe(Effect.catch(() => api.create(ConfigMaps, settings(colour))), Effect.asVoid)
+      if (dice.chance() < 0.5) return
+      yield* note(`turns the keys ${colour}`)
+      yield* api.patch(Secrets, { ...at, name: "keys" }, { type: "merge", body: { data: keys(` ${colour}`) } })
     }),
     editImage: Effect.fnUntraced(function*(dice) {
       const victim = one(dice, ({ owned, recipe }) => !owned && recipe.outcome === "runs")

@@ -195,14 +195,22 @@ export const stillness = (plane: ControlPlaneService, pods: ReadonlyArray<Known>
     return `version ${version}, running ${words(runningOf(known))}`
   })
 
-const colourIn = (plane: ControlPlaneService): string | undefined =>
-  (plane.world.store.get("configmaps", "edge", "settings")?.object as { readonly data?: Record<string, string> })
-    ?.data?.["colour"]
+const dataIn = (plane: ControlPlaneService, plural: string, name: string, key: string): string | undefined =>
+  (plane.world.store.get(plural, "edge", name)?.object as { readonly data?: Record<string, string> } | undefined)
+    ?.data?.[key]
+const colourIn = (plane: ControlPlaneService) => dataIn(plane, "configmaps", "settings", "colour")
+const keyIn = (plane: ControlPlaneService) =>
+  Buffer.from(dataIn(plane, "secrets", "keys", "key") ?? "", "base64").toString()
 
 /** What storms begin with. */
 export const firstColour = "red"
 
-export const filesFollow = "files of a volume follow their ConfigMap"
+export const filesFollow = [
+  "files of a volume follow their ConfigMap",
+  "files of a volume follow their Secret"
+] as const
+
+const stubbornGo = "what ignores SIGTERM goes all the same"
 
 /** What is not as it should be once nothing is broken any more; empty when all is well. */
 export const unsettled = Effect.fnUntraced(function*(
@@ -224,6 +232,7 @@ export const unsettled = Effect.fnUntraced(function*(
     if (deleted) {
       if (ranEver(known)) count("rule: what is deleted leaves nothing")
       if (known.recipe.name === "configured" && ranEver(known)) count("rule: secrets go with their pod")
+      if (known.recipe.name === "stubborn" && ranEver(known)) count(`rule: ${stubbornGo}`)
       if (pod !== undefined) wrong.push(`${name} is still in the API`)
       if (running.length > 0) wrong.push(`${name} is deleted and ${words(running)} still run`)
       continue
@@ -264,10 +273,14 @@ export const unsettled = Effect.fnUntraced(function*(
     if (known.recipe.name === "configured" && running.length > 0) {
       const wanted = colourIn(plane)
       const mounted = yield* known.device.files.text(uid, "settings/colour")
-      if (wanted !== firstColour) count(`rule: ${filesFollow}`)
+      if (wanted !== firstColour) count(`rule: ${filesFollow[0]}`)
       if (wanted !== undefined && mounted !== wanted) {
         wrong.push(`${name} has a ${mounted} file of settings that are ${wanted}`)
       }
+      const key = keyIn(plane)
+      const held = yield* known.device.files.text(uid, "keys/key")
+      if (key !== secretText) count(`rule: ${filesFollow[1]}`)
+      if (held !== key) wrong.push(`${name} has the key ${held} and should have ${key}`)
     }
     if (outcome === "runs") {
       const main = pod.status?.containerStatuses ?? []
@@ -350,5 +363,6 @@ export const rules = [
   "what has ended begins nothing",
   "what is gone from the API begins nothing",
   "a pod ends as its processes did",
-  filesFollow
+  stubbornGo,
+  ...filesFollow
 ] as const

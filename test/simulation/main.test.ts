@@ -51,11 +51,15 @@ describe("npm run simulate", () => {
   it("tells the same story in another process, to the last line, also of two operators", async () => {
     const alone = [1, 2, 3, 4, 5, 6].find((seed) => operatorsOf(seed) === 1)
     const contended = [1, 2, 3, 4, 5, 6].find((seed) => operatorsOf(seed) === 2)
-    for (const seed of [alone, contended]) {
-      const args = ["--seed", String(seed), "--size", "small", "--no-shrink"]
+    const worlds = [
+      ...[alone, contended].map((seed) => ["--seed", String(seed), "--size", "small"]),
+      ...["methods", "partition", "budgets"].map((profile) => ["--seed", "7", "--size", "brief", "--profile", profile])
+    ]
+    for (const world of worlds) {
+      const args = [...world, "--no-shrink"]
       const first = hashOf(await simulate(...args))
       assert.match(first, /^[0-9a-f]{64}$/u)
-      assert.strictEqual(hashOf(await simulate(...args)), first, `seed ${seed}`)
+      assert.strictEqual(hashOf(await simulate(...args)), first, args.join(" "))
     }
   }, 240_000)
 

@@ -127,14 +127,14 @@ const shrunken = (report: Report) =>
 const passed: Array<string> = []
 const failed: Array<string> = []
 const wrong: Array<Report> = []
-let virtualSeconds = 0
+let deviceSeconds = 0
 let cpuMillis = 0
 let only: Report | undefined
 const counted = () => ({
   total: count,
   done: passed.length + failed.length,
   failed: failed.length,
-  virtualSeconds,
+  deviceSeconds,
   cpuMillis,
   seconds: seconds()
 })
@@ -143,7 +143,7 @@ const coverage = new Coverage()
 const heard = (report: Report) => {
   // What a mistake was found with, or a plan, promises nothing.
   if (mutation === undefined && given === undefined) coverage.add(report)
-  virtualSeconds += report.virtualSeconds
+  deviceSeconds += report.deviceSeconds
   cpuMillis += report.cpuMillis
   const name = `seed ${report.seed}`
   ;(report.failure === null ? passed : failed).push(name)

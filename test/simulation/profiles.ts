@@ -223,7 +223,7 @@ export const promised = (profile: string): ReadonlyArray<string> => {
     // Epochs change with operators; whose turn it is changes only where one dies or two contend.
     .filter((rule) => !rule.includes("epoch") || faults.includes("operatorDies"))
     .filter((rule) => rule !== "an edited image runs" || deeds["editImage"] !== undefined)
-    .filter((rule) => rule !== filesFollow || deeds["paint"] !== undefined)
+    .filter((rule) => filesFollow.every((each) => each !== rule) || deeds["paint"] !== undefined)
   return [
     ...faults.flatMap((fault) => [`fault: ${fault}`, ...isBroad ? [] : kinds[fault] ?? []]),
     ...Object.keys(deeds).map((deed) => `deed: ${deed}`),

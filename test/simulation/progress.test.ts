@@ -1,12 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { barOf, type Count, makeProgress } from "./progress.ts"
 
-const half: Count = { total: 200, done: 100, failed: 1, virtualSeconds: 7200, cpuMillis: 5000, seconds: 50 }
+const half: Count = { total: 200, done: 100, failed: 1, deviceSeconds: 7200, cpuMillis: 5000, seconds: 50 }
 
 describe("the progress of storms", () => {
   it("is a bar that fits the terminal, with what is left", () => {
     const bar = barOf(half, 120)
-    assert.match(bar, /^\[█+░+\] 100\/200 seeds, 1 failed, 2\.0 a second, 2\.0 virtual hours, 50 s left$/)
+    assert.match(bar, /^\[█+░+\] 100\/200 seeds, 1 failed, 2\.0 a second, 2\.0 device-hours, 50 s left$/)
     for (const columns of [1, 20, 40, 80, 200]) assert.isBelow(barOf(half, columns).length, Math.max(columns, 2))
     assert.include(barOf({ ...half, done: 0, seconds: 0 }, 120), "? left")
   })

@@ -4,7 +4,7 @@ export interface Count {
   readonly total: number
   readonly done: number
   readonly failed: number
-  readonly virtualSeconds: number
+  readonly deviceSeconds: number
   readonly cpuMillis: number
   /** Seconds of the real clock since the run began. */
   readonly seconds: number
@@ -18,12 +18,12 @@ const span = (seconds: number): string => {
     : `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`
 }
 
-const figures = ({ done, failed, seconds, total, virtualSeconds }: Count): string => {
+const figures = ({ deviceSeconds, done, failed, seconds, total }: Count): string => {
   const rate = done / Math.max(seconds, 0.001)
   const left = done === 0 ? Infinity : (total - done) / rate
   return `${done}/${total} seeds, ${failed} failed, ${rate.toFixed(1)} a second, ${
-    (virtualSeconds / 3600).toFixed(1)
-  } virtual hours${done < total ? `, ${span(left)} left` : ` in ${span(seconds)}`}`
+    (deviceSeconds / 3600).toFixed(1)
+  } device-hours${done < total ? `, ${span(left)} left` : ` in ${span(seconds)}`}`
 }
 
 export const lineOf = (count: Count): string =>

@@ -16,7 +16,7 @@ import { idlersFibers, leftStreams, muchWritten, overBounds } from "./bounds.ts"
 import { makeBrokers } from "./brokers.ts"
 import { watchBudgets } from "./budgets.ts"
 import type { Counts } from "./coverage.ts"
-import { makeDeeds, served, settings } from "./deeds.ts"
+import { keys, makeDeeds, served, settings } from "./deeds.ts"
 import { devicesTold, type Diary, emptyDiary } from "./diary.ts"
 import { makeErrands } from "./errands.ts"
 import { makeApiWeather } from "./faults/ApiWeather.ts"
@@ -41,7 +41,7 @@ import { inOrder, lineOf, type TraceEvent } from "./trace.ts"
 import { uniform } from "./uniform.ts"
 import { simulate, type VirtualTime } from "./VirtualTime.ts"
 import { directly } from "./ways.ts"
-import { images, lifeOf, secretText } from "./workload.ts"
+import { images, lifeOf } from "./workload.ts"
 import { clientWithFaults, createNamespaces, makeDevice, makeOperator, worldLayerWith } from "./World.ts"
 
 export interface StormOptions extends PlanOptions {
@@ -63,7 +63,7 @@ export interface StormResult {
   readonly story: ReadonlyArray<string>
   /** What the story tells, for machines. */
   readonly events: ReadonlyArray<TraceEvent>
-  readonly virtualSeconds: number
+  readonly deviceSeconds: number
 }
 
 /** Longest time between the healing and peace: the longest back-offs of link, images and crashes, one after another. */
@@ -247,7 +247,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
       apiVersion: "v1",
       kind: "Secret",
       metadata: { namespace: "edge", name: "keys" },
-      data: { key: Buffer.from(secretText).toString("base64") }
+      data: keys()
     })
     if (plan.settings) yield* api.create(ConfigMaps, settings(firstColour))
 
@@ -442,7 +442,7 @@ export const storm = (options: StormOptions): Effect.Effect<StormResult> =>
       hash: createHash("sha256").update(story.join("\n")).digest("hex"),
       story,
       events,
-      virtualSeconds: Math.round(diary.now)
+      deviceSeconds: Math.round(diary.now) * plan.devices.length
     }
   })
 

@@ -22,7 +22,7 @@ export interface Report {
   readonly story: ReadonlyArray<string>
   /** As `story`. */
   readonly events: ReadonlyArray<TraceEvent>
-  readonly virtualSeconds: number
+  readonly deviceSeconds: number
   readonly cpuMillis: number
 }
 
@@ -60,7 +60,7 @@ const lost = (seed: number, why: string): Report => ({
   hash: "",
   story: [],
   events: [],
-  virtualSeconds: 0,
+  deviceSeconds: 0,
   cpuMillis: 0
 })
 

@@ -38,11 +38,13 @@ const hit = (endings: ReadonlyArray<137 | 1 | "OOMKilled">): Episode =>
   })
 
 export const engine = {
-  engineStops: ({ dice }, device) =>
+  engineStops: ({ count, dice }, device) =>
     atThePlug(
       device,
       Effect.gen(function*() {
-        yield* device.runtime.stopEngine(dice.pick(["survive", "killed"] as const))
+        const containers = dice.pick(["survive", "killed"] as const)
+        count(`engine stops: containers ${containers}`)
+        yield* device.runtime.stopEngine(containers)
         yield* lasting(dice, 500, 60_000)
         yield* device.runtime.startEngine
       })
@@ -71,8 +73,9 @@ export const engine = {
     yield* inEngineWeather(runtime, draw, lasting(dice, 5_000, 30_000))
   }),
   // Images are pruned, and their registry gives out none.
-  noImages: Effect.fnUntraced(function*({ dice }, { runtime }) {
+  noImages: Effect.fnUntraced(function*({ count, dice }, { runtime }) {
     const refused = dice.pick(pullRefusals)
+    count(`pull: ${refused.reason}`)
     for (const image of images) yield* runtime.image(image, { present: false, refused })
     yield* lasting(dice, 5_000, 90_000)
     for (const image of images) yield* runtime.grant(image)

@@ -52,6 +52,7 @@ export const episodes: Episodes = Object.fromEntries(
   ])
 )
 
+const powerCuts = ["power: containers exited", "power: containers gone"]
 const silentDeath = ["operator: dies without a word"]
 
 /** What a fault is made of, where it comes in several kinds. */
@@ -79,7 +80,11 @@ export const kinds: Partial<Readonly<Record<FaultName, ReadonlyArray<string>>>> 
   operatorComesBackBehind: silentDeath,
   operatorsAway: silentDeath,
   badEngine: ["engine: Fails", "engine: Lost", "engine: Late", "engine: Slow"],
-  hungEngine: ["engine: Hangs", "engine: Silent"]
+  hungEngine: ["engine: Hangs", "engine: Silent"],
+  engineStops: ["engine stops: containers survive", "engine stops: containers killed"],
+  noImages: ["pull: ImageUnavailable", "pull: ImageDenied", "pull: NotFound"],
+  reboot: powerCuts,
+  lostWrites: powerCuts
 }
 
 /** Everything as on a good day: what is still broken is mended, and both programs are up. */

@@ -34,12 +34,13 @@ export const killAtWork = Effect.fnUntraced(
 
 /** The power fails and comes back. */
 export const powerCycle = Effect.fnUntraced(function*(
-  { dice, note }: Victims,
+  { count, dice, note }: Victims,
   device: SimulatedDevice,
   boot: () => void
 ) {
   const containers = dice.chance() < 0.7 ? "exited" : "gone"
   yield* killSilently(device, dice)
+  count(`power: containers ${containers}`)
   yield* device.runtime.powerOff(containers)
   yield* device.host.reboot
   boot()

@@ -6,7 +6,7 @@ import { atThePlug, killSilently, powerCycle } from "./plug.ts"
 
 export const power = {
   // A disk that lies about having written, found out when the power fails.
-  lostWrites: ({ clocks, dice, forgetful, readmit }, device) =>
+  lostWrites: ({ clocks, count, dice, forgetful, readmit }, device) =>
     atThePlug(
       device,
       Effect.gen(function*() {
@@ -14,6 +14,7 @@ export const power = {
         yield* lasting(dice, 500, 30_000)
         const containers = dice.chance() < 0.7 ? "exited" : "gone"
         yield* killSilently(device, dice)
+        count(`power: containers ${containers}`)
         yield* device.runtime.powerOff(containers)
         forgetful.set(device.name, [...forgetful.get(device.name) ?? [], yield* worldMillis])
         yield* device.journal.crash

@@ -13,7 +13,7 @@ const help =
   --only NAME    this one; may be given several times
   --seeds N      storms that a mistake may go unnoticed, 1000 unless told
   --seed S       begin with this seed, 1 unless told
-  --size NAME    in worlds of this size: small, fleet, large; as drawn unless told
+  --size NAME    in worlds of this size: small, brief, fleet, large; as drawn unless told
   --workers W    mistakes looked for at the same time, 2 unless told
   --json         the last line: {"passed":[names],"failed":[names],"skipped":{},"found":{name:{"seeds":N,"seed":S,"violation":"..."}}}
   --list         only name them
@@ -46,7 +46,7 @@ if (unknown.length > 0) {
 }
 const { size } = values
 if (size !== undefined && !isSize(size)) {
-  console.error(`there is no size ${size}: small, fleet, large`)
+  console.error(`there is no size ${size}: small, brief, fleet, large`)
   process.exit(2)
 }
 if (values.list) {

@@ -290,14 +290,6 @@ export const mutations: ReadonlyArray<Mutation> = [
     profile: "partition"
   },
   {
-    name: "replaced-goes-on",
-    mistake: "a device that is back goes on with pods that were replaced meanwhile",
-    file: "core/operator/keepPartition.ts",
-    from: "        yield* options.end(session, uid)\n",
-    to: "",
-    profile: "partition"
-  },
-  {
     name: "refuses-control",
     mistake: "what keeps a device going is refused when its budget is used up",
     file: "core/operator/deviceTraffic.ts",
