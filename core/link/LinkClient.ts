@@ -109,9 +109,10 @@ const make = Effect.fnUntraced(function*<R>(options: LinkClientOptions<R>) {
     }
   })
 
-  const carried = ({ connection, link, maxFrame, scope, welcomed }: Established): Effect.Effect<Ending> =>
+  const carried = ({ asked, connection, link, maxFrame, scope, welcomed }: Established): Effect.Effect<Ending> =>
     carry(link, connection, welcomed.sealing, {
       maxFrame,
+      asked,
       peerReceived: welcomed.resumed ? welcomed.received : 0,
       cause: Effect.map(
         options.machineEnds ?? Effect.succeed(false),

@@ -7,7 +7,7 @@ export class LastWord {
   private within = Infinity
 
   /** The operator has what left at this monotonic millisecond. */
-  learn(at: number | undefined): void {
+  private learn(at: number | undefined): void {
     if (at !== undefined) this.at = Math.max(this.at ?? -Infinity, at)
   }
 

@@ -19,6 +19,8 @@ export interface Established {
   readonly connection: Connection
   readonly link: LinkSession
   readonly welcomed: Welcomed
+  /** Monotonic milliseconds at which the handshake began. */
+  readonly asked: number
   /** Bytes of a frame that both sides take. */
   readonly maxFrame: number
   /** Hangs up; the caller's to close. */
@@ -109,7 +111,6 @@ export const makeEstablish = Effect.fnUntraced(function*<R>(
       const connection = yield* connect(dialer)
       const known = yield* memory.load
       const resumable = live
-      // The operator's answer is to this very handshake: no older one could be understood.
       const asked = now()
       const takes = Math.min(maxFrame, connection.maxFrame)
       const welcomed = yield* greet(
@@ -136,8 +137,7 @@ export const makeEstablish = Effect.fnUntraced(function*<R>(
       const link = welcomed.resumed && resumable !== undefined && resumable === live
         ? resumable
         : yield* begin(parent, connection, welcomed)
-      lastWord.learn(asked)
-      return { connection, link, welcomed, maxFrame: Math.min(takes, welcomed.maxFrame) }
+      return { connection, link, welcomed, asked, maxFrame: Math.min(takes, welcomed.maxFrame) }
     })
 
   /**

@@ -25,6 +25,8 @@ export const carry = (
     readonly maxFrame: number
     /** The highest sequence the peer has, as it said in its hello. */
     readonly peerReceived: number
+    /** When this side began the handshake, of a device. */
+    readonly asked?: number
     /** A packet that came with the handshake's end. */
     readonly first?: Packet
     /** What becomes of this side where an interruption ends the session. */
@@ -56,7 +58,11 @@ export const carry = (
 
     const receive = (packet: Packet) =>
       conversation.step(() => {
-        if (useful()) conversation.packet(packet, now())
+        if (!useful()) return
+        // Not sooner: a welcome may be the last that comes of an operator that never hears whether it arrived, and for which the device
+        // stayed away. Who speaks in the session has it back.
+        if (options.asked !== undefined) conversation.hearing.known(options.asked)
+        conversation.packet(packet, now())
       })
 
     const reader = Effect.gen(function*() {

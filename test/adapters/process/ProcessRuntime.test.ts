@@ -1,12 +1,12 @@
-import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schedule, type Scope, Stream } from "effect"
+import { assert, describe } from "@effect/vitest"
+import { Effect, Schedule, Stream } from "effect"
 import { spawn } from "node:child_process"
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { join } from "node:path"
 import { isAlive, parseIdentity } from "../../../adapters/process/identity.ts"
 import * as ProcessRuntime from "../../../adapters/process/ProcessRuntime.ts"
-import { ContainerRuntime, type ContainerSpec } from "../../../core/pod/ContainerRuntime.ts"
+import { ContainerRuntime } from "../../../core/pod/ContainerRuntime.ts"
 import {
   containerSpec,
   ensured,
@@ -14,7 +14,6 @@ import {
   launch,
   printed,
   sandboxSpec,
-  security,
   textOf,
   untilExited
 } from "../../contracts/runtimeWorld.ts"

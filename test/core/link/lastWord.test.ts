@@ -1,9 +1,11 @@
 /** What a device may believe of how lately its operator heard it. */
 import { assert, describe, it } from "@effect/vitest"
+import { Effect, SubscriptionRef } from "effect"
 import { LastWord } from "../../../core/link/client/LastWord.ts"
 import { defaultLimits } from "../../../core/link/LinkLimits.ts"
 import { defaultTimings } from "../../../core/link/LinkTimings.ts"
 import { Conversation } from "../../../core/link/session/Conversation.ts"
+import { inWorld } from "./world.ts"
 
 const leave = () => {}
 const pair = () => {
@@ -59,17 +61,39 @@ describe("the last word", () => {
     assert.strictEqual(operator.next(90_000, plain)?.answered, 0)
   })
 
+  it.live("is not that of a handshake whose end the operator never heard", () =>
+    inWorld({}, ({ client, transport }) =>
+      Effect.gen(function*() {
+        const settled = Effect.map(SubscriptionRef.get(client.state), ({ status }) => status === "Connected")
+        while (!(yield* settled)) yield* Effect.sleep(100)
+        client.askWithin(10_000)
+        yield* Effect.sleep("1 minute")
+        const before = client.acknowledgedAt() ?? 0
+        assert.isAbove(before, 50_000)
+        yield* transport.refuse("Refused")
+        yield* transport.cut()
+        yield* Effect.sleep("2 minutes")
+        assert.isFalse(yield* settled)
+        yield* transport.weather({ delayMillis: [1000, 1000] })
+        yield* transport.refuse(undefined)
+        while (!(yield* settled)) yield* Effect.sleep(10)
+        // The welcome came; what would tell the operator so is on its way.
+        yield* transport.weather({ blackHole: true })
+        yield* Effect.sleep("2 minutes")
+        assert.isBelow(client.acknowledgedAt() ?? 0, before + 20_000)
+      })))
+
   it("is remembered over sessions and never grows older", () => {
     const word = new LastWord()
     const { device } = pair()
     word.askWithin(5)
     word.follow(device)
     assert.strictEqual(device.askWithin, 5)
-    word.learn(7)
     device.hearing.known(9)
     assert.strictEqual(word.acknowledgedAt, 9)
-    word.follow(pair().device)
-    word.learn(8)
+    const { device: next } = pair()
+    word.follow(next)
+    next.hearing.known(8)
     assert.strictEqual(word.acknowledgedAt, 9)
   })
 })
