@@ -212,6 +212,8 @@ export const serveDevice = Effect.fnUntraced(function*(
   lookAtHostPod = (yield* keepHostPod(context, { connected, holds }).pipe(Scope.provide(keeping))).look
   const away = yield* disconnectedPods(context, {
     connected,
+    absence,
+    holding,
     why: () => brokerDown() ?? absenceSentence(reason()),
     look: pods.look
   })
