@@ -237,6 +237,7 @@ export const serveDevice = Effect.fnUntraced(function*(
 
   yield* status.keep({
     traffic,
+    absence,
     reason,
     holds,
     connected,
