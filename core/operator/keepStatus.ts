@@ -109,7 +109,12 @@ export const keepStatus = Effect.fnUntraced(function*(context: DeviceContext, fi
     let wrote = false
     yield* registry.swapStatus({ key: context.key, uid: context.uid }, (before) => {
       const held = before.link?.holder === identity.holder
-      if (!held && !claiming) return undefined
+      if (!held && !claiming) {
+        // Whoever has the device now counts on from what the status says, and cannot know what passed here until it was lost.
+        const counted = traffic.rest(before.traffic)
+        wrote = counted !== undefined
+        return counted && { ...before, traffic: counted }
+      }
       const { connectivity: _, ...rest } = before
       const counted = traffic.next(before.traffic)
       const after = {
