@@ -58,10 +58,12 @@ export interface DeviceTraffic {
   readonly exhausted: () => ReadonlyArray<TrafficClass>
   /** The session as the rest of the operator is to use it. */
   readonly guard: (session: Session) => Session
-  /** The device is another operator's; or was, and this is what it wrote. */
+  /** The status says this now: another operator, too, may have added to it what it had counted. */
   readonly learn: (written: StatusTraffic | undefined) => void
   /** What the status shall say, given what it says; to be told by `written` that it does, or at once by `unwritten` that it is not tried. */
   readonly next: (before: StatusTraffic | undefined) => StatusTraffic | undefined
+  /** The same for who writes nothing else any more: the device is another's, or the process ends. Undefined where it is not worth a write. */
+  readonly rest: (before: StatusTraffic | undefined) => StatusTraffic | undefined
   readonly written: () => void
   readonly unwritten: () => void
   /** Whether the counters are worth a write of their own; the last of this process need not wait for its time. */
@@ -224,6 +226,10 @@ export const deviceTraffic = Effect.fnUntraced(function*(
       if (!isNone(unsaved.count)) attempts.push({ result, count: unsaved.count })
       if (attempts.length > mostAttempts) attempts.splice(mostAttempts / 2, 1)
       return result
+    },
+    rest: (before) => {
+      learn(before)
+      return traffic.due(true) ? traffic.next(before) : undefined
     },
     written: () => commit(attempts.at(-1)),
     unwritten: () => void attempts.pop(),

@@ -2,9 +2,11 @@
  * While a device is away longer than the grace, its pods' Ready says False with reason DeviceDisconnected, so that Services stop
  * routing to them; nothing else about them changes, and the device's own word is restored when it is back.
  */
-import { Clock, Effect, FiberHandle, SubscriptionRef } from "effect"
+import { Clock, Duration, Effect, FiberHandle, SubscriptionRef } from "effect"
 import type { Pod, PodCondition } from "../kube/Pod.ts"
 import { timestamp } from "../kube/time.ts"
+import { monotonicMillis } from "../pod/machine/Workbench.ts"
+import type { DeviceAbsence } from "./deviceAbsence.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
 import { EventRecorder } from "./EventRecorder.ts"
 import { OperatorSettings } from "./OperatorSettings.ts"
@@ -21,6 +23,9 @@ export const disconnectedPods = Effect.fnUntraced(function*(
   context: DeviceContext,
   options: {
     readonly connected: () => boolean
+    readonly absence: Pick<DeviceAbsence, "since">
+    /** Whether this process speaks for the device, as of which `absence` counts. */
+    readonly holding: SubscriptionRef.SubscriptionRef<boolean>
     /** In a sentence for people. */
     readonly why: () => string
     /** Has this pod looked at until all that is to be done for it is done: what the device said last of it is said again. */
@@ -31,6 +36,7 @@ export const disconnectedPods = Effect.fnUntraced(function*(
   const index = yield* PodIndex
   const events = yield* EventRecorder
   const { writeStatusOnce } = yield* podWrites
+  const graceMillis = Duration.toMillis(Duration.fromInputUnsafe(settings.disconnectGrace))
   const waiting = yield* FiberHandle.make()
 
   const quietly = <A, E extends { readonly message: string }>(work: Effect.Effect<A, E>) =>
@@ -93,13 +99,21 @@ export const disconnectedPods = Effect.fnUntraced(function*(
     return tell("Normal", "DeviceConnected", "the device is connected again")
   })
 
-  const left = FiberHandle.run(
-    waiting,
-    Effect.sleep(settings.disconnectGrace).pipe(
-      Effect.andThen(tellLeft),
-      Effect.andThen(Effect.forever(Effect.andThen(quietly(mark), Effect.sleep(reassertMillis))))
-    )
-  )
+  const round = Effect.gen(function*() {
+    if (!(yield* SubscriptionRef.get(options.holding))) {
+      told = false
+      return yield* Effect.sleep(reassertMillis)
+    }
+    const now = yield* monotonicMillis
+    // Looked at anew: the absence counts from when this process has taken the device, which may be since it waits.
+    const left = (options.absence.since() ?? now) + graceMillis - now
+    if (left > 0) return yield* Effect.sleep(left)
+    yield* tellLeft
+    yield* quietly(mark)
+    yield* Effect.sleep(reassertMillis)
+  })
+  // It is heard of twice where the connection goes first and the session later.
+  const left = FiberHandle.run(waiting, Effect.forever(round), { onlyIfMissing: true })
 
   /** What the device said last is true again; pods of which nothing is known are reported anew by the device. */
   const restore = Effect.sync(() => {

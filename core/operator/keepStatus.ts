@@ -1,9 +1,10 @@
 /** What an EdgeDevice's status says of its device, written when it says something new; the write that takes the device, too. */
 import { Clock, Duration, Effect, Queue, Schedule, Stream, SubscriptionRef } from "effect"
 import type { EdgeDevice } from "../device/EdgeDevice.ts"
-import { timestamp } from "../kube/time.ts"
+import { parseTimestamp, timestamp } from "../kube/time.ts"
 import type { DisconnectReason } from "../node/nodeStatus.ts"
 import { aboutDevice } from "./aboutDevice.ts"
+import type { DeviceAbsence } from "./deviceAbsence.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
 import { DeviceRegistry } from "./DeviceRegistry.ts"
 import { type ConditionDraft, saysTheSame, withConditions } from "./deviceStatus.ts"
@@ -11,8 +12,8 @@ import type { DeviceTraffic } from "./deviceTraffic.ts"
 import { EventRecorder } from "./EventRecorder.ts"
 import { OperatorIdentity } from "./OperatorIdentity.ts"
 
-/** `last contact` is for people: it is written with the next change, and at least this often. */
-const contactMillis = 5 * 60_000
+/** Looks at least this often whether the counters are worth a write. */
+const lookMillis = 5 * 60_000
 
 /** A device that is there links within a moment of its EdgeDevice: what is known by then is said at once, in one write. */
 const firstStatus = "2 seconds"
@@ -24,6 +25,7 @@ const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced(
 /** What the writer asks the others for, each time it writes. */
 export interface StatusSources {
   readonly traffic: DeviceTraffic
+  readonly absence: Pick<DeviceAbsence, "since" | "leftAt">
   /** Why the device is away. */
   readonly reason: () => DisconnectReason
   /** Whether this process speaks for the device. */
@@ -98,6 +100,8 @@ export const keepStatus = Effect.fnUntraced(function*(context: DeviceContext, fi
     const { generation } = device
     const now = yield* Clock.currentTimeMillis
     const linked = sources.connected()
+    // It has left just now where nobody has said yet that it did.
+    const heard = linked || sources.absence.since() === undefined ? now : sources.absence.leftAt()
     const method = sources.method()
     const agentVersion = sources.agentVersion()
     const { drafts, withdrawn } = conditions(sources, device)
@@ -105,7 +109,12 @@ export const keepStatus = Effect.fnUntraced(function*(context: DeviceContext, fi
     let wrote = false
     yield* registry.swapStatus({ key: context.key, uid: context.uid }, (before) => {
       const held = before.link?.holder === identity.holder
-      if (!held && !claiming) return undefined
+      if (!held && !claiming) {
+        // Whoever has the device now counts on from what the status says, and cannot know what passed here until it was lost.
+        const counted = traffic.rest(before.traffic)
+        wrote = counted !== undefined
+        return counted && { ...before, traffic: counted }
+      }
       const { connectivity: _, ...rest } = before
       const counted = traffic.next(before.traffic)
       const after = {
@@ -120,7 +129,10 @@ export const keepStatus = Effect.fnUntraced(function*(context: DeviceContext, fi
         ),
         ...(identity.hostNode === "" ? {} : { hostNode: identity.hostNode }),
         ...(linked && method !== undefined ? { connectivity: { method } } : {}),
-        ...(linked || before.lastContact === undefined ? (linked ? { lastContact: timestamp(now) } : {}) : {}),
+        // For people: written with the next change only. Another operator may have heard of the device since it left this one.
+        ...(heard !== undefined && (linked || heard > (parseTimestamp(before.lastContact) ?? 0))
+          ? { lastContact: timestamp(heard) }
+          : {}),
         ...(agentVersion === undefined ? {} : { agentVersion })
       }
       wrote = !saysTheSame(before, after) || traffic.due() || spent.length > 0
@@ -195,7 +207,7 @@ export const keepStatus = Effect.fnUntraced(function*(context: DeviceContext, fi
             // The object is gone: there is no status any more.
             Effect.catch(() => Effect.void)
           )
-          yield* Effect.timeoutOption(Queue.take(bell), Duration.millis(contactMillis))
+          yield* Effect.timeoutOption(Queue.take(bell), Duration.millis(lookMillis))
           yield* Effect.sleep(gathering)
         }))
       )

@@ -82,7 +82,6 @@ export const serveDevice = Effect.fnUntraced(function*(
   operating: Scope.Scope
 ) {
   const registry = yield* DeviceRegistry
-  const identity = yield* OperatorIdentity
   const settings = yield* OperatorSettings
   const events = yield* EventRecorder
   const services = yield* Effect.context<
@@ -155,12 +154,12 @@ export const serveDevice = Effect.fnUntraced(function*(
     return linked !== undefined && SubscriptionRef.getUnsafe(linked.connected)
   }
 
-  // The next process goes on counting where this one ends.
+  // Whoever has the device next, or has it already, goes on counting where this process ends.
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
-      if (!holds() || !traffic.due(true)) return Effect.void
+      if (!traffic.due(true)) return Effect.void
       return registry.swapStatus({ key, uid: context.uid }, (before) => {
-        const counted = before.link?.holder === identity.holder ? traffic.next(before.traffic) : undefined
+        const counted = traffic.rest(before.traffic)
         return counted && { ...before, traffic: counted }
       }).pipe(Effect.timeoutOption(lastWrite), Effect.ignore)
     })
@@ -212,6 +211,8 @@ export const serveDevice = Effect.fnUntraced(function*(
   lookAtHostPod = (yield* keepHostPod(context, { connected, holds }).pipe(Scope.provide(keeping))).look
   const away = yield* disconnectedPods(context, {
     connected,
+    absence,
+    holding,
     why: () => brokerDown() ?? absenceSentence(reason()),
     look: pods.look
   })
@@ -231,10 +232,12 @@ export const serveDevice = Effect.fnUntraced(function*(
     if (SubscriptionRef.getUnsafe(holding)) yield* absence.anew
     partition.look()
     lookAtNode()
+    status.look()
   })
 
   yield* status.keep({
     traffic,
+    absence,
     reason,
     holds,
     connected,
@@ -374,7 +377,8 @@ export const serveDevice = Effect.fnUntraced(function*(
   const update = Effect.fnUntraced(function*(object: EdgeDeviceObject) {
     yield* settleHold
     partition.look()
-    if (!holds()) traffic.learn(object.status?.traffic)
+    // As it is by now: an own write may have come through since this update was due.
+    traffic.learn(registry.get(key)?.status?.traffic)
     if (object.metadata.deletionTimestamp !== undefined) {
       if (deleting) return
       deleting = true

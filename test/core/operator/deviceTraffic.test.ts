@@ -215,6 +215,58 @@ describe("the traffic of a device", () => {
       }
     }))
 
+  it.effect("adds what it had counted to what the next operator writes, once, and tells that one", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(noon)
+      const one = yield* makeTraffic({ streams: 1000 })
+      const two = yield* makeTraffic({ streams: 1000 })
+      const [first, second] = [yield* fakeSession, yield* fakeSession]
+      one.traffic.guard(first.session)
+      two.traffic.guard(second.session)
+      const streams = (received: number) => ({ day: "2026-11-21", ...noTraffic, streams: { sent: 0, received } })
+      first.carry("streams", 0, 600)
+      second.carry("streams", 0, 300)
+      let status = write(two.traffic)
+      // It would be refused, and is tried again with what the other has said.
+      assert.deepStrictEqual(one.traffic.rest(undefined), streams(600))
+      status = one.traffic.rest(status)
+      one.traffic.written()
+      assert.deepStrictEqual(status, streams(900))
+      assert.isUndefined(one.traffic.rest(status))
+
+      second.carry("streams", 0, 100)
+      assert.deepStrictEqual(two.traffic.exhausted(), [])
+      two.traffic.learn(status)
+      assert.deepStrictEqual(two.traffic.exhausted(), ["streams"])
+      status = write(two.traffic, status)
+      assert.deepStrictEqual(status, streams(1000))
+      // Too little to be worth a write.
+      first.carry("streams", 0, 9)
+      assert.isUndefined(one.traffic.rest(status))
+      first.carry("streams", 0, 1)
+      assert.deepStrictEqual(one.traffic.rest(status), streams(1010))
+    }))
+
+  it.effect("adds to no day what was counted on the one before", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(Date.parse("2026-11-21T23:59:59Z"))
+      const { traffic } = yield* makeTraffic({ streams: 1000 })
+      const { carry, session } = yield* fakeSession
+      traffic.guard(session)
+      carry("streams", 0, 600)
+      assert.strictEqual(traffic.today().streams.received, 600)
+      // The next operator's clock is a little ahead.
+      assert.isUndefined(traffic.rest({ day: "2026-11-22", streams: { sent: 0, received: 1 } }))
+      yield* TestClock.adjust("1 second")
+      assert.isUndefined(traffic.rest({ day: "2026-11-21", streams: { sent: 0, received: 1 } }))
+      carry("streams", 0, 20)
+      assert.deepStrictEqual(traffic.rest({ day: "2026-11-21", streams: { sent: 0, received: 1 } }), {
+        day: "2026-11-22",
+        ...noTraffic,
+        streams: { sent: 0, received: 20 }
+      })
+    }))
+
   it.effect("counts on in a new session, with the last words of the one before", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(noon)

@@ -48,6 +48,8 @@ export const inWorld = <E>(
     /** The operator's own metrics. */
     readonly families: Effect.Effect<ReadonlyArray<MetricFamily>>
     readonly operator: Effect.Success<ReturnType<typeof makeOperator>>
+    /** To be started beside it: it takes the device, and is the one who is asked from then on. */
+    readonly next: Effect.Success<ReturnType<typeof makeOperator>>
     readonly device: Effect.Success<ReturnType<typeof makeDevice>>
   }) => Effect.Effect<void, E, KubeApi>
 ) =>
@@ -64,6 +66,7 @@ export const inWorld = <E>(
         families = yield* operatorMetrics
       })
       const operator = yield* makeOperator([device], undefined, beside)
+      const next = yield* makeOperator([device], undefined, beside, "next")
       yield* operator.start
       yield* api.create(
         EdgeDevices,
@@ -94,5 +97,5 @@ export const inWorld = <E>(
       const scrape = Effect.suspend(() =>
         Effect.ignore(backend?.summary("edge-1", { onlyCpuAndMemory: true }) ?? Effect.die(new NotYet()))
       )
-      yield* story({ uid, read, scrape, families: Effect.suspend(() => families), operator, device })
+      yield* story({ uid, read, scrape, families: Effect.suspend(() => families), operator, next, device })
     }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie))
