@@ -154,6 +154,29 @@ describe("the docker runtime against an engine that misbehaves", () => {
       assert.include(engine.asked.join("\n"), "POST /images/create?fromImage=registry.test/a:latest")
     }))
 
+  it.live.each([0, 1, 2])(
+    "encodes credentials as docker decodes them, a password longer by %i too",
+    (more) =>
+      Effect.gen(function*() {
+        const headers: Array<unknown> = []
+        const engine = yield* scriptedEngine((_call, response, request) => {
+          headers.push(request.headers["x-registry-auth"])
+          response.end(`{"error":"unauthorized"}\n`)
+        })
+        // In plain base64 it has both characters that URLs cannot carry.
+        const credential = { registry: "registry.test", username: "edge", password: `??>>~~\u00ff${"x".repeat(more)}` }
+        yield* Effect.flip(using(engine, (runtime) => runtime.pull("registry.test/a", [credential])))
+        const header = String(headers[0])
+        // Node decodes without padding too; docker does not.
+        assert.match(header, /^(?:[\w-]{4})*(?:[\w-]{4}|[\w-]{3}=|[\w-]{2}==)$/)
+        assert.deepStrictEqual(JSON.parse(Buffer.from(header, "base64url").toString()), {
+          username: credential.username,
+          password: credential.password,
+          serveraddress: credential.registry
+        })
+      })
+  )
+
   it.live("gives up a pull that stops moving", () =>
     Effect.gen(function*() {
       const engine = yield* scriptedEngine((_call, response) => response.write("{\"status\":\"Downloading\"}\n"))
