@@ -328,6 +328,27 @@ describe.skipIf(Option.isSome(reason))("with a docker engine", () => {
       assert.strictEqual(log, `${"x".repeat(100_000)}\né\u{1F600}\n`)
     }))
 
+  test("reads lines that docker cuts within a character, and what is no text", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const sandbox = yield* ensured(world)
+      const script = "head -c 16383 /dev/zero | tr '\\0' x; echo é; " +
+        "head -c 20000 /dev/zero | tr '\\0' '\\377'; echo; echo end"
+      for (const [attempt, tty] of [false, true].entries()) {
+        const spec = containerSpec(world, sandbox.id, { _tag: "Forever" })
+        const id = yield* runtime.create({ ...spec, attempt, tty, command: ["sh", "-c", script], args: [] })
+        yield* runtime.start(id)
+        yield* untilExited(id)
+        const log = textOf(yield* Stream.runCollect(runtime.logs(id, { follow: false })))
+        const end = tty ? "\r\n" : "\n"
+        // Docker has lost the character.
+        assert.strictEqual(
+          log,
+          `${"x".repeat(16_383)}\ufffd\ufffd${end}${"\ufffd".repeat(20_000)}${end}end${end}`
+        )
+      }
+    }))
+
   test("stops a pull when its caller goes, and says so when the engine is not there", (world) =>
     Effect.gen(function*() {
       const runtime = yield* ContainerRuntime
