@@ -1,6 +1,7 @@
 /**
  * Reads docker's byte streams: output of two kinds in frames of `kind, 0, 0, 0, length (4 bytes, big endian)`, and logs, whose
- * every message begins with its time. State is held between calls; nothing is buffered but heads and one message.
+ * every message begins with its time. State is held between calls; nothing is buffered but heads and one message. A third kind of
+ * frame is docker's own words on why there is no more.
  */
 import type { LogChunk, Output } from "../../core/pod/ContainerRuntime.ts"
 
@@ -8,6 +9,15 @@ import type { LogChunk, Output } from "../../core/pod/ContainerRuntime.ts"
 export class Malformed extends Error {
   override readonly name = "Malformed"
 }
+
+/** Docker's own words in place of what was asked for. */
+export class Complaint extends Error {
+  override readonly name = "docker"
+}
+
+/** Longer ones are cut. */
+const MOST_WORDS = 4096
+const SYSTEM_ERROR = 3
 
 interface Piece extends Output {
   /** Whether it is the last one of its frame. */
@@ -19,6 +29,7 @@ const makeFrames = () => {
   const head = new Uint8Array(8)
   let headLength = 0
   let remaining = 0
+  let words = Buffer.alloc(0)
   return function*(bytes: Uint8Array): Generator<Piece> {
     let at = 0
     while (at < bytes.length) {
@@ -29,7 +40,7 @@ const makeFrames = () => {
         at += take
         if (headLength < 8) break
         headLength = 0
-        if (head[0]! > 2 || head[1] !== 0 || head[2] !== 0 || head[3] !== 0) {
+        if (head[0]! > SYSTEM_ERROR || head[1] !== 0 || head[2] !== 0 || head[3] !== 0) {
           throw new Malformed("docker sent a stream that is not framed as it should be")
         }
         remaining = new DataView(head.buffer).getUint32(4)
@@ -39,6 +50,11 @@ const makeFrames = () => {
       const piece = new Uint8Array(bytes.subarray(at, at + remaining))
       remaining -= piece.length
       at += piece.length
+      if (head[0] === SYSTEM_ERROR) {
+        words = Buffer.concat([words, piece]).subarray(0, MOST_WORDS)
+        if (remaining === 0 || words.length === MOST_WORDS) throw new Complaint(words.toString().trim())
+        continue
+      }
       yield { stream: head[0] === 2 ? "stderr" : "stdout", bytes: piece, ends: remaining === 0 }
     }
   }
@@ -63,7 +79,11 @@ const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin
 
 const timeOf = (message: Uint8Array): string => {
   const found = latin1(message.subarray(0, STAMP))
-  if (found.search(stamp) !== 0) throw new Malformed("docker sent a log line without its time")
+  if (found.search(stamp) !== 0) {
+    // With a terminal docker's own words have no frame either.
+    const [said = ""] = Buffer.from(message.subarray(0, MOST_WORDS)).toString().split("\n", 1)
+    throw new Malformed(`docker sent a log line without its time: ${said.trim()}`)
+  }
   return found.trimEnd()
 }
 
@@ -107,7 +127,7 @@ const makeRawLog = () => {
   let rest = new Uint8Array()
   return function*(bytes: Uint8Array | undefined): Generator<LogChunk> {
     let all: Uint8Array = bytes === undefined ? rest : rest.length === 0 ? bytes : Buffer.concat([rest, bytes])
-    while (all.length > STAMP) {
+    while (all.length > STAMP || bytes === undefined && all.length > 0) {
       const time = timeOf(all)
       const end = endOfFirst(all, bytes === undefined)
       if (end === 0) break
@@ -118,9 +138,20 @@ const makeRawLog = () => {
   }
 }
 
-/** Log messages of a container with or without a terminal; `undefined` is the end. */
+/** Log messages of a container with or without a terminal; `undefined` is the end. What was good before it failed is told first. */
 export const makeLogReader = (tty: boolean): (bytes: Uint8Array | undefined) => ReadonlyArray<LogChunk> => {
   const raw = makeRawLog()
   const framed = makeFramedLog()
-  return (bytes) => [...(tty ? raw(bytes) : framed(bytes ?? new Uint8Array()))]
+  let failure: unknown
+  return (bytes) => {
+    if (failure !== undefined) throw failure
+    const found: Array<LogChunk> = []
+    try {
+      for (const chunk of tty ? raw(bytes) : framed(bytes ?? new Uint8Array())) found.push(chunk)
+    } catch (error) {
+      if (found.length === 0) throw error
+      failure = error
+    }
+    return found
+  }
 }

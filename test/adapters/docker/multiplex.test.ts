@@ -2,9 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import { cpuQuota, cpuShares, isName, nameOf } from "../../../adapters/docker/containerBody.ts"
 import { pullError, withTag } from "../../../adapters/docker/images.ts"
-import { makeDemultiplexer, makeLogReader, Malformed } from "../../../adapters/docker/multiplex.ts"
+import { Complaint, makeDemultiplexer, makeLogReader, Malformed } from "../../../adapters/docker/multiplex.ts"
 
-const frame = (stream: 1 | 2, bytes: Uint8Array): Uint8Array => {
+const frame = (stream: 1 | 2 | 3, bytes: Uint8Array): Uint8Array => {
   const head = Buffer.alloc(8)
   head[0] = stream
   head.writeUInt32BE(bytes.length, 4)
@@ -48,7 +48,7 @@ describe("docker's framed output", () => {
       try {
         read(bytes)
       } catch (error) {
-        assert.instanceOf(error, Malformed)
+        assert.isTrue(error instanceof Malformed || error instanceof Complaint)
       }
     }
   })
@@ -110,10 +110,38 @@ describe("docker's log", () => {
     }
   })
 
+  it("ends with docker's own words where docker cannot read it, after what it could", () => {
+    const words = "Error grabbing logs: input/output error"
+    const line = Buffer.from(`${stamp} one\n`)
+    for (const tty of [true, false]) {
+      const complaint = Buffer.from(`${words}\n`)
+      const wire = Buffer.concat(tty ? [line, complaint] : [frame(1, line), frame(3, complaint)])
+      for (const at of [wire.length, 9, line.length + 3, line.length + 40, wire.length - 1]) {
+        const read = makeLogReader(tty)
+        const found: Array<string> = []
+        let said = ""
+        try {
+          for (const bytes of [wire.subarray(0, at), wire.subarray(at), undefined]) {
+            found.push(...read(bytes).map(({ bytes }) => text(bytes)))
+          }
+        } catch (error) {
+          said = String(error)
+        }
+        assert.deepStrictEqual(found, ["one\n"])
+        assert.include(said, words)
+      }
+    }
+    assert.throws(() => makeDemultiplexer()(frame(3, Buffer.from(`${words}\n`))), Complaint, words)
+    const short = makeLogReader(true)
+    assert.deepStrictEqual(short(Buffer.from("Error grabbing logs: EOF\n")), [])
+    assert.throws(() => short(undefined), /logs: EOF$/)
+  })
+
   it("is not gathered without end", () => {
     const endless = Buffer.from(`${stamp} ${"x".repeat(50_000)}`)
     assert.throws(() => makeLogReader(true)(endless), /longer than it can be/)
     assert.throws(() => makeLogReader(false)(frame(1, endless)), /longer than it can be/)
+    assert.throws(() => makeLogReader(false)(frame(3, Buffer.alloc(100_000, "y"))), /^y{4096}$/)
   })
 })
 
