@@ -105,6 +105,26 @@ describe("the docker runtime against an engine that misbehaves", () => {
       assert.strictEqual(yield* ends("POST /exec/e1/start"), "OutcomeUnknown")
     }))
 
+  it.live("leaves Ctrl-P to what runs at a terminal, which docker would take for the first of its own keys", () =>
+    Effect.gen(function*() {
+      const bodies: Array<string> = []
+      const engine = yield* scriptedEngine((call, response, request) => {
+        request.on("data", (piece) => bodies.push(String(piece)))
+        if (call.startsWith("GET")) response.end(inspected({ Running: true }))
+        else response.writeHead(409).end("{}")
+      })
+      const at = { stdin: true, stdout: true, stderr: false, tty: true }
+      yield* using(engine, ({ attach, exec }) =>
+        Effect.andThen(
+          Effect.flip(Effect.scoped(exec("c1", { ...at, command: ["vi"] }))),
+          Effect.flip(Effect.scoped(attach("c1", at)))
+        ))
+      const keys = "ctrl-^,ctrl-_,ctrl-^,ctrl-_,ctrl-@"
+      assert.strictEqual(JSON.parse(bodies.join("")).DetachKeys, keys)
+      const attached = engine.asked.find((call) => call.startsWith("POST /containers/c1/attach?")) ?? ""
+      assert.strictEqual(new URLSearchParams(attached.split("?")[1]).get("detachKeys"), keys)
+    }))
+
   it.live("says what it does not understand", () =>
     Effect.gen(function*() {
       for (const nonsense of ["not json", "{}", "[1]", JSON.stringify({ Id: 7 })]) {

@@ -310,6 +310,34 @@ describe.skipIf(Option.isSome(reason))("with a docker engine", () => {
       assert.include(shown, "37 101")
     }))
 
+  test("gives a terminal Ctrl-P at once, and not only with the key after it", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const at = { stdin: true, stdout: true, stderr: false, tty: true }
+      const command = ["sh", "-c", "stty raw -echo; echo ready; dd bs=1 count=1 2>/dev/null | od -An -tx1"]
+      const press = Uint8Array.of(0x10)
+      const sandbox = yield* ensured(world)
+      const spec = containerSpec(world, sandbox.id, { _tag: "Forever" }, { stdin: true, tty: true })
+      const id = yield* runtime.create({ ...spec, command, args: [] })
+      yield* runtime.start(id)
+      yield* printed(id, "ready")
+      const attached = yield* runtime.attach(id, at)
+      yield* attached.stdin(press)
+      const heard = textOf(yield* Effect.timeout(Stream.runCollect(attached.output), "20 seconds"))
+      assert.strictEqual(heard.trim(), "10")
+
+      const other = yield* runtime.create({ ...spec, attempt: 1, command: ["sleep", "1000"], args: [] })
+      yield* runtime.start(other)
+      const { output, stdin } = yield* runtime.exec(other, { ...at, command })
+      const shown = yield* output.pipe(
+        Stream.scan(() => "", (before, piece) => before + textOf([piece])),
+        Stream.tap((text) => text === "ready\n" ? stdin(press) : Effect.void),
+        Stream.runLast,
+        Effect.timeout("20 seconds")
+      )
+      assert.match(Option.getOrElse(shown, () => ""), /^ready\n +10\r?\n$/)
+    }))
+
   test("reads the log of a container with a terminal", (world) =>
     Effect.gen(function*() {
       const runtime = yield* ContainerRuntime
