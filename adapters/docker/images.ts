@@ -31,12 +31,16 @@ export const pullError = (reference: string, words: string): RuntimeError => {
   return new RuntimeError({ reason: "ImageUnavailable", detail: said })
 }
 
+/** Safe in URLs and padded, which node's `base64url` is not: docker takes what it cannot decode for no credentials at all. */
+const inBase64 = (text: string): string =>
+  Buffer.from(text).toString("base64").replaceAll("+", "-").replaceAll("/", "_")
+
 const authHeader = (credential: RegistryCredential): Record<string, string> => ({
-  "x-registry-auth": Buffer.from(JSON.stringify(
+  "x-registry-auth": inBase64(JSON.stringify(
     credential.identityToken === undefined || credential.identityToken === ""
       ? { username: credential.username, password: credential.password, serveraddress: credential.registry }
       : { identitytoken: credential.identityToken, serveraddress: credential.registry }
-  )).toString("base64url")
+  ))
 })
 
 /** A reference as a part of a path: slashes separate, everything else is data. */

@@ -10,6 +10,12 @@ import { makeDemultiplexer } from "./multiplex.ts"
 /** How long docker may take to know an exit code after the output ended. */
 const EXIT_CODE_WITHIN = Duration.seconds(10)
 
+/**
+ * At a terminal docker keeps back what may become the keys that detach, and it cannot be told that there are none: without these they
+ * are Ctrl-P, Ctrl-Q. Nobody types these, and their first one is rare; it arrives with the key after it.
+ */
+const DETACH_KEYS = "ctrl-^,ctrl-_,ctrl-^,ctrl-_,ctrl-@"
+
 /** It may have begun it all the same. */
 const withoutAnswer = (detail: string) =>
   new RuntimeError({ reason: "OutcomeUnknown", detail: `${detail}: whether the command was begun is not known` })
@@ -79,6 +85,7 @@ export const makeProcesses = (client: DockerClient) => {
         AttachStdout: spec.stdout,
         AttachStderr: spec.stderr,
         Tty: spec.tty,
+        DetachKeys: DETACH_KEYS,
         Cmd: spec.command
       }
     }, Created)
@@ -118,7 +125,13 @@ export const makeProcesses = (client: DockerClient) => {
     const { end, read, write } = yield* hijack({
       method: "POST",
       path: `${path}/attach`,
-      query: { stream: "1", stdin: flag(spec.stdin), stdout: flag(spec.stdout), stderr: flag(spec.stderr) }
+      query: {
+        stream: "1",
+        stdin: flag(spec.stdin),
+        stdout: flag(spec.stdout),
+        stderr: flag(spec.stderr),
+        detachKeys: DETACH_KEYS
+      }
     })
     const streams: ProcessStreams = {
       stdin: (bytes) => (spec.stdin ? write(bytes) : Effect.void),

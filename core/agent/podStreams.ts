@@ -64,14 +64,19 @@ export const podStreams = Effect.gen(function*() {
     yield* channel.messages.pipe(
       Stream.runForEach((bytes) =>
         decodeProcessMessage(bytes).pipe(
+          Effect.catchIf(({ reason }) => reason === "Unsupported", () => Effect.undefined),
           Effect.flatMap((message) => {
-            switch (message._tag) {
+            switch (message?._tag) {
               case "Stdin":
                 return process.stdin(message.bytes)
               case "EndStdin":
                 return process.endStdin
               case "Resize":
-                return process.resize(message)
+                // What is typed arrives all the same; the next size comes with the next change.
+                return Effect.catch(
+                  process.resize(message),
+                  (error) => Effect.logDebug(`a terminal keeps its size: ${error.message}`)
+                )
               default:
                 // Kinds of a newer operator, or of our own direction: nothing to do.
                 return Effect.void

@@ -18,8 +18,9 @@ export interface Registry {
   readonly dockerConfigJson: string
 }
 
+// With it, what engines are sent is no multiple of three bytes long, and has to be padded.
+const username = "edge-1"
 // The registry takes bcrypt alone, which node:crypto does not make; this is the hash of the password beside it.
-const username = "edge"
 const password = "wires-and-sensors"
 const passwordHash = "$2y$05$aranyaDeviceRegistry1uDp0L6lDnxqrLCwJ9QjGz5QuabbC2vBq"
 
@@ -65,7 +66,8 @@ export const startRegistry: Effect.Effect<Registry, DaemonFailed, Scope.Scope> =
     address,
     username,
     password,
-    engineAuth: Buffer.from(JSON.stringify({ username, password, serveraddress: address })).toString("base64url"),
+    engineAuth: Buffer.from(JSON.stringify({ username, password, serveraddress: address })).toString("base64")
+      .replaceAll("+", "-").replaceAll("/", "_"),
     dockerConfigJson: JSON.stringify({ auths: { [address]: { username, password } } })
   }
 })

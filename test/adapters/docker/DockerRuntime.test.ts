@@ -105,6 +105,26 @@ describe("the docker runtime against an engine that misbehaves", () => {
       assert.strictEqual(yield* ends("POST /exec/e1/start"), "OutcomeUnknown")
     }))
 
+  it.live("leaves Ctrl-P to what runs at a terminal, which docker would take for the first of its own keys", () =>
+    Effect.gen(function*() {
+      const bodies: Array<string> = []
+      const engine = yield* scriptedEngine((call, response, request) => {
+        request.on("data", (piece) => bodies.push(String(piece)))
+        if (call.startsWith("GET")) response.end(inspected({ Running: true }))
+        else response.writeHead(409).end("{}")
+      })
+      const at = { stdin: true, stdout: true, stderr: false, tty: true }
+      yield* using(engine, ({ attach, exec }) =>
+        Effect.andThen(
+          Effect.flip(Effect.scoped(exec("c1", { ...at, command: ["vi"] }))),
+          Effect.flip(Effect.scoped(attach("c1", at)))
+        ))
+      const keys = "ctrl-^,ctrl-_,ctrl-^,ctrl-_,ctrl-@"
+      assert.strictEqual(JSON.parse(bodies.join("")).DetachKeys, keys)
+      const attached = engine.asked.find((call) => call.startsWith("POST /containers/c1/attach?")) ?? ""
+      assert.strictEqual(new URLSearchParams(attached.split("?")[1]).get("detachKeys"), keys)
+    }))
+
   it.live("says what it does not understand", () =>
     Effect.gen(function*() {
       for (const nonsense of ["not json", "{}", "[1]", JSON.stringify({ Id: 7 })]) {
@@ -153,6 +173,29 @@ describe("the docker runtime against an engine that misbehaves", () => {
       assert.deepStrictEqual(seen, ["first", "second", "none"])
       assert.include(engine.asked.join("\n"), "POST /images/create?fromImage=registry.test/a:latest")
     }))
+
+  it.live.each([0, 1, 2])(
+    "encodes credentials as docker decodes them, a password longer by %i too",
+    (more) =>
+      Effect.gen(function*() {
+        const headers: Array<unknown> = []
+        const engine = yield* scriptedEngine((_call, response, request) => {
+          headers.push(request.headers["x-registry-auth"])
+          response.end(`{"error":"unauthorized"}\n`)
+        })
+        // In plain base64 it has both characters that URLs cannot carry.
+        const credential = { registry: "registry.test", username: "edge", password: `??>>~~\u00ff${"x".repeat(more)}` }
+        yield* Effect.flip(using(engine, (runtime) => runtime.pull("registry.test/a", [credential])))
+        const header = String(headers[0])
+        // Node decodes without padding too; docker does not.
+        assert.match(header, /^(?:[\w-]{4})*(?:[\w-]{4}|[\w-]{3}=|[\w-]{2}==)$/)
+        assert.deepStrictEqual(JSON.parse(Buffer.from(header, "base64url").toString()), {
+          username: credential.username,
+          password: credential.password,
+          serveraddress: credential.registry
+        })
+      })
+  )
 
   it.live("gives up a pull that stops moving", () =>
     Effect.gen(function*() {

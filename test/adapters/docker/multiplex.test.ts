@@ -2,9 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import { cpuQuota, cpuShares, isName, nameOf } from "../../../adapters/docker/containerBody.ts"
 import { pullError, withTag } from "../../../adapters/docker/images.ts"
-import { makeDemultiplexer, makeLogReader, Malformed } from "../../../adapters/docker/multiplex.ts"
+import { Complaint, makeDemultiplexer, makeLogReader, Malformed } from "../../../adapters/docker/multiplex.ts"
 
-const frame = (stream: 1 | 2, bytes: Uint8Array): Uint8Array => {
+const frame = (stream: 1 | 2 | 3, bytes: Uint8Array): Uint8Array => {
   const head = Buffer.alloc(8)
   head[0] = stream
   head.writeUInt32BE(bytes.length, 4)
@@ -22,7 +22,6 @@ const cut = function*(bytes: Uint8Array, lengths: ReadonlyArray<number>) {
 }
 
 const Lengths = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 50 })))
-const LongLengths = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 5000 })))
 const Pieces = Schema.Array(Schema.Struct({ error: Schema.Boolean, bytes: Schema.Uint8Array }))
 const text = (bytes: Uint8Array) => Buffer.from(bytes).toString("latin1")
 const stamp = "2026-11-21T02:47:01.123456789Z"
@@ -49,7 +48,7 @@ describe("docker's framed output", () => {
       try {
         read(bytes)
       } catch (error) {
-        assert.instanceOf(error, Malformed)
+        assert.isTrue(error instanceof Malformed || error instanceof Complaint)
       }
     }
   })
@@ -63,23 +62,87 @@ describe("docker's framed output", () => {
 })
 
 describe("docker's log", () => {
-  const messages = ["one\n", "x".repeat(16_384), "rest\n", "\n", "cut"]
-  const stamped = messages.map((message) => Buffer.from(`${stamp} ${message}`))
+  const other = "2026-11-21T02:47:02.000000001Z"
 
-  it.prop(
-    "gives each message with its time, framed or not, wherever it is cut",
-    { lengths: LongLengths },
-    ({ lengths }) => {
-      for (const tty of [true, false]) {
-        const wire = Buffer.concat(tty ? stamped : stamped.map((message) => frame(2, message)))
+  /** Docker cuts a line after 16384 bytes as they were written; what is no text then becomes U+FFFD. */
+  it.each<readonly [string, ReadonlyArray<readonly [time: string, text: string]>]>([
+    [
+      "lines of any length",
+      [[stamp, "one\n"], [stamp, "x".repeat(16_384)], [stamp, "rest\n"], [other, "\n"], [other, "cut"]]
+    ],
+    [
+      "lines cut within a character",
+      [
+        [stamp, `${"x".repeat(16_383)}\ufffd`],
+        [stamp, "\ufffdrest\n"],
+        [other, `${"x".repeat(16_381)}\ufffd\ufffd\ufffd`],
+        [other, `\ufffd${"x".repeat(16_380)}\ufffd\ufffd\ufffd`],
+        [other, "\ufffd\n"],
+        [stamp, "\n"]
+      ]
+    ],
+    [
+      "lines that are no text",
+      [
+        [stamp, `${"\ufffd".repeat(8000)}\n`],
+        [stamp, `${"\ufffd".repeat(16_383)}\n`],
+        [other, "\ufffd".repeat(16_384)],
+        [other, "\n"],
+        [stamp, "\ufffd".repeat(16_384)],
+        [stamp, "\ufffd".repeat(10_000)]
+      ]
+    ],
+    ["a line that tells a time", [[stamp, `${"\ufffd".repeat(8000)}${other} it was\n`], [other, "two\n"]]],
+    [
+      "a line that goes on after docker was started again",
+      [[stamp, "x".repeat(16_384)], [other, "x".repeat(16_384)], [other, "x".repeat(16_384)], [other, "x\n"]]
+    ]
+  ])("gives each message with its time, framed or not, wherever it is cut: %s", (_, messages) => {
+    const stamped = messages.map(([time, text]) => Buffer.from(`${time} ${text}`))
+    for (const tty of [true, false]) {
+      const wire = Buffer.concat(tty ? stamped : stamped.map((message) => frame(2, message)))
+      for (const lengths of [[1_000_000], [16_384], [1000], [1, 31, 4999, 8], [257, 3]]) {
         const read = makeLogReader(tty)
         const found = [...[...cut(wire, lengths)].flatMap((piece) => read(piece)), ...read(undefined)]
-        assert.deepStrictEqual(found.map(({ bytes }) => text(bytes)), messages)
-        assert.deepStrictEqual([...new Set(found.map(({ time }) => time))], [stamp])
+        assert.deepStrictEqual(found.map(({ bytes, time }) => [time, Buffer.from(bytes).toString()] as const), messages)
         assert.deepStrictEqual([...new Set(found.map(({ stream }) => stream))], [tty ? "stdout" : "stderr"])
       }
     }
-  )
+  })
+
+  it("ends with docker's own words where docker cannot read it, after what it could", () => {
+    const words = "Error grabbing logs: input/output error"
+    const line = Buffer.from(`${stamp} one\n`)
+    for (const tty of [true, false]) {
+      const complaint = Buffer.from(`${words}\n`)
+      const wire = Buffer.concat(tty ? [line, complaint] : [frame(1, line), frame(3, complaint)])
+      for (const at of [wire.length, 9, line.length + 3, line.length + 40, wire.length - 1]) {
+        const read = makeLogReader(tty)
+        const found: Array<string> = []
+        let said = ""
+        try {
+          for (const bytes of [wire.subarray(0, at), wire.subarray(at), undefined]) {
+            found.push(...read(bytes).map(({ bytes }) => text(bytes)))
+          }
+        } catch (error) {
+          said = String(error)
+        }
+        assert.deepStrictEqual(found, ["one\n"])
+        assert.include(said, words)
+      }
+    }
+    assert.throws(() => makeDemultiplexer()(frame(3, Buffer.from(`${words}\n`))), Complaint, words)
+    const short = makeLogReader(true)
+    assert.deepStrictEqual(short(Buffer.from("Error grabbing logs: EOF\n")), [])
+    assert.throws(() => short(undefined), /logs: EOF$/)
+  })
+
+  it("is not gathered without end", () => {
+    const endless = Buffer.from(`${stamp} ${"x".repeat(50_000)}`)
+    assert.throws(() => makeLogReader(true)(endless), /longer than it can be/)
+    assert.throws(() => makeLogReader(false)(frame(1, endless)), /longer than it can be/)
+    assert.throws(() => makeLogReader(false)(frame(3, Buffer.alloc(100_000, "y"))), /^y{4096}$/)
+  })
 })
 
 describe("what docker is told", () => {

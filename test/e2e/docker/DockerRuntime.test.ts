@@ -310,6 +310,34 @@ describe.skipIf(Option.isSome(reason))("with a docker engine", () => {
       assert.include(shown, "37 101")
     }))
 
+  test("gives a terminal Ctrl-P at once, and not only with the key after it", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const at = { stdin: true, stdout: true, stderr: false, tty: true }
+      const command = ["sh", "-c", "stty raw -echo; echo ready; dd bs=1 count=1 2>/dev/null | od -An -tx1"]
+      const press = Uint8Array.of(0x10)
+      const sandbox = yield* ensured(world)
+      const spec = containerSpec(world, sandbox.id, { _tag: "Forever" }, { stdin: true, tty: true })
+      const id = yield* runtime.create({ ...spec, command, args: [] })
+      yield* runtime.start(id)
+      yield* printed(id, "ready")
+      const attached = yield* runtime.attach(id, at)
+      yield* attached.stdin(press)
+      const heard = textOf(yield* Effect.timeout(Stream.runCollect(attached.output), "20 seconds"))
+      assert.strictEqual(heard.trim(), "10")
+
+      const other = yield* runtime.create({ ...spec, attempt: 1, command: ["sleep", "1000"], args: [] })
+      yield* runtime.start(other)
+      const { output, stdin } = yield* runtime.exec(other, { ...at, command })
+      const shown = yield* output.pipe(
+        Stream.scan(() => "", (before, piece) => before + textOf([piece])),
+        Stream.tap((text) => text === "ready\n" ? stdin(press) : Effect.void),
+        Stream.runLast,
+        Effect.timeout("20 seconds")
+      )
+      assert.match(Option.getOrElse(shown, () => ""), /^ready\n +10\r?\n$/)
+    }))
+
   test("reads the log of a container with a terminal", (world) =>
     Effect.gen(function*() {
       const runtime = yield* ContainerRuntime
@@ -326,6 +354,27 @@ describe.skipIf(Option.isSome(reason))("with a docker engine", () => {
       yield* untilExited(id)
       const log = textOf(yield* Stream.runCollect(runtime.logs(id, { follow: false })))
       assert.strictEqual(log, `${"x".repeat(100_000)}\né\u{1F600}\n`)
+    }))
+
+  test("reads lines that docker cuts within a character, and what is no text", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const sandbox = yield* ensured(world)
+      const script = "head -c 16383 /dev/zero | tr '\\0' x; echo é; " +
+        "head -c 20000 /dev/zero | tr '\\0' '\\377'; echo; echo end"
+      for (const [attempt, tty] of [false, true].entries()) {
+        const spec = containerSpec(world, sandbox.id, { _tag: "Forever" })
+        const id = yield* runtime.create({ ...spec, attempt, tty, command: ["sh", "-c", script], args: [] })
+        yield* runtime.start(id)
+        yield* untilExited(id)
+        const log = textOf(yield* Stream.runCollect(runtime.logs(id, { follow: false })))
+        const end = tty ? "\r\n" : "\n"
+        // Docker has lost the character.
+        assert.strictEqual(
+          log,
+          `${"x".repeat(16_383)}\ufffd\ufffd${end}${"\ufffd".repeat(20_000)}${end}end${end}`
+        )
+      }
     }))
 
   test("stops a pull when its caller goes, and says so when the engine is not there", (world) =>
