@@ -17,6 +17,12 @@ export const LogSink = Schema.Struct({
 })
 export type LogSink = typeof LogSink.Type
 
+export class LogFileError extends Schema.TaggedError<LogFileError>()("LogFileError", { detail: Schema.String }) {
+  override get message() {
+    return `the log file cannot be opened: ${this.detail}`
+  }
+}
+
 const levels: Readonly<Record<LogSink["level"], LogLevel.LogLevel>> = {
   debug: "Debug",
   info: "Info",
@@ -122,7 +128,10 @@ export const layer = (sinks: ReadonlyArray<LogSink>) => {
   return Layer.mergeAll(
     Logger.layer(sinks.map((sink) =>
       Effect.acquireRelease(
-        Effect.sync(() => new Sink(sink.file)),
+        Effect.try({
+          try: () => new Sink(sink.file),
+          catch: (cause) => new LogFileError({ detail: cause instanceof Error ? cause.message : String(cause) })
+        }),
         (opened) => Effect.sync(() => opened.close())
       ).pipe(Effect.map((opened) => {
         const terminal = !opened.isFile && (sink.file === "stdout" ? process.stdout : process.stderr).isTTY

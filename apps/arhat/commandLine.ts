@@ -1,5 +1,5 @@
 /** What the agent can be asked for on its command line. */
-import { Config, Console, Effect, Option } from "effect"
+import { Config, Console, Effect, Option, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { Base64 } from "effect/encoding"
 import { NodeCryptography } from "../../adapters/crypto/NodeCryptography.ts"
@@ -63,31 +63,47 @@ const run = Command.make("run", flags, (given) => Effect.flatMap(configured(give
   Command.withExamples([{ command: "arhat run -c /etc/arhat/config.yaml", description: "Run this device's pods" }])
 )
 
-const identity = Command.make(
-  "identity",
-  {
-    dataDir: Flag.String("data-dir").pipe(
-      Flag.withDescription("Where the device's key lies, or will lie"),
-      Flag.withFallbackConfig(Config.String("ARHAT_DATA_DIR")),
-      Flag.withDefault("/var/lib/arhat")
+/** The file may be unfinished when the key is made: beside the place for it, only what stands in that section has to be right. */
+const Unfinished = Schema.StructWithRest(
+  Schema.Struct({
+    arhat: Schema.Struct({ ...ArhatConfig.fields.arhat.fields, device: Schema.optionalKey(Schema.String) }).pipe(
+      Schema.withDecodingDefaultKey(Effect.succeed({}))
     )
-  },
-  ({ dataDir }) =>
-    Effect.gen(function*() {
-      yield* makeDataDir(dataDir)
-      const key = yield* loadOrCreateDeviceKey(keyFile(dataDir))
-      const { x25519Public } = yield* Cryptography
-      yield* Console.log(Base64.encode(x25519Public(key)))
-    }).pipe(Effect.provide(NodeCryptography.layer))
-).pipe(
-  Command.withDescription("Print the device's public key, for spec.identity.publicKey of its EdgeDevice"),
-  Command.withExamples([{
-    command: "arhat identity --data-dir /var/lib/arhat",
-    description: "Make the key on the first call"
-  }])
+  }),
+  [Schema.Record(Schema.String, Schema.Unknown)]
 )
 
-const arhat = Command.make("arhat").pipe(
+/** Where `run` will look for the key: a second one somewhere else would be a second device. */
+const placeOfKey = (given: { readonly config: string; readonly dataDir: Option.Option<string> }) =>
+  Option.match(given.dataDir, {
+    onSome: (dataDir) => Effect.succeed(dataDir),
+    onNone: () =>
+      Effect.map(
+        readConfig(Unfinished, {
+          path: given.config,
+          required: given.config !== defaultPath,
+          remedy: "write one (docs/configuration.md has an example) or say where the key lies with --data-dir"
+        }),
+        ({ arhat }) => arhat.dataDir
+      )
+  })
+
+const identity = Command.make("identity", { config, dataDir: flags.dataDir }, (given) =>
+  Effect.gen(function*() {
+    const dataDir = yield* placeOfKey(given)
+    yield* makeDataDir(dataDir)
+    const key = yield* loadOrCreateDeviceKey(keyFile(dataDir))
+    const { x25519Public } = yield* Cryptography
+    yield* Console.log(Base64.encode(x25519Public(key)))
+  }).pipe(Effect.provide(NodeCryptography.layer))).pipe(
+    Command.withDescription("Print the device's public key, for spec.identity.publicKey of its EdgeDevice"),
+    Command.withExamples([{
+      command: "arhat identity -c /etc/arhat/config.yaml",
+      description: "Make the key on the first call, where arhat.dataDir says"
+    }])
+  )
+
+export const arhat = Command.make("arhat").pipe(
   Command.withDescription("The agent that runs Kubernetes pods on this device"),
   Command.withSubcommands([run, identity, checkConfig(flags, configured), printVersion])
 )

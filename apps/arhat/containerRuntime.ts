@@ -1,6 +1,10 @@
-/** The runtime this device has: docker when its socket answers, else plain processes where the owner allows them. */
+/**
+ * The runtime this device has: docker when its socket answers, else plain processes where the owner allows them. Which of the two it
+ * was stays written down: docker that comes up after arhat does not make another device of this one, on which all its pods have failed.
+ */
 import { Context, Effect, Layer, Schema } from "effect"
 import { request } from "node:http"
+import { onDisk, readIfThere, writeWhole } from "../../adapters/process/disk.ts"
 import { ContainerRuntime, type RuntimeError } from "../../core/pod/ContainerRuntime.ts"
 import { withHostExec } from "../../core/pod/withHostExec.ts"
 import type { ArhatConfig } from "./ArhatConfig.ts"
@@ -17,7 +21,7 @@ const patienceMillis = 5000
 /** Whether an engine answers on the socket. */
 const answers = (socketPath: string) =>
   Effect.callback<boolean>((resume) => {
-    const asked = request({ socketPath, path: "/_ping", timeout: patienceMillis }, (answer) => {
+    const asked = request({ socketPath, path: "/_ping", timeout: patienceMillis, agent: false }, (answer) => {
       answer.resume()
       resume(Effect.succeed(answer.statusCode === 200))
     })
@@ -38,11 +42,29 @@ const processes = ({ arhat, runtime: { process } }: ArhatConfig) =>
       images: process.enabled ? process.images : {}
     }))
 
+/** `docker` or `processes`; undefined before the first start. */
+const lastRuntime = (path: string) => onDisk(path, () => readIfThere(path)?.trim())
+
+/** A full disk keeps no runtime from being used. */
+const noteRuntime = (path: string, name: string) =>
+  onDisk(path, () => writeWhole(path, `${name}\n`)).pipe(Effect.catch((error) => Effect.logWarning(error.message)))
+
 export const containerRuntime = (config: ArhatConfig): Layer.Layer<ContainerRuntime, NoRuntime | RuntimeError> =>
   Layer.unwrap(Effect.gen(function*() {
     const { docker, hostexec, process } = config.runtime
     const device = `${config.arhat.namespace}/${config.arhat.device}`
-    if (docker.enabled && (yield* answers(docker.socket))) {
+    const note = `${config.arhat.dataDir}/runtime`
+    const last = yield* lastRuntime(note)
+    const answered = docker.enabled && (yield* answers(docker.socket))
+    // The pods wait for an engine that does not answer, at whatever time that is.
+    if (answered || (docker.enabled && last === "docker")) {
+      if (!answered) {
+        yield* Effect.logWarning(
+          `docker, in which this device's pods run, does not answer on ${docker.socket}: they wait for it. `
+            + "To run them as processes instead, set runtime.docker.enabled: false"
+        )
+      }
+      if (last !== "docker") yield* noteRuntime(note, "docker")
       yield* Effect.logInfo(
         `pods run in docker (${docker.socket})${hostexec.enabled ? ", those of hostexec on this very host" : ""}`
       )
@@ -61,6 +83,7 @@ export const containerRuntime = (config: ArhatConfig): Layer.Layer<ContainerRunt
       )
     }
     if (process.enabled || hostexec.enabled) {
+      if (last !== "processes") yield* noteRuntime(note, "processes")
       yield* Effect.logInfo("pods run as plain processes of this host")
       return yield* processes(config)
     }

@@ -7,6 +7,8 @@ const paint = (code: string, text: string) => terminal ? `\x1b[${code}m${text}\x
 
 export const say = (text = "") => Effect.sync(() => void process.stdout.write(`${text}\n`))
 
+export const complain = (text: string) => Effect.sync(() => void process.stderr.write(`${text}\n`))
+
 /** Shows the step, runs it, shows how it ended. */
 export const step = Effect.fnUntraced(function*<A, E extends { readonly message: string }, R>(
   what: string,

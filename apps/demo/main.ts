@@ -1,5 +1,5 @@
 /** `npm start`: the whole system by one command, ready for kubectl; `-- --check` takes the tour by itself. */
-import { Effect, Schedule, Schema } from "effect"
+import { type Duration, Effect, Schedule, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { spawnSync } from "node:child_process"
 import { EdgeDevices } from "../../core/device/EdgeDevice.ts"
@@ -10,7 +10,7 @@ import { type Pod, Pods } from "../../core/kube/Pod.ts"
 import { runProgram } from "../shared/runProgram.ts"
 import { version } from "../shared/version.ts"
 import { demoImages, dockerAnswers } from "./demoImages.ts"
-import { heading, say, step } from "./Progress.ts"
+import { complain, heading, say, step } from "./Progress.ts"
 import { readLogs } from "./readLogs.ts"
 import { type DemoRuntime, Deployments, startSystem } from "./System.ts"
 import { settings, workload } from "./workload.ts"
@@ -68,7 +68,7 @@ const hello = Effect.gen(function*() {
 const ready = ({ status }: Pod) =>
   status?.conditions?.some(({ status: value, type }) => type === "Ready" && value === "True")
 
-const kubectlTour = (kubeconfig: string) =>
+const kubectlTour = (kubeconfig: string, left: string) =>
   Effect.gen(function*() {
     yield* heading("Try it")
     yield* say(`  export KUBECONFIG=${kubeconfig}`)
@@ -83,7 +83,7 @@ const kubectlTour = (kubeconfig: string) =>
         "kubectl delete -n edge edgedevice edge-1"
       ]
     ) yield* say(`  ${line}`)
-    yield* say("\nCtrl-C ends everything and leaves nothing behind.")
+    yield* say(`\nCtrl-C ends everything, pods too, and leaves ${left} behind.`)
   })
 
 const table = (kubeconfig: string) =>
@@ -94,6 +94,9 @@ const table = (kubeconfig: string) =>
     })
     return shown.status === 0 ? shown.stdout.trimEnd() : undefined
   })
+
+/** What a pod that does not listen is given to end, and some more. */
+const lastGrace = "40 seconds"
 
 const demo = Effect.fnUntraced(function*(options: {
   readonly check: boolean
@@ -143,9 +146,26 @@ const demo = Effect.fnUntraced(function*(options: {
     yield* say(`\n    ${logs.trimEnd().split("\n").slice(0, 3).join("\n    ")}`)
   }).pipe(Effect.provideContext(system.api))
 
+  const absent = (error: KubeApiError) => error.reason === "NotFound" ? Effect.undefined : Effect.fail(error)
+  /** Nothing where it has gone already. */
+  const removeDevice = Effect.fnUntraced(function*(limit: Duration.Input) {
+    const api = yield* KubeApi
+    const name = { namespace: "edge", name: "edge-1" }
+    if ((yield* api.get(EdgeDevices, name).pipe(Effect.catch(absent))) === undefined) return
+    yield* step(
+      "the EdgeDevice goes, and its Node with it",
+      Effect.gen(function*() {
+        yield* api.delete(EdgeDevices, name).pipe(Effect.catch(absent))
+        yield* until(
+          api.get(Nodes, { name: "edge-1" }).pipe(Effect.catch(absent)),
+          (node) => node === undefined ? undefined : "the Node is still there"
+        )
+      }).pipe(Effect.timeout(limit))
+    )
+  }, Effect.provideContext(system.api))
+
   const leave = Effect.gen(function*() {
     const api = yield* KubeApi
-    const absent = (error: KubeApiError) => error.reason === "NotFound" ? Effect.undefined : Effect.fail(error)
     yield* step(
       "the Deployment goes, and its pod ends in order",
       Effect.gen(function*() {
@@ -153,19 +173,17 @@ const demo = Effect.fnUntraced(function*(options: {
         yield* until(hello, (pods) => pods.length === 0 ? undefined : "the pod is still there")
       })
     )
-    yield* step(
-      "the EdgeDevice goes, and its Node with it",
-      Effect.gen(function*() {
-        yield* api.delete(EdgeDevices, { namespace: "edge", name: "edge-1" })
-        yield* until(
-          api.get(Nodes, { name: "edge-1" }).pipe(Effect.catch(absent)),
-          (node) => node === undefined ? undefined : "the Node is still there"
-        )
-      })
-    )
+    yield* removeDevice("90 seconds")
   }).pipe(Effect.provideContext(system.api))
 
   const ended = Effect.raceAllFirst(system.children.map(({ ended }) => ended))
+  // An agent that ends leaves its pods running for its next life; the demo's has none.
+  yield* Effect.addFinalizer(() =>
+    removeDevice(lastGrace).pipe(
+      Effect.raceFirst(ended),
+      Effect.catch((error) => complain(`pods may have been left running: ${error.message}`))
+    )
+  )
   if (options.check) {
     yield* Effect.raceFirst(Effect.andThen(tour, leave), ended)
     return yield* say("\neverything as expected")
@@ -173,7 +191,7 @@ const demo = Effect.fnUntraced(function*(options: {
   yield* Effect.raceFirst(tour, ended)
   const shown = yield* table(system.kubeconfig)
   if (shown !== undefined) yield* say(`\n${shown}`)
-  yield* kubectlTour(system.kubeconfig)
+  yield* kubectlTour(system.kubeconfig, runtime.name === "docker" ? "only images" : "nothing")
   return yield* ended
 }, Effect.scoped)
 

@@ -1,7 +1,8 @@
 /** Runs a command line as a process: errors as one sentence on stderr, exit code 1; a signal ends it in order with exit code 0. */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import type { NodeServices as Services } from "@effect/platform-node/NodeServices"
-import { Cause, Effect, Exit, Predicate } from "effect"
+import { Cause, Effect, Exit, Layer, Predicate } from "effect"
+import { CliConfig, GlobalFlag } from "effect/cli"
 import { setFlagsFromString } from "node:v8"
 
 /**
@@ -12,6 +13,11 @@ setFlagsFromString("--external-memory-accounted-in-global-limit")
 
 const hasMessage = (error: unknown): error is { readonly message: string } =>
   Predicate.isObject(error) && typeof (error as { readonly message?: unknown }).message === "string"
+
+/** All that every command line has of itself but `--log-level`: levels are said in the configuration, one for each sink. */
+const commandLine = CliConfig.layer({
+  builtIns: GlobalFlag.BuiltIns.filter((flag) => flag !== GlobalFlag.LogLevel)
+})
 
 export const runProgram = <E>(program: Effect.Effect<void, E, Services>): void =>
   NodeRuntime.runMain(
@@ -28,7 +34,7 @@ export const runProgram = <E>(program: Effect.Effect<void, E, Services>): void =
           )
         })
       ),
-      Effect.provide(NodeServices.layer)
+      Effect.provide(Layer.merge(NodeServices.layer, commandLine))
     ),
     {
       disableErrorReporting: true,

@@ -1,11 +1,13 @@
 /** The README's first command takes its own tour: on plain processes, and on docker where there is one. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
-import { readdirSync } from "node:fs"
+import { readdirSync, readFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { fileURLToPath } from "node:url"
+import { startDaemon, untilReady } from "./daemon.ts"
 import { startDocker, whyNoDocker } from "./dockerd.ts"
 import { processesNaming, runProgram } from "./program.ts"
+import { scratch } from "./scratch.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 const node = `${root}node_modules/.bin/node`
@@ -22,7 +24,41 @@ const tour = Effect.fnUntraced(function*(args: ReadonlyArray<string>, env: Reado
   assert.deepStrictEqual(processesNaming("aranya-demo-"), [], "nobody is left running")
 })
 
+/** As a person who tries kubectl for a while and ends it with Ctrl-C. */
+const visit = Effect.fnUntraced(function*(args: ReadonlyArray<string>, env: Readonly<Record<string, string>> = {}) {
+  const before = foldersOfDemos()
+  const logFile = `${yield* scratch}/demo.log`
+  const seen = () => readFileSync(logFile, "utf8")
+  const demo = yield* startDaemon({ name: "the demo", command: node, args: [main, ...args], env, logFile })
+  yield* untilReady(
+    demo,
+    Effect.suspend(() => seen().includes("Ctrl-C ends everything") ? Effect.void : Effect.fail(new Error("not yet"))),
+    "120 seconds"
+  )
+  process.kill(demo.pid, "SIGINT")
+  assert.strictEqual((yield* Effect.flip(demo.ended)).problem, "exited with code 0", seen())
+  assert.notInclude(seen(), "left running")
+  assert.deepStrictEqual(foldersOfDemos(), before, "nothing is left behind")
+  assert.deepStrictEqual(processesNaming("aranya-demo-"), [], "nobody is left running")
+}, Effect.scoped)
+
 describe("the demo", () => {
+  it.live(
+    "leaves nothing when it is ended by Ctrl-C, on plain processes",
+    () => visit(["--runtime", "process"]),
+    240_000
+  )
+
+  it.live("leaves nothing when it is ended by Ctrl-C, on docker", () =>
+    Effect.gen(function*() {
+      const reason = yield* whyNoDocker
+      if (Option.isSome(reason)) return console.warn(`SKIPPED the demo on docker: ${reason.value}`)
+      const docker = yield* startDocker({ reuse: true })
+      yield* visit(["--runtime", "docker"], { DOCKER_HOST: `unix://${docker.socketPath}` })
+      const filters = JSON.stringify({ label: ["arhat.dev/device=edge/edge-1"] })
+      assert.deepStrictEqual(yield* docker.engine.json("GET", "/containers/json", { query: { all: "1", filters } }), [])
+    }).pipe(Effect.scoped), 240_000)
+
   it.live("passes its own tour on plain processes", () => tour(["--runtime", "process"]), 240_000)
 
   it.live("passes its own tour on docker", () =>

@@ -15,7 +15,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as LogSink from "../../../adapters/logging/LogSink.ts"
 
-const inFolder = (body: (file: string) => Effect.Effect<void>) =>
+const inFolder = <E>(body: (file: string) => Effect.Effect<void, E>) =>
   Effect.acquireUseRelease(
     Effect.sync(() => mkdtempSync(join(tmpdir(), "aranya-log-"))),
     (folder) => body(join(folder, "log")),
@@ -68,5 +68,14 @@ describe("a log file", () => {
         assert.include(readFileSync(file, "utf8"), "afterwards")
         assert.isFalse(existsSync(`${file}.old`))
       }).pipe(logging(file))
+    ))
+
+  it.live("that cannot be opened is the owner's to mend", () =>
+    inFolder((file) =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(Effect.void.pipe(logging(`${file}/in-no-folder`)))
+        assert.strictEqual(error._tag, "LogFileError")
+        assert.match(error.message, /^the log file cannot be opened: ENOENT: .*in-no-folder/u)
+      })
     ))
 })

@@ -1,0 +1,120 @@
+/** Which runtime a device has, and that it stays so when docker is late. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Logger } from "effect"
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, unlinkSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { stringify } from "yaml"
+import { ArhatConfig } from "../../../apps/arhat/ArhatConfig.ts"
+import { containerRuntime } from "../../../apps/arhat/containerRuntime.ts"
+import { decodeConfig } from "../../../core/config/decodeConfig.ts"
+import { ContainerRuntime } from "../../../core/pod/ContainerRuntime.ts"
+import { scriptedEngine } from "../../adapters/docker/scriptedEngine.ts"
+import { says } from "../../e2e/badInput/sentences.ts"
+
+/** A device whose docker comes and goes. */
+const device = Effect.gen(function*() {
+  const folder = yield* Effect.acquireRelease(
+    Effect.sync(() => mkdtempSync(`${tmpdir()}/aranya-runtime-`)),
+    (path) => Effect.sync(() => rmSync(path, { recursive: true }))
+  )
+  const engine = yield* scriptedEngine((_call, response) => response.end("[]"))
+  const socket = `${folder}/docker.sock`
+  return {
+    begin: Effect.sync(() => symlinkSync(engine.socketPath, socket)),
+    end: Effect.sync(() => unlinkSync(socket)),
+    noted: () => readFileSync(`${folder}/runtime`, "utf8"),
+    /** One life of the agent, and what it logs. */
+    life: <A, E>(
+      runtime: { readonly docker?: object; readonly process?: object; readonly hostexec?: object },
+      body: (runtime: ContainerRuntime["Service"], log: ReadonlyArray<string>) => Effect.Effect<A, E>
+    ) =>
+      Effect.gen(function*() {
+        const log: Array<string> = []
+        const config = yield* decodeConfig(ArhatConfig)(
+          "arhat.yaml",
+          stringify({
+            arhat: { device: "edge-1", dataDir: folder },
+            connectivity: {
+              operatorKey: Buffer.alloc(32, 9).toString("base64"),
+              methods: [{ name: "grpc", config: { endpoint: "aranya.example.com:8443" } }]
+            },
+            runtime: { ...runtime, docker: { socket, ...runtime.docker } }
+          }),
+          () => undefined
+        )
+        return yield* Effect.flatMap(ContainerRuntime, (made) => body(made, log)).pipe(
+          Effect.provide(
+            containerRuntime(config).pipe(
+              Layer.provideMerge(Logger.layer([Logger.make(({ message }) => void log.push(String(message)))]))
+            ),
+            { local: true }
+          )
+        )
+      })
+  }
+})
+
+/** What docker says of its containers, or why it does not. */
+const asked = (runtime: ContainerRuntime["Service"]) =>
+  Effect.match(runtime.containers(), {
+    onFailure: ({ message }) => message,
+    onSuccess: (containers) => containers.length
+  })
+
+const processes = { process: { enabled: true } }
+const hostexec = { hostexec: { enabled: true } }
+
+describe("the runtime of a device", () => {
+  it.live.each([processes, hostexec, {}])("stays docker that is late, with %j", (allowed) =>
+    Effect.gen(function*() {
+      const { begin, end, life, noted } = yield* device
+      yield* begin
+      yield* life(allowed, asked)
+      assert.strictEqual(noted(), "docker\n")
+      yield* end
+      yield* life(allowed, (runtime, log) =>
+        Effect.gen(function*() {
+          says(log[0] ?? "", "they wait for it. To run them as processes instead, set runtime.docker.enabled: false")
+          // No answer is no empty answer: nothing is taken for gone.
+          assert.include(String(yield* asked(runtime)), "docker")
+          yield* begin
+          assert.strictEqual(yield* asked(runtime), 0)
+        }))
+      assert.strictEqual(noted(), "docker\n")
+    }).pipe(Effect.scoped))
+
+  it.live("is processes where docker never was, and docker once it is there", () =>
+    Effect.gen(function*() {
+      const { begin, life, noted } = yield* device
+      yield* life(processes, (_runtime, log) =>
+        Effect.sync(() => assert.deepStrictEqual(log, ["pods run as plain processes of this host"])))
+      assert.strictEqual(noted(), "processes\n")
+      yield* begin
+      yield* life(processes, (_runtime, log) =>
+        Effect.sync(() => assert.include(log.join("\n"), "pods run in docker")))
+      assert.strictEqual(noted(), "docker\n")
+    }).pipe(Effect.scoped))
+
+  it.live("is what its owner says, whatever it was", () =>
+    Effect.gen(function*() {
+      const { begin, end, life, noted } = yield* device
+      yield* begin
+      yield* life(processes, asked)
+      yield* end
+      const plain = (_runtime: unknown, log: ReadonlyArray<string>) =>
+        Effect.sync(() => assert.deepStrictEqual(log, ["pods run as plain processes of this host"]))
+      yield* life({ ...processes, docker: { enabled: false } }, plain)
+      assert.strictEqual(noted(), "processes\n")
+      // Docker was let go of: it may be looked for again, not waited for.
+      yield* life(processes, plain)
+    }).pipe(Effect.scoped))
+
+  it.live("is none, with a sentence, where docker alone is allowed and never was", () =>
+    Effect.gen(function*() {
+      const { life } = yield* device
+      assert.include(
+        String(yield* Effect.flip(life({}, () => Effect.void))),
+        "start it, mend runtime.docker.socket, or set runtime.process.enabled"
+      )
+    }).pipe(Effect.scoped))
+})
