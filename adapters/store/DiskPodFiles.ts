@@ -113,7 +113,9 @@ export const make = Effect.fnUntraced(
         case "Files": {
           const now = yield* Clock.currentTimeMillis
           return yield* onDisk(() => {
-            const path = filesVolume(uid, volume.name, volume.secret)
+            // One that held a secret stays where containers have it mounted: there it loses what it may no longer show.
+            const hadSecret = lstat(`${secretsOf(uid)}/${segment(volume.name)}`) !== undefined
+            const path = filesVolume(uid, volume.name, volume.secret || hadSecret)
             directory(path, 0o755)
             writeFiles(path, volume.files, { now, group: fsGroup, wipe: shallWipe(path) })
             return path

@@ -95,4 +95,14 @@ describe("a Secret on a plain disk", () => {
       yield* pods.volume(uid, { ...secret("other"), secret: false }, {})
       assert.strictEqual(content(), "plain")
     }))
+
+  it.live("goes from its volume when that holds secrets no more, as a token that is no longer allowed", () =>
+    Effect.gen(function*() {
+      const pods = yield* make({ root: `${yield* temporary}/arhat`, memory: "never" })
+      const path = yield* pods.volume(uid, secret("token"), {})
+      const content = yield* watch(`${path}/password`)
+      assert.strictEqual(yield* pods.volume(uid, { ...secret(""), secret: false, files: [] }, {}), path)
+      assert.isFalse(fs.existsSync(`${path}/password`))
+      assert.strictEqual(content(), zeros(5))
+    }))
 })
