@@ -15,6 +15,7 @@ import { attachTo } from "./attach.ts"
 import { detectCgroups } from "./cgroups.ts"
 import { accountOf, checkCapabilities, checkText, commandLine, findCommand } from "./commandLine.ts"
 import {
+  blankSecrets,
   containerOf,
   encodeKept,
   idOf,
@@ -76,7 +77,9 @@ const make = Effect.fnUntraced(function*(
     makeFolder(containersFolder)
     // Left by an end in the middle of making or removing one.
     for (const name of readdirSync(containersFolder)) {
-      if (name.startsWith(".")) rmSync(join(containersFolder, name), { recursive: true, force: true })
+      if (!name.startsWith(".")) continue
+      blankSecrets(join(containersFolder, name))
+      rmSync(join(containersFolder, name), { recursive: true, force: true })
     }
     makeFolder(sandboxes.folder)
     if (!existsSync(shimPath)) writeWhole(shimPath, shim)
@@ -270,7 +273,10 @@ const make = Effect.fnUntraced(function*(
       return yield* unavailable(`a start of container ${id} is under way`)
     }
     const gone = join(containersFolder, limbo())
-    yield* onDisk(found.folder, () => renameSync(found.folder, gone))
+    yield* onDisk(found.folder, () => {
+      renameSync(found.folder, gone)
+      blankSecrets(gone)
+    })
     yield* Effect.tryPromise({
       try: () => rm(gone, { recursive: true, force: true, maxRetries: 3 }),
       catch: (cause) => unavailable(`${gone} cannot be removed: ${String(cause)}`)

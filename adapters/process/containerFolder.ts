@@ -6,7 +6,7 @@ import { join } from "node:path"
 import type { Container, ContainerSpec } from "../../core/pod/ContainerRuntime.ts"
 import { ContainerSecurity } from "../../core/pod/PodAssignment.ts"
 import type { Cgroups } from "./cgroups.ts"
-import { onDisk, readIfThere, writeWhole } from "./disk.ts"
+import { blank, onDisk, readIfThere, writeWhole } from "./disk.ts"
 import { isAlive, parseIdentity, type ProcessIdentity } from "./identity.ts"
 
 const Spec = Schema.Struct({
@@ -160,3 +160,8 @@ export const listFolders = (path: string): ReadonlyArray<string> => {
 
 /** A place beside the folders, for one that is not whole yet or no more. */
 export const limbo = (): string => `.${randomUUID()}`
+
+/** Before a folder goes: what tells a container's environment, which may hold Secrets. */
+export const blankSecrets = (folder: string): void => {
+  for (const name of ["spec", "spec.new", "argv"]) blank(join(folder, name))
+}

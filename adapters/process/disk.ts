@@ -1,6 +1,6 @@
 /** Small synchronous steps on the disk, with failures as the port's error. */
 import { Effect } from "effect"
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs"
+import { lstatSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs"
 import { RuntimeError } from "../../core/pod/ContainerRuntime.ts"
 
 export const unavailable = (detail: string): RuntimeError => new RuntimeError({ reason: "Unavailable", detail })
@@ -30,4 +30,10 @@ export const writeWhole = (path: string, text: string): void => {
 
 export const makeFolder = (path: string): void => {
   mkdirSync(path, { recursive: true, mode: 0o700 })
+}
+
+/** Overwrites a file with zeros: on the spot, which is all that a plain disk allows. Absent is success. */
+export const blank = (path: string): void => {
+  const found = lstatSync(path, { throwIfNoEntry: false })
+  if (found?.isFile() === true) writeFileSync(path, new Uint8Array(found.size), { flag: "r+", flush: true })
 }

@@ -49,7 +49,8 @@ export const make = Effect.fnUntraced(
     const unmounted = memory === "never"
       ? undefined
       : yield* onDisk(() => mountMemory(secrets, { mode: 0o700, execute: false }))
-    if (unmounted !== undefined && !(yield* onDisk(() => isMemoryBacked(secrets)))) {
+    const onPlainDisk = memory === "never" || !(yield* onDisk(() => isMemoryBacked(secrets)))
+    if (unmounted !== undefined && onPlainDisk) {
       yield* Effect.logWarning(
         `secrets of pods are kept on the disk below ${secrets}, overwritten when they go: no memory-backed storage (${unmounted})`
       )
@@ -57,6 +58,10 @@ export const make = Effect.fnUntraced(
 
     const podOf = (uid: string) => `${root}/pods/${segment(uid)}`
     const secretsOf = (uid: string) => `${secrets}/${segment(uid)}`
+    const isOnPlainDisk = (volume: string) => onPlainDisk && volume.startsWith(`${secrets}/`)
+    /** There where a subPath shows a part of a volume: what containers have mounted of its former files must stay what it was. */
+    const shownInPart = (volume: string) => `${volume}.shown`
+    const shallWipe = (volume: string) => isOnPlainDisk(volume) && lstat(shownInPart(volume)) === undefined
 
     /** The directory of a volume of files, wherever it is or shall be. */
     const filesVolume = (uid: string, name: string, secret: boolean): string => {
@@ -108,9 +113,11 @@ export const make = Effect.fnUntraced(
         case "Files": {
           const now = yield* Clock.currentTimeMillis
           return yield* onDisk(() => {
-            const path = filesVolume(uid, volume.name, volume.secret)
+            // One that held a secret stays where containers have it mounted: there it loses what it may no longer show.
+            const hadSecret = lstat(`${secretsOf(uid)}/${segment(volume.name)}`) !== undefined
+            const path = filesVolume(uid, volume.name, volume.secret || hadSecret)
             directory(path, 0o755)
-            writeFiles(path, volume.files, { now, group: fsGroup })
+            writeFiles(path, volume.files, { now, group: fsGroup, wipe: shallWipe(path) })
             return path
           })
         }
@@ -132,6 +139,7 @@ export const make = Effect.fnUntraced(
       const held = yield* isHeld
       return yield* onDisk(() =>
         withSubPath(volumePath, subPath, (file, place) => {
+          if (isOnPlainDisk(volumePath)) directory(shownInPart(volumePath), 0o700)
           if (!held) return place
           const folder = `${podOf(uid)}/subpaths`
           directory(podOf(uid), 0o700)
@@ -198,7 +206,7 @@ export const make = Effect.fnUntraced(
           if (path === undefined) throw new FilesError({ reason: "Failed", detail: `pod ${uid} has no volume ${name}` })
           const merged = new Map(readFiles(path).map((file) => [file.path, file]))
           for (const file of files) merged.set(file.path, file)
-          writeFiles(path, [...merged.values()], { now, group: groupOf(path) })
+          writeFiles(path, [...merged.values()], { now, group: groupOf(path), wipe: shallWipe(path) })
         }))
 
     const remove = (uid: string) =>

@@ -39,12 +39,19 @@ const textOf = (path: string): string => {
 const prettyName = (osRelease: string): string =>
   /^PRETTY_NAME=(?:"([^"]*)"|'([^']*)'|(\S*))$/m.exec(osRelease)?.slice(1).find((name) => name !== undefined) ?? ""
 
-/** Bridges and veth pairs that container runtimes make lead nowhere from outside. */
-const ofContainers = /^(docker|br-|veth|cni|virbr|podman)/
+/**
+ * Bridges and veth pairs that runtimes of containers and machines make lead nowhere from outside. Names as these give them alone:
+ * a bridge of the owner's, such as `br-lan`, may be all that the device is reached by.
+ */
+const ofContainers =
+  /^(docker\d+|docker_gwbridge|br-[0-9a-f]{12}|veth.*|cni\d+|cni-podman\d+|virbr\d+(-nic)?|podman\d+)$/
+
+/** Whether a network interface leads out of the device, by its name. */
+export const leadsOut = (name: string): boolean => !ofContainers.test(name)
 
 const addresses = (): ReadonlyArray<string> =>
   Object.entries(os.networkInterfaces())
-    .filter(([name]) => !ofContainers.test(name))
+    .filter(([name]) => leadsOut(name))
     .flatMap(([, all]) => all ?? [])
     .filter(({ address, internal }) => !internal && !address.toLowerCase().startsWith("fe80:"))
     .map(({ address, family }) => ({ address, family }))
@@ -107,13 +114,15 @@ export const NodeHostFacts = {
         info: Effect.sync(() => infoOf(options)),
         pressure: Effect.sync(() => pressureOf(options)),
         ending: machineEnding(options.systemctl ?? "systemctl"),
-        usage: Effect.map(Clock.currentTimeMillis, (now) =>
-          hostUsage((path) =>
-            textOf(`${options.hostRoot ?? ""}${path}`), {
+        usage: Effect.map(Clock.currentTimeMillis, (now) => {
+          const read = (path: string) => textOf(`${options.hostRoot ?? ""}${path}`)
+          return hostUsage(read, {
             disk: fileSystem(options.storage),
             now,
-            counted: (name) => !ofContainers.test(name)
-          }))
+            // What passes a bridge is counted where it enters or leaves.
+            counted: (name) => leadsOut(name) && read(`/sys/class/net/${name}/bridge/bridge_id`) === ""
+          })
+        })
       })
     )
 }

@@ -5,7 +5,7 @@
 import { randomInt } from "node:crypto"
 import * as fs from "node:fs"
 import type { VolumeFile } from "../../core/pod/PodAssignment.ts"
-import { directory, lstat, newFile, relativeParts, unsafe } from "./filesystem.ts"
+import { directory, lstat, newFile, overwrite, relativeParts, unsafe } from "./filesystem.ts"
 import { ownByGroup } from "./fsGroup.ts"
 
 const data = "..data"
@@ -82,11 +82,14 @@ const upToDate = (volume: string, payload: ReadonlyArray<Payload>, group: number
   })
 }
 
-/** Makes `volume` (an existing directory) hold exactly these files. Readers see the old set or the new one, never a mixture. */
+/**
+ * Makes `volume` (an existing directory) hold exactly these files. Readers see the old set or the new one, never a mixture.
+ * `wipe` overwrites what was replaced.
+ */
 export const writeFiles = (
   volume: string,
   files: ReadonlyArray<VolumeFile>,
-  options: { readonly now: number; readonly group: number | undefined }
+  options: { readonly now: number; readonly group: number | undefined; readonly wipe: boolean }
 ): void => {
   const payload = payloadOf(files)
   if (upToDate(volume, payload, options.group)) return
@@ -115,6 +118,8 @@ export const writeFiles = (
   for (const name of fs.readdirSync(volume)) {
     // What a crash left half-made goes with what was replaced.
     const stale = dated.test(name) ? name !== next : !visible.has(name) && name !== data
-    if (stale) fs.rmSync(`${volume}/${name}`, { recursive: true, force: true })
+    if (!stale) continue
+    if (options.wipe) overwrite(`${volume}/${name}`)
+    fs.rmSync(`${volume}/${name}`, { recursive: true, force: true })
   }
 }

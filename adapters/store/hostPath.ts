@@ -17,9 +17,18 @@ const is: Readonly<Record<Exclude<HostPath["type"], "">, readonly [what: string,
     BlockDevice: ["a block device", (found) => found.isBlockDevice()]
   }
 
-/** Makes what is absent; whoever makes it meanwhile is welcome. */
+/** A link that leads nowhere counts; what arhat may not look at is left to the runtime, which may. */
+const isAbsent = (path: string): boolean => {
+  try {
+    return fs.statSync(path, { throwIfNoEntry: false }) === undefined
+  } catch {
+    return false
+  }
+}
+
+/** Makes what is absent; whoever makes it meanwhile is welcome. Without a type a directory, as the runtimes of other nodes do. */
 const createFor = ({ path, type }: HostPath): void => {
-  if (type === "DirectoryOrCreate") fs.mkdirSync(path, { recursive: true, mode: 0o755 })
+  if (type === "" || type === "DirectoryOrCreate") fs.mkdirSync(path, { recursive: true, mode: 0o755 })
   if (type !== "FileOrCreate") return
   try {
     fs.closeSync(fs.openSync(path, "wx", 0o644))
@@ -33,8 +42,8 @@ export const hostPath = (volume: HostPath): string => {
   if (!path.startsWith("/") || path.split("/").includes("..") || path.includes("\0")) {
     throw unsafe(`host path ${JSON.stringify(path.slice(0, 128))} must be absolute and must not contain '..'`)
   }
+  if (isAbsent(path)) createFor(volume)
   if (type === "") return path
-  if (!fs.existsSync(path)) createFor(volume)
   const [what, test] = is[type]
   // The owner of the device may well have put a link there: that is followed, as the kubelet does.
   const found = fs.statSync(path, { throwIfNoEntry: false })

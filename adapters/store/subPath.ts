@@ -6,11 +6,9 @@
  */
 import * as fs from "node:fs"
 import { dirname } from "node:path"
-import { codeOf, relativeParts, unsafe } from "./filesystem.ts"
+import { codeOf, O_PATH, relativeParts, unsafe } from "./filesystem.ts"
 
 const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY } = fs.constants
-/** Linux; names a place without opening what is there. Node has no constant for it. */
-const O_PATH = 0o10000000
 
 /** As many links as Linux follows in one path. */
 const mostLinks = 40

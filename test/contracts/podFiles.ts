@@ -87,19 +87,25 @@ export const podFilesContract = (name: string, place: Effect.Effect<FilesPlace, 
         assert.strictEqual(yield* files.subPath("u1", "web-0", path, "a/b"), below)
       }))
 
-    test("takes host paths as they are, and checks their type", (files, { hostDirectory }) =>
-      Effect.gen(function*() {
-        const host = (path: string, type: Extract<AssignedVolume, { _tag: "HostPath" }>["type"]) =>
-          files.volume("u1", { _tag: "HostPath", name: "h", path, type }, {})
-        assert.strictEqual(yield* host(hostDirectory, ""), hostDirectory)
-        assert.strictEqual(yield* host(hostDirectory, "Directory"), hostDirectory)
-        assert.strictEqual((yield* Effect.flip(host(hostDirectory, "File"))).reason, "WrongType")
-        assert.strictEqual((yield* Effect.flip(host(`${hostDirectory}/absent`, "Directory"))).reason, "WrongType")
-        assert.strictEqual(yield* host(`${hostDirectory}/made`, "DirectoryOrCreate"), `${hostDirectory}/made`)
-        assert.strictEqual(yield* host(`${hostDirectory}/made`, "Directory"), `${hostDirectory}/made`)
-        assert.strictEqual(yield* host(`${hostDirectory}/f`, "FileOrCreate"), `${hostDirectory}/f`)
-        assert.strictEqual(yield* host(`${hostDirectory}/f`, "File"), `${hostDirectory}/f`)
-      }))
+    test(
+      "takes host paths as they are, checks their type, and makes directories where they have none",
+      (files, { hostDirectory }) =>
+        Effect.gen(function*() {
+          const host = (path: string, type: Extract<AssignedVolume, { _tag: "HostPath" }>["type"]) =>
+            files.volume("u1", { _tag: "HostPath", name: "h", path, type }, {})
+          assert.strictEqual(yield* host(hostDirectory, ""), hostDirectory)
+          assert.strictEqual(yield* host(hostDirectory, "Directory"), hostDirectory)
+          assert.strictEqual((yield* Effect.flip(host(hostDirectory, "File"))).reason, "WrongType")
+          assert.strictEqual((yield* Effect.flip(host(`${hostDirectory}/absent`, "Directory"))).reason, "WrongType")
+          assert.strictEqual(yield* host(`${hostDirectory}/made`, "DirectoryOrCreate"), `${hostDirectory}/made`)
+          assert.strictEqual(yield* host(`${hostDirectory}/made`, "Directory"), `${hostDirectory}/made`)
+          assert.strictEqual(yield* host(`${hostDirectory}/untyped`, ""), `${hostDirectory}/untyped`)
+          assert.strictEqual(yield* host(`${hostDirectory}/untyped`, "Directory"), `${hostDirectory}/untyped`)
+          assert.strictEqual(yield* host(`${hostDirectory}/f`, "FileOrCreate"), `${hostDirectory}/f`)
+          assert.strictEqual(yield* host(`${hostDirectory}/f`, ""), `${hostDirectory}/f`)
+          assert.strictEqual(yield* host(`${hostDirectory}/f`, "File"), `${hostDirectory}/f`)
+        })
+    )
 
     test("writes small files and reads their end", (files, { read }) =>
       Effect.gen(function*() {

@@ -74,8 +74,8 @@ const make = () => {
 
   const hostPath = ({ path, type }: Extract<AssignedVolume, { _tag: "HostPath" }>): string | FilesError => {
     const found = hostPaths.get(path)
-    if (type === "" || found === type) return path
-    if (type === "DirectoryOrCreate" || type === "FileOrCreate") {
+    if (found === type || (type === "" && found !== undefined)) return path
+    if (type === "" || type === "DirectoryOrCreate" || type === "FileOrCreate") {
       const made = type === "FileOrCreate" ? "File" : "Directory"
       if (found === undefined) hostPaths.set(path, made)
       if (found === undefined || found === made) return path

@@ -1,7 +1,7 @@
 /** Who a process pod is, and what it may. */
 import { assert, describe } from "@effect/vitest"
 import { Effect } from "effect"
-import { readdirSync, readFileSync } from "node:fs"
+import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync } from "node:fs"
 import { join } from "node:path"
 import * as ProcessRuntime from "../../../adapters/process/ProcessRuntime.ts"
 import { ContainerRuntime } from "../../../core/pod/ContainerRuntime.ts"
@@ -108,6 +108,25 @@ describe.skipIf(whyNotRoot !== undefined)("a process pod", () => {
         Effect.provide(ProcessRuntime.layer({ ...world.options, bootId: "another-boot" }), { local: true })
       )
     }), openWorld({ allowRoot: false }))
+
+  test("leaves nothing of its environment on the disk", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const { id: sandboxId } = yield* ensured(world)
+      const spec = containerSpec(world, sandboxId, { _tag: "Forever" })
+      const id = yield* runtime.create({ ...spec, env: [{ name: "PASSWORD", value: "s3cr3t" }] })
+      const files = ["spec", "argv"].map((name) => openSync(join(folderOf(world, id), name), "r"))
+      yield* Effect.addFinalizer(() => Effect.sync(() => files.forEach((file) => closeSync(file))))
+      const contents = () =>
+        files.map((file) => {
+          const content = Buffer.alloc(fstatSync(file).size)
+          readSync(file, content, 0, content.length, 0)
+          return content.toString()
+        })
+      for (const content of contents()) assert.include(content, "s3cr3t")
+      yield* runtime.remove(id)
+      for (const content of contents()) assert.match(content, /^\0+$/)
+    }))
 
   test("shares its user with none that came at the same moment", (world) =>
     Effect.gen(function*() {

@@ -191,7 +191,6 @@ describe("other volumes", () => {
         pods.volume(uid, { _tag: "HostPath", name: "h", path, type }, {})
       const refused = (path: string, type: Parameters<typeof at>[1]) =>
         Effect.map(Effect.flip(at(path, type)), (e) => e.message)
-      assert.strictEqual(yield* at(`${root}/nowhere`, ""), `${root}/nowhere`)
       assert.strictEqual(
         yield* refused(`${root}/nowhere`, "Directory"),
         `hostPath type check failed: ${root}/nowhere is not a directory`
@@ -218,6 +217,26 @@ describe("other volumes", () => {
       assert.strictEqual(yield* at(socket, "Socket"), socket)
       assert.match(yield* refused("relative", ""), /must be absolute/)
       assert.match(yield* refused("/a/../etc", ""), /must not contain/)
+    }))
+
+  it.live("a host path without a type becomes a directory where nothing is, and stays what it is elsewhere", () =>
+    Effect.gen(function*() {
+      const { pods, root } = yield* fresh
+      const at = (path: string) => pods.volume(uid, { _tag: "HostPath", name: "h", path, type: "" }, {})
+      assert.strictEqual(yield* at(`${root}/data/deep`), `${root}/data/deep`)
+      assert.isTrue(fs.statSync(`${root}/data/deep`).isDirectory())
+      assert.strictEqual(mode(`${root}/data`), 0o755)
+      assert.strictEqual(mode(`${root}/data/deep`), 0o755)
+      fs.writeFileSync(`${root}/data/file`, "kept")
+      yield* at(`${root}/data/file`)
+      assert.strictEqual(read(`${root}/data/file`), "kept")
+      fs.symlinkSync(`${root}/data`, `${root}/link`)
+      yield* at(`${root}/link/through`)
+      assert.isTrue(fs.statSync(`${root}/data/through`).isDirectory())
+      // Nothing is made for a link that leads nowhere: whoever put it there meant something else.
+      fs.symlinkSync(`${root}/elsewhere`, `${root}/dangling`)
+      assert.strictEqual((yield* Effect.flip(at(`${root}/dangling`))).reason, "Failed")
+      assert.isFalse(fs.existsSync(`${root}/elsewhere`))
     }))
 })
 

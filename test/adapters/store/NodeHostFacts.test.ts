@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as fs from "node:fs"
-import { NodeHostFacts } from "../../../adapters/store/NodeHostFacts.ts"
+import { leadsOut, NodeHostFacts } from "../../../adapters/store/NodeHostFacts.ts"
 import { HostFacts } from "../../../core/agent/HostFacts.ts"
 import { temporary } from "./temporary.ts"
 
@@ -69,5 +69,50 @@ describe("what a device knows of itself", () => {
         })
       )
       assert.isFalse(well.pressure.memory || well.pressure.pids)
+    }))
+
+  it("counts the owner's bridges, and none that runtimes make", () => {
+    for (
+      const name of [
+        "eth0",
+        "wlan0",
+        "br-lan",
+        "br-wan",
+        "br-guest",
+        "br0",
+        "br-cafe",
+        "docker-lan",
+        "cnimesh",
+        "virbr-lan"
+      ]
+    ) {
+      assert.isTrue(leadsOut(name), name)
+    }
+    for (
+      const name of [
+        "docker0",
+        "docker_gwbridge",
+        "br-0123456789ab",
+        "veth1a2b3c4",
+        "veth0",
+        "cni0",
+        "cni-podman0",
+        "virbr0",
+        "virbr0-nic",
+        "podman1"
+      ]
+    ) assert.isFalse(leadsOut(name), name)
+  })
+
+  it.live("counts what passes a bridge once", () =>
+    Effect.gen(function*() {
+      const hostRoot = yield* host({
+        "/proc/net/dev": "  eth0: 500 5 0 0 0 0 0 0 700 7 0 0 0 0 0 0\nbr-lan: 490 5 0 0 0 0 0 0 690 7 0 0 0 0 0 0\n",
+        "/sys/class/net/br-lan/bridge/bridge_id": "8000.02fc00000001\n"
+      })
+      const usage = yield* Effect.flatMap(HostFacts, (host) => host.usage).pipe(
+        Effect.provide(NodeHostFacts.layer({ storage: "/", hostRoot }))
+      )
+      assert.deepStrictEqual(usage.network, { receivedBytes: 500, sentBytes: 700 })
     }))
 })
