@@ -109,6 +109,11 @@ describe("the node lifecycle", () => {
       yield* ask("POST", pods, {
         body: pod("patient", { spec: { nodeName: "silent", tolerations: [{ operator: "Exists" }] } })
       })
+      const [first] = brief.map(({ tolerationSeconds: _, ...always }) => always)
+      const behind = { operator: "Exists", effect: "NoExecute", tolerationSeconds: 10 }
+      for (const [name, tolerations] of [["first", [first, behind]], ["behind", [behind, first]]] as const) {
+        yield* ask("POST", pods, { body: pod(name, { spec: { nodeName: "silent", tolerations } }) })
+      }
       yield* pass(40)
       assert.deepStrictEqual(yield* readiness("silent"), { ready: "True", taints: [] })
       yield* pass(20)
@@ -124,7 +129,11 @@ describe("the node lifecycle", () => {
         stringAt(objectsAt(json, "status", "conditions").find((c) => c["type"] === "DisruptionTarget"), "reason"),
         "DeletionByTaintManager"
       )
-      assert.isUndefined(at((yield* ask("GET", `${pods}/patient`)).json, "metadata", "deletionTimestamp"))
+      const leaves = (name: string) =>
+        Effect.map(ask("GET", `${pods}/${name}`), ({ json }) => at(json, "metadata", "deletionTimestamp") !== undefined)
+      assert.isFalse(yield* leaves("patient"))
+      assert.isFalse(yield* leaves("first"), "the first that tolerates a taint counts")
+      assert.isTrue(yield* leaves("behind"))
       const conditions = [{ type: "Ready", status: "True", lastHeartbeatTime: "2026-01-01T00:02:00Z" }]
       yield* ask("PATCH", "/api/v1/nodes/silent/status", { patch: "strategic", body: { status: { conditions } } })
       yield* settled
