@@ -126,7 +126,8 @@ export const keepLeash = Effect.gen(function*() {
     )
     while (true) {
       const pause = yield* look
-      link.askWithin(leash === undefined ? Infinity : leash.stopAfter / askShare)
+      // One that could not be read has no length to take a share of: the operator's word is due anyway.
+      link.askWithin(leash === undefined || leash.stopAfter === 0 ? Infinity : leash.stopAfter / askShare)
       const ring = Queue.take(bell)
       yield* pause === Number.POSITIVE_INFINITY ? ring : Effect.timeoutOption(ring, Duration.millis(pause))
     }

@@ -67,14 +67,17 @@ export const isOver = (leash: Leash | undefined, now: number): boolean =>
 /** Of an agent that can be kept on one; with `=MILLISECONDS` where it is. */
 export const leashCapability = "leash"
 
-/** What a device said of its leash when it linked: undefined where its agent knows of none, 0 where it is on none, else milliseconds. */
+/**
+ * What a device said of its leash when it linked: undefined where its agent knows of none, 0 where it is on none, else milliseconds.
+ * One that it could not read (`leash=0`) is like none that a policy asks for: it has to be told.
+ */
 export const leashOf = (capabilities: ReadonlyArray<string>): number | undefined => {
   for (const capability of capabilities) {
     if (capability === leashCapability) return 0
     const millis = capability.startsWith(`${leashCapability}=`)
       ? Number(capability.slice(leashCapability.length + 1))
       : NaN
-    if (Number.isSafeInteger(millis) && millis > 0) return millis
+    if (Number.isSafeInteger(millis) && millis >= 0) return millis === 0 ? Infinity : millis
   }
   return undefined
 }

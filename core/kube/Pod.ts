@@ -143,6 +143,7 @@ export const Toleration = Schema.Struct({
   effect: opt(Schema.String),
   tolerationSeconds: opt(Schema.Number)
 })
+export type Toleration = typeof Toleration.Type
 
 export const PodSpec = Schema.Struct({
   nodeName: opt(Schema.String),

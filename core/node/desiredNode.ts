@@ -1,6 +1,7 @@
 /** What aranya wants of a Node's metadata and spec, and how that meets what others have made of it. */
 import type { HostInfo } from "../agent/HostFacts.ts"
 import type { EdgeDevice } from "../device/EdgeDevice.ts"
+import { managedAnnotation, mapPatch, readManaged } from "../kube/managedKeys.ts"
 import type { Node, Taint } from "../kube/Node.ts"
 import { annotations, disconnectedTaint, labels, namespaceTaint, roleEdgeDevice } from "./nodeNames.ts"
 
@@ -89,23 +90,13 @@ const managedBy = (desired: DesiredNode): Managed => ({
   taints: desired.taints.map(taintKey).sort()
 })
 
-const readManaged = (node: Node): Managed => {
-  try {
-    const read = JSON.parse(node.metadata.annotations?.[annotations.managed] ?? "{}") as Partial<Managed>
-    return { labels: read.labels ?? [], annotations: read.annotations ?? [], taints: read.taints ?? [] }
-  } catch {
-    // Somebody has edited it: what we set stays until the spec names it again.
-    return { labels: [], annotations: [], taints: [] }
-  }
-}
-
 export const newNode = (device: EdgeDevice, desired: DesiredNode, status: Node["status"]): Node => ({
   apiVersion: "v1",
   kind: "Node",
   metadata: {
     name: device.name,
     labels: desired.labels,
-    annotations: { ...desired.annotations, [annotations.managed]: JSON.stringify(managedBy(desired)) }
+    annotations: { ...desired.annotations, [managedAnnotation]: JSON.stringify(managedBy(desired)) }
   },
   spec: { providerID: desired.providerID, taints: desired.taints },
   ...(status === undefined ? {} : { status })
@@ -116,23 +107,20 @@ export const newNode = (device: EdgeDevice, desired: DesiredNode, status: Node["
  * do. Taints are one list to a merge patch, so it carries the resourceVersion it was made from.
  */
 export const nodePatch = (node: Node, desired: DesiredNode): unknown => {
-  const before = readManaged(node)
   const now = managedBy(desired)
-  const mapPatch = (have: Map, want: Map, had: ReadonlyArray<string>) => {
-    const patch: Record<string, string | null> = {}
-    for (const [key, value] of Object.entries(want)) if (have[key] !== value) patch[key] = value
-    for (const key of had) if (!(key in want) && key in have) patch[key] = null
-    return patch
-  }
-  const labelPatch = mapPatch(node.metadata.labels ?? {}, desired.labels, before.labels)
-  const annotationPatch = mapPatch(node.metadata.annotations ?? {}, desired.annotations, before.annotations)
-  const managed = JSON.stringify(now)
-  if (node.metadata.annotations?.[annotations.managed] !== managed) annotationPatch[annotations.managed] = managed
+  const before = readManaged(node.metadata, "taints")
+  const changes = (what: "labels" | "annotations", want: Map) =>
+    mapPatch(node.metadata[what], want, readManaged(node.metadata, what))
+  const labelPatch = changes("labels", desired.labels)
+  const annotationPatch = changes("annotations", {
+    ...desired.annotations,
+    [managedAnnotation]: JSON.stringify(now)
+  })
 
   const have = node.spec?.taints ?? []
   const wanted = new Set(now.taints)
   const others = have.filter((taint) =>
-    !wanted.has(taintKey(taint)) && !before.taints.includes(taintKey(taint)) && !isOurs(taint)
+    !wanted.has(taintKey(taint)) && !before.includes(taintKey(taint)) && !isOurs(taint)
   )
   const same =
     desired.taints.every((taint) =>

@@ -16,8 +16,6 @@ export const annotations = {
   /** Which EdgeDevice, by uid, and which installation of aranya this Node belongs to. */
   owner: "aranya.arhat.dev/owner",
   installation: "aranya.arhat.dev/installation",
-  /** JSON: the keys we set from the EdgeDevice's spec, so that what leaves the spec leaves the Node, and nothing else does. */
-  managed: "aranya.arhat.dev/managed",
   /** Where metrics-server finds this node's resource metrics on the shared listener (metrics-server 0.7). */
   resourceMetricsPath: "metrics.k8s.io/resource-metrics-path"
 } as const

@@ -1,5 +1,6 @@
 /** What the Service of a device and its EndpointSlice look like, and whether those that are there say the same. */
 import type { EndpointSlice, Service } from "../kube/kinds.ts"
+import { managedAnnotation, mapPatch, readManaged } from "../kube/managedKeys.ts"
 import type { ObjectMeta } from "../kube/ObjectMeta.ts"
 
 /** Where pods of the cluster reach the operator's gRPC listener. */
@@ -34,7 +35,13 @@ export const desiredService = (
     name: wish.name ?? device.name,
     namespace: device.namespace,
     labels: { ...wish.labels, "arhat.dev/name": device.name, "arhat.dev/role": "Connectivity" },
-    annotations: wish.annotations,
+    annotations: {
+      ...wish.annotations,
+      [managedAnnotation]: JSON.stringify({
+        labels: Object.keys(wish.labels).sort(),
+        annotations: Object.keys(wish.annotations).sort()
+      })
+    },
     ownerReferences: [{
       apiVersion: "aranya.arhat.dev/v1alpha1",
       kind: "EdgeDevice",
@@ -87,13 +94,18 @@ export const ownsService = (
 const includes = (all: Readonly<Record<string, string>> = {}, some: Readonly<Record<string, string>> = {}) =>
   Object.entries(some).every(([key, value]) => all[key] === value)
 
-export const serviceDiffers = (present: Service, desired: Service): boolean => {
+/** The merge patch that brings a Service to what is desired and keeps everybody else's edits; undefined when there is nothing to do. */
+export const servicePatch = (present: Service, desired: Service): unknown => {
+  const changes = (what: "labels" | "annotations") =>
+    mapPatch(present.metadata[what], desired.metadata[what], readManaged(present.metadata, what))
+  const metadata = { labels: changes("labels"), annotations: changes("annotations") }
   const [port, ...more] = present.spec?.ports ?? []
   const wanted = desired.spec?.ports?.[0]
-  return more.length > 0 || Object.keys(present.spec?.selector ?? {}).length > 0 ||
+  const differs = more.length > 0 || Object.keys(present.spec?.selector ?? {}).length > 0 ||
     port?.name !== wanted?.name || port?.port !== wanted?.port || port?.targetPort !== wanted?.targetPort ||
-    port?.appProtocol !== wanted?.appProtocol || !includes(present.metadata.labels, desired.metadata.labels) ||
-    !includes(present.metadata.annotations, desired.metadata.annotations)
+    port?.appProtocol !== wanted?.appProtocol ||
+    Object.values(metadata).some((patch) => Object.keys(patch).length > 0)
+  return differs ? { metadata, spec: { ports: desired.spec?.ports, selector: null } } : undefined
 }
 
 export const sliceDiffers = (present: EndpointSlice, desired: EndpointSlice): boolean =>

@@ -5,7 +5,7 @@
 import { Duration, Effect, Queue, Random, Schedule, Stream, SubscriptionRef } from "effect"
 import { EndpointSlices, type Service, Services } from "../kube/kinds.ts"
 import { KubeApi, type KubeApiError } from "../kube/KubeApi.ts"
-import { desiredEndpointSlice, desiredService, ownsService, serviceDiffers, sliceDiffers } from "./desiredService.ts"
+import { desiredEndpointSlice, desiredService, ownsService, servicePatch, sliceDiffers } from "./desiredService.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
 import { EventRecorder } from "./EventRecorder.ts"
 import { OperatorSettings } from "./OperatorSettings.ts"
@@ -107,15 +107,12 @@ export const keepService = Effect.fnUntraced(function*(
         "there is one that is not of this EdgeDevice: set spec.connectivity.grpc.service.name to another name"
       )
     }
-    const { metadata: { annotations, labels }, spec: { ports } = {} } = desired
+    const patch = present === undefined ? undefined : servicePatch(present, desired)
     const service = present === undefined
       ? yield* api.create(Services, desired)
-      : serviceDiffers(present, desired)
-      ? yield* api.patch(Services, at(name), {
-        type: "merge",
-        body: { metadata: { annotations, labels }, spec: { ports, selector: null } }
-      })
-      : present
+      : patch === undefined
+      ? present
+      : yield* api.patch(Services, at(name), { type: "merge", body: patch })
     yield* keepSlice(service, grpc)
     told = ""
   })

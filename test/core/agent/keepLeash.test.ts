@@ -21,18 +21,24 @@ const onLeash = Effect.gen(function*() {
         rests = wanted
       })
   }
+  const asked: Array<number> = []
   const link: Partial<LinkClient> = {
     acknowledgedAt: () => acknowledged,
-    askWithin: () => {},
+    askWithin: (millis) => void asked.push(millis),
     state: yield* SubscriptionRef.make<LinkState>({ status: "Dialing", method: "grpc" })
   }
   const leash = yield* keepLeash.pipe(Effect.provide(Layer.succeed(PodRuntime, runtime as PodRuntime["Service"])))
   yield* Effect.forkScoped(leash.run(link as LinkClient))
   yield* TestClock.adjust("1 second")
+  const atFirst = leash.capabilities()
   yield* leash.allow(minutes(10))
+  yield* TestClock.adjust("1 second")
   return {
     leash,
+    atFirst,
     rests: () => rests,
+    /** How old the operator's word may be before it is asked for another, as often as that was said. */
+    asked,
     hears: Effect.map(monotonicMillis, (now) => {
       acknowledged = now
     })
@@ -69,5 +75,16 @@ describe("a leash", () => {
       assert.isFalse(yield* journal.has("link", "leash"))
       yield* leash.allow(minutes(10))
       assert.isTrue(yield* journal.has("link", "leash"))
+    }).pipe(Effect.scoped, Effect.provide(Layer.mergeAll(MemoryHost.layer, MemoryJournal.layer))))
+
+  it.effect("that cannot be read is told to the operator, which is not asked for a word all the time for it", () =>
+    Effect.gen(function*() {
+      const value = new Uint8Array(8).fill(0xff)
+      yield* (yield* Journal).commit([{ _tag: "Put", table: "link", key: "leash", value, secret: false }])
+      const { asked, atFirst, leash, rests } = yield* onLeash
+      assert.deepStrictEqual(atFirst, ["leash=0"])
+      assert.deepStrictEqual(new Set(asked), new Set([Infinity, minutes(10) / 4]))
+      assert.deepStrictEqual(leash.capabilities(), [`leash=${minutes(10)}`])
+      assert.isFalse(rests())
     }).pipe(Effect.scoped, Effect.provide(Layer.mergeAll(MemoryHost.layer, MemoryJournal.layer))))
 })

@@ -217,4 +217,34 @@ describe("tolerations under policy keep", () => {
     ])
     assert.isUndefined(keepTolerations({ metadata: {}, spec: { containers: [] } }))
   })
+
+  const exists = { operator: "Exists", effect: "NoExecute" }
+  const notReady = { key: "node.kubernetes.io/not-ready", ...exists }
+  const unreachable = { key: "node.kubernetes.io/unreachable", ...exists }
+  const brief = { ...exists, tolerationSeconds: 60 }
+  const before = (value: object) => ({ op: "add", path: "/spec/tolerations/0", value })
+  const seconds = [
+    { op: "test", path: "/spec/tolerations/1/key", value: notReady.key },
+    { op: "remove", path: "/spec/tolerations/1/tolerationSeconds" }
+  ]
+  it.each([
+    { name: "alone", tolerations: [brief], patch: [before(notReady), before(unreachable)] },
+    { name: "after both", tolerations: [unreachable, notReady, brief], patch: undefined },
+    { name: "after one", tolerations: [notReady, brief], patch: [before(unreachable)] },
+    {
+      name: "before one",
+      tolerations: [brief, { ...notReady, tolerationSeconds: 300 }],
+      patch: [...seconds, before(notReady), before(unreachable)]
+    },
+    {
+      name: "after one of another value",
+      tolerations: [{ ...notReady, operator: "Equal", value: "x" }, unreachable, brief],
+      patch: [before(notReady)]
+    },
+    { name: "after one for ever", tolerations: [{ operator: "Exists" }, brief], patch: undefined },
+    { name: "before one for ever", tolerations: [brief, exists], patch: [before(notReady), before(unreachable)] },
+    { name: "of another effect", tolerations: [{ operator: "Exists", effect: "NoSchedule" }], patch: undefined }
+  ])("come first where one of every taint has seconds: $name", ({ patch, tolerations }) => {
+    assert.deepStrictEqual(keepTolerations({ metadata: {}, spec: { containers: [], tolerations } }), patch)
+  })
 })

@@ -116,6 +116,49 @@ describe("the Service of a device", () => {
         yield* eventually(api.list(EndpointSlices, { namespace: "edge" }), (slices) => slices.length === 0)
       })))
 
+  it.live("loses what is taken out of the spec, and nothing that others gave it", () =>
+    inCluster({ annotations: { a: "b", kept: "yes" }, labels: { c: "d" } }, (api) =>
+      Effect.gen(function*() {
+        yield* eventually(existing(api.get(Services, here)), (service) => service !== undefined)
+        const others = { "example.com/theirs": "yes" }
+        const give = (annotations: object) =>
+          api.patch(Services, here, { type: "merge", body: { metadata: { annotations, labels: others } } })
+        yield* give(others)
+        const marks = Effect.map(api.get(Services, here), ({ metadata: { annotations, labels } }) => {
+          const { "aranya.arhat.dev/managed": _, ...rest } = annotations ?? {}
+          return { annotations: rest, labels }
+        })
+        const own = { "arhat.dev/name": "edge-1", "arhat.dev/role": "Connectivity" }
+        yield* edit(api, { annotations: { kept: "yes" } })
+        yield* eventually(marks, ({ annotations }) => annotations["a"] === undefined)
+        assert.deepStrictEqual(yield* marks, {
+          annotations: { kept: "yes", ...others },
+          labels: { ...own, ...others }
+        })
+        // It is somebody else's now.
+        yield* give({ a: "theirs" })
+        yield* edit(api, {})
+        yield* eventually(marks, ({ annotations }) => annotations["kept"] === undefined)
+        yield* Effect.sleep("20 minutes")
+        assert.deepStrictEqual((yield* marks).annotations, { a: "theirs", ...others })
+      })))
+
+  it.live("of an operator that did not say what it set keeps that, and loses what is taken out from then on", () =>
+    inCluster({ annotations: { a: "b" } }, (api) =>
+      Effect.gen(function*() {
+        yield* eventually(existing(api.get(Services, here)), (service) => service !== undefined)
+        yield* api.patch(Services, here, {
+          type: "merge",
+          body: { metadata: { annotations: { older: "yes", "aranya.arhat.dev/managed": null } } }
+        })
+        const annotations = Effect.map(api.get(Services, here), ({ metadata }) => metadata.annotations ?? {})
+        yield* eventually(annotations, (seen) => seen["aranya.arhat.dev/managed"] !== undefined, 600)
+        assert.deepInclude(yield* annotations, { a: "b", older: "yes" })
+        yield* edit(api, {})
+        yield* eventually(annotations, (seen) => seen["a"] === undefined)
+        assert.deepInclude(yield* annotations, { older: "yes" })
+      })))
+
   it.live("is not there where nobody asked for it", () =>
     inCluster(undefined, (api) =>
       Effect.gen(function*() {

@@ -25,9 +25,10 @@ const deadline = (pod: KubeObject, node: KubeObject, now: number, seen: number):
   const tolerations = objectsAt(pod, "spec", "tolerations")
   let earliest = Infinity
   for (const taint of taints) {
-    const matching = tolerations.filter((toleration) => tolerates(toleration, taint))
-    if (matching.length === 0) return now
-    const seconds = Math.min(...matching.map((toleration) => numberAt(toleration, "tolerationSeconds") ?? Infinity))
+    // The manager looks no further than the first.
+    const used = tolerations.find((toleration) => tolerates(toleration, taint))
+    if (used === undefined) return now
+    const seconds = numberAt(used, "tolerationSeconds") ?? Infinity
     // A pod that came after the taint is granted its whole time: the manager counts from when it saw both.
     const since = Math.max(
       parseTimestamp(stringAt(taint, "timeAdded")) ?? seen,

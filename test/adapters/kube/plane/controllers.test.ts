@@ -99,16 +99,15 @@ describe("the node lifecycle", () => {
       yield* ask("POST", "/api/v1/nodes", { body: node("alive") })
       yield* ask("POST", "/api/v1/nodes", { body: node("silent") })
       yield* renewing("alive")
-      const brief = [{
-        key: "node.kubernetes.io/unreachable",
-        operator: "Exists",
-        effect: "NoExecute",
-        tolerationSeconds: 10
-      }]
+      const always = { key: "node.kubernetes.io/unreachable", operator: "Exists", effect: "NoExecute" }
+      const brief = [{ ...always, tolerationSeconds: 10 }]
       yield* ask("POST", pods, { body: pod("brief", { spec: { nodeName: "silent", tolerations: brief } }) })
       yield* ask("POST", pods, {
         body: pod("patient", { spec: { nodeName: "silent", tolerations: [{ operator: "Exists" }] } })
       })
+      const any = { operator: "Exists", effect: "NoExecute", tolerationSeconds: 10 }
+      yield* ask("POST", pods, { body: pod("first", { spec: { nodeName: "silent", tolerations: [always, any] } }) })
+      yield* ask("POST", pods, { body: pod("behind", { spec: { nodeName: "silent", tolerations: [any, always] } }) })
       yield* pass(40)
       assert.deepStrictEqual(yield* readiness("silent"), { ready: "True", taints: [] })
       yield* pass(20)
@@ -124,7 +123,11 @@ describe("the node lifecycle", () => {
         stringAt(objectsAt(json, "status", "conditions").find((c) => c["type"] === "DisruptionTarget"), "reason"),
         "DeletionByTaintManager"
       )
-      assert.isUndefined(at((yield* ask("GET", `${pods}/patient`)).json, "metadata", "deletionTimestamp"))
+      const leaves = (name: string) =>
+        Effect.map(ask("GET", `${pods}/${name}`), ({ json }) => at(json, "metadata", "deletionTimestamp") !== undefined)
+      assert.isFalse(yield* leaves("patient"))
+      assert.isFalse(yield* leaves("first"), "the first that tolerates a taint counts")
+      assert.isTrue(yield* leaves("behind"))
       const conditions = [{ type: "Ready", status: "True", lastHeartbeatTime: "2026-01-01T00:02:00Z" }]
       yield* ask("PATCH", "/api/v1/nodes/silent/status", { patch: "strategic", body: { status: { conditions } } })
       yield* settled

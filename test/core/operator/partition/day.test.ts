@@ -102,3 +102,29 @@ describe("a day apart, policy keep", () => {
     600_000
   )
 })
+
+describe("an hour without aranya, policy keep", () => {
+  it.live(
+    "keeps a pod that tolerates any taint for a minute, and its minute for other taints",
+    () =>
+      inScene({}, ({ allReady, node, operator, startOther, wait }) =>
+        Effect.gen(function*() {
+          const api = yield* KubeApi
+          const any = { operator: "Exists", effect: "NoExecute", tolerationSeconds: 60 }
+          yield* api.create(Pods, {
+            metadata: { namespace: "edge", name: "brief" },
+            spec: { nodeName: "edge-1", containers: [{ name: "main", image: "busybox:1.36" }], tolerations: [any] }
+          })
+          yield* allReady(6)
+          const before = yield* lasting
+          yield* startOther
+          yield* operator.kill
+          yield* wait("1 hour")
+          assert.include((yield* node).taints, "node.kubernetes.io/unreachable:NoExecute")
+          assert.deepStrictEqual(yield* lasting, before)
+          const brief = yield* api.get(Pods, { namespace: "edge", name: "brief" })
+          assert.deepInclude(brief.spec.tolerations ?? [], any)
+        })),
+    300_000
+  )
+})
