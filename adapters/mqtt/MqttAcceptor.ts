@@ -1,5 +1,5 @@
 /** The operator's door at an MQTT broker: one broker connection that serves the devices of many topic namespaces. */
-import { Clock, Deferred, Duration, Effect, FiberSet, Random, Scope, Stream, SubscriptionRef } from "effect"
+import { Clock, Deferred, Duration, Effect, FiberSet, Queue, Random, Scope, Stream } from "effect"
 import { type Acceptor, type Connection, TransportError } from "../../core/link/Transport.ts"
 import type { OpenBrokerClient } from "./BrokerClient.ts"
 import { type BrokerConnection, connectToBroker, defaultConnectTimeout } from "./brokerConnection.ts"
@@ -60,7 +60,9 @@ export const makeMqttAcceptor = (options: MqttAcceptorOptions): Acceptor => {
     serve: (connection: Connection) => Effect.Effect<void, never, R | Scope.Scope>
   ) {
     const first = yield* Deferred.make<void>()
-    const wanted = yield* SubscriptionRef.make<ReadonlySet<string>>(new Set())
+    let wanted: ReadonlySet<string> = new Set()
+    /** Rung when `wanted` has changed: however often it did meanwhile, only the newest is of interest. */
+    const bell = yield* Queue.sliding<void>(1)
     // Closed after the connections are, so that what they say at last still leaves.
     const brokerScope = yield* Effect.acquireRelease(Scope.make(), (scope, exit) => Scope.close(scope, exit))
     const fork = yield* FiberSet.makeRuntime<Exclude<R, Scope.Scope>>()
@@ -90,7 +92,8 @@ export const makeMqttAcceptor = (options: MqttAcceptorOptions): Acceptor => {
           else yield* refuse(topicNamespace, problem)
         }
         switchboard.serveNamespaces(usable)
-        yield* SubscriptionRef.set(wanted, usable)
+        wanted = usable
+        yield* Queue.offer(bell, undefined)
         yield* Deferred.succeed(first, undefined)
       })).pipe(Effect.forkScoped)
 
@@ -156,7 +159,7 @@ export const makeMqttAcceptor = (options: MqttAcceptorOptions): Acceptor => {
         return yield* new TransportError({ reason: "Rejected", detail: `${where}: ${problem}` })
       }
       let connected: BrokerConnection | undefined
-      const [only, ...others] = yield* SubscriptionRef.get(wanted)
+      const [only, ...others] = wanted
       const made = yield* connectToBroker({
         broker,
         // A connection has one will: it is of use where there is one namespace to tell.
@@ -182,11 +185,13 @@ export const makeMqttAcceptor = (options: MqttAcceptorOptions): Acceptor => {
       health.connected(yield* monotonicMillis)
       const to = subscriber(made)
       const said = yield* Deferred.make<Effect.Effect<void>>()
-      const keepingUp = SubscriptionRef.changes(wanted).pipe(
-        Stream.runForEach((namespaces) =>
-          Effect.flatMap(to(namespaces), (confirmed) => Deferred.succeed(said, confirmed))
-        )
-      )
+      const keepingUp = Effect.gen(function*() {
+        yield* Queue.clear(bell)
+        while (true) {
+          yield* Deferred.succeed(said, yield* to(wanted))
+          yield* Queue.take(bell)
+        }
+      })
       // Some brokers let anybody in, and cut off who says what they do not allow.
       const telling = Effect.gen(function*() {
         yield* Effect.all([

@@ -1,0 +1,77 @@
+/** How the operator's subscriptions follow what it wants, at a broker that takes its time or says no. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, type Scope, SubscriptionRef } from "effect"
+import type { BrokerClient, OpenBrokerClient } from "../../../adapters/mqtt/BrokerClient.ts"
+import { type BrokerState, makeMqttAcceptor, type MqttAcceptorOptions } from "../../../adapters/mqtt/MqttAcceptor.ts"
+import type { BrokerOptions } from "../../../adapters/mqtt/MqttBroker.ts"
+import { simulate } from "../../simulation/VirtualTime.ts"
+
+const broker: BrokerOptions = {
+  host: "127.0.0.1",
+  port: 1883,
+  transport: "tcp",
+  version: "3.1.1",
+  clientId: "operator"
+}
+
+/** Lets everybody in and confirms at once, but for what a test says. */
+const agreeable = (but: Partial<BrokerClient>): OpenBrokerClient => (_, { accepted }) => {
+  accepted({})
+  return {
+    publish: (_, __, ___, done) => done(undefined),
+    subscribe: (topics, done) => done(topics.map(() => 1)),
+    unsubscribe: (_, done) => done(),
+    leave: Effect.void,
+    cut: () => {},
+    ...but
+  }
+}
+
+const accepting = Effect.fnUntraced(function*(
+  but: Partial<BrokerClient>,
+  options: Partial<MqttAcceptorOptions> = {}
+) {
+  const namespaces = yield* SubscriptionRef.make<ReadonlyArray<string>>(["edge/1"])
+  const states: Array<BrokerState> = []
+  yield* Effect.forkScoped(
+    makeMqttAcceptor({
+      broker,
+      topicNamespaces: SubscriptionRef.changes(namespaces),
+      open: agreeable(but),
+      ...options,
+      onState: (state) => Effect.sync(() => void states.push(state))
+    }).run(() => Effect.never)
+  )
+  return { namespaces, states }
+})
+
+const inTime = <E>(name: string, test: Effect.Effect<void, E, Scope.Scope>) =>
+  it.live(name, () => simulate(1, () => Effect.scoped(test)))
+
+describe("the operator's subscriptions", () => {
+  inTime(
+    "keep up with a fleet that grows faster than the broker answers",
+    Effect.gen(function*() {
+      const context = yield* Effect.context<Scope.Scope>()
+      const subscribed = new Set<string>()
+      const { namespaces } = yield* accepting({
+        subscribe: (topics, done) => {
+          const answer = Effect.sync(() => {
+            for (const topic of topics) subscribed.add(topic)
+            done(topics.map(() => 1))
+          })
+          Effect.runSyncWith(context)(Effect.forkScoped(Effect.delay(answer, "100 millis")))
+        }
+      })
+      const fleet: Array<string> = []
+      for (let count = 1; count <= 500; count++) {
+        fleet.push(`edge/${count}`)
+        yield* SubscriptionRef.set(namespaces, [...fleet])
+        yield* Effect.sleep("2 millis")
+      }
+      yield* Effect.sleep("500 millis")
+      assert.isTrue(subscribed.has("edge/500/status"))
+      assert.strictEqual(subscribed.size, 1000)
+    })
+  )
+})
