@@ -74,4 +74,25 @@ describe("the operator's subscriptions", () => {
       assert.strictEqual(subscribed.size, 1000)
     })
   )
+
+  for (const mute of ["subscribe", "unsubscribe"] as const) {
+    inTime(
+      `are not waited for for ever where the broker never answers: ${mute}`,
+      Effect.gen(function*() {
+        let asked = 0
+        const { namespaces, states } = yield* accepting({ [mute]: () => void (asked += 1) })
+        yield* Effect.sleep("1 second")
+        yield* SubscriptionRef.set(namespaces, ["edge/2"])
+        yield* Effect.sleep("18 seconds")
+        assert.deepStrictEqual([asked, states.filter(({ status }) => status === "Disconnected").length], [1, 0])
+        yield* Effect.sleep("4 seconds")
+        const state = states.find(({ status }) => status === "Disconnected")
+        const error = state?.status === "Disconnected" ? state.error : assert.fail("still connected")
+        assert.strictEqual(error.reason, "Lost")
+        assert.include(error.detail, `no answer to ${mute.toUpperCase()} within 20s`)
+        yield* Effect.sleep("2 minutes")
+        assert.isAtLeast(states.length, 3)
+      })
+    )
+  }
 })
