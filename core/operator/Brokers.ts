@@ -50,8 +50,8 @@ export interface BrokerTask {
   /** As it is wanted now; undefined: all defaults. */
   readonly backoff: () => BrokerBackoff | undefined
   readonly onState: (state: BrokerState) => Effect.Effect<void>
-  /** The broker does not let us hear this namespace. */
-  readonly onRefused: (topicNamespace: string, why: string) => Effect.Effect<void>
+  /** The broker does not let us hear this namespace; undefined: it does after all. */
+  readonly onRefused: (topicNamespace: string, why: string | undefined) => Effect.Effect<void>
 }
 
 /** How a connection to a broker is made; its connections to devices tell their topic namespace as their `place`. */
@@ -246,9 +246,12 @@ export class Brokers extends Context.Service<Brokers, {
           onRefused: Effect.fnUntraced(function*(topicNamespace, why) {
             const owner = owners.get(topicNamespace)
             if (owner === undefined || refusals.get(owner) === why) return
-            refusals.set(owner, why)
+            if (why === undefined) refusals.delete(owner)
+            else refusals.set(owner, why)
             tell([owner])
-            yield* Effect.logWarning(`broker ${address}: EdgeDevice ${owner} cannot be served: ${why}`)
+            yield* why === undefined
+              ? Effect.logInfo(`broker ${address}: EdgeDevice ${owner} is served`)
+              : Effect.logWarning(`broker ${address}: EdgeDevice ${owner} cannot be served: ${why}`)
           })
         }
         /** A device is served on the topics of its own EdgeDevice only. */

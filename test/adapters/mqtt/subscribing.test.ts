@@ -95,4 +95,50 @@ describe("the operator's subscriptions", () => {
       })
     )
   }
+
+  inTime(
+    "are asked for again where the broker refused them: somebody may have mended its access rules",
+    Effect.gen(function*() {
+      let allowed = false
+      const asked: Array<ReadonlyArray<string>> = []
+      const said: Array<string> = []
+      const told: Array<string> = []
+      const { namespaces, states } = yield* accepting({
+        subscribe: (topics, done) => {
+          asked.push(topics)
+          done(topics.map((topic) => allowed || !topic.startsWith("edge/2/") ? 1 : 0x80))
+        },
+        publish: (topic, _, __, done) => {
+          said.push(topic)
+          done(undefined)
+        }
+      }, {
+        onNamespaceRefused: (topicNamespace, why) => Effect.sync(() => void told.push(`${topicNamespace}: ${why}`))
+      })
+      const refusal = "edge/2: 127.0.0.1:1883: the broker does not let us subscribe to its topics: see its access rules"
+      yield* Effect.sleep("1 second")
+      yield* SubscriptionRef.set(namespaces, ["edge/1", "edge/2"])
+      yield* Effect.sleep("1 second")
+      assert.deepStrictEqual(told, [refusal])
+      // What else is wanted meanwhile does not ask for them.
+      yield* SubscriptionRef.set(namespaces, ["edge/1", "edge/2", "edge/3"])
+      yield* Effect.sleep("1 second")
+      assert.lengthOf(asked.filter((topics) => topics.includes("edge/2/msg")), 1)
+      yield* Effect.sleep("6 minutes")
+      assert.isAtLeast(asked.filter((topics) => topics.includes("edge/2/msg")).length, 2)
+      assert.deepStrictEqual(new Set(told), new Set([refusal]))
+      allowed = true
+      yield* Effect.sleep("6 minutes")
+      assert.strictEqual(told.at(-1), "edge/2: undefined")
+      assert.strictEqual(said.at(-1), "edge/2/cmd")
+      // Granted, they are not asked for any more.
+      const count = asked.length
+      yield* Effect.sleep("1 hour")
+      assert.deepStrictEqual([asked.length, told.length, states.length], [
+        count,
+        told.indexOf("edge/2: undefined") + 1,
+        1
+      ])
+    })
+  )
 })
