@@ -97,9 +97,12 @@ const identityOf = ({ login, tls, ...rest }: BrokerAccess): string =>
 
 const addressOf = ({ host, port }: BrokerAccess) => `${host.includes(":") ? `[${host}]` : host}:${port}`
 
+/** A broker has the same clients and topics at each of its ports. */
+const siteOf = ({ host }: BrokerAccess) => host.toLowerCase()
+
 /** A broker ends the connection of a client identifier when another one comes with it: two would end each other for ever. */
 const ousts = ({ access: a }: Group, { access: b }: Group): boolean =>
-  a.clientId !== undefined && a.clientId === b.clientId && addressOf(a) === addressOf(b)
+  a.clientId !== undefined && a.clientId === b.clientId && siteOf(a) === siteOf(b)
 
 const connecting: BrokerState = { _tag: "Connecting" }
 
@@ -111,7 +114,7 @@ interface Place {
 
 const placeOf = ({ access, topicNamespace }: BrokerWish): Place => ({
   identity: identityOf(access),
-  topics: `${addressOf(access)} ${topicNamespace}`
+  topics: `${siteOf(access)} ${topicNamespace}`
 })
 
 const isSamePlace = (one: BrokerWish & Place, other: BrokerWish & Place): boolean =>
