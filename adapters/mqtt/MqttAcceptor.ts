@@ -1,5 +1,5 @@
 /** The operator's door at an MQTT broker: one broker connection that serves the devices of many topic namespaces. */
-import { Clock, Deferred, Duration, Effect, FiberSet, Random, Scope, Stream, SubscriptionRef } from "effect"
+import { Clock, Deferred, Duration, Effect, FiberSet, Queue, Random, Scope, Stream } from "effect"
 import { type Acceptor, type Connection, TransportError } from "../../core/link/Transport.ts"
 import type { OpenBrokerClient } from "./BrokerClient.ts"
 import { type BrokerConnection, connectToBroker, defaultConnectTimeout } from "./brokerConnection.ts"
@@ -34,8 +34,11 @@ export interface MqttAcceptorOptions {
   readonly maxConnections?: number
   /** Told each change, and each failed attempt. */
   readonly onState?: (state: BrokerState) => Effect.Effect<void>
-  /** The broker does not allow a subscription (its ACL), or the name is none it could have. Tried again at the next connection. */
-  readonly onNamespaceRefused?: (topicNamespace: string, why: string) => Effect.Effect<void>
+  /**
+   * The broker does not allow a subscription (its ACL), or the name is none it could have; told again as long as it is so. Tried again
+   * every few minutes, and at the next connection. Undefined: it is so no longer.
+   */
+  readonly onNamespaceRefused?: (topicNamespace: string, why: string | undefined) => Effect.Effect<void>
   /** Who speaks MQTT; absent: the mqtt package. */
   readonly open?: OpenBrokerClient
 }
@@ -45,6 +48,9 @@ const monotonicMillis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(n
 /** A broker that has not confirmed our first words by then may never do so, and be well all the same. */
 const confirmationLimit = Duration.seconds(5)
 
+/** What a broker refused it is asked for again after this, or up to half of it sooner: somebody may have mended its access rules. */
+const askAgainMillis = 5 * 60_000
+
 const everything = Number.MAX_SAFE_INTEGER
 
 /** Never fails: a broker that cannot be reached is tried for ever, and `onState` tells why. */
@@ -53,14 +59,20 @@ export const makeMqttAcceptor = (options: MqttAcceptorOptions): Acceptor => {
   const where = describeBroker(broker)
   const limit = Duration.fromInputUnsafe(broker.connectTimeout ?? defaultConnectTimeout)
   const mostFilters = broker.variant === "aws-iot-core" ? awsSubscriptions : everything
+  const noRoom =
+    `${where}: one connection may have ${mostFilters} subscriptions: let devices share the levels above their own`
+  const notAllowed = `${where}: the broker does not let us subscribe to its topics: see its access rules`
   const tell = (state: BrokerState) => onState?.(state) ?? Effect.void
-  const refuse = (topicNamespace: string, why: string) => onNamespaceRefused?.(topicNamespace, why) ?? Effect.void
+  const refuse = (topicNamespace: string, why: string | undefined) =>
+    onNamespaceRefused?.(topicNamespace, why) ?? Effect.void
 
   const run = Effect.fnUntraced(function*<R>(
     serve: (connection: Connection) => Effect.Effect<void, never, R | Scope.Scope>
   ) {
     const first = yield* Deferred.make<void>()
-    const wanted = yield* SubscriptionRef.make<ReadonlySet<string>>(new Set())
+    let wanted: ReadonlySet<string> = new Set()
+    /** Rung when `wanted` has changed: however often it did meanwhile, only the newest is of interest. */
+    const bell = yield* Queue.sliding<void>(1)
     // Closed after the connections are, so that what they say at last still leaves.
     const brokerScope = yield* Effect.acquireRelease(Scope.make(), (scope, exit) => Scope.close(scope, exit))
     const fork = yield* FiberSet.makeRuntime<Exclude<R, Scope.Scope>>()
@@ -90,7 +102,8 @@ export const makeMqttAcceptor = (options: MqttAcceptorOptions): Acceptor => {
           else yield* refuse(topicNamespace, problem)
         }
         switchboard.serveNamespaces(usable)
-        yield* SubscriptionRef.set(wanted, usable)
+        wanted = usable
+        yield* Queue.offer(bell, undefined)
         yield* Deferred.succeed(first, undefined)
       })).pipe(Effect.forkScoped)
 
@@ -103,38 +116,38 @@ export const makeMqttAcceptor = (options: MqttAcceptorOptions): Acceptor => {
       return Deferred.await(confirmed)
     })
 
-    /** Brings a connection's subscriptions to what is wanted now. Answers with what is done once the broker has confirmed it all. */
+    /** What is done with a connection's subscriptions. */
     const subscriber = (connected: BrokerConnection) => {
-      let present: ReadonlyMap<string, ReadonlyArray<string>> = new Map()
+      let present: ReadonlySet<string> = new Set()
       const refused = new Set<string>()
+      let asksAgain = false
+      /** By namespace: why it is not heard. */
+      let unheard: ReadonlyMap<string, string> = new Map()
       const announced = new Set<string>()
-      return Effect.fnUntraced(function*(namespaces: ReadonlySet<string>) {
+      /** Brings them to what is wanted now. Answers with what is done once the broker has confirmed it all. */
+      const keepUp = Effect.fnUntraced(function*(namespaces: ReadonlySet<string>) {
+        if (asksAgain) refused.clear()
+        asksAgain = false
         const all = [...filtersFor(namespaces, mostFilters)]
         const filters = new Map(all.slice(0, mostFilters))
-        const left = new Set(all.slice(mostFilters).flatMap(([, unserved]) => unserved))
-        for (const topicNamespace of left) {
-          yield* refuse(
-            topicNamespace,
-            `${where}: one connection may have ${mostFilters} subscriptions: let devices share the levels above their own`
-          )
-        }
-        const former = [...present.keys()].filter((filter) => !filters.has(filter))
-        const added = [...filters.keys()].filter((filter) => !present.has(filter))
+        for (const filter of refused) if (!filters.has(filter)) refused.delete(filter)
+        const former = [...present].filter((filter) => !filters.has(filter))
+        const added = [...filters.keys()].filter((filter) => !present.has(filter) && !refused.has(filter))
         // Those that take the room of others go before them; the rest only once the others are there.
         const inTheWay = former.splice(0, Math.max(0, present.size + added.length - mostFilters))
         if (inTheWay.length > 0) yield* connected.unsubscribe(inTheWay)
-        const news = yield* connected.subscribe(added)
-        for (const topicNamespace of new Set(news.flatMap((filter) => filters.get(filter) ?? []))) {
-          yield* refuse(
-            topicNamespace,
-            `${where}: the broker does not let us subscribe to its topics: see its access rules`
-          )
-        }
-        for (const filter of news) refused.add(filter)
+        for (const filter of yield* connected.subscribe(added)) refused.add(filter)
         if (former.length > 0) yield* connected.unsubscribe(former)
-        for (const filter of refused) if (!filters.has(filter)) refused.delete(filter)
-        present = filters
-        const unheard = new Set([...left, ...[...refused].flatMap((filter) => filters.get(filter) ?? [])])
+        present = new Set([...filters.keys()].filter((filter) => !refused.has(filter)))
+        const before = unheard
+        unheard = new Map([
+          ...all.slice(mostFilters).flatMap(([, unserved]) => unserved.map((each) => [each, noRoom] as const)),
+          ...[...refused].flatMap((filter) => (filters.get(filter) ?? []).map((each) => [each, notAllowed] as const))
+        ])
+        for (const [topicNamespace, why] of unheard) yield* refuse(topicNamespace, why)
+        for (const topicNamespace of before.keys()) {
+          if (namespaces.has(topicNamespace) && !unheard.has(topicNamespace)) yield* refuse(topicNamespace, undefined)
+        }
         for (const topicNamespace of announced) if (!namespaces.has(topicNamespace)) announced.delete(topicNamespace)
         let confirmed: Effect.Effect<void> = Effect.void
         for (const topicNamespace of namespaces) {
@@ -145,6 +158,16 @@ export const makeMqttAcceptor = (options: MqttAcceptorOptions): Acceptor => {
         }
         return confirmed
       })
+      /** From time to time has what was refused asked for again. */
+      const askAgain = Effect.gen(function*() {
+        while (true) {
+          yield* Effect.sleep(askAgainMillis * (1 + (yield* Random.next)) / 2)
+          if (refused.size === 0) continue
+          asksAgain = true
+          yield* Queue.offer(bell, undefined)
+        }
+      })
+      return { keepUp, askAgain }
     }
 
     const health = new BrokerHealth(() => backoff?.())
@@ -156,7 +179,7 @@ export const makeMqttAcceptor = (options: MqttAcceptorOptions): Acceptor => {
         return yield* new TransportError({ reason: "Rejected", detail: `${where}: ${problem}` })
       }
       let connected: BrokerConnection | undefined
-      const [only, ...others] = yield* SubscriptionRef.get(wanted)
+      const [only, ...others] = wanted
       const made = yield* connectToBroker({
         broker,
         // A connection has one will: it is of use where there is one namespace to tell.
@@ -180,13 +203,15 @@ export const makeMqttAcceptor = (options: MqttAcceptorOptions): Acceptor => {
       )
       connected = made
       health.connected(yield* monotonicMillis)
-      const to = subscriber(made)
+      const { askAgain, keepUp } = subscriber(made)
       const said = yield* Deferred.make<Effect.Effect<void>>()
-      const keepingUp = SubscriptionRef.changes(wanted).pipe(
-        Stream.runForEach((namespaces) =>
-          Effect.flatMap(to(namespaces), (confirmed) => Deferred.succeed(said, confirmed))
-        )
-      )
+      const keepingUp = Effect.gen(function*() {
+        yield* Queue.clear(bell)
+        while (true) {
+          yield* Deferred.succeed(said, yield* keepUp(wanted))
+          yield* Queue.take(bell)
+        }
+      })
       // Some brokers let anybody in, and cut off who says what they do not allow.
       const telling = Effect.gen(function*() {
         yield* Effect.all([
@@ -199,7 +224,10 @@ export const makeMqttAcceptor = (options: MqttAcceptorOptions): Acceptor => {
       })
       return yield* Effect.raceFirst(
         Effect.flatMap(made.gone, (error) => Effect.fail(error)),
-        Effect.andThen(Effect.all([keepingUp, telling], { concurrency: "unbounded", discard: true }), Effect.never)
+        Effect.andThen(
+          Effect.all([keepingUp, askAgain, telling], { concurrency: "unbounded", discard: true }),
+          Effect.never
+        )
       ).pipe(
         Effect.tapError((error) => Effect.sync(() => switchboard.loseAll(made, error)))
       )

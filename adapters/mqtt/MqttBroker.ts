@@ -48,7 +48,7 @@ export interface BrokerOptions {
   readonly keepalive?: Duration.Input
   /** Bytes of one PUBLISH payload; both ends of a link need the same. Absent: 131072. */
   readonly maxPayload?: number
-  /** From dialling until the broker has accepted us and our subscriptions. Absent: 20 seconds. */
+  /** From dialling until the broker has accepted us and our subscriptions, and later for its answer to each change of them. Absent: 20 seconds. */
   readonly connectTimeout?: Duration.Input
 }
 

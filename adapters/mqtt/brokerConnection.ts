@@ -122,22 +122,31 @@ export const connectToBroker = Effect.fnUntraced(function*(
     })
   }
 
+  const limit = Duration.fromInputUnsafe(broker.connectTimeout ?? defaultConnectTimeout)
+  /** A broker that answers pings and nothing else is as good as gone. */
+  const answered = <A>(what: string, ask: (done: (answer: A) => void) => void): Effect.Effect<A, TransportError> =>
+    Effect.raceFirst(Effect.callback<A>((resume) => ask((answer) => resume(Effect.succeed(answer)))), failed).pipe(
+      Effect.timeoutOrElse({
+        duration: limit,
+        orElse: () =>
+          Effect.fail(
+            new TransportError({
+              reason: "Lost",
+              detail: `${describeBroker(broker)}: no answer to ${what} within ${Duration.format(limit)}`
+            })
+          )
+      })
+    )
+
   /** Those of the topics that the broker's SUBACK refuses. */
   const subscribeTo = (topics: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>, TransportError> =>
-    Effect.raceFirst(
-      Effect.callback<ReadonlyArray<string>>((resume) =>
-        client.subscribe(topics, (codes) => {
-          resume(Effect.succeed(topics.filter((_, at) => (Number(codes[at]) & 0x80) !== 0)))
-        })
-      ),
-      failed
+    Effect.map(
+      answered<ReadonlyArray<number>>("SUBSCRIBE", (done) => client.subscribe(topics, done)),
+      (codes) => topics.filter((_, at) => (Number(codes[at]) & 0x80) !== 0)
     )
 
   const unsubscribeFrom = (topics: ReadonlyArray<string>) =>
-    Effect.raceFirst(
-      Effect.callback<void>((resume) => client.unsubscribe(topics, () => resume(Effect.void))),
-      failed
-    )
+    answered<void>("UNSUBSCRIBE", (done) => client.unsubscribe(topics, done))
 
   const inBatches = (topics: ReadonlyArray<string>): ReadonlyArray<ReadonlyArray<string>> => {
     const size = topicsAtOnce[variant]

@@ -1,6 +1,6 @@
 /** The bytes below MQTT: a socket or websocket to the broker, plain or encrypted, whose packets are limited in length. */
 import { connect as connectTcp, isIP } from "node:net"
-import { Duplex } from "node:stream"
+import { Duplex, type Writable } from "node:stream"
 import { checkServerIdentity, connect as connectTls, type ConnectionOptions } from "node:tls"
 import { createWebSocketStream, WebSocket } from "ws"
 import { cipherList } from "../../core/link/cipherSuites.ts"
@@ -88,6 +88,20 @@ export const openBrokerStream = (options: BrokerOptions): Duplex => {
       done(error)
     }
   })
+  // Whoever reads may throw at what it reads, and does so anywhere: what comes while it is busy waits, and is read when that is done.
+  const pipe = above.pipe.bind(above)
+  above.pipe = (to, options) => {
+    const reader = to as unknown as Writable
+    const write = reader._write.bind(reader)
+    reader._write = (piece, encoding, done) => {
+      try {
+        write(piece, encoding, done)
+      } catch (error) {
+        above.destroy(error as Error)
+      }
+    }
+    return pipe(to, options)
+  }
   below.on("data", (chunk: Buffer) => {
     try {
       let room = true

@@ -1,7 +1,8 @@
 /**
  * One end of a connection that a broker carries. The broker acknowledges before the peer has anything, and throws away what piles up
  * for a slow client (mosquitto beyond 1000 messages); so the peer tells how much it took, and `send` waits for that. What it
- * tells is a hint: it may be lost, and strangers may forge it; then frames are sent too fast and lost, and the session resends.
+ * tells is a hint: it may be lost, count what others sent, or be forged; then frames are sent too fast and lost, and the session, which bounds
+ * what it leaves unacknowledged, resends.
  */
 import { type Clock, Effect } from "effect"
 import { type Connection, TransportError } from "../../core/link/Transport.ts"
@@ -179,8 +180,10 @@ export const makeBrokeredEnd = (options: BrokeredEndOptions): BrokeredEnd => {
     },
     offer,
     taken: (total) => {
-      if (!Number.isSafeInteger(total) || total <= takenThere || total > sent) return
-      takenThere = total
+      // What was delivered twice, or by strangers, the peer took as well: it may have taken more than was sent, and has room all the same.
+      const most = Math.min(total, sent)
+      if (!Number.isSafeInteger(total) || most <= takenThere) return
+      takenThere = most
       missing = Math.min(missing, sent - takenThere)
       waiting.wake()
     },

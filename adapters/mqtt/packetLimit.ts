@@ -1,10 +1,18 @@
 /**
  * Keeps what a broker sends within bounds before anything assembles it: a PUBLISH that is too large goes on without its payload, so
- * that it can be acknowledged and forgotten; anything else of that size ends the connection.
+ * that it can be acknowledged and forgotten; anything else of that size ends the connection, and so does what no broker has to send to us.
  */
 
 /** MQTT's control packet type of PUBLISH, in the upper half of the first byte. */
 const publish = 3
+/**
+ * What a broker has to send to us, and the least that follows its fixed header: CONNACK, PUBLISH, PUBACK, SUBACK, UNSUBACK, PINGRESP,
+ * DISCONNECT. Other packets are a client's, or of QoS 2 and AUTH, which we never ask for.
+ */
+const least: ReadonlyMap<number, number> = new Map([[2, 2], [publish, 2], [4, 2], [9, 3], [11, 2], [13, 0], [14, 0]])
+/** The QoS of a PUBLISH, in its first byte: 2, or 3 that is none, has the upper one. We subscribe at 1. */
+const qualityBits = 6
+const beyondOne = 4
 /** A remaining length has at most this many bytes (MQTT 5, 1.5.5). */
 const lengthBytes = 4
 
@@ -32,25 +40,32 @@ export const makePacketLimit = (most: number, version: "3.1.1" | "5"): PacketLim
   /** Bytes of the present packet that go on, or that do not. */
   let passing = 0
   let skipping = 0
-  /** The beginning of a PUBLISH that is too large, up to its payload. */
+  /** The beginning of a PUBLISH, up to its properties and payload. */
   let head: { readonly first: number; readonly remaining: number; bytes: Buffer } | undefined
 
-  /** Topic and packet id, once all of it is there. */
-  const beheaded = (): Buffer | undefined => {
-    if (head === undefined || head.bytes.length < 2) return undefined
-    const quality = (head.first >>> 1) & 3
-    const length = 2 + head.bytes.readUInt16BE(0) + (quality > 0 ? 2 : 0)
-    if (length > head.remaining) throw new BadPacket("the broker sent a PUBLISH that ends within its topic")
-    if (head.bytes.length < length) return undefined
+  /** Bytes of topic and packet id, as far as that is known. */
+  const headLength = ({ bytes, first }: { readonly first: number; readonly bytes: Buffer }): number =>
+    bytes.length < 2 ? 2 : 2 + bytes.readUInt16BE(0) + ((first & qualityBits) > 0 ? 2 : 0)
+
+  /** A PUBLISH up to there, once all of that has come. */
+  const begun = (): Buffer | undefined => {
+    if (head === undefined) return undefined
+    const { bytes, first, remaining } = head
+    const length = headLength(head)
+    if (length > remaining) throw new BadPacket("the broker sent a PUBLISH that ends within its topic or before its id")
+    if (bytes.length < length) return undefined
+    head = undefined
+    if (remaining <= most) {
+      passing = remaining - length
+      return Buffer.concat([Buffer.from([first, ...varint(remaining)]), bytes])
+    }
+    skipping = remaining - length
     const properties = version === "5" ? [0] : []
-    const whole = Buffer.concat([
-      Buffer.from([head.first, ...varint(length + properties.length)]),
-      head.bytes.subarray(0, length),
+    return Buffer.concat([
+      Buffer.from([first, ...varint(length + properties.length)]),
+      bytes,
       Buffer.from(properties)
     ])
-    skipping = head.remaining - head.bytes.length
-    head = undefined
-    return whole
   }
 
   /** The first byte and the length after it; returns whether they are whole. */
@@ -62,14 +77,19 @@ export const makePacketLimit = (most: number, version: "3.1.1" | "5"): PacketLim
     }
     const [first = 0, ...digits] = header
     const remaining = digits.reduce((sum, digit, place) => sum + (digit & 0x7f) * 128 ** place, 0)
-    if (remaining <= most) {
-      passing = remaining
-      return true
+    const type = first >>> 4
+    const fewest = least.get(type)
+    if (fewest === undefined) throw new BadPacket(`the broker sent a packet of type ${type}, which we do not ask for`)
+    if (remaining < fewest) throw new BadPacket(`the broker sent a packet of type ${type} that is too short`)
+    if (type === publish) {
+      if ((first & beyondOne) > 0) throw new BadPacket("the broker sent a PUBLISH beyond QoS 1")
+      head = { first, remaining, bytes: Buffer.alloc(0) }
+      header = []
+      return false
     }
-    if (first >>> 4 !== publish) throw new BadPacket(`the broker sent a packet of ${remaining} bytes`)
-    head = { first, remaining, bytes: Buffer.alloc(0) }
-    header = []
-    return false
+    if (remaining > most) throw new BadPacket(`the broker sent a packet of ${remaining} bytes`)
+    passing = remaining
+    return true
   }
 
   return {
@@ -87,15 +107,11 @@ export const makePacketLimit = (most: number, version: "3.1.1" | "5"): PacketLim
           skipping -= take
           at += take
         } else if (head !== undefined) {
-          const wanted = head.bytes.length < 2
-            ? 2
-            : 2 + head.bytes.readUInt16BE(0) + (((head.first >>> 1) & 3) > 0 ? 2 : 0)
-          const take = Math.min(wanted - head.bytes.length, chunk.length - at, head.remaining - head.bytes.length)
-          if (take <= 0) throw new BadPacket("the broker sent a PUBLISH that ends within its topic")
+          const take = Math.min(headLength(head) - head.bytes.length, chunk.length - at)
           head.bytes = Buffer.concat([head.bytes, chunk.subarray(at, at + take)])
           at += take
-          const short = beheaded()
-          if (short !== undefined) out.push(short)
+          const start = begun()
+          if (start !== undefined) out.push(start)
         } else {
           const byte = chunk[at] ?? 0
           at += 1

@@ -50,8 +50,8 @@ export interface BrokerTask {
   /** As it is wanted now; undefined: all defaults. */
   readonly backoff: () => BrokerBackoff | undefined
   readonly onState: (state: BrokerState) => Effect.Effect<void>
-  /** The broker does not let us hear this namespace. */
-  readonly onRefused: (topicNamespace: string, why: string) => Effect.Effect<void>
+  /** The broker does not let us hear this namespace; undefined: it does after all. */
+  readonly onRefused: (topicNamespace: string, why: string | undefined) => Effect.Effect<void>
 }
 
 /** How a connection to a broker is made; its connections to devices tell their topic namespace as their `place`. */
@@ -97,9 +97,12 @@ const identityOf = ({ login, tls, ...rest }: BrokerAccess): string =>
 
 const addressOf = ({ host, port }: BrokerAccess) => `${host.includes(":") ? `[${host}]` : host}:${port}`
 
+/** A broker has the same clients and topics at each of its ports. */
+const siteOf = ({ host }: BrokerAccess) => host.toLowerCase()
+
 /** A broker ends the connection of a client identifier when another one comes with it: two would end each other for ever. */
 const ousts = ({ access: a }: Group, { access: b }: Group): boolean =>
-  a.clientId !== undefined && a.clientId === b.clientId && addressOf(a) === addressOf(b)
+  a.clientId !== undefined && a.clientId === b.clientId && siteOf(a) === siteOf(b)
 
 const connecting: BrokerState = { _tag: "Connecting" }
 
@@ -111,7 +114,7 @@ interface Place {
 
 const placeOf = ({ access, topicNamespace }: BrokerWish): Place => ({
   identity: identityOf(access),
-  topics: `${addressOf(access)} ${topicNamespace}`
+  topics: `${siteOf(access)} ${topicNamespace}`
 })
 
 const isSamePlace = (one: BrokerWish & Place, other: BrokerWish & Place): boolean =>
@@ -246,9 +249,12 @@ export class Brokers extends Context.Service<Brokers, {
           onRefused: Effect.fnUntraced(function*(topicNamespace, why) {
             const owner = owners.get(topicNamespace)
             if (owner === undefined || refusals.get(owner) === why) return
-            refusals.set(owner, why)
+            if (why === undefined) refusals.delete(owner)
+            else refusals.set(owner, why)
             tell([owner])
-            yield* Effect.logWarning(`broker ${address}: EdgeDevice ${owner} cannot be served: ${why}`)
+            yield* why === undefined
+              ? Effect.logInfo(`broker ${address}: EdgeDevice ${owner} is served`)
+              : Effect.logWarning(`broker ${address}: EdgeDevice ${owner} cannot be served: ${why}`)
           })
         }
         /** A device is served on the topics of its own EdgeDevice only. */

@@ -108,7 +108,7 @@ const operator = Effect.fnUntraced(function*(
     topicNamespaces: Stream.make([topics]),
     backoff: () => device.spec.connectivity.backoff,
     onState: (now) => Effect.asVoid(Deferred.succeed(state, now)),
-    onRefused: (_, why) => Effect.asVoid(Deferred.succeed(state, { _tag: "Down", why }))
+    onRefused: (_, why = "") => Effect.asVoid(Deferred.succeed(state, { _tag: "Down", why }))
   }).run(serve).pipe(Effect.forkScoped)
   return { state: Deferred.await(state) }
 })

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Queue, Redacted, Scope, Stream, SubscriptionRef } from "effect"
 import mqtt from "mqtt"
 import { spawnSync } from "node:child_process"
-import { connect, createServer, type Server, type Socket } from "node:net"
+import { connect } from "node:net"
 import { NodeCryptography } from "../../../adapters/crypto/NodeCryptography.ts"
 import { type BrokerState, makeMqttAcceptor, type MqttAcceptorOptions } from "../../../adapters/mqtt/MqttAcceptor.ts"
 import type { BrokerOptions } from "../../../adapters/mqtt/MqttBroker.ts"
@@ -12,6 +12,7 @@ import { deviceOn, operatorOn } from "../../contracts/linked.ts"
 import { makeAuthority } from "../grpc/certificates.ts"
 import { aedesBroker, overWebsockets } from "./aedesBroker.ts"
 import { hasMosquitto, mosquitto } from "./mosquitto.ts"
+import { serverOn } from "./serverOn.ts"
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
 const bytes = (words: string) => new TextEncoder().encode(words)
@@ -56,23 +57,6 @@ const accepting = Effect.fnUntraced(function*(
   )
   return { states, running, up: Deferred.await(up), next: Queue.take(connections) }
 })
-
-const serverOn = (answer: (socket: Socket) => void) =>
-  Effect.gen(function*() {
-    const sockets = new Set<Socket>()
-    const server = yield* Effect.acquireRelease(
-      Effect.callback<Server>((resume) => {
-        const server = createServer((socket) => {
-          sockets.add(socket)
-          socket.on("error", () => {}).on("close", () => sockets.delete(socket))
-          answer(socket)
-        })
-        server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-      }),
-      (server) => Effect.sync(() => server.close())
-    )
-    return { port: (server.address() as { port: number }).port, sockets }
-  })
 
 const sockets = () => process.getActiveResourcesInfo().filter((kind) => /TCP|TLS/u.test(kind)).length
 

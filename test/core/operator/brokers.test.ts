@@ -151,6 +151,26 @@ describe("brokers", () => {
       ])
     }).pipe(Effect.scoped, Effect.provide(Brokers.layer)))
 
+  it.effect("are one broker at each of its ports, and however its name is written", () =>
+    Effect.gen(function*() {
+      const brokers = yield* Brokers
+      const { diary, open } = doors()
+      yield* Effect.forkScoped(Effect.scoped(brokers.acceptor(open).run(() => Effect.void)))
+      const elsewhere = { host: "Broker", port: 8883 }
+      yield* brokers.wish("edge/a", wishFor("sites/a", { access: access({ clientId: "aranya" }) }))
+      yield* settle
+      yield* brokers.wish("edge/b", wishFor("sites/b", { access: access({ clientId: "aranya", ...elsewhere }) }))
+      yield* brokers.wish("edge/c", wishFor("sites/a", { access: access(elsewhere) }))
+      yield* settle
+      const standing = brokers.standingOf("edge/b")
+      assert.match(
+        standing._tag === "Down" ? standing.why : standing._tag,
+        /^client identifier aranya is in use at broker Broker:8883 for EdgeDevice edge\/a, with other settings: give/u
+      )
+      assert.strictEqual(brokers.standingOf("edge/c")._tag, "TopicTaken")
+      assert.deepStrictEqual(diary, ["broker as old opens", "broker as old hears sites/a"])
+    }).pipe(Effect.scoped, Effect.provide(Brokers.layer)))
+
   it.effect("that cannot be opened, or break the program, are tried again and harm no other", () =>
     Effect.gen(function*() {
       const brokers = yield* Brokers
@@ -200,6 +220,9 @@ describe("brokers", () => {
       yield* task.onRefused("sites/b", "not authorised")
       assert.deepStrictEqual(brokers.standingOf("edge/a"), { _tag: "Up" })
       assert.deepStrictEqual(brokers.standingOf("edge/b"), { _tag: "TopicRefused", why: "not authorised" })
+      yield* task.onRefused("sites/b", undefined)
+      assert.deepStrictEqual(brokers.standingOf("edge/b"), { _tag: "Up" })
+      yield* task.onRefused("sites/b", "not authorised")
       yield* task.onState({ _tag: "Down", why: "the connection was lost" })
       assert.deepStrictEqual(brokers.standingOf("edge/b"), { _tag: "Down", why: "the connection was lost" })
       yield* task.onState({ _tag: "Up" })
