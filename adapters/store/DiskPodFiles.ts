@@ -7,7 +7,7 @@ import { Clock, Context, Effect, Layer } from "effect"
 import * as fs from "node:fs"
 import type { AssignedVolume } from "../../core/pod/PodAssignment.ts"
 import { FilesError, PodFiles } from "../../core/pod/PodFiles.ts"
-import { groupOf, readFiles, writeFiles } from "./atomicFiles.ts"
+import { groupOf, mountPoint, readFiles, writeFiles } from "./atomicFiles.ts"
 import { directory, lstat, onDisk, overwrite, segment } from "./filesystem.ts"
 import { ownByGroup } from "./fsGroup.ts"
 import { holdPlace, whyNotHeld } from "./heldPlace.ts"
@@ -96,7 +96,10 @@ export const make = Effect.fnUntraced(
     const volume = Effect.fnUntraced(function*(
       uid: string,
       volume: AssignedVolume,
-      { fsGroup }: { readonly fsGroup?: number | undefined }
+      { fsGroup, mountPoints = [] }: {
+        readonly fsGroup?: number | undefined
+        readonly mountPoints?: ReadonlyArray<string>
+      }
     ) {
       switch (volume._tag) {
         case "HostPath":
@@ -118,6 +121,7 @@ export const make = Effect.fnUntraced(
             const path = filesVolume(uid, volume.name, volume.secret || hadSecret)
             directory(path, 0o755)
             writeFiles(path, volume.files, { now, group: fsGroup, wipe: shallWipe(path) })
+            for (const place of mountPoints) mountPoint(path, place)
             return path
           })
         }

@@ -82,6 +82,17 @@ const upToDate = (volume: string, payload: ReadonlyArray<Payload>, group: number
   })
 }
 
+/** Makes a directory below `volume` for something to be mounted on, unless one of its files is in the way. */
+export const mountPoint = (volume: string, path: string): void => {
+  let place = volume
+  for (const part of relativeParts(path)) {
+    place = `${place}/${part}`
+    const found = lstat(place)
+    if (found === undefined) directory(place, 0o755)
+    else if (!found.isDirectory()) return
+  }
+}
+
 /**
  * Makes `volume` (an existing directory) hold exactly these files. Readers see the old set or the new one, never a mixture.
  * `wipe` overwrites what was replaced.
@@ -115,9 +126,10 @@ export const writeFiles = (
     const link = `${volume}/${name}`
     if (lstat(link) === undefined) fs.symlinkSync(`${data}/${name}`, link)
   }
-  for (const name of fs.readdirSync(volume)) {
-    // What a crash left half-made goes with what was replaced.
-    const stale = dated.test(name) ? name !== next : !visible.has(name) && name !== data
+  for (const entry of fs.readdirSync(volume, { withFileTypes: true })) {
+    const { name } = entry
+    // What a crash left half-made goes with what was replaced; a directory without a date is a mount point.
+    const stale = dated.test(name) ? name !== next : !visible.has(name) && name !== data && !entry.isDirectory()
     if (!stale) continue
     if (options.wipe) overwrite(`${volume}/${name}`)
     fs.rmSync(`${volume}/${name}`, { recursive: true, force: true })

@@ -16,11 +16,12 @@ export class PodFiles extends Context.Service<PodFiles, {
   /**
    * Makes a volume ready and returns its path on the host. Files are written as the kubelet's atomic writer does
    * (dated directory, `..data` link swapped by rename), so a repeat with other content changes what running containers see at once.
+   * Containers cannot write to them: `mountPoints`, relative paths below the volume, are made for what is mounted there.
    */
   readonly volume: (
     uid: string,
     volume: AssignedVolume,
-    options: { readonly fsGroup?: number | undefined }
+    options: { readonly fsGroup?: number | undefined; readonly mountPoints?: ReadonlyArray<string> }
   ) => Effect.Effect<string, FilesError>
   /**
    * The host path for `subPath` below a volume's path: made if absent, never followed out of it. `mount` names the one mount of

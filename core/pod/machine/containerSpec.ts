@@ -37,6 +37,8 @@ export const containerSpec = Effect.fnUntraced(function*(
   const { addresses, assignment, container } = input
   const { uid } = assignment
   const mounts: Array<ContainerSpec["mounts"][number]> = []
+  // As a kubelet mounts them: who could write there could lead this device's own writing elsewhere.
+  const written = new Set(assignment.volumes.filter(({ _tag }) => _tag === "Files").map(({ name }) => name))
   for (const { mountPath, readOnly, subPath, volume } of container.mounts) {
     const path = input.volumes.get(volume)
     if (path === undefined) {
@@ -49,7 +51,7 @@ export const containerSpec = Effect.fnUntraced(function*(
       files.subPath(uid, `${container.name}-${mounts.length}`, path, subPath),
       refused(`failed to prepare subPath for volumeMount "${volume}" of container "${container.name}"`)
     )
-    mounts.push({ source, target: mountPath, readOnly })
+    mounts.push({ source, target: mountPath, readOnly: readOnly || written.has(volume) })
   }
   const taken = new Set(mounts.map(({ target }) => target))
   const own = Effect.fnUntraced(function*(file: string, target: string, content: string, mode: number) {

@@ -1,14 +1,38 @@
 /** Makes every volume of the pod ready on the device; a repeat with other content changes what containers see. */
 import { Effect } from "effect"
+import { assignedContainers, type PodAssignment } from "../PodAssignment.ts"
 import type { FilesError } from "../PodFiles.ts"
 import { stateOf, tellOnce, type Workbench } from "./Workbench.ts"
+
+const parts = (path: string) => path.split("/").filter((part) => part !== "" && part !== ".")
+
+/** Where containers mount other things below a volume, as relative paths. */
+export const mountPointsBelow = (assignment: PodAssignment, volume: string): ReadonlyArray<string> => {
+  const found = new Set<string>()
+  for (const { mounts } of assignedContainers(assignment)) {
+    for (const above of mounts) {
+      if (above.volume !== volume || above.subPath !== "") continue
+      const outer = parts(above.mountPath)
+      for (const { mountPath } of mounts) {
+        const inner = parts(mountPath)
+        if (inner.length > outer.length && !inner.includes("..") && outer.every((part, i) => part === inner[i])) {
+          found.add(inner.slice(outer.length).join("/"))
+        }
+      }
+    }
+  }
+  return [...found].toSorted()
+}
 
 export const ensureVolumes = Effect.fnUntraced(function*(bench: Workbench): Effect.fn.Return<void, FilesError> {
   if (bench.volumes !== undefined) return
   const { assignment } = yield* stateOf(bench)
   const volumes = new Map<string, string>()
   for (const volume of assignment.volumes) {
-    const path = yield* bench.files.volume(bench.uid, volume, { fsGroup: assignment.fsGroup }).pipe(
+    const path = yield* bench.files.volume(bench.uid, volume, {
+      fsGroup: assignment.fsGroup,
+      mountPoints: mountPointsBelow(assignment, volume.name)
+    }).pipe(
       Effect.tapError((error) =>
         tellOnce(bench, `volume ${volume.name}`, {
           reason: "FailedMount",

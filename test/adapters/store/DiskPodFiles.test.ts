@@ -51,6 +51,26 @@ describe("volumes of files", () => {
       assert.strictEqual(mode(`${path}/..data/`), 0o755)
     }))
 
+  it.live("have a place for what is mounted below them, which stays when they change", () =>
+    Effect.gen(function*() {
+      const { pods } = yield* fresh
+      const mountPoints = ["cache/deep", "a.conf", "sub/data"]
+      const list = [file("a.conf", "A"), file("sub/b.conf", "B")]
+      const path = yield* pods.volume(uid, files("c", list), { mountPoints })
+      assert.strictEqual(mode(`${path}/cache`), 0o755)
+      assert.isTrue(fs.statSync(`${path}/cache/deep`).isDirectory())
+      assert.strictEqual(read(`${path}/a.conf`), "A")
+      assert.isFalse(fs.existsSync(`${path}/sub/data`))
+      yield* pods.volume(uid, files("c", [file("a.conf", "C")]), {})
+      yield* pods.replace(uid, "c", [file("a.conf", "D")])
+      assert.isTrue(fs.statSync(`${path}/cache/deep`).isDirectory())
+      assert.strictEqual(read(`${path}/a.conf`), "D")
+      assert.strictEqual(
+        (yield* Effect.flip(pods.volume(uid, files("c", list), { mountPoints: ["../up"] }))).reason,
+        "Unsafe"
+      )
+    }))
+
   it.live("change as one, drop what is no longer there, and keep no old directory", () =>
     Effect.gen(function*() {
       const { pods } = yield* fresh

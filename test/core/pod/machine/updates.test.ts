@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { ContainerRuntime } from "../../../../core/pod/ContainerRuntime.ts"
+import { ContainerRuntime, type ContainerSpec } from "../../../../core/pod/ContainerRuntime.ts"
+import { mountPointsBelow } from "../../../../core/pod/machine/ensureVolumes.ts"
 import type { AssignedContainer, PodAssignment, VolumeFile } from "../../../../core/pod/PodAssignment.ts"
 import { MemoryFiles } from "../../../fakes/MemoryFiles.ts"
 import { MemoryJournal } from "../../../fakes/MemoryJournal.ts"
@@ -209,6 +210,29 @@ describe("an assignment", () => {
       assert.include(hosts, "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n")
       assert.include(hosts, `\n${ip}\tweb.sub.default.svc.cluster.local\tweb\n`)
       assert.isTrue(hosts.endsWith("\n# Entries added by HostAliases.\n1.2.3.4\ta\tb\n"))
+    }).pipe(Effect.provide(Device.layer)))
+
+  it.effect("lets no container write where files are the device's own to write, as a kubelet does", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const specs: Array<ContainerSpec> = []
+      yield* (yield* MemoryRuntime).script((spec) => (specs.push(spec), false), {})
+      const machine = yield* device.start
+      const mounts = [
+        { volume: "conf", mountPath: "/etc/app", subPath: "", readOnly: false },
+        { volume: "conf", mountPath: "/etc/other", subPath: "a.conf", readOnly: false },
+        { volume: "data", mountPath: "/etc/app/cache/deep", subPath: "", readOnly: false },
+        { volume: "data", mountPath: "/etc/application", subPath: "", readOnly: false }
+      ]
+      const assignment = pod({
+        volumes: [volume("one"), { _tag: "EmptyDir", name: "data", medium: "" }],
+        containers: [container("app", { mounts }), container("b", { mounts: mounts.slice(3) })]
+      })
+      yield* machine.ensure(assignment)
+      yield* pass(2)
+      assert.deepStrictEqual(specs[0]?.mounts.slice(0, 4).map(({ readOnly }) => readOnly), [true, true, false, false])
+      assert.deepStrictEqual(mountPointsBelow(assignment, "conf"), ["cache/deep"])
+      assert.deepStrictEqual(mountPointsBelow(assignment, "data"), [])
     }).pipe(Effect.provide(Device.layer)))
 
   it.effect("adds a pod's name servers to those of the device, and leaves the runtime its own way where it adds none", () =>
