@@ -140,6 +140,24 @@ describe("PodsReplaced", () => {
     300_000
   )
 
+  it.live.each([0, 1])(
+    "is told and counted once for a pod that was set Failed before the API failed, and its object goes (after %i)",
+    (times) =>
+      inScene(
+        { stopWorkloadsAfter: "10m", replaceAfter: "15m" },
+        ({ answers, apart, names, replaced, told, wait }) =>
+          Effect.gen(function*() {
+            yield* apart(true)
+            answers("delete pods", times)
+            yield* wait("30 minutes")
+            assert.deepStrictEqual(yield* names, elsewhere)
+            assert.lengthOf(yield* told("ReplacedWhileDeviceIsAway"), 2)
+            assert.strictEqual(yield* replaced, 2)
+          })
+      ),
+    300_000
+  )
+
   it.live(
     "is told of a pod that was changed meanwhile only once it is set aside as it is by then",
     () =>
