@@ -107,7 +107,8 @@ export const keepPartition = Effect.fnUntraced(function*(
       const millis = wanted === undefined ? 0 : Math.max(1, Math.floor(Duration.toMillis(wanted)))
       const text = wanted === undefined ? undefined : formatGoDuration(wanted)
       if (onDevice === undefined) {
-        if (wanted !== undefined) {
+        if (wanted === undefined) told = ""
+        else {
           yield* warn(
             "PartitionPolicyNotInForce",
             "the agent on the device is too old for spec.partition.stopWorkloadsAfter: it will not stop its workloads, and "
@@ -128,6 +129,7 @@ export const keepPartition = Effect.fnUntraced(function*(
       }
       yield* note({ stopWorkloadsAfter: text, replaced: none })
     }))
+      told = ""
 
   const patiently = (session: Session) =>
     settle(session).pipe(

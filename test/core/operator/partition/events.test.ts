@@ -237,6 +237,30 @@ describe("SetAsideWhileDeviceIsAway", () => {
     ), 300_000)
 })
 
+describe("ReplacementHeld", () => {
+  it.live(
+    "is told anew of another absence, once what was not confirmed in the first is in force",
+    () =>
+      inScene({}, ({ apart, edit, names, status, told, wait }) =>
+        Effect.gen(function*() {
+          for (const time of [1, 2]) {
+            yield* apart(true)
+            yield* wait("6 minutes")
+            yield* edit({ stopWorkloadsAfter: "1m", replaceAfter: "2m" })
+            yield* wait("6 minutes")
+            assert.lengthOf(yield* told("ReplacementHeld"), time)
+            yield* apart(false)
+            yield* wait("6 minutes")
+            assert.deepStrictEqual((yield* status)?.partition, { stopWorkloadsAfter: "1m" })
+            yield* edit({ stopWorkloadsAfter: null, replaceAfter: null })
+            yield* wait("1 minute")
+          }
+          assert.deepStrictEqual(yield* names, atHome)
+        })),
+    300_000
+  )
+})
+
 describe("PartitionPolicyNotInForce", () => {
   const notInForce = "EdgeDevice PartitionPolicyNotInForce: the agent on the device is too old for "
     + "spec.partition.stopWorkloadsAfter: it will not stop its workloads, and nothing of it is replaced unless "
@@ -329,9 +353,16 @@ describe("PartitionPolicyNotInForce", () => {
             assert.deepStrictEqual(yield* running, [...bound, "store-0 b #0", "web b #0"])
             assert.isUndefined((yield* status)?.partition)
             assert.isEmpty(yield* told("PartitionPolicyNotInForce"))
-            yield* edit({ stopWorkloadsAfter: "10m" })
-            yield* wait("1 minute")
-            assert.deepStrictEqual(yield* told("PartitionPolicyNotInForce"), [notInForce])
+            for (const times of [1, 2]) {
+              yield* edit({ stopWorkloadsAfter: "10m" })
+              yield* wait("1 minute")
+              assert.deepStrictEqual(
+                yield* told("PartitionPolicyNotInForce"),
+                Array.from({ length: times }, () => notInForce)
+              )
+              yield* edit({ stopWorkloadsAfter: null })
+              yield* wait("1 minute")
+            }
           }),
         { older: true }
       ),
