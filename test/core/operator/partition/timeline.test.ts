@@ -287,32 +287,6 @@ describe("a device that is away", () => {
   )
 })
 
-describe("a pod that was deleted and replaced while its device was away", () => {
-  it.live("never begins again when the device is back, not for a moment", () =>
-    inScene(
-      { stopWorkloadsAfter: "10m", replaceAfter: "15m", onReturn: "keepOriginal" },
-      ({ apart, names, operator, running, runs, twice, wait }) =>
-        Effect.gen(function*() {
-          const api = yield* KubeApi
-          yield* apart(true)
-          yield* wait("4 minutes")
-          yield* api.delete(Pods, { namespace: "edge", name: "store-0" })
-          yield* wait("20 minutes")
-          assert.include(yield* names, "store-0 b on edge-2")
-          // The next life of the operator has never seen the pod that the device holds.
-          yield* operator.kill
-          yield* operator.start
-          yield* wait("1 minute")
-          const before = (yield* runs).filter(({ pod }) => pod.startsWith("store-0")).length
-          yield* apart(false)
-          yield* wait("6 minutes")
-          assert.include((yield* running).join(), "store-0 b")
-          assert.lengthOf((yield* runs).filter(({ pod }) => pod.startsWith("store-0")), before)
-          assert.isFalse(yield* twice)
-        })
-    ), 300_000)
-})
-
 describe("a device that is kept on a leash", () => {
   it.live(
     "comes back and is given a pod while it is settled what is gone: the pod stays",
