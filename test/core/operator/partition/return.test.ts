@@ -8,7 +8,7 @@ import { atHome, elsewhere, eventually, inScene, type Scene } from "./scene.ts"
 
 const all = "all pods of the device, as by kubectl drain"
 
-describe("what was deleted and replaced while its device was away", () => {
+describe("what was deleted while its device was away", () => {
   it.live.each(["a pod", all])(
     "never begins again when the device is back, not for a moment: %s",
     (deleted) =>
@@ -39,6 +39,26 @@ describe("what was deleted and replaced while its device was away", () => {
             assert.isEmpty(yield* told("OrphansHeld"))
           })
       ),
+    300_000
+  )
+
+  it.live(
+    "is finished once it cannot run any more, and has ended on return",
+    () =>
+      inScene({ stopWorkloadsAfter: "10m", replaceAfter: "15m" }, (scene) =>
+        Effect.gen(function*() {
+          const api = yield* KubeApi
+          yield* scene.apart(true)
+          yield* scene.wait("4 minutes")
+          yield* api.delete(Pods, { namespace: "edge", name: "bare" })
+          yield* scene.wait("10 minutes")
+          assert.include(yield* scene.names, "bare a on edge-1")
+          yield* scene.wait("6 minutes")
+          assert.notInclude(yield* scene.names, "bare a on edge-1")
+          yield* scene.apart(false)
+          yield* scene.wait("6 minutes")
+          assert.notInclude((yield* scene.running).join(), "bare")
+        })),
     300_000
   )
 })

@@ -265,26 +265,6 @@ describe("a device that is away", () => {
           assert.deepStrictEqual(yield* names, atHome)
         })
     ), 300_000)
-
-  it.live(
-    "a pod that was deleted while its device is away is finished once it cannot run any more",
-    () =>
-      inScene({ stopWorkloadsAfter: "10m", replaceAfter: "15m" }, (scene) =>
-        Effect.gen(function*() {
-          const api = yield* KubeApi
-          yield* scene.apart(true)
-          yield* scene.wait("4 minutes")
-          yield* api.delete(Pods, { namespace: "edge", name: "bare" })
-          yield* scene.wait("10 minutes")
-          assert.include(yield* scene.names, "bare a on edge-1")
-          yield* scene.wait("6 minutes")
-          assert.notInclude(yield* scene.names, "bare a on edge-1")
-          yield* scene.apart(false)
-          yield* scene.wait("6 minutes")
-          assert.notInclude((yield* scene.running).join(), "bare")
-        })),
-    300_000
-  )
 })
 
 describe("a device that is kept on a leash", () => {
