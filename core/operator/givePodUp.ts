@@ -28,6 +28,11 @@ const controllerOf = (pod: Pod) => pod.metadata.ownerReferences?.find(({ control
 const isReady = (pod: Pod) =>
   pod.status?.conditions?.some(({ status, type }) => type === "Ready" && status === "True") === true
 
+const disruption = "DeletionByPartitionPolicy"
+/** It was given up, and the API failed before its object was gone. */
+const isEnded = (pod: Pod): boolean =>
+  isTerminal(pod) && pod.status?.conditions?.some(({ reason }) => reason === disruption) === true
+
 /** Nothing more can be done for it: somebody's finalizer keeps the object, or its controller has not let go of it yet. */
 const isGivenUp = (pod: Pod, onReturn: OnReturn): boolean =>
   pod.metadata.deletionTimestamp === undefined
@@ -38,11 +43,15 @@ export const mayBeReplaced = (pod: Pod, onReturn: OnReturn): boolean => {
   if (isGivenUp(pod, onReturn)) return false
   // What somebody deleted only waits for the device to say that it has ended.
   if (pod.metadata.deletionTimestamp !== undefined) return true
-  if (isTerminal(pod)) return false
+  if (isTerminal(pod)) return isEnded(pod)
   const controller = controllerOf(pod)
   if (controller === undefined || bound.has(controller)) return false
   return onReturn === "keepReplacement" || counting.has(controller)
 }
+
+/** Whether its object is to go, and not only its labels: what the device has of it must end there. */
+export const isToGo = (pod: Pod, onReturn: OnReturn): boolean =>
+  pod.metadata.deletionTimestamp !== undefined || onReturn === "keepReplacement" || isEnded(pod)
 
 export const givePodUp = Effect.fnUntraced(function*(context: DeviceContext) {
   const api = yield* KubeApi
@@ -69,6 +78,8 @@ export const givePodUp = Effect.fnUntraced(function*(context: DeviceContext) {
 
   /** As the pod garbage collector ends pods of Nodes that are gone: Failed, a disruption, then deleted without grace. */
   const end = Effect.fnUntraced(function*(pod: Pod) {
+    // Told of when it was set Failed.
+    if (isEnded(pod)) return yield* Effect.as(finalise(pod), false)
     const message = "the device that runs this pod is away for longer than spec.partition.replaceAfter"
     const failed = yield* unlessGone(writeStatus(context.hold, pod, {
       phase: "Failed",
@@ -77,13 +88,17 @@ export const givePodUp = Effect.fnUntraced(function*(context: DeviceContext) {
       conditions: [{
         type: "DisruptionTarget",
         status: "True",
-        reason: "DeletionByPartitionPolicy",
+        reason: disruption,
         message,
         lastTransitionTime: timestamp(yield* Clock.currentTimeMillis)
       }]
     }))
-    // Its controller may have been faster: a StatefulSet deletes what has failed.
-    if (!(yield* finalise(pod)) && !failed) return false
+    // Its controller may have been faster: a StatefulSet deletes what has failed. Where the API fails now, the next round does.
+    const deleted = yield* Effect.catch(
+      finalise(pod),
+      (error) => failed ? Effect.succeed(false) : Effect.fail(error)
+    )
+    if (!deleted && !failed) return false
     yield* tell(pod, "ReplacedWhileDeviceIsAway", message)
     return true
   })
@@ -113,11 +128,11 @@ export const givePodUp = Effect.fnUntraced(function*(context: DeviceContext) {
 
   /** Whether this gave it up: it may be gone already, as the watch need not have told yet. */
   const begin = (pod: Pod, onReturn: OnReturn): Effect.Effect<boolean, KubeApiError> =>
-    pod.metadata.deletionTimestamp !== undefined
+    !isToGo(pod, onReturn)
+      ? setAside(pod)
+      : pod.metadata.deletionTimestamp !== undefined
       ? finalise(pod)
-      : onReturn === "keepReplacement"
-      ? end(pod)
-      : setAside(pod)
+      : end(pod)
 
   /** Its controller adopts it again, and is told that every other of its pods is worth less. */
   const bringBack = Effect.fnUntraced(function*(pod: Pod) {

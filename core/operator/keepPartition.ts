@@ -18,7 +18,7 @@ import type { DeviceAbsence } from "./deviceAbsence.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
 import { DeviceRegistry } from "./DeviceRegistry.ts"
 import { EventRecorder } from "./EventRecorder.ts"
-import { givePodUp, mayBeReplaced } from "./givePodUp.ts"
+import { givePodUp, isToGo, mayBeReplaced } from "./givePodUp.ts"
 import { OperatorIdentity } from "./OperatorIdentity.ts"
 import { PodIndex } from "./PodIndex.ts"
 import { dialsWithin, heardAfterTaken, vouch } from "./vouch.ts"
@@ -55,6 +55,7 @@ export const keepPartition = Effect.fnUntraced(function*(
   const turn = yield* Semaphore.make(1)
   const bell = yield* Queue.sliding<void>(1)
   let replaced = 0
+  /** Said last of what is not in force; nothing once it is. */
   let told = ""
 
   const about = {
@@ -107,7 +108,8 @@ export const keepPartition = Effect.fnUntraced(function*(
       const millis = wanted === undefined ? 0 : Math.max(1, Math.floor(Duration.toMillis(wanted)))
       const text = wanted === undefined ? undefined : formatGoDuration(wanted)
       if (onDevice === undefined) {
-        if (wanted !== undefined) {
+        if (wanted === undefined) told = ""
+        else {
           yield* warn(
             "PartitionPolicyNotInForce",
             "the agent on the device is too old for spec.partition.stopWorkloadsAfter: it will not stop its workloads, and "
@@ -127,6 +129,7 @@ export const keepPartition = Effect.fnUntraced(function*(
         onDevice = millis
       }
       yield* note({ stopWorkloadsAfter: text, replaced: none })
+      told = ""
     }))
 
   const patiently = (session: Session) =>
@@ -196,13 +199,19 @@ export const keepPartition = Effect.fnUntraced(function*(
       hungUp = "Heard"
       return yield* options.absence.anew
     }
-    if (onReturn === "keepReplacement") {
-      const uids = due.flatMap(({ metadata }) => metadata.uid ?? [])
+    // It came back while that was asked.
+    if (options.connected()) return
+    const uids = due.flatMap((pod) => isToGo(pod, onReturn) ? pod.metadata.uid ?? [] : [])
+    if (uids.length > 0) {
+      // Taken up again, its session would bring what was asked before, and nobody would tell the device of these: it has to begin
+      // another one.
+      const kept = yield* SubscriptionRef.get(context.session)
+      if (kept !== undefined) yield* kept.close("pods of the device are given up")
       // Another operator that has it by now tells it to go on, and knows of nothing that was given up.
       if (!(yield* note({ stopWorkloadsAfter: recorded, replaced: [...new Set([...before, ...uids])] }))) return
     }
-    // It came back while that was written.
-    if (options.connected()) return
+    // It came back while that was written: none of them is given up.
+    if (options.connected()) return void (yield* note({ stopWorkloadsAfter: recorded, replaced: before }))
     let given = 0
     const tell = Effect.suspend(() => {
       if (given === 0) return Effect.void

@@ -140,6 +140,24 @@ describe("PodsReplaced", () => {
     300_000
   )
 
+  it.live.each([0, 1])(
+    "is told and counted once for a pod that was set Failed before the API failed, and its object goes (after %i)",
+    (times) =>
+      inScene(
+        { stopWorkloadsAfter: "10m", replaceAfter: "15m" },
+        ({ answers, apart, names, replaced, told, wait }) =>
+          Effect.gen(function*() {
+            yield* apart(true)
+            answers("delete pods", times)
+            yield* wait("30 minutes")
+            assert.deepStrictEqual(yield* names, elsewhere)
+            assert.lengthOf(yield* told("ReplacedWhileDeviceIsAway"), 2)
+            assert.strictEqual(yield* replaced, 2)
+          })
+      ),
+    300_000
+  )
+
   it.live(
     "is told of a pod that was changed meanwhile only once it is set aside as it is by then",
     () =>
@@ -217,6 +235,30 @@ describe("SetAsideWhileDeviceIsAway", () => {
           assert.isEmpty(yield* told("ReplacedWhileDeviceIsAway"))
         })
     ), 300_000)
+})
+
+describe("ReplacementHeld", () => {
+  it.live(
+    "is told anew of another absence, once what was not confirmed in the first is in force",
+    () =>
+      inScene({}, ({ apart, edit, names, status, told, wait }) =>
+        Effect.gen(function*() {
+          for (const time of [1, 2]) {
+            yield* apart(true)
+            yield* wait("6 minutes")
+            yield* edit({ stopWorkloadsAfter: "1m", replaceAfter: "2m" })
+            yield* wait("6 minutes")
+            assert.lengthOf(yield* told("ReplacementHeld"), time)
+            yield* apart(false)
+            yield* wait("6 minutes")
+            assert.deepStrictEqual((yield* status)?.partition, { stopWorkloadsAfter: "1m" })
+            yield* edit({ stopWorkloadsAfter: null, replaceAfter: null })
+            yield* wait("1 minute")
+          }
+          assert.deepStrictEqual(yield* names, atHome)
+        })),
+    300_000
+  )
 })
 
 describe("PartitionPolicyNotInForce", () => {
@@ -311,9 +353,16 @@ describe("PartitionPolicyNotInForce", () => {
             assert.deepStrictEqual(yield* running, [...bound, "store-0 b #0", "web b #0"])
             assert.isUndefined((yield* status)?.partition)
             assert.isEmpty(yield* told("PartitionPolicyNotInForce"))
-            yield* edit({ stopWorkloadsAfter: "10m" })
-            yield* wait("1 minute")
-            assert.deepStrictEqual(yield* told("PartitionPolicyNotInForce"), [notInForce])
+            for (const times of [1, 2]) {
+              yield* edit({ stopWorkloadsAfter: "10m" })
+              yield* wait("1 minute")
+              assert.deepStrictEqual(
+                yield* told("PartitionPolicyNotInForce"),
+                Array.from({ length: times }, () => notInForce)
+              )
+              yield* edit({ stopWorkloadsAfter: null })
+              yield* wait("1 minute")
+            }
           }),
         { older: true }
       ),

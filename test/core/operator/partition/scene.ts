@@ -180,27 +180,34 @@ const makeScene = Effect.fnUntraced(function*(
       answered.set(request, left - 1)
       return left === 0
         ? Effect.fail(new KubeApiError({ reason: "Unavailable", status: 0, detail: "no answer" }))
-        : api.delete(resource, at, options)
+        : Effect.tap(api.delete(resource, at, options), () => before(request))
     })) as typeof api.delete
+  const replace = ((resource, object, options) =>
+    Effect.tap(api.replace(resource, object, options), () =>
+      before(`replace ${resource.plural}`))) as typeof api.replace
   const podWatch = yield* Latch.make(true)
   const observe = ((resource, selection, options) =>
     Stream.tap(
       api.observe(resource, selection, options),
-      () => resource.plural === "pods" ? podWatch.await : Effect.void
+      () =>
+        resource.plural === "pods" ? podWatch.await : Effect.void
     )) as typeof api.observe
   let families: Effect.Effect<ReadonlyArray<MetricFamily>> = Effect.succeed([])
   const beside = Effect.map(operatorMetrics, (now) => {
     families = now
   })
   const operator = yield* makeOperator(devices, undefined, beside, undefined, undefined, broker.line("operator")).pipe(
-    Effect.provideService(KubeApi, { ...api, get, list, observe, delete: remove })
+    Effect.provideService(KubeApi, { ...api, get, list, observe, replace, delete: remove })
   )
   yield* operator.start
 
   const nodeReady = (name: string) =>
     eventually(
       api.get(Nodes, { name }),
-      ({ status }) => status?.conditions?.some(({ status, type }) => type === "Ready" && status === "True") ?? false
+      ({ status }) =>
+        status?.conditions?.some(({ status, type }) =>
+          type === "Ready" && status === "True"
+        ) ?? false
     )
   const link = (device: typeof first, extra: object = {}) =>
     api.create(EdgeDevices, device.object(extra)).pipe(

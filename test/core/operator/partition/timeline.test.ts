@@ -265,52 +265,6 @@ describe("a device that is away", () => {
           assert.deepStrictEqual(yield* names, atHome)
         })
     ), 300_000)
-
-  it.live(
-    "a pod that was deleted while its device is away is finished once it cannot run any more",
-    () =>
-      inScene({ stopWorkloadsAfter: "10m", replaceAfter: "15m" }, (scene) =>
-        Effect.gen(function*() {
-          const api = yield* KubeApi
-          yield* scene.apart(true)
-          yield* scene.wait("4 minutes")
-          yield* api.delete(Pods, { namespace: "edge", name: "bare" })
-          yield* scene.wait("10 minutes")
-          assert.include(yield* scene.names, "bare a on edge-1")
-          yield* scene.wait("6 minutes")
-          assert.notInclude(yield* scene.names, "bare a on edge-1")
-          yield* scene.apart(false)
-          yield* scene.wait("6 minutes")
-          assert.notInclude((yield* scene.running).join(), "bare")
-        })),
-    300_000
-  )
-})
-
-describe("a pod that was deleted and replaced while its device was away", () => {
-  it.live("never begins again when the device is back, not for a moment", () =>
-    inScene(
-      { stopWorkloadsAfter: "10m", replaceAfter: "15m", onReturn: "keepOriginal" },
-      ({ apart, names, operator, running, runs, twice, wait }) =>
-        Effect.gen(function*() {
-          const api = yield* KubeApi
-          yield* apart(true)
-          yield* wait("4 minutes")
-          yield* api.delete(Pods, { namespace: "edge", name: "store-0" })
-          yield* wait("20 minutes")
-          assert.include(yield* names, "store-0 b on edge-2")
-          // The next life of the operator has never seen the pod that the device holds.
-          yield* operator.kill
-          yield* operator.start
-          yield* wait("1 minute")
-          const before = (yield* runs).filter(({ pod }) => pod.startsWith("store-0")).length
-          yield* apart(false)
-          yield* wait("6 minutes")
-          assert.include((yield* running).join(), "store-0 b")
-          assert.lengthOf((yield* runs).filter(({ pod }) => pod.startsWith("store-0")), before)
-          assert.isFalse(yield* twice)
-        })
-    ), 300_000)
 })
 
 describe("a device that is kept on a leash", () => {
