@@ -372,6 +372,47 @@ describe("gRPC over TLS", () => {
       ])
     }))
 
+  it.live("gives nobody a name that a wildcard before it speaks for, the operator's own first", () =>
+    Effect.gen(function*() {
+      const refusals: Array<string> = []
+      const known = yield* Deferred.make<void>()
+      const named = (issued: Issued, serverName?: string): NamedIdentity => ({
+        ...issued,
+        serverNames: serverName === undefined ? [] : [serverName],
+        refused: (why) => Effect.sync(() => void refusals.push(why))
+      })
+      const identities = [
+        named(stranger.issue("door.aranya.example"), "DOOR.aranya.example"),
+        named(stranger.issue("door"), "127.0.0.1"),
+        named(stranger.issue("*.one.example")),
+        named(authority.issue("edge-1.one.example")),
+        named(stranger.issue("a.door.aranya.example"))
+      ]
+      const { port } = yield* listening({
+        tls: authority.issue("*.aranya.example"),
+        named: Stream.make(identities).pipe(Stream.ensuring(Deferred.succeed(known, undefined)))
+      }, echo)
+      yield* Deferred.await(known)
+      for (
+        const [serverName, ca] of [
+          ["door.aranya.example", authority.cert],
+          ["edge-1.one.example", stranger.cert],
+          // A wildcard is one label, and this is two.
+          ["a.door.aranya.example", stranger.cert]
+        ] as const
+      ) {
+        const connection = yield* over(port, { ca, serverName }).connect
+        yield* connection.send(bytes("hello"))
+        assert.strictEqual(yield* said(connection), "hello", serverName)
+      }
+      yield* over(port, { ca: authority.cert }).connect
+      assert.deepStrictEqual(refusals, [
+        "door.aranya.example is the name of another certificate already",
+        "127.0.0.1 is the name of another certificate already",
+        "edge-1.one.example is the name of another certificate already"
+      ])
+    }))
+
   it.live("says which certificate it cannot use", () =>
     Effect.gen(function*() {
       const acceptor = makeGrpcAcceptor({
