@@ -52,7 +52,7 @@ const Node = Schema.Struct({
   extInfo: refused("write it into spec.node.labels and spec.node.annotations of the EdgeDevice, and remove this")
 })
 
-const GrpcMethod = Schema.Struct({
+export const GrpcMethod = Schema.Struct({
   name: Schema.Literal("grpc"),
   /** Lowest first. */
   priority: Schema.Int.pipe(Schema.withDecodingDefaultKey(or(0))),
@@ -70,6 +70,8 @@ const GrpcMethod = Schema.Struct({
     tls: ClientTls.pipe(Schema.withDecodingDefaultKey(or({})))
   })
 })
+
+export type GrpcMethod = typeof GrpcMethod.Type
 
 /** A way that former agents had: nothing of this is ever decoded. */
 const formerMethod = (name: string) =>
