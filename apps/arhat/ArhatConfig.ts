@@ -2,6 +2,7 @@
 import { Duration, Effect, Schema } from "effect"
 import { LogSink } from "../../adapters/logging/LogSink.ts"
 import { goDurationBetween } from "../../core/device/goDuration.ts"
+import { parseBrokerAddress } from "../../core/device/MqttConnectivity.ts"
 import { ClientTls } from "./ClientTls.ts"
 import { DialTimeout } from "./DialTimeout.ts"
 import { MqttMethod } from "./MqttMethod.ts"
@@ -59,7 +60,11 @@ export const GrpcMethod = Schema.Struct({
   dialTimeout: opt(DialTimeout),
   config: Schema.Struct({
     /** `host:port` of the operator. */
-    endpoint: Schema.String,
+    endpoint: Schema.String.check(
+      Schema.makeFilter((text) =>
+        parseBrokerAddress(text) !== undefined || "write host:port, such as aranya.example.com:8443"
+      )
+    ),
     maxPayloadSize: Schema.Int.check(Schema.isBetween({ minimum: 4096, maximum: 65536 })).pipe(
       Schema.withDecodingDefaultKey(or(65536))
     ),

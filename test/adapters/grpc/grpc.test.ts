@@ -272,6 +272,23 @@ describe("gRPC over TLS", () => {
       assert.strictEqual(foreign.reason, "Rejected", foreign.message)
     }))
 
+  it.live("rejects a client certificate that is not of its key, or is none, before it dials", () =>
+    Effect.gen(function*() {
+      const { cert } = authority.issue("edge-1")
+      for (
+        const [client, said] of [
+          [{ cert, key: authority.issue("edge-1").key }, "key values mismatch"],
+          [{ cert: bytes("no"), key: bytes("no") }, "no start line"]
+        ] as const
+      ) {
+        assert.strictEqual(
+          (yield* Effect.flip(over(1, { ca: authority.cert, identity: client }).connect)).message,
+          `a credential was not accepted: 127.0.0.1:1: tls.cert and tls.key cannot be used: ${said}; give a certificate and its `
+            + "own key"
+        )
+      }
+    }))
+
   it.live("lets nobody resume a session, with which a client would need no certificate", () =>
     Effect.gen(function*() {
       const renewals = yield* Queue.unbounded<typeof identity>()
