@@ -57,31 +57,31 @@ const serverOptions = (
   }
 })
 
-/** Sockets that are not HTTP/2 yet go with the scope; the others belong to the server. */
-const listen = (door: NetServer, host: string, port: number) =>
-  Effect.gen(function*() {
+/** The sockets of a door go with the scope; those that are not HTTP/2 yet belong to nobody else. */
+const ownSockets = (door: NetServer) =>
+  Effect.suspend(() => {
     const sockets = new Set<Socket>()
-    yield* Effect.acquireRelease(
+    door.on("connection", (socket: Socket) => {
+      sockets.add(socket)
+      socket.once("close", () => sockets.delete(socket))
+    })
+    return Effect.addFinalizer(() =>
       Effect.sync(() => {
-        door.on("connection", (socket: Socket) => {
-          sockets.add(socket)
-          socket.once("close", () => sockets.delete(socket))
-        })
-      }),
-      () =>
-        Effect.sync(() => {
-          door.close()
-          for (const socket of sockets) socket.destroy()
-        })
-    )
-    return yield* Effect.callback<number, Error>((resume) => {
-      door.once("error", (error) => resume(Effect.fail(error)))
-      door.listen(port, host, () => {
-        const address = door.address()
-        resume(Effect.succeed(address === null || typeof address === "string" ? port : address.port))
+        for (const socket of sockets) socket.destroy()
       })
+    )
+  })
+
+const listen = Effect.fnUntraced(function*(door: NetServer, host: string, port: number) {
+  yield* Effect.addFinalizer(() => Effect.sync(() => door.close()))
+  return yield* Effect.callback<number, Error>((resume) => {
+    door.once("error", (error) => resume(Effect.fail(error)))
+    door.listen(port, host, () => {
+      const address = door.address()
+      resume(Effect.succeed(address === null || typeof address === "string" ? port : address.port))
     })
   })
+})
 
 export const makeGrpcAcceptor = (options: GrpcAcceptorOptions): Acceptor => {
   const { host, maxConnections = 20_000, maxFrame = defaultMaxFrame, port, tls } = options
@@ -95,7 +95,15 @@ export const makeGrpcAcceptor = (options: GrpcAcceptorOptions): Acceptor => {
       Effect.sync(() => new Server(serverOptions(options))),
       (server) => Effect.sync(() => server.forceShutdown())
     )
-    // Closed before the server is: each connection hangs up by itself.
+    // TLS is ours, not grpc-js's: it can neither choose a certificate by name nor whom to ask for one.
+    const { injectConnection } = server.createConnectionInjector(ServerCredentials.createInsecure())
+    const secured = tls === "insecure" ? undefined : yield* Effect.try({
+      try: () => makeTlsDoor(tls, injectConnection),
+      catch: (cause) => refused(cause instanceof Error ? cause.message : String(cause))
+    })
+    const door = secured?.server ?? createServer(injectConnection)
+    yield* ownSockets(door)
+    // Closed before sockets and server are: each connection says farewell and hangs up by itself.
     const fork = yield* FiberSet.makeRuntime<Exclude<R, Scope.Scope>>()
     let live = 0
 
@@ -132,18 +140,10 @@ export const makeGrpcAcceptor = (options: GrpcAcceptorOptions): Acceptor => {
     }
     server.addService({ connect: linkMethod }, { connect })
 
-    // TLS is ours, not grpc-js's: it can neither choose a certificate by name nor whom to ask for one.
-    const { injectConnection } = server.createConnectionInjector(ServerCredentials.createInsecure())
-    const door = tls === "insecure" ? undefined : yield* Effect.try({
-      try: () => makeTlsDoor(tls, injectConnection),
-      catch: (cause) => refused(cause instanceof Error ? cause.message : String(cause))
-    })
-    const bound = yield* listen(door?.server ?? createServer(injectConnection), host, port).pipe(
-      Effect.mapError(({ message }) => refused(message))
-    )
-    if (door !== undefined) {
-      yield* Effect.forkScoped(Stream.runForEach(options.renewals ?? Stream.empty, door.renew))
-      yield* Effect.forkScoped(Stream.runForEach(options.named ?? Stream.empty, door.name))
+    const bound = yield* Effect.mapError(listen(door, host, port), ({ message }) => refused(message))
+    if (secured !== undefined) {
+      yield* Effect.forkScoped(Stream.runForEach(options.renewals ?? Stream.empty, secured.renew))
+      yield* Effect.forkScoped(Stream.runForEach(options.named ?? Stream.empty, secured.name))
     }
     if (options.onListening !== undefined) yield* options.onListening(bound)
     return yield* Effect.never
