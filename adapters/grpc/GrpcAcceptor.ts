@@ -1,6 +1,6 @@
 /** The operator's gRPC door: one listener for all devices, one connection per call. */
 import { Metadata, Server, ServerCredentials, type ServerDuplexStream, type ServerOptions, status } from "@grpc/grpc-js"
-import { Duration, Effect, FiberSet, type Scope, Stream } from "effect"
+import { Duration, Effect, FiberSet, Random, type Scope, Stream } from "effect"
 import type { Http2Session } from "node:http2"
 import { createServer, type Server as NetServer, type Socket } from "node:net"
 import { type Acceptor, type Connection, TransportError } from "../../core/link/Transport.ts"
@@ -9,6 +9,7 @@ import { closeStream, streamOf } from "./closeStream.ts"
 import { defaultMaxFrame } from "./GrpcDialer.ts"
 import { linkMethod, messageOverhead } from "./linkMethod.ts"
 import { makeTlsDoor, type NamedIdentity, type ServerIdentity } from "./TlsDoor.ts"
+import { UnprovenCalls } from "./UnprovenCalls.ts"
 
 export interface GrpcAcceptorOptions {
   readonly host: string
@@ -23,7 +24,7 @@ export interface GrpcAcceptorOptions {
   readonly maxFrame?: number
   /** HTTP/2 pings on silent connections, as the dialer's. Absent: none, they cost bytes. */
   readonly keepalive?: Duration.Input
-  /** Connections beyond this are turned away; they come back later. */
+  /** Of devices that have proven their key; connections beyond this are turned away, and come back later. */
   readonly maxConnections?: number
   /** Connections without a call (health probes, half-open ones) are closed after this. */
   readonly idle?: Duration.Input
@@ -122,19 +123,27 @@ export const makeGrpcAcceptor = (options: GrpcAcceptorOptions): Acceptor => {
     // Closed before sockets and server are: each connection says farewell and hangs up by itself.
     const fork = yield* FiberSet.makeRuntime<Exclude<R, Scope.Scope>>()
     const widen = widening()
+    const unproven = new UnprovenCalls(yield* Random.Random)
     let live = 0
 
     const connect = (call: ServerDuplexStream<Uint8Array, Uint8Array>) => {
+      const turnAway = (details: string) => call.emit("error", { code: status.RESOURCE_EXHAUSTED, details })
       if (live >= maxConnections) {
         call.on("error", () => {})
-        call.emit("error", {
-          code: status.RESOURCE_EXHAUSTED,
-          details: `${live} connections are all this operator takes`
-        })
+        turnAway(`${live} connections are all this operator takes`)
         fork(closeStream(call))
         return
       }
-      live += 1
+      let proven = false
+      const forget = unproven.add(
+        streamOf(call)?.session ?? call,
+        () => turnAway("too many connections have proven nothing yet")
+      )
+      const prove = Effect.sync(() => {
+        forget()
+        if (!proven) live += 1
+        proven = true
+      })
       const { connection, hangUp } = callConnection(call, {
         description: `grpc ${call.getPeer()}`,
         maxFrame,
@@ -145,11 +154,12 @@ export const makeGrpcAcceptor = (options: GrpcAcceptorOptions): Acceptor => {
       // nginx keeps headers until something follows them, and a device says nothing before it has them.
       call.write(greeting)
       fork(
-        Effect.scoped(serve({ ...connection, proven: widen(call) })).pipe(
+        Effect.scoped(serve({ ...connection, proven: Effect.andThen(prove, widen(call)) })).pipe(
           Effect.ensuring(hangUp),
           Effect.ensuring(closeStream(call)),
           Effect.ensuring(Effect.sync(() => {
-            live -= 1
+            forget()
+            if (proven) live -= 1
             call.destroy()
           }))
         ) as Effect.Effect<void, never, Exclude<R, Scope.Scope>>

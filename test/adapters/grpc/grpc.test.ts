@@ -173,7 +173,10 @@ describe("gRPC", () => {
 
   it.live("turns away connections beyond the most it takes, and takes new ones when some have gone", () =>
     Effect.gen(function*() {
-      const { port } = yield* listening({ maxConnections: 1 }, sit)
+      const { port } = yield* listening(
+        { maxConnections: 1 },
+        (connection) => Effect.andThen(connection.proven ?? Effect.void, sit(connection))
+      )
       const first = yield* Scope.make()
       yield* Scope.provide(plain(port).connect, first)
       const error = yield* Effect.flip(plain(port).connect)
