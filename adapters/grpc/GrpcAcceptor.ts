@@ -1,13 +1,15 @@
 /** The operator's gRPC door: one listener for all devices, one connection per call. */
 import { Metadata, Server, ServerCredentials, type ServerDuplexStream, type ServerOptions, status } from "@grpc/grpc-js"
-import { Duration, Effect, FiberSet, type Scope, Stream } from "effect"
+import { Duration, Effect, FiberSet, Random, type Scope, Stream } from "effect"
+import type { Http2Session } from "node:http2"
 import { createServer, type Server as NetServer, type Socket } from "node:net"
 import { type Acceptor, type Connection, TransportError } from "../../core/link/Transport.ts"
 import { callConnection } from "./callConnection.ts"
-import { closeStream } from "./closeStream.ts"
+import { closeStream, streamOf } from "./closeStream.ts"
 import { defaultMaxFrame } from "./GrpcDialer.ts"
 import { linkMethod, messageOverhead } from "./linkMethod.ts"
 import { makeTlsDoor, type NamedIdentity, type ServerIdentity } from "./TlsDoor.ts"
+import { UnprovenCalls } from "./UnprovenCalls.ts"
 
 export interface GrpcAcceptorOptions {
   readonly host: string
@@ -22,7 +24,7 @@ export interface GrpcAcceptorOptions {
   readonly maxFrame?: number
   /** HTTP/2 pings on silent connections, as the dialer's. Absent: none, they cost bytes. */
   readonly keepalive?: Duration.Input
-  /** Connections beyond this are turned away; they come back later. */
+  /** Of devices that have proven their key; connections beyond this are turned away, and come back later. */
   readonly maxConnections?: number
   /** Connections without a call (health probes, half-open ones) are closed after this. */
   readonly idle?: Duration.Input
@@ -31,8 +33,11 @@ export interface GrpcAcceptorOptions {
   readonly onListening?: (port: number) => Effect.Effect<void>
 }
 
-/** As the dialer's: what may arrive before it is read, per connection. */
-const receiveWindow = 512 * 1024
+/**
+ * What may arrive before it is read, per call, once a device has proven its key: enough for 20 Mbit/s over 100 ms. Strangers have
+ * the 64 KiB of HTTP/2.
+ */
+const receiveWindow = 256 * 1024
 
 /** An empty message: 14 bytes that travel with the headers. */
 const greeting = new Uint8Array(0)
@@ -50,38 +55,50 @@ const serverOptions = (
   "grpc.max_connection_idle_ms": millis(idle),
   "grpc.max_connection_age_ms": millis(age),
   "grpc.max_connection_age_grace_ms": 1000,
-  "grpc-node.flow_control_window": receiveWindow,
   ...keepalive === undefined ? {} : {
     "grpc.keepalive_time_ms": millis(keepalive),
     "grpc.keepalive_timeout_ms": 20_000
   }
 })
 
-/** Sockets that are not HTTP/2 yet go with the scope; the others belong to the server. */
-const listen = (door: NetServer, host: string, port: number) =>
-  Effect.gen(function*() {
+/** The sockets of a door go with the scope; those that are not HTTP/2 yet belong to nobody else. */
+const ownSockets = (door: NetServer) =>
+  Effect.suspend(() => {
     const sockets = new Set<Socket>()
-    yield* Effect.acquireRelease(
+    door.on("connection", (socket: Socket) => {
+      sockets.add(socket)
+      socket.once("close", () => sockets.delete(socket))
+    })
+    return Effect.addFinalizer(() =>
       Effect.sync(() => {
-        door.on("connection", (socket: Socket) => {
-          sockets.add(socket)
-          socket.once("close", () => sockets.delete(socket))
-        })
-      }),
-      () =>
-        Effect.sync(() => {
-          door.close()
-          for (const socket of sockets) socket.destroy()
-        })
-    )
-    return yield* Effect.callback<number, Error>((resume) => {
-      door.once("error", (error) => resume(Effect.fail(error)))
-      door.listen(port, host, () => {
-        const address = door.address()
-        resume(Effect.succeed(address === null || typeof address === "string" ? port : address.port))
+        for (const socket of sockets) socket.destroy()
       })
+    )
+  })
+
+const listen = Effect.fnUntraced(function*(door: NetServer, host: string, port: number) {
+  yield* Effect.addFinalizer(() => Effect.sync(() => door.close()))
+  return yield* Effect.callback<number, Error>((resume) => {
+    door.once("error", (error) => resume(Effect.fail(error)))
+    door.listen(port, host, () => {
+      const address = door.address()
+      resume(Effect.succeed(address === null || typeof address === "string" ? port : address.port))
     })
   })
+})
+
+/** grpc-js 1.14 has an option for it, which its server does not heed. Said once: a session that owes many answers is destroyed. */
+const widening = () => {
+  const wide = new WeakSet<Http2Session>()
+  return (call: ServerDuplexStream<Uint8Array, Uint8Array>) =>
+    Effect.sync(() => {
+      const session = streamOf(call)?.session
+      if (session === undefined || session.destroyed || wide.has(session)) return
+      wide.add(session)
+      session.settings({ initialWindowSize: receiveWindow })
+      session.setLocalWindowSize(receiveWindow)
+    })
+}
 
 export const makeGrpcAcceptor = (options: GrpcAcceptorOptions): Acceptor => {
   const { host, maxConnections = 20_000, maxFrame = defaultMaxFrame, port, tls } = options
@@ -95,21 +112,38 @@ export const makeGrpcAcceptor = (options: GrpcAcceptorOptions): Acceptor => {
       Effect.sync(() => new Server(serverOptions(options))),
       (server) => Effect.sync(() => server.forceShutdown())
     )
-    // Closed before the server is: each connection hangs up by itself.
+    // TLS is ours, not grpc-js's: it can neither choose a certificate by name nor whom to ask for one.
+    const { injectConnection } = server.createConnectionInjector(ServerCredentials.createInsecure())
+    const secured = tls === "insecure" ? undefined : yield* Effect.try({
+      try: () => makeTlsDoor(tls, injectConnection),
+      catch: (cause) => refused(cause instanceof Error ? cause.message : String(cause))
+    })
+    const door = secured?.server ?? createServer(injectConnection)
+    yield* ownSockets(door)
+    // Closed before sockets and server are: each connection says farewell and hangs up by itself.
     const fork = yield* FiberSet.makeRuntime<Exclude<R, Scope.Scope>>()
+    const widen = widening()
+    const unproven = new UnprovenCalls(yield* Random.Random)
     let live = 0
 
     const connect = (call: ServerDuplexStream<Uint8Array, Uint8Array>) => {
+      const turnAway = (details: string) => call.emit("error", { code: status.RESOURCE_EXHAUSTED, details })
       if (live >= maxConnections) {
         call.on("error", () => {})
-        call.emit("error", {
-          code: status.RESOURCE_EXHAUSTED,
-          details: `${live} connections are all this operator takes`
-        })
+        turnAway(`${live} connections are all this operator takes`)
         fork(closeStream(call))
         return
       }
-      live += 1
+      let proven = false
+      const forget = unproven.add(
+        streamOf(call)?.session ?? call,
+        () => turnAway("too many connections have proven nothing yet")
+      )
+      const prove = Effect.sync(() => {
+        forget()
+        if (!proven) live += 1
+        proven = true
+      })
       const { connection, hangUp } = callConnection(call, {
         description: `grpc ${call.getPeer()}`,
         maxFrame,
@@ -120,11 +154,12 @@ export const makeGrpcAcceptor = (options: GrpcAcceptorOptions): Acceptor => {
       // nginx keeps headers until something follows them, and a device says nothing before it has them.
       call.write(greeting)
       fork(
-        Effect.scoped(serve(connection)).pipe(
+        Effect.scoped(serve({ ...connection, proven: Effect.andThen(prove, widen(call)) })).pipe(
           Effect.ensuring(hangUp),
           Effect.ensuring(closeStream(call)),
           Effect.ensuring(Effect.sync(() => {
-            live -= 1
+            forget()
+            if (proven) live -= 1
             call.destroy()
           }))
         ) as Effect.Effect<void, never, Exclude<R, Scope.Scope>>
@@ -132,18 +167,10 @@ export const makeGrpcAcceptor = (options: GrpcAcceptorOptions): Acceptor => {
     }
     server.addService({ connect: linkMethod }, { connect })
 
-    // TLS is ours, not grpc-js's: it can neither choose a certificate by name nor whom to ask for one.
-    const { injectConnection } = server.createConnectionInjector(ServerCredentials.createInsecure())
-    const door = tls === "insecure" ? undefined : yield* Effect.try({
-      try: () => makeTlsDoor(tls, injectConnection),
-      catch: (cause) => refused(cause instanceof Error ? cause.message : String(cause))
-    })
-    const bound = yield* listen(door?.server ?? createServer(injectConnection), host, port).pipe(
-      Effect.mapError(({ message }) => refused(message))
-    )
-    if (door !== undefined) {
-      yield* Effect.forkScoped(Stream.runForEach(options.renewals ?? Stream.empty, door.renew))
-      yield* Effect.forkScoped(Stream.runForEach(options.named ?? Stream.empty, door.name))
+    const bound = yield* Effect.mapError(listen(door, host, port), ({ message }) => refused(message))
+    if (secured !== undefined) {
+      yield* Effect.forkScoped(Stream.runForEach(options.renewals ?? Stream.empty, secured.renew))
+      yield* Effect.forkScoped(Stream.runForEach(options.named ?? Stream.empty, secured.name))
     }
     if (options.onListening !== undefined) yield* options.onListening(bound)
     return yield* Effect.never

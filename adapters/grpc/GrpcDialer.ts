@@ -16,7 +16,7 @@ import { type Dialer, TransportError } from "../../core/link/Transport.ts"
 import { type CallConnection, callConnection } from "./callConnection.ts"
 import { linkMethod, messageOverhead } from "./linkMethod.ts"
 import { ownedSockets } from "./ownedSockets.ts"
-import { cause, isAboutCertificates, remedyFor } from "./trouble.ts"
+import { cause, isAboutCertificates, remedyFor, saidByOpenssl } from "./trouble.ts"
 
 export interface DialerTls {
   /** PEM of the authorities to trust; absent: those of the system. */
@@ -51,6 +51,7 @@ export const defaultMaxFrame = 64 * 1024
 /** HTTP/2 lets this much arrive before it is read: enough for 40 Mbit/s over 100 ms. */
 const receiveWindow = 512 * 1024
 
+/** Throws what OpenSSL says of a client certificate or key that it cannot use. */
 const channelCredentials = (tls: GrpcDialerOptions["tls"]): ChannelCredentials => {
   if (tls === "insecure") return credentials.createInsecure()
   const { ca, cipherSuites, hybridKeyExchange = false, identity } = tls
@@ -108,9 +109,19 @@ export const makeGrpcDialer = (options: GrpcDialerOptions): Dialer => {
   const limit = Duration.fromInputUnsafe(options.connectTimeout ?? "20 seconds")
 
   const dial = Effect.gen(function*() {
+    const secured = yield* Effect.try({
+      try: () => channelCredentials(options.tls),
+      catch: (thrown) =>
+        new TransportError({
+          reason: "Rejected",
+          detail: `${target}: tls.cert and tls.key cannot be used: ${
+            saidByOpenssl(thrown)
+          }; give a certificate and its own key`
+        })
+    })
     const { client } = yield* Effect.acquireRelease(
       Effect.sync(() => {
-        const sockets = ownedSockets(channelCredentials(options.tls))
+        const sockets = ownedSockets(secured)
         return { sockets, client: new Client(target, sockets.credentials, channelOptions(options)) }
       }),
       ({ client, sockets }) =>

@@ -4,6 +4,7 @@
  */
 import { Effect } from "effect"
 import { constants, X509Certificate } from "node:crypto"
+import { isIP } from "node:net"
 import { createSecureContext, createServer, type SecureContext, type Server, type TLSSocket } from "node:tls"
 import { hasShownCertificate, refuseClient } from "./refuseClient.ts"
 
@@ -27,14 +28,17 @@ export interface TlsDoor {
   readonly server: Server
   /** The certificate for everybody else, for connections from now on. An unusable one is logged and the present one stays. */
   readonly renew: (identity: ServerIdentity) => Effect.Effect<void>
-  /** All named identities there are, for connections from now on. Where two claim a name the first has it; the door's own are nobody's. */
+  /**
+   * All named identities there are, for connections from now on. A name that one before them or the door itself speaks for, be it
+   * by a wildcard, is not theirs.
+   */
   readonly name: (identities: ReadonlyArray<NamedIdentity>) => Effect.Effect<void>
 }
 
 interface Usable {
   readonly context: SecureContext
   readonly asksClients: boolean
-  readonly names: ReadonlyArray<string>
+  readonly names: ReadonlySet<string>
 }
 
 /** A device that is slow has this long to finish its handshake. */
@@ -63,24 +67,28 @@ const usable = ({ cert, clientCa, key }: ServerIdentity): Usable => ({
     ...(clientCa === undefined ? {} : { ca: buffer(clientCa) })
   }),
   asksClients: clientCa !== undefined,
-  names: namesIn(new X509Certificate(buffer(cert)))
+  names: new Set(namesIn(new X509Certificate(buffer(cert))))
 })
 
 const tried = (identity: ServerIdentity) =>
   Effect.try({ try: () => usable(identity), catch: (cause) => cause instanceof Error ? cause.message : "unknown" })
 
 /** `*.example.com` speaks for one label in front of it. */
-const find = <A>(byName: ReadonlyMap<string, A>, name: string): A | undefined =>
-  byName.get(name) ?? byName.get(name.replace(/^[^.]+/u, "*"))
+const wildcardFor = (name: string) => name.replace(/^[^.]+\./u, "*.")
+
+const covers = (names: Pick<ReadonlySet<string>, "has">, name: string): boolean =>
+  names.has(name) || names.has(wildcardFor(name))
 
 /** Throws what OpenSSL says of a key or certificate that it cannot use. `accept` gets sockets whose client may speak. */
 export const makeTlsDoor = (first: ServerIdentity, accept: (socket: TLSSocket) => void): TlsDoor => {
   let own = usable(first)
   let named: ReadonlyMap<string, Usable> = new Map()
 
+  // Some clients ask for an address by name too: it is everybody's.
+  const isOwn = (name: string) => isIP(name) !== 0 || covers(own.names, name)
   const shown = (serverName: string) => {
     const name = serverName.toLowerCase()
-    return own.names.includes(name) ? own : find(named, name) ?? own
+    return isOwn(name) ? own : named.get(name) ?? named.get(wildcardFor(name)) ?? own
   }
   const server = createServer({
     ALPNProtocols: ["h2"],
@@ -129,13 +137,13 @@ export const makeTlsDoor = (first: ServerIdentity, accept: (socket: TLSSocket) =
         }
         const names = identity.serverNames.length > 0
           ? identity.serverNames.map((name) => name.toLowerCase())
-          : found.success.names
+          : [...found.success.names]
         if (names.length === 0) {
           yield* identity.refused("its certificate names no DNS name, and key serverName is not there")
         }
-        const taken = names.filter((name) => byName.has(name) || own.names.includes(name))
+        const taken = names.filter((name) => isOwn(name) || covers(byName, name))
         if (taken.length > 0) yield* identity.refused(`${taken.join(", ")} is the name of another certificate already`)
-        for (const name of names) if (!byName.has(name)) byName.set(name, found.success)
+        for (const name of names) if (!taken.includes(name)) byName.set(name, found.success)
       }
       named = byName
     })

@@ -11,7 +11,7 @@ import { constants, type ServerHttp2Stream } from "node:http2"
 const courtesy = "1 second"
 
 /** Where grpc-js keeps the stream; nowhere in its types. */
-const streamOf = (call: ServerDuplexStream<Uint8Array, Uint8Array>): ServerHttp2Stream | undefined =>
+export const streamOf = (call: ServerDuplexStream<Uint8Array, Uint8Array>): ServerHttp2Stream | undefined =>
   (call as unknown as { readonly call?: { readonly stream?: ServerHttp2Stream } }).call?.stream
 
 export const closeStream = (call: ServerDuplexStream<Uint8Array, Uint8Array>): Effect.Effect<void> =>

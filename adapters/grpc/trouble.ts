@@ -22,6 +22,10 @@ export const cause = (detail: string): string =>
     // With the time, and no more: somebody accepted the connection and ended it.
     .replace(/^Failed to connect \([^)]*\)$/u, endedAtOnce)
 
+/** Of `error:05800074:x509 certificate routines::key values mismatch` what a person can read. */
+export const saidByOpenssl = (thrown: unknown): string =>
+  (thrown instanceof Error ? thrown.message : String(thrown)).replace(/^error:.*::/u, "")
+
 /** What a person does about a certificate that is not accepted; the keys are those of arhat's and aranya's configuration. */
 export const remedyFor = (detail: string): string => {
   if (/altname|hostname/iu.test(detail)) {

@@ -167,7 +167,8 @@ export const makeBrokeredEnd = (options: BrokeredEndOptions): BrokeredEnd => {
     connection: {
       description,
       maxFrame,
-      strangers: { proven: options.proven },
+      strangers: true,
+      proven: options.proven,
       send: (frame, { expendable = false } = {}) =>
         frame.length > maxFrame
           ? Effect.die(new Error(`a frame of ${frame.length} bytes was sent, at most ${maxFrame} are allowed`))

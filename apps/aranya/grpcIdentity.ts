@@ -1,18 +1,23 @@
 /** The certificate of the gRPC door: as configured, or one of our own making, kept in a Secret together with its CA. */
-import { Clock, Effect, Schedule } from "effect"
+import { Clock, Duration, Effect, Schedule, Stream } from "effect"
 import { Base64 } from "effect/encoding"
 import { readFile } from "node:fs/promises"
 import { isIP } from "node:net"
+import { isDeepStrictEqual } from "node:util"
+import type { ServerIdentity } from "../../adapters/grpc/TlsDoor.ts"
 import { createAuthority, createLeaf } from "../../adapters/x509/certificate.ts"
 import { InvalidConfig } from "../../core/config/decodeConfig.ts"
 import { type Secret, Secrets } from "../../core/kube/kinds.ts"
-import { KubeApi } from "../../core/kube/KubeApi.ts"
+import { KubeApi, type KubeApiError } from "../../core/kube/KubeApi.ts"
 import type { AranyaConfig } from "./AranyaConfig.ts"
 
 /** Its key `ca.crt` is what agents need as connectivity.methods[].config.tls.caCert. */
 export const grpcSecret = "aranya-grpc-tls"
 
 const yearMillis = 365 * 24 * 3_600_000
+
+/** Whoever renews a certificate does so days before its end. */
+const look = Duration.minutes(1)
 
 const fileAt = (key: string, path: string) =>
   Effect.tryPromise({
@@ -62,17 +67,43 @@ const ownMaking = Effect.fnUntraced(function*(namespace: string, names: Readonly
   return { cert: part("tls.crt"), key: part("tls.key") }
 })
 
-export const grpcIdentity = Effect.fnUntraced(function*(config: AranyaConfig, namespace: string) {
-  const { cert, clientCa, insecure, key, serverNames } = config.connectivity.grpc
-  if (insecure) return "insecure" as const
-  if ((cert === undefined) !== (key === undefined)) {
-    return yield* new InvalidConfig({
-      source: "connectivity.grpc",
-      problems: ["cert and key go together: give both or neither"]
-    })
+/** What the door shows, and what else it is to show each time that one of its files has changed. */
+export interface GrpcIdentity {
+  readonly tls: ServerIdentity | "insecure"
+  readonly renewals: Stream.Stream<ServerIdentity>
+}
+
+/** Each new content of the files, from now on; what cannot be read is told once and waited for. */
+const renewalsOf = (read: Effect.Effect<ServerIdentity, InvalidConfig>): Stream.Stream<ServerIdentity> =>
+  Stream.fromEffectSchedule(Effect.catch(read, ({ message }) => Effect.succeed(message)), Schedule.spaced(look)).pipe(
+    Stream.changesWith((one, other) => isDeepStrictEqual(one, other)),
+    Stream.mapEffect((found) =>
+      typeof found === "string"
+        ? Effect.as(Effect.logWarning(`the gRPC listener keeps the certificate it has: ${found}`), [])
+        : Effect.succeed([found])
+    ),
+    Stream.flattenIterable
+  )
+
+export const grpcIdentity = Effect.fnUntraced(
+  function*(
+    config: AranyaConfig,
+    namespace: string
+  ): Effect.fn.Return<GrpcIdentity, InvalidConfig | KubeApiError, KubeApi> {
+    const { cert, clientCa, insecure, key, serverNames } = config.connectivity.grpc
+    if (insecure) return { tls: "insecure", renewals: Stream.empty }
+    if ((cert === undefined) !== (key === undefined)) {
+      return yield* new InvalidConfig({
+        source: "connectivity.grpc",
+        problems: ["cert and key go together: give both or neither"]
+      })
+    }
+    const pair = cert === undefined || key === undefined
+      ? Effect.succeed(yield* ownMaking(namespace, serverNames))
+      : Effect.all({ cert: fileAt("cert", cert), key: fileAt("key", key) })
+    const read = clientCa === undefined
+      ? pair
+      : Effect.all([pair, fileAt("clientCa", clientCa)]).pipe(Effect.map(([pair, clientCa]) => ({ ...pair, clientCa })))
+    return { tls: yield* read, renewals: renewalsOf(read) }
   }
-  const pair = cert === undefined || key === undefined
-    ? yield* ownMaking(namespace, serverNames)
-    : { cert: yield* fileAt("cert", cert), key: yield* fileAt("key", key) }
-  return clientCa === undefined ? pair : { ...pair, clientCa: yield* fileAt("clientCa", clientCa) }
-})
+)

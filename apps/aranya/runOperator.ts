@@ -77,7 +77,7 @@ export const acceptors = (config: AranyaConfig, namespace: string) =>
       const grpc = makeGrpcAcceptor({
         host,
         port,
-        tls: yield* grpcIdentity(config, namespace),
+        ...yield* grpcIdentity(config, namespace),
         named: (yield* NamedIdentities).changes,
         maxFrame: config.connectivity.grpc.maxPayloadSize,
         ...keepaliveInterval === undefined ? {} : { keepalive: keepaliveInterval },

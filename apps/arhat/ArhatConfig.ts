@@ -2,6 +2,7 @@
 import { Duration, Effect, Schema } from "effect"
 import { LogSink } from "../../adapters/logging/LogSink.ts"
 import { goDurationBetween } from "../../core/device/goDuration.ts"
+import { parseBrokerAddress } from "../../core/device/MqttConnectivity.ts"
 import { ClientTls } from "./ClientTls.ts"
 import { DialTimeout } from "./DialTimeout.ts"
 import { MqttMethod } from "./MqttMethod.ts"
@@ -52,14 +53,18 @@ const Node = Schema.Struct({
   extInfo: refused("write it into spec.node.labels and spec.node.annotations of the EdgeDevice, and remove this")
 })
 
-const GrpcMethod = Schema.Struct({
+export const GrpcMethod = Schema.Struct({
   name: Schema.Literal("grpc"),
   /** Lowest first. */
   priority: Schema.Int.pipe(Schema.withDecodingDefaultKey(or(0))),
   dialTimeout: opt(DialTimeout),
   config: Schema.Struct({
     /** `host:port` of the operator. */
-    endpoint: Schema.String,
+    endpoint: Schema.String.check(
+      Schema.makeFilter((text) =>
+        parseBrokerAddress(text) !== undefined || "write host:port, such as aranya.example.com:8443"
+      )
+    ),
     maxPayloadSize: Schema.Int.check(Schema.isBetween({ minimum: 4096, maximum: 65536 })).pipe(
       Schema.withDecodingDefaultKey(or(65536))
     ),
@@ -70,6 +75,8 @@ const GrpcMethod = Schema.Struct({
     tls: ClientTls.pipe(Schema.withDecodingDefaultKey(or({})))
   })
 })
+
+export type GrpcMethod = typeof GrpcMethod.Type
 
 /** A way that former agents had: nothing of this is ever decoded. */
 const formerMethod = (name: string) =>

@@ -1,11 +1,10 @@
 /** The ways to the operator that the configuration names, best first. */
 import { Duration, Effect } from "effect"
-import { makeGrpcDialer } from "../../adapters/grpc/GrpcDialer.ts"
 import { parseBrokerAddress } from "../../core/device/MqttConnectivity.ts"
 import type { Dialer } from "../../core/link/Transport.ts"
 import type { ArhatConfig } from "./ArhatConfig.ts"
+import { grpcDialer } from "./grpcDialer.ts"
 import { mqttDialer } from "./mqttDialer.ts"
-import { tlsMaterial } from "./tlsMaterial.ts"
 
 /** A broker keeps one connection for each clientID, whatever port it comes by. */
 const sharedNames = ({ connectivity }: ArhatConfig): ReadonlyArray<string> => {
@@ -41,16 +40,7 @@ export const dialers = Effect.fnUntraced(function*(config: ArhatConfig) {
     const { dialTimeout = connectivity.dialTimeout } = method
     const dialer = method.name === "mqtt"
       ? mqttDialer(method, { at, device: `${arhat.namespace}/${arhat.device}`, place, dialTimeout })
-      : Effect.map(tlsMaterial(method.config.tls, `${at}.tls`), (tls) => {
-        const { endpoint, keepaliveInterval, maxPayloadSize } = method.config
-        return makeGrpcDialer({
-          target: endpoint,
-          tls: tls ?? "insecure",
-          maxFrame: maxPayloadSize,
-          connectTimeout: dialTimeout,
-          ...(keepaliveInterval === undefined ? {} : { keepalive: keepaliveInterval })
-        })
-      })
+      : grpcDialer(method, { at, dialTimeout })
     return Effect.map(dialer, (made): Dialer => ({ ...made, dialTimeoutMillis: Duration.toMillis(dialTimeout) }))
   })
 })

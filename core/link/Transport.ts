@@ -46,11 +46,12 @@ export interface Connection {
   /** Takes the next frame that arrived; fails with `Lost` once the connection is gone. Frames over `maxFrame` never surface. */
   readonly receive: Effect.Effect<Uint8Array, TransportError>
   /**
-   * Present where others than the peer can put frames into this connection, such as a broker's other clients. What cannot be read
-   * is then not held against the peer. `proven` is run once the peer has proven its key: where the transport has too many
-   * connections, it gives up others first.
+   * Whether others than the peer can put frames into this connection, such as a broker's other clients. What cannot be read is
+   * then not held against the peer.
    */
-  readonly strangers?: { readonly proven: Effect.Effect<void> }
+  readonly strangers?: boolean
+  /** Run once the peer has proven its key: the transport may give it more from then on, or give up others first. */
+  readonly proven?: Effect.Effect<void>
 }
 
 /** The device's side: each success is a fresh connection that lives as long as the scope it is opened in. */

@@ -237,7 +237,7 @@ const carefully = (connection: Connection) =>
     return Effect.gen(function*() {
       while (true) {
         const bytes = yield* connection.receive
-        if (connection.strangers !== undefined) {
+        if (connection.strangers === true) {
           const frame = bytes.length > handshakeFrame ? undefined : decodeFrame(bytes)
           if (frame === undefined || (frame.initiation.length > 0 && left-- <= 0)) continue
           return frame
@@ -315,7 +315,7 @@ export const answer = Effect.fnUntraced(function*(
           detail: "the hello names another device than the first message"
         })
       }
-      if (connection.strangers !== undefined) yield* connection.strangers.proven
+      if (connection.proven !== undefined) yield* connection.proven
       return { ...read, sealing, publicKey, enrols: psk !== undefined } satisfies Greeted
     }
   })

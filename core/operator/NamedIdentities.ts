@@ -9,14 +9,19 @@ export interface TlsIdentity {
   readonly clientCa: string | undefined
   /** Empty: the names in the certificate. */
   readonly serverNames: ReadonlyArray<string>
+  /** Of two that claim a name the lesser has it: when its EdgeDevice was created, then its uid. */
+  readonly since: string
   /** To be called with the reason where it cannot be used. */
   readonly refused: (why: string) => Effect.Effect<void>
 }
 
+/** Which Secret was read first is chance, and another one after each start. */
+const byAge = (a: TlsIdentity, b: TlsIdentity) => a.since < b.since ? -1 : a.since > b.since ? 1 : 0
+
 export class NamedIdentities extends Context.Service<NamedIdentities, {
   /** What this owner (an EdgeDevice's key) names from now on, or that it names nothing. */
   readonly set: (owner: string, identity: TlsIdentity | undefined) => Effect.Effect<void>
-  /** All of them, now and at each change, in the order in which they came. */
+  /** All of them, now and at each change, the eldest first. */
   readonly changes: Stream.Stream<ReadonlyArray<TlsIdentity>>
 }>()("aranya/operator/NamedIdentities") {
   static readonly layer = Layer.effect(
@@ -32,7 +37,7 @@ export class NamedIdentities extends Context.Service<NamedIdentities, {
             else after.set(owner, identity)
             return Option.some(after)
           }),
-        changes: Stream.map(SubscriptionRef.changes(named), (all) => [...all.values()])
+        changes: Stream.map(SubscriptionRef.changes(named), (all) => [...all.values()].sort(byAge))
       })
     })
   )

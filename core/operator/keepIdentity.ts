@@ -4,6 +4,7 @@ import { Base64 } from "effect/encoding"
 import type { Secret } from "../kube/kinds.ts"
 import type { Reading } from "./brokerAccess.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
+import { DeviceRegistry } from "./DeviceRegistry.ts"
 import { EventRecorder } from "./EventRecorder.ts"
 import { NamedIdentities, type TlsIdentity } from "./NamedIdentities.ts"
 import { ReferencedObjects } from "./ReferencedObjects.ts"
@@ -14,7 +15,7 @@ const part = (secret: Secret, key: string): string | undefined => {
 }
 
 /** What the Secret holds, or what is wrong with it. */
-const identityIn = (secret: Secret | undefined): Reading<Omit<TlsIdentity, "refused">> => {
+const identityIn = (secret: Secret | undefined): Reading<Omit<TlsIdentity, "refused" | "since">> => {
   if (secret === undefined) return { wrong: "it does not exist" }
   // Its mere presence used to mean yes.
   if (secret.data?.["insecureSkipVerify"] !== undefined) {
@@ -37,6 +38,7 @@ export const keepIdentity = Effect.fnUntraced(function*(context: DeviceContext) 
   const identities = yield* NamedIdentities
   const objects = yield* ReferencedObjects
   const events = yield* EventRecorder
+  const registry = yield* DeviceRegistry
 
   const complain = (name: string, why: string) =>
     events.record({
@@ -57,7 +59,11 @@ export const keepIdentity = Effect.fnUntraced(function*(context: DeviceContext) 
     const reading = identityIn(secret)
     yield* identities.set(
       context.key,
-      "wrong" in reading ? undefined : { ...reading.found, refused: (why) => complain(name, why) }
+      "wrong" in reading ? undefined : {
+        ...reading.found,
+        since: `${registry.get(context.key)?.metadata.creationTimestamp ?? ""} ${context.uid}`,
+        refused: (why) => complain(name, why)
+      }
     )
     if ("wrong" in reading) yield* complain(name, reading.wrong)
   })

@@ -173,7 +173,10 @@ describe("gRPC", () => {
 
   it.live("turns away connections beyond the most it takes, and takes new ones when some have gone", () =>
     Effect.gen(function*() {
-      const { port } = yield* listening({ maxConnections: 1 }, sit)
+      const { port } = yield* listening(
+        { maxConnections: 1 },
+        (connection) => Effect.andThen(connection.proven ?? Effect.void, sit(connection))
+      )
       const first = yield* Scope.make()
       yield* Scope.provide(plain(port).connect, first)
       const error = yield* Effect.flip(plain(port).connect)
@@ -270,6 +273,23 @@ describe("gRPC over TLS", () => {
       assert.strictEqual(without.reason, "Rejected", without.message)
       const foreign = yield* Effect.flip(over(port, { ca: authority.cert, identity: stranger.issue("edge-1") }).connect)
       assert.strictEqual(foreign.reason, "Rejected", foreign.message)
+    }))
+
+  it.live("rejects a client certificate that is not of its key, or is none, before it dials", () =>
+    Effect.gen(function*() {
+      const { cert } = authority.issue("edge-1")
+      for (
+        const [client, said] of [
+          [{ cert, key: authority.issue("edge-1").key }, "key values mismatch"],
+          [{ cert: bytes("no"), key: bytes("no") }, "no start line"]
+        ] as const
+      ) {
+        assert.strictEqual(
+          (yield* Effect.flip(over(1, { ca: authority.cert, identity: client }).connect)).message,
+          `a credential was not accepted: 127.0.0.1:1: tls.cert and tls.key cannot be used: ${said}; give a certificate and its `
+            + "own key"
+        )
+      }
     }))
 
   it.live("lets nobody resume a session, with which a client would need no certificate", () =>
@@ -369,6 +389,47 @@ describe("gRPC over TLS", () => {
         "thief: aranya.example is the name of another certificate already",
         "copy: x.second.example is the name of another certificate already",
         "broken: its certificate or key cannot be used"
+      ])
+    }))
+
+  it.live("gives nobody a name that a wildcard before it speaks for, the operator's own first", () =>
+    Effect.gen(function*() {
+      const refusals: Array<string> = []
+      const known = yield* Deferred.make<void>()
+      const named = (issued: Issued, serverName?: string): NamedIdentity => ({
+        ...issued,
+        serverNames: serverName === undefined ? [] : [serverName],
+        refused: (why) => Effect.sync(() => void refusals.push(why))
+      })
+      const identities = [
+        named(stranger.issue("door.aranya.example"), "DOOR.aranya.example"),
+        named(stranger.issue("door"), "127.0.0.1"),
+        named(stranger.issue("*.one.example")),
+        named(authority.issue("edge-1.one.example")),
+        named(stranger.issue("a.door.aranya.example"))
+      ]
+      const { port } = yield* listening({
+        tls: authority.issue("*.aranya.example"),
+        named: Stream.make(identities).pipe(Stream.ensuring(Deferred.succeed(known, undefined)))
+      }, echo)
+      yield* Deferred.await(known)
+      for (
+        const [serverName, ca] of [
+          ["door.aranya.example", authority.cert],
+          ["edge-1.one.example", stranger.cert],
+          // A wildcard is one label, and this is two.
+          ["a.door.aranya.example", stranger.cert]
+        ] as const
+      ) {
+        const connection = yield* over(port, { ca, serverName }).connect
+        yield* connection.send(bytes("hello"))
+        assert.strictEqual(yield* said(connection), "hello", serverName)
+      }
+      yield* over(port, { ca: authority.cert }).connect
+      assert.deepStrictEqual(refusals, [
+        "door.aranya.example is the name of another certificate already",
+        "127.0.0.1 is the name of another certificate already",
+        "edge-1.one.example is the name of another certificate already"
       ])
     }))
 

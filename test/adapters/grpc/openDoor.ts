@@ -77,7 +77,7 @@ export const openDoor = Effect.fnUntraced(function*(
         })
     })
   )))
-  yield* Effect.forkScoped(server.run)
+  const serving = yield* Effect.forkScoped(server.run)
   const port = yield* Deferred.await(listening)
 
   /** A device that does nothing wrong; through `by`, a port that leads to the listener. */
@@ -109,7 +109,7 @@ export const openDoor = Effect.fnUntraced(function*(
     )
   })
 
-  return { port, server, connect, ends, admitted }
+  return { port, server, serving, connect, ends, admitted }
 })
 
 export const primitives = NodeCryptography.layer

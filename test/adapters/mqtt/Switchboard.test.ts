@@ -61,7 +61,7 @@ describe("new connections of one namespace", () => {
       const id = begin("edge/lamp")
       const { connection } = served[0]!
       yield* connection.receive
-      yield* connection.strangers?.proven ?? Effect.void
+      yield* connection.proven ?? Effect.void
       for (let second = 0; second < 20; second++) {
         flood("edge/lamp", 1000)
         yield* TestClock.adjust("1 second")

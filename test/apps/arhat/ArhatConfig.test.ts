@@ -94,6 +94,16 @@ describe("the agent's ways to its operator", () => {
       ": expected a method with name grpc or mqtt"
     ],
     [
+      "an operator without an address",
+      grpc({ endpoint: "" }),
+      ".config.endpoint: write host:port, such as aranya.example.com:8443"
+    ],
+    [
+      "an operator without a port",
+      grpc({ endpoint: "https://aranya.example.com" }),
+      ".config.endpoint: write host:port, such as aranya.example.com:8443"
+    ],
+    [
       "a broker without a port",
       mqtt({ endpoint: "tcp://broker" }),
       ".config.endpoint: write host:port, such as broker.example.com:8883"

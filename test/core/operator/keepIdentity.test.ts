@@ -5,6 +5,7 @@ import { TestClock } from "effect/testing"
 import { decodeEdgeDevice } from "../../../core/device/decodeEdgeDevice.ts"
 import type { Secret } from "../../../core/kube/kinds.ts"
 import type { Session } from "../../../core/link/Session.ts"
+import { DeviceRegistry } from "../../../core/operator/DeviceRegistry.ts"
 import { type EventDraft, EventRecorder } from "../../../core/operator/EventRecorder.ts"
 import { keepIdentity } from "../../../core/operator/keepIdentity.ts"
 import { NamedIdentities, type TlsIdentity } from "../../../core/operator/NamedIdentities.ts"
@@ -56,6 +57,14 @@ const stage = Effect.fnUntraced(function*(named: string | undefined) {
   yield* Effect.forkScoped(Stream.runForEach(identities.changes, (all) => Effect.sync(() => seen = all)))
   const keep = keepIdentity(context).pipe(Effect.provide(Layer.mergeAll(
     Layer.mock(EventRecorder, { record: (draft) => Effect.sync(() => void told.push(draft)) }),
+    Layer.mock(DeviceRegistry, {
+      keys: () => [],
+      get: () => ({
+        apiVersion: "aranya.arhat.dev/v1alpha1",
+        kind: "EdgeDevice",
+        metadata: { namespace: "edge", name: "edge-1", uid: "u-1", creationTimestamp: "2026-01-01T00:00:00Z" }
+      })
+    }),
     Layer.mock(ReferencedObjects, { follow: follow as ReferencedObjects["Service"]["follow"] })
   )))
   return {
@@ -73,6 +82,8 @@ const stage = Effect.fnUntraced(function*(named: string | undefined) {
   }
 })
 
+const since = "2026-01-01T00:00:00Z u-1"
+
 const pair = { "tls.crt": "CERT", "tls.key": "KEY" }
 
 describe("the certificate an EdgeDevice names", () => {
@@ -84,14 +95,28 @@ describe("the certificate an EdgeDevice names", () => {
         yield* keep
         yield* settle
         assert.deepStrictEqual(seen(), [
-          { cert: "CERT", key: "KEY", clientCa: "CA", serverNames: ["edge-1.example"] }
+          { cert: "CERT", key: "KEY", clientCa: "CA", serverNames: ["edge-1.example"], since }
         ])
         put("tls", secretOf({ ...pair, "tls.crt": "NEWER" }))
         yield* settle
-        assert.deepStrictEqual(seen(), [{ cert: "NEWER", key: "KEY", clientCa: undefined, serverNames: [] }])
+        assert.deepStrictEqual(seen(), [{ cert: "NEWER", key: "KEY", clientCa: undefined, serverNames: [], since }])
       }))
       yield* settle
       assert.deepStrictEqual(seen(), [])
+    }).pipe(Effect.scoped, Effect.provide(NamedIdentities.layer)))
+
+  it.effect("comes after those of elder devices, whichever was read first", () =>
+    Effect.gen(function*() {
+      const identities = yield* NamedIdentities
+      const { keep, put, seen, settle } = yield* stage("tls")
+      const other = { ...pair, cert: "", key: "", clientCa: undefined, serverNames: [], refused: () => Effect.void }
+      yield* identities.set("edge/twin", { ...other, since: "2026-01-01T00:00:00Z u-2" })
+      put("tls", secretOf(pair))
+      yield* keep
+      yield* settle
+      yield* identities.set("edge/elder", { ...other, since: "2025-12-31T23:59:59Z u-3" })
+      yield* settle
+      assert.deepStrictEqual(seen().map((each) => each.since.slice(-3)), ["u-3", "u-1", "u-2"])
     }).pipe(Effect.scoped, Effect.provide(NamedIdentities.layer)))
 
   it.effect("may be another after an edit, or none", () =>
