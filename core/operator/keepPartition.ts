@@ -151,6 +151,12 @@ export const keepPartition = Effect.fnUntraced(function*(
    */
   let hungUp: "Unheard" | "Heard" | undefined
 
+  /** The pods of which it was told in the absence that began then. */
+  let givenUp: { readonly since: number | undefined; readonly uids: Set<string> } = {
+    since: undefined,
+    uids: new Set()
+  }
+
   /** How long the device must have been away for this pod to be given up, in milliseconds; undefined: it never is. */
   const patience = (pod: Pod, replaceAfter: number, stopsAfter: number | undefined): number => {
     if (stopsAfter === undefined) return replaceAfter
@@ -212,6 +218,8 @@ export const keepPartition = Effect.fnUntraced(function*(
     }
     // It came back while that was written: none of them is given up.
     if (options.connected()) return void (yield* note({ stopWorkloadsAfter: recorded, replaced: before }))
+    // The watch may not have told yet of what somebody's finalizer keeps.
+    if (givenUp.since !== since) givenUp = { since, uids: new Set() }
     let given = 0
     const tell = Effect.suspend(() => {
       if (given === 0) return Effect.void
@@ -227,7 +235,10 @@ export const keepPartition = Effect.fnUntraced(function*(
     // Where the API fails halfway, the rest is for the next round, which knows nothing of the first half.
     yield* Effect.forEach(due, (pod) =>
       Effect.map(giveUp.begin(pod, onReturn), (done) => {
-        if (done) given += 1
+        const uid = pod.metadata.uid ?? ""
+        if (!done || givenUp.uids.has(uid)) return
+        givenUp.uids.add(uid)
+        given += 1
       }), { discard: true }).pipe(Effect.ensuring(tell))
   }))
 

@@ -114,7 +114,9 @@ describe("a device that is back before its session is over", () => {
           yield* away(scene, true)
           yield* scene.wait("5 minutes")
           yield* nothingIsLeft(scene)
-          assert.deepStrictEqual(yield* scene.names, elsewhere)
+          // The one given up last may come back to the device, which is there again by then.
+          const bare = (names: ReadonlyArray<string>) => names.map((name) => name.replace(/ on .*/, ""))
+          assert.deepStrictEqual(bare(yield* scene.names), bare(elsewhere))
         })),
     300_000
   )
