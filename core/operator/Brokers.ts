@@ -97,12 +97,9 @@ const identityOf = ({ login, tls, ...rest }: BrokerAccess): string =>
 
 const addressOf = ({ host, port }: BrokerAccess) => `${host.includes(":") ? `[${host}]` : host}:${port}`
 
-/** A broker has the same clients and topics at each of its ports. */
-const siteOf = ({ host }: BrokerAccess) => host.toLowerCase()
-
-/** A broker ends the connection of a client identifier when another one comes with it: two would end each other for ever. */
+/** A broker ends the connection of a client identifier when another one comes with it, at whatever port: two would end each other for ever. */
 const ousts = ({ access: a }: Group, { access: b }: Group): boolean =>
-  a.clientId !== undefined && a.clientId === b.clientId && siteOf(a) === siteOf(b)
+  a.clientId !== undefined && a.clientId === b.clientId && a.host.toLowerCase() === b.host.toLowerCase()
 
 const connecting: BrokerState = { _tag: "Connecting" }
 
@@ -114,7 +111,7 @@ interface Place {
 
 const placeOf = ({ access, topicNamespace }: BrokerWish): Place => ({
   identity: identityOf(access),
-  topics: `${siteOf(access)} ${topicNamespace}`
+  topics: `${addressOf(access).toLowerCase()} ${topicNamespace}`
 })
 
 const isSamePlace = (one: BrokerWish & Place, other: BrokerWish & Place): boolean =>

@@ -2,7 +2,7 @@
  * While a device is away longer than the grace, its pods' Ready says False with reason DeviceDisconnected, so that Services stop
  * routing to them; nothing else about them changes, and the device's own word is restored when it is back.
  */
-import { Clock, Duration, Effect, FiberHandle, SubscriptionRef } from "effect"
+import { Clock, Duration, Effect, FiberHandle, Stream, SubscriptionRef } from "effect"
 import type { Pod, PodCondition } from "../kube/Pod.ts"
 import { timestamp } from "../kube/time.ts"
 import { monotonicMillis } from "../pod/machine/Workbench.ts"
@@ -102,7 +102,8 @@ export const disconnectedPods = Effect.fnUntraced(function*(
   const round = Effect.gen(function*() {
     if (!(yield* SubscriptionRef.get(options.holding))) {
       told = false
-      return yield* Effect.sleep(reassertMillis)
+      yield* Stream.runHead(Stream.filter(SubscriptionRef.changes(options.holding), (holds) => holds))
+      return
     }
     const now = yield* monotonicMillis
     // Looked at anew: the absence counts from when this process has taken the device, which may be since it waits.

@@ -55,8 +55,8 @@ export const keepPartition = Effect.fnUntraced(function*(
   const turn = yield* Semaphore.make(1)
   const bell = yield* Queue.sliding<void>(1)
   let replaced = 0
-  /** Said last of what is not in force; nothing once it is. */
-  let told = ""
+  /** Said last of what is not in force, by reason; nothing once it is. */
+  const told = new Map<string, string>()
 
   const about = {
     apiVersion: "aranya.arhat.dev/v1alpha1",
@@ -68,8 +68,8 @@ export const keepPartition = Effect.fnUntraced(function*(
   /** Once for as long as it says the same. */
   const warn = (reason: string, message: string) =>
     Effect.suspend(() => {
-      if (told === message) return Effect.void
-      told = message
+      if (told.get(reason) === message) return Effect.void
+      told.set(reason, message)
       return events.record({ about, type: "Warning", reason, message })
     })
 
@@ -91,13 +91,16 @@ export const keepPartition = Effect.fnUntraced(function*(
   const wish = ({ spec }: EdgeDevice) => JSON.stringify(spec.partition)
   /** The policy by which was settled last. */
   let settled: string | undefined
+  /** Pods that are noted, or may be, and of which the device was back before any was given up. */
+  let untouched: ReadonlySet<string> = new Set()
   /** Milliseconds the device keeps its leash at, as it said; 0 for none, undefined where its agent knows of none. */
   let onDevice: number | undefined
 
   /** What was given up or is gone ends on the device, and then it is told what it may: in this order. */
   const settle = (session: Session) =>
     turn.withPermit(Effect.gen(function*(): Effect.fn.Return<void, KubeApiError | LinkError> {
-      const { replaced = none, stopWorkloadsAfter: recorded } = record() ?? {}
+      const { replaced: noted = none, stopWorkloadsAfter: recorded } = record() ?? {}
+      const replaced = noted.filter((uid) => !untouched.has(uid))
       for (const uid of replaced) {
         const pod = index.byUid(uid)
         if (pod !== undefined) yield* giveUp.finish(pod)
@@ -108,7 +111,7 @@ export const keepPartition = Effect.fnUntraced(function*(
       const millis = wanted === undefined ? 0 : Math.max(1, Math.floor(Duration.toMillis(wanted)))
       const text = wanted === undefined ? undefined : formatGoDuration(wanted)
       if (onDevice === undefined) {
-        if (wanted === undefined) told = ""
+        if (wanted === undefined) told.clear()
         else {
           yield* warn(
             "PartitionPolicyNotInForce",
@@ -129,7 +132,7 @@ export const keepPartition = Effect.fnUntraced(function*(
         onDevice = millis
       }
       yield* note({ stopWorkloadsAfter: text, replaced: none })
-      told = ""
+      told.clear()
     }))
 
   const patiently = (session: Session) =>
@@ -213,11 +216,16 @@ export const keepPartition = Effect.fnUntraced(function*(
       // another one.
       const kept = yield* SubscriptionRef.get(context.session)
       if (kept !== undefined) yield* kept.close("pods of the device are given up")
+      untouched = new Set(uids.filter((uid) => untouched.has(uid) || !before.includes(uid)))
       // Another operator that has it by now tells it to go on, and knows of nothing that was given up.
       if (!(yield* note({ stopWorkloadsAfter: recorded, replaced: [...new Set([...before, ...uids])] }))) return
     }
     // It came back while that was written: none of them is given up.
-    if (options.connected()) return void (yield* note({ stopWorkloadsAfter: recorded, replaced: before }))
+    if (options.connected()) {
+      const given = before.filter((uid) => !untouched.has(uid))
+      return void (yield* note({ stopWorkloadsAfter: recorded, replaced: given }))
+    }
+    untouched = new Set()
     // The watch may not have told yet of what somebody's finalizer keeps.
     if (givenUp.since !== since) givenUp = { since, uids: new Set() }
     let given = 0

@@ -254,16 +254,18 @@ export const serveDevice = Effect.fnUntraced(function*(
   })
   /** Sessions overlap where one follows another: each word of theirs waits for the one before, and goes by what is true by then. */
   const inTurn = (yield* Semaphore.make(1)).withPermit
-  const isBack = inTurn(Effect.suspend(() =>
-    connected()
-      ? absence.back.pipe(
-        Effect.andThen(Effect.sync(partition.look)),
-        Effect.andThen(lookAgain),
-        Effect.andThen(pods.carried),
-        Effect.andThen(away.back)
-      )
-      : Effect.void
-  ))
+  const isBack = (linked: Session) =>
+    inTurn(Effect.suspend(() =>
+      connected()
+        ? absence.back.pipe(
+          Effect.andThen(Effect.sync(partition.look)),
+          Effect.andThen(lookAgain),
+          Effect.andThen(pods.carried),
+          Effect.andThen(away.back)
+        )
+        // It was there, for a moment: the device may have heard so, and its leash goes on from that.
+        : Effect.andThen(absence.back, absence.left(linked.absence()))
+    ))
   /** A session that was followed by another, which is carried, has nothing more to say. */
   const hasLeft = (linked: Session) =>
     inTurn(Effect.suspend(() => {
@@ -335,7 +337,7 @@ export const serveDevice = Effect.fnUntraced(function*(
           Stream.runForEach((carried) =>
             Effect.suspend(() => {
               method = linked.method() ?? method
-              return carried ? isBack : hasLeft(linked)
+              return carried ? isBack(linked) : hasLeft(linked)
             })
           ),
           Effect.forkScoped

@@ -59,9 +59,9 @@ export const carry = (
     const receive = (packet: Packet) =>
       conversation.step(() => {
         if (!useful()) return
-        // Not sooner: a welcome may be the last that comes of an operator that never hears whether it arrived, and for which the device
-        // stayed away. Who speaks in the session has it back.
-        if (options.asked !== undefined) conversation.hearing.known(options.asked)
+        // Not by a welcome: it is said, and said again, by an operator that never hears whether it arrived, and for which the device
+        // stays away. Who speaks in the session has it back.
+        if (options.asked !== undefined && packet.welcome === undefined) conversation.hearing.known(options.asked)
         conversation.packet(packet, now())
       })
 

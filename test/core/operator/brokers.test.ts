@@ -151,7 +151,7 @@ describe("brokers", () => {
       ])
     }).pipe(Effect.scoped, Effect.provide(Brokers.layer)))
 
-  it.effect("are one broker at each of its ports, and however its name is written", () =>
+  it.effect("are of one broker however its name is written, client identifiers at each of its ports", () =>
     Effect.gen(function*() {
       const brokers = yield* Brokers
       const { diary, open } = doors()
@@ -160,7 +160,7 @@ describe("brokers", () => {
       yield* brokers.wish("edge/a", wishFor("sites/a", { access: access({ clientId: "aranya" }) }))
       yield* settle
       yield* brokers.wish("edge/b", wishFor("sites/b", { access: access({ clientId: "aranya", ...elsewhere }) }))
-      yield* brokers.wish("edge/c", wishFor("sites/a", { access: access(elsewhere) }))
+      yield* brokers.wish("edge/c", wishFor("sites/a", { access: access({ host: "BROKER" }) }))
       yield* settle
       const standing = brokers.standingOf("edge/b")
       assert.match(
