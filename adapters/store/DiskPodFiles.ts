@@ -6,7 +6,7 @@
 import { Clock, Context, Effect, Layer } from "effect"
 import * as fs from "node:fs"
 import type { AssignedVolume } from "../../core/pod/PodAssignment.ts"
-import { FilesError, PodFiles } from "../../core/pod/PodFiles.ts"
+import { FilesError, type MountPoint, PodFiles } from "../../core/pod/PodFiles.ts"
 import { groupOf, mountPoint, readFiles, writeFiles } from "./atomicFiles.ts"
 import { directory, lstat, onDisk, overwrite, segment } from "./filesystem.ts"
 import { ownByGroup } from "./fsGroup.ts"
@@ -98,7 +98,7 @@ export const make = Effect.fnUntraced(
       volume: AssignedVolume,
       { fsGroup, mountPoints = [] }: {
         readonly fsGroup?: number | undefined
-        readonly mountPoints?: ReadonlyArray<string>
+        readonly mountPoints?: ReadonlyArray<MountPoint>
       }
     ) {
       switch (volume._tag) {

@@ -5,6 +5,7 @@
 import { randomInt } from "node:crypto"
 import * as fs from "node:fs"
 import type { VolumeFile } from "../../core/pod/PodAssignment.ts"
+import type { MountPoint } from "../../core/pod/PodFiles.ts"
 import { directory, lstat, newFile, overwrite, relativeParts, unsafe } from "./filesystem.ts"
 import { ownByGroup } from "./fsGroup.ts"
 
@@ -78,18 +79,21 @@ const upToDate = (volume: string, payload: ReadonlyArray<Payload>, group: number
   return present.size === payload.length && payload.every(({ content, mode, parts, path }) => {
     const file = present.get(path)
     return file !== undefined && file.mode === (mode | widened) && equalBytes(file.content, content) &&
-      lstat(`${volume}/${parts[0]}`)?.isSymbolicLink() === true
+      lstat(`${volume}/${parts[0]}`) !== undefined
   })
 }
 
-/** Makes a directory below `volume` for something to be mounted on, unless one of its files is in the way. */
-export const mountPoint = (volume: string, path: string): void => {
+/** Makes a place below `volume` for something to be mounted on, unless one of its files is in the way. */
+export const mountPoint = (volume: string, { kind, path }: MountPoint): void => {
+  const parts = relativeParts(path)
   let place = volume
-  for (const part of relativeParts(path)) {
+  for (const [index, part] of parts.entries()) {
     place = `${place}/${part}`
     const found = lstat(place)
-    if (found === undefined) directory(place, 0o755)
-    else if (!found.isDirectory()) return
+    if (found !== undefined && !found.isDirectory()) return
+    if (found !== undefined) continue
+    if (kind === "file" && index === parts.length - 1) newFile(place, new Uint8Array(0), 0o644)
+    else directory(place, 0o755)
   }
 }
 
@@ -128,10 +132,13 @@ export const writeFiles = (
   }
   for (const entry of fs.readdirSync(volume, { withFileTypes: true })) {
     const { name } = entry
-    // What a crash left half-made goes with what was replaced; a directory without a date is a mount point.
-    const stale = dated.test(name) ? name !== next : !visible.has(name) && name !== data && !entry.isDirectory()
+    // What a crash left half-made goes with what was replaced; what is neither dated nor a link is a mount point.
+    const stale = dated.test(name) ? name !== next : entry.isSymbolicLink() && !visible.has(name) && name !== data
     if (!stale) continue
-    if (options.wipe) overwrite(`${volume}/${name}`)
-    fs.rmSync(`${volume}/${name}`, { recursive: true, force: true })
+    try {
+      if (options.wipe) overwrite(`${volume}/${name}`)
+    } finally {
+      fs.rmSync(`${volume}/${name}`, { recursive: true, force: true })
+    }
   }
 }

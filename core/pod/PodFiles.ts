@@ -12,16 +12,23 @@ export class FilesError extends Schema.TaggedError<FilesError>()("FilesError", {
   }
 }
 
+/** Where something is mounted below a volume. */
+export interface MountPoint {
+  /** Relative. */
+  readonly path: string
+  readonly kind: "directory" | "file"
+}
+
 export class PodFiles extends Context.Service<PodFiles, {
   /**
    * Makes a volume ready and returns its path on the host. Files are written as the kubelet's atomic writer does
    * (dated directory, `..data` link swapped by rename), so a repeat with other content changes what running containers see at once.
-   * Containers cannot write to them: `mountPoints`, relative paths below the volume, are made for what is mounted there.
+   * Containers cannot write to them: `mountPoints` are made for what is mounted there.
    */
   readonly volume: (
     uid: string,
     volume: AssignedVolume,
-    options: { readonly fsGroup?: number | undefined; readonly mountPoints?: ReadonlyArray<string> }
+    options: { readonly fsGroup?: number | undefined; readonly mountPoints?: ReadonlyArray<MountPoint> }
   ) => Effect.Effect<string, FilesError>
   /**
    * The host path for `subPath` below a volume's path: made if absent, never followed out of it. `mount` names the one mount of

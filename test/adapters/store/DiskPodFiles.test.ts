@@ -54,19 +54,22 @@ describe("volumes of files", () => {
   it.live("have a place for what is mounted below them, which stays when they change", () =>
     Effect.gen(function*() {
       const { pods } = yield* fresh
-      const mountPoints = ["cache/deep", "a.conf", "sub/data"]
+      const mountPoints = ["cache/deep", "a.conf", "sub/data"].map((path) => ({ path, kind: "directory" as const }))
+      const filePoint = { path: "tls.crt", kind: "file" as const }
       const list = [file("a.conf", "A"), file("sub/b.conf", "B")]
-      const path = yield* pods.volume(uid, files("c", list), { mountPoints })
+      const path = yield* pods.volume(uid, files("c", list), { mountPoints: [...mountPoints, filePoint] })
       assert.strictEqual(mode(`${path}/cache`), 0o755)
       assert.isTrue(fs.statSync(`${path}/cache/deep`).isDirectory())
       assert.strictEqual(read(`${path}/a.conf`), "A")
       assert.isFalse(fs.existsSync(`${path}/sub/data`))
       yield* pods.volume(uid, files("c", [file("a.conf", "C")]), {})
       yield* pods.replace(uid, "c", [file("a.conf", "D")])
+      assert.isTrue(fs.statSync(`${path}/tls.crt`).isFile())
       assert.isTrue(fs.statSync(`${path}/cache/deep`).isDirectory())
       assert.strictEqual(read(`${path}/a.conf`), "D")
       assert.strictEqual(
-        (yield* Effect.flip(pods.volume(uid, files("c", list), { mountPoints: ["../up"] }))).reason,
+        (yield* Effect.flip(pods.volume(uid, files("c", list), { mountPoints: [{ ...filePoint, path: "../up" }] })))
+          .reason,
         "Unsafe"
       )
     }))

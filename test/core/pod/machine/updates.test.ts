@@ -222,16 +222,20 @@ describe("an assignment", () => {
         { volume: "conf", mountPath: "/etc/app", subPath: "", readOnly: false },
         { volume: "conf", mountPath: "/etc/other", subPath: "a.conf", readOnly: false },
         { volume: "data", mountPath: "/etc/app/cache/deep", subPath: "", readOnly: false },
-        { volume: "data", mountPath: "/etc/application", subPath: "", readOnly: false }
+        { volume: "data", mountPath: "/etc/application", subPath: "", readOnly: false },
+        { volume: "conf", mountPath: "/etc/app/b.conf", subPath: "a.conf", readOnly: false }
       ]
       const assignment = pod({
         volumes: [volume("one"), { _tag: "EmptyDir", name: "data", medium: "" }],
-        containers: [container("app", { mounts }), container("b", { mounts: mounts.slice(3) })]
+        containers: [container("app", { mounts }), container("b", { mounts: mounts.slice(3, 4) })]
       })
       yield* machine.ensure(assignment)
       yield* pass(2)
       assert.deepStrictEqual(specs[0]?.mounts.slice(0, 4).map(({ readOnly }) => readOnly), [true, true, false, false])
-      assert.deepStrictEqual(mountPointsBelow(assignment, "conf"), ["cache/deep"])
+      assert.deepStrictEqual(mountPointsBelow(assignment, "conf"), [
+        { path: "b.conf", kind: "file" },
+        { path: "cache/deep", kind: "directory" }
+      ])
       assert.deepStrictEqual(mountPointsBelow(assignment, "data"), [])
     }).pipe(Effect.provide(Device.layer)))
 
