@@ -128,9 +128,10 @@ export const makeGrpcAcceptor = (options: GrpcAcceptorOptions): Acceptor => {
 
     const connect = (call: ServerDuplexStream<Uint8Array, Uint8Array>) => {
       const turnAway = (details: string) => call.emit("error", { code: status.RESOURCE_EXHAUSTED, details })
+      const full = () => turnAway(`${live} connections are all this operator takes`)
       if (live >= maxConnections) {
         call.on("error", () => {})
-        turnAway(`${live} connections are all this operator takes`)
+        full()
         fork(closeStream(call))
         return
       }
@@ -141,8 +142,13 @@ export const makeGrpcAcceptor = (options: GrpcAcceptorOptions): Acceptor => {
       )
       const prove = Effect.sync(() => {
         forget()
-        if (!proven) live += 1
-        proven = true
+        if (proven) return
+        // As many as like may have come to prove it at once.
+        if (live >= maxConnections) full()
+        else {
+          live += 1
+          proven = true
+        }
       })
       const { connection, hangUp } = callConnection(call, {
         description: `grpc ${call.getPeer()}`,

@@ -83,6 +83,7 @@ const covers = (names: Pick<ReadonlySet<string>, "has">, name: string): boolean 
 export const makeTlsDoor = (first: ServerIdentity, accept: (socket: TLSSocket) => void): TlsDoor => {
   let own = usable(first)
   let named: ReadonlyMap<string, Usable> = new Map()
+  let claims: ReadonlyArray<NamedIdentity> = []
 
   // Some clients ask for an address by name too: it is everybody's.
   const isOwn = (name: string) => isIP(name) !== 0 || covers(own.names, name)
@@ -115,6 +116,30 @@ export const makeTlsDoor = (first: ServerIdentity, accept: (socket: TLSSocket) =
     })
   useOwn(first)
 
+  /** Who speaks for which name: looked at anew, too, when the door's own certificate has other names. */
+  const weigh = Effect.gen(function*() {
+    const byName = new Map<string, Usable>()
+    const weighed = claims
+    for (const identity of weighed) {
+      const found = yield* Effect.result(tried(identity))
+      if (found._tag === "Failure") {
+        yield* identity.refused(`its certificate or key cannot be used: ${found.failure}`)
+        continue
+      }
+      const names = identity.serverNames.length > 0
+        ? identity.serverNames.map((name) => name.toLowerCase())
+        : [...found.success.names]
+      if (names.length === 0) {
+        yield* identity.refused("its certificate names no DNS name, and key serverName is not there")
+      }
+      const taken = names.filter((name) => isOwn(name) || covers(byName, name))
+      if (taken.length > 0) yield* identity.refused(`${taken.join(", ")} is the name of another certificate already`)
+      for (const name of names) if (!taken.includes(name)) byName.set(name, found.success)
+    }
+    // Whoever came meanwhile weighs those that there are now.
+    if (claims === weighed) named = byName
+  })
+
   return {
     server,
     renew: (identity) =>
@@ -125,27 +150,12 @@ export const makeTlsDoor = (first: ServerIdentity, accept: (socket: TLSSocket) =
             useOwn(identity)
           })
         ),
+        Effect.andThen(weigh),
         Effect.catch((detail) => Effect.logError(`the new certificate of the gRPC listener is unusable: ${detail}`))
       ),
-    name: Effect.fnUntraced(function*(identities) {
-      const byName = new Map<string, Usable>()
-      for (const identity of identities) {
-        const found = yield* Effect.result(tried(identity))
-        if (found._tag === "Failure") {
-          yield* identity.refused(`its certificate or key cannot be used: ${found.failure}`)
-          continue
-        }
-        const names = identity.serverNames.length > 0
-          ? identity.serverNames.map((name) => name.toLowerCase())
-          : [...found.success.names]
-        if (names.length === 0) {
-          yield* identity.refused("its certificate names no DNS name, and key serverName is not there")
-        }
-        const taken = names.filter((name) => isOwn(name) || covers(byName, name))
-        if (taken.length > 0) yield* identity.refused(`${taken.join(", ")} is the name of another certificate already`)
-        for (const name of names) if (!taken.includes(name)) byName.set(name, found.success)
-      }
-      named = byName
-    })
+    name: (identities) => {
+      claims = identities
+      return weigh
+    }
   }
 }

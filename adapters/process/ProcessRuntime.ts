@@ -73,14 +73,14 @@ const make = Effect.fnUntraced(function*(
   const sandboxes = makeSandboxes(options, boot)
   // Shells read scripts as they go: one that runs must never change, so its name follows its content.
   const shimPath = join(options.dataDir, `shim-${createHash("sha256").update(shim).digest("hex").slice(0, 16)}.sh`)
-  yield* onDisk(options.dataDir, () => {
+  // Left by an end in the middle of making or removing one.
+  const left = yield* onDisk(options.dataDir, () => {
     makeFolder(containersFolder)
-    // Left by an end in the middle of making or removing one.
-    for (const name of readdirSync(containersFolder)) {
-      if (!name.startsWith(".")) continue
-      blankSecrets(join(containersFolder, name))
-      rmSync(join(containersFolder, name), { recursive: true, force: true })
-    }
+    return readdirSync(containersFolder).filter((name) => name.startsWith("."))
+  })
+  yield* Effect.forEach(left, (name) => blankSecrets(join(containersFolder, name)), { discard: true })
+  yield* onDisk(options.dataDir, () => {
+    for (const name of left) rmSync(join(containersFolder, name), { recursive: true, force: true })
     makeFolder(sandboxes.folder)
     if (!existsSync(shimPath)) writeWhole(shimPath, shim)
   })
@@ -273,10 +273,8 @@ const make = Effect.fnUntraced(function*(
       return yield* unavailable(`a start of container ${id} is under way`)
     }
     const gone = join(containersFolder, limbo())
-    yield* onDisk(found.folder, () => {
-      renameSync(found.folder, gone)
-      blankSecrets(gone)
-    })
+    yield* onDisk(found.folder, () => renameSync(found.folder, gone))
+    yield* blankSecrets(gone)
     yield* Effect.tryPromise({
       try: () => rm(gone, { recursive: true, force: true, maxRetries: 3 }),
       catch: (cause) => unavailable(`${gone} cannot be removed: ${String(cause)}`)

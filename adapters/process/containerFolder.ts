@@ -161,7 +161,10 @@ export const listFolders = (path: string): ReadonlyArray<string> => {
 /** A place beside the folders, for one that is not whole yet or no more. */
 export const limbo = (): string => `.${randomUUID()}`
 
-/** Before a folder goes: what tells a container's environment, which may hold Secrets. */
-export const blankSecrets = (folder: string): void => {
-  for (const name of ["spec", "spec.new", "argv"]) blank(join(folder, name))
-}
+/** Before a folder goes: what tells a container's environment, which may hold Secrets. It goes even where that cannot be done. */
+export const blankSecrets = (folder: string): Effect.Effect<void> =>
+  Effect.forEach(["spec", "spec.new", "argv"], (name) =>
+    Effect.catch(
+      onDisk(folder, () => blank(join(folder, name))),
+      ({ detail }) => Effect.logWarning(`${join(folder, name)} goes as it is: ${detail}`)
+    ), { discard: true })

@@ -46,12 +46,16 @@ const prettyName = (osRelease: string): string =>
 const ofContainers =
   /^(docker\d+|docker_gwbridge|br-[0-9a-f]{12}|veth.*|cni\d+|cni-podman\d+|virbr\d+(-nic)?|podman\d+)$/
 
+const isBridge = (name: string, read = textOf): boolean => read(`/sys/class/net/${name}/bridge/bridge_id`) !== ""
+
 /** Whether a network interface leads out of the device, by its name. */
 export const leadsOut = (name: string): boolean => !ofContainers.test(name)
 
+/** Those of bridges last: one with a name of its own may still be containers' only. */
 const addresses = (): ReadonlyArray<string> =>
   Object.entries(os.networkInterfaces())
     .filter(([name]) => leadsOut(name))
+    .toSorted(([a], [b]) => Number(isBridge(a)) - Number(isBridge(b)))
     .flatMap(([, all]) => all ?? [])
     .filter(({ address, internal }) => !internal && !address.toLowerCase().startsWith("fe80:"))
     .map(({ address, family }) => ({ address, family }))
@@ -120,7 +124,7 @@ export const NodeHostFacts = {
             disk: fileSystem(options.storage),
             now,
             // What passes a bridge is counted where it enters or leaves.
-            counted: (name) => leadsOut(name) && read(`/sys/class/net/${name}/bridge/bridge_id`) === ""
+            counted: (name) => leadsOut(name) && !isBridge(name, read)
           })
         })
       })

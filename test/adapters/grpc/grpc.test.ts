@@ -433,6 +433,32 @@ describe("gRPC over TLS", () => {
       ])
     }))
 
+  it.live("weighs names anew when its own certificate has others", () =>
+    Effect.gen(function*() {
+      const refusals: Array<string> = []
+      const renewals = yield* Queue.unbounded<typeof identity>()
+      const { port } = yield* listening({
+        tls: authority.issue("*.aranya.example"),
+        renewals: Stream.fromQueue(renewals),
+        named: Stream.make([{
+          ...stranger.issue("door.aranya.example"),
+          serverNames: [],
+          refused: (why: string) => Effect.sync(() => void refusals.push(why))
+        }])
+      }, echo)
+      const shownBy = (ca: typeof authority.cert) =>
+        Effect.scoped(over(port, { ca, serverName: "door.aranya.example" }).connect).pipe(
+          Effect.retry(Schedule.max([Schedule.spaced("20 millis"), Schedule.recurs(200)]))
+        )
+      yield* shownBy(authority.cert)
+      yield* Queue.offer(renewals, authority.issue("elsewhere.example"))
+      yield* shownBy(stranger.cert)
+      const told = refusals.length
+      yield* Queue.offer(renewals, authority.issue("*.aranya.example"))
+      yield* shownBy(authority.cert)
+      assert.isAbove(refusals.length, told)
+    }))
+
   it.live("says which certificate it cannot use", () =>
     Effect.gen(function*() {
       const acceptor = makeGrpcAcceptor({

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Queue } from "effect"
+import { Deferred, Effect, Queue } from "effect"
 import { unprovenAtAll, UnprovenCalls, unprovenInConnection } from "../../../adapters/grpc/UnprovenCalls.ts"
 import { listening } from "./listening.ts"
 import { call, http2 } from "./rawPeer.ts"
@@ -26,6 +26,26 @@ describe("calls that have proven nothing", () => {
       assert.strictEqual(yield* Queue.take(turns), strangers + 1)
       assert.strictEqual(yield* Effect.promise(() => call(session).status), resourceExhausted, "it takes one")
       assert.isFalse(device.stream.closed)
+    }).pipe(Effect.scoped))
+
+  it.live("are no more than the operator takes, however many prove their keys at once", () =>
+    Effect.gen(function*() {
+      const proving = yield* Deferred.make<void>()
+      const turns = yield* Queue.unbounded<void>()
+      const { port } = yield* listening({ maxConnections: 1 }, (connection) =>
+        Effect.gen(function*() {
+          yield* Queue.offer(turns, undefined)
+          yield* Deferred.await(proving)
+          yield* connection.proven ?? Effect.void
+          yield* Effect.ignore(Effect.forever(connection.receive))
+        }))
+      const session = yield* http2(port)
+      const calls = [call(session), call(session)]
+      yield* Queue.takeN(turns, calls.length)
+      yield* Deferred.succeed(proving, undefined)
+      const ended = yield* Effect.promise(() => Promise.race(calls.map(({ status }) => status)))
+      assert.strictEqual(ended, resourceExhausted)
+      assert.lengthOf(calls.filter(({ stream }) => !stream.closed), 1)
     }).pipe(Effect.scoped))
 
   it.live("make room for one another by chance, those of their own connection first", () =>
