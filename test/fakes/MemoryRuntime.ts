@@ -345,8 +345,10 @@ const make = Effect.fnUntraced(function*(options: MemoryRuntimeOptions) {
         { discard: true }
       ),
     breakSandbox: (uid) =>
-      Effect.sync(() => {
-        for (const sandbox of engine.sandboxes.values()) if (sandbox.spec.uid === uid) engine.breakSandbox(sandbox)
+      Effect.suspend(() => {
+        const broken = [...engine.sandboxes.values()].filter(({ ready, spec }) => ready && spec.uid === uid)
+        for (const sandbox of broken) engine.breakSandbox(sandbox)
+        return Effect.forEach(broken, (sandbox) => engine.sandboxDied(sandbox), { discard: true })
       }),
     sandbox: (id) => Effect.sync(() => engine.sandboxes.get(id)?.spec),
     diary: Effect.sync(() => [...diary]),

@@ -171,6 +171,8 @@ export interface Obeyed {
   readonly what: string
   /** Milliseconds of the world's clock. */
   readonly at: number
+  /** Of a pod that is to go, in milliseconds. */
+  readonly grace?: number
 }
 
 /** What stands among the commands where the journal was wiped: nothing is remembered of those before it. */
@@ -190,12 +192,12 @@ const witnessed = (journal: MemoryJournal["Service"], obeyed: Array<Obeyed>) =>
   Layer.effect(
     PodRuntime,
     Effect.map(PodRuntime, (runtime) => {
-      const under = <A>(what: string, command: Effect.Effect<A>): Effect.Effect<A> =>
+      const under = <A>(what: string, command: Effect.Effect<A>, rest: Pick<Obeyed, "grace"> = {}): Effect.Effect<A> =>
         Effect.withFiber((fiber) => {
           const epoch = fiber.getRef(References.CurrentLogAnnotations)["epoch"]
           if (typeof epoch !== "number") return command
           return Effect.flatMap(worldMillis, (at) => {
-            obeyed.push({ epoch, what, at })
+            obeyed.push({ epoch, what, at, ...rest })
             return command
           })
         })
@@ -203,7 +205,7 @@ const witnessed = (journal: MemoryJournal["Service"], obeyed: Array<Obeyed>) =>
         ...runtime,
         ensure: (assignment) => under(`assign ${assignment.uid}`, runtime.ensure(assignment)),
         rotate: (uid, volume, files) => under(`rotate ${uid}`, runtime.rotate(uid, volume, files)),
-        remove: (uid, grace) => under(`remove ${uid}`, runtime.remove(uid, grace)),
+        remove: (uid, grace) => under(`remove ${uid}`, runtime.remove(uid, grace), { grace: grace * 1000 }),
         // A report that is acknowledged after a wipe has nothing more to forget.
         forget: (uid) =>
           Effect.flatMap(

@@ -359,6 +359,7 @@ export const rules = [
   "streams that ended hold nothing",
   "pods run where they are bound",
   "what was told to go does not begin",
+  "what is told to go ends within its grace",
   "what begins is in the journal",
   "what has ended begins nothing",
   "what is gone from the API begins nothing",

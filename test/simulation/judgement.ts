@@ -50,6 +50,36 @@ export const judgePlaces = (
     })
   })
 
+/** An engine at its work answers within a moment. */
+const momentMillis = 5_000
+
+/** Each process of a pod that was told to go has ended when its grace is over, where nothing but its links ever failed its device. */
+export const judgeGraces = (
+  devices: ReadonlyArray<SimulatedDevice>,
+  known: ReadonlyMap<string, Known>,
+  { deaths, harmed }: Pick<Excuses, "deaths"> & { readonly harmed: ReadonlySet<SimulatedDevice> },
+  now: number,
+  count: Count
+): ReadonlyArray<string> =>
+  devices.filter((device) => !harmed.has(device)).flatMap((device) =>
+    Effect.runSync(device.obeyed).flatMap(({ at, grace, what }) => {
+      if (grace === undefined) return []
+      const [, uid = ""] = what.split(" ")
+      const until = at + grace + momentMillis
+      return runsOf(device)
+        .filter((run) => run.uid === uid && run.startedAt <= at && (run.finishedAt ?? now) > at)
+        .flatMap(({ attempt, container, finishedAt = now }) => {
+          const died = deaths.get(device.name)?.some((life) => life >= at && life <= until) ?? false
+          if (died || (until > now && finishedAt === now)) return []
+          count("rule: what is told to go ends within its grace")
+          const late = Math.round((finishedAt - at - grace) / 1000)
+          return finishedAt <= until
+            ? []
+            : [`${known.get(uid)?.name}/${container}#${attempt} ends ${late} s after its grace`]
+        })
+    })
+  )
+
 const lossesOf = ({ device, uid }: Known) => Effect.runSync(device.runtime.losses).filter((each) => each.uid === uid)
 
 /** Whether the agent that ended it, or saw it end, could not write that down before it died: the next one knows no better. */

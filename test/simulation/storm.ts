@@ -10,6 +10,7 @@ import { ConfigMaps, type KubeEvent, Secrets } from "../../core/kube/kinds.ts"
 import { KubeApi } from "../../core/kube/KubeApi.ts"
 import { readmitAnnotation } from "../../core/operator/deviceAdmission.ts"
 import { releaseOrphansAnnotation } from "../../core/operator/devicePods.ts"
+import { worldMillis } from "../fakes/worldClock.ts"
 import { holderOf, tellApi } from "./apiDiary.ts"
 import { glance, makeAttendance } from "./attendance.ts"
 import { idlersFibers, leftStreams, muchWritten, overBounds } from "./bounds.ts"
@@ -22,11 +23,11 @@ import { makeErrands } from "./errands.ts"
 import { makeApiWeather } from "./faults/ApiWeather.ts"
 import { diceFrom, diceOf } from "./faults/Dice.ts"
 import type { Victims } from "./faults/Episode.ts"
-import { episodes, healEverything } from "./faults/episodes.ts"
+import { episodes, harms, healEverything } from "./faults/episodes.ts"
 import { makeGhost } from "./ghost.ts"
 import { type HostClock, makeHostClock } from "./HostClock.ts"
 import { firstColour, stillness, unsettled, Violation, watchApi, watchDevices, watchStarts } from "./invariants.ts"
-import { judgeEpochs, judgePlaces, judgeRuns } from "./judgement.ts"
+import { judgeEpochs, judgeGraces, judgePlaces, judgeRuns } from "./judgement.ts"
 import { isRunning, type Known } from "./known.ts"
 import { withLivesTold } from "./lives.ts"
 import { makeMethods } from "./methods.ts"
@@ -399,6 +400,8 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
     const excuses = { deaths, forgetful, rests }
     for (const what of judgePlaces(devices, known, excuses, count)) violated(what)
     for (const what of judgeRuns(known.values(), excuses, count)) violated(what)
+    const harmed = new Set(plan.deeds.flatMap(({ device, what }) => harms(what) ? numbered.get(device) ?? [] : []))
+    for (const what of judgeGraces(devices, known, { deaths, harmed }, yield* worldMillis, count)) violated(what)
     for (const what of judgeEpochs(devices, forgetful, count)) violated(what)
   }).pipe(
     Effect.scoped,

@@ -77,9 +77,13 @@ const make = Effect.gen(function*() {
     }
     const since = yield* monotonicMillis
     const end = ending(Math.max(1, Math.floor(graceSeconds)), since)
-    const saved = yield* Effect.result(store.savePod(uid, end))
-    if (saved._tag === "Failure") store.touch(uid, end)
-    workers.get(uid)?.urge()
+    const saved = yield* Effect.uninterruptible(
+      Effect.tap(Effect.result(store.savePod(uid, end)), ({ _tag }) =>
+        Effect.sync(() => {
+          if (_tag === "Failure") store.touch(uid, end)
+          workers.get(uid)?.urge()
+        }))
+    )
     if (saved._tag === "Failure") yield* durably(store.savePod(uid, (pod) => pod))
     return true
   })
@@ -127,14 +131,19 @@ const make = Effect.gen(function*() {
       (fiber) => FiberMap.run(fibers, uid, fiber)
     )
 
+  /** As one: a caller that gives up in between would leave the pod's fiber with the version before, and an equal one changes nothing. */
+  const change = (assignment: PodAssignment) =>
+    durably(Effect.uninterruptible(
+      Effect.andThen(store.saveAssignment(assignment), Effect.sync(() => workers.get(assignment.uid)?.updated()))
+    ))
+
   const ensure = Effect.fnUntraced(function*(told: PodAssignment) {
     const { uid } = told
     const held = store.get(uid)
     const assignment = held === undefined ? told : withEphemeralOf(held.assignment, told)
     if (held !== undefined) {
       if (Equal.equals(held.assignment, assignment)) return true
-      yield* durably(store.saveAssignment(assignment))
-      workers.get(uid)?.updated()
+      yield* change(assignment)
       return true
     }
     if (past.has(uid)) return false
@@ -161,28 +170,31 @@ const make = Effect.gen(function*() {
     const held = store.get(uid)
     if (held === undefined) return
     const fresh = new Map(files.map((file) => [file.path, file]))
-    yield* durably(store.saveAssignment({
+    yield* change({
       ...held.assignment,
       volumes: held.assignment.volumes.map((each) =>
         each._tag === "Files" && each.name === volume
           ? { ...each, files: each.files.map((file) => fresh.get(file.path) ?? file) }
           : each
       )
-    }))
-    workers.get(uid)?.updated()
+    })
   }, door.withPermit)
 
   const sweep = yield* Latch.make(false)
   const forget = Effect.fnUntraced(function*(uid: string) {
     neverBegin(uid)
     const cleared = store.get(uid)?.pod.containersRemoved ?? true
-    yield* durably(store.forget(uid))
-    workers.delete(uid)
-    board.remove(uid)
-    yield* FiberMap.remove(fibers, uid)
-    wakeAll()
-    // Forgotten before it was removed, as one is that had ended by itself: its dead containers are nobody's now.
-    if (!cleared) yield* sweep.open
+    yield* durably(Effect.uninterruptible(Effect.andThen(
+      store.forget(uid),
+      Effect.gen(function*() {
+        workers.delete(uid)
+        board.remove(uid)
+        yield* FiberMap.remove(fibers, uid)
+        wakeAll()
+        // Forgotten before it was removed, as one is that had ended by itself: its dead containers are nobody's now.
+        if (!cleared) yield* sweep.open
+      })
+    )))
   }, door.withPermit)
 
   for (const { assignment, pod } of store.all()) {

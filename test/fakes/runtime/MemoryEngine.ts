@@ -262,6 +262,11 @@ export class MemoryEngine {
   }
 
   /** What runs in it goes on, and has to end. */
+  /** As an engine tells of its process. */
+  sandboxDied({ id, spec }: MemorySandbox): Effect.Effect<void> {
+    return Effect.asVoid(PubSub.publish(this.#events, { uid: spec.uid, containerId: id, kind: "exited" as const }))
+  }
+
   breakSandbox(sandbox: MemorySandbox): void {
     if (!sandbox.ready) return
     sandbox.ready = false

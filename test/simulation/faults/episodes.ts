@@ -35,6 +35,10 @@ const plagues = {
   ...partition
 } as const satisfies Episodes
 
+/** Whether this befalls the device itself, and not what it speaks with and by. */
+export const harms = (what: string): boolean =>
+  [agent, power, clock, engine, disk, byHand].some((table) => Object.hasOwn(table, what))
+
 export type FaultName = keyof typeof plagues
 
 /** As they are, each counted when it finds its victim. */

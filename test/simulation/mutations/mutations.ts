@@ -290,6 +290,14 @@ export const mutations: ReadonlyArray<Mutation> = [
     profile: "partition"
   },
   {
+    name: "stops-late",
+    mistake: "what does not end by itself is given a minute more than its pod's grace",
+    file: "core/pod/machine/stopContainer.ts",
+    from: "Math.max(leastGrace, left)))",
+    to: "Math.max(leastGrace, left) + 60))",
+    profile: "calm"
+  },
+  {
     name: "refuses-control",
     mistake: "what keeps a device going is refused when its budget is used up",
     file: "core/operator/deviceTraffic.ts",

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Fiber, Latch } from "effect"
 import { ContainerRuntime, type ContainerSpec } from "../../../../core/pod/ContainerRuntime.ts"
 import { mountPointsBelow } from "../../../../core/pod/machine/ensureVolumes.ts"
 import type { AssignedContainer, PodAssignment, VolumeFile } from "../../../../core/pod/PodAssignment.ts"
@@ -51,6 +51,27 @@ describe("a new version of an assignment", () => {
         assert.deepStrictEqual(yield* machine.held, [{ uid: "u1", hash: "02" }])
       }).pipe(Effect.provide(Device.layer))
   )
+
+  it.effect("takes effect also where whoever told of it gave up while it was written, and told of it again", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const journal = yield* MemoryJournal
+      const memory = yield* MemoryFiles
+      const machine = yield* device.start
+      yield* machine.ensure(first())
+      yield* pass(2)
+      const second = { ...first(), hash: "02", generation: 2, volumes: [volume("two")] }
+      const gate = yield* Latch.make(false)
+      yield* journal.intercept(gate.await)
+      const told = yield* Effect.forkChild(machine.ensure(second), { startImmediately: true })
+      const givenUp = yield* Effect.forkChild(Fiber.interrupt(told), { startImmediately: true })
+      yield* journal.intercept(Effect.void)
+      yield* gate.open
+      yield* Fiber.join(givenUp)
+      yield* machine.ensure(second)
+      yield* pass(2)
+      assert.strictEqual(yield* memory.text("u1", "conf/a.conf"), "two")
+    }).pipe(Effect.provide(Device.layer)))
 
   it.effect("changes what running containers see in their volumes", () =>
     Effect.gen(function*() {
