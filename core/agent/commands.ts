@@ -33,8 +33,8 @@ export const commands = Effect.fnUntraced(function*(
       case "RemovePod":
         return (yield* runtime.remove(command.uid, command.graceSeconds)) ? done : notHeld(command.uid)
       case "ForgetPod":
-        yield* runtime.forget(command.uid)
-        yield* outbox.forget(command.uid)
+        // Both or nothing: nobody asks again for what is not held any more.
+        yield* Effect.uninterruptible(Effect.andThen(runtime.forget(command.uid), outbox.forget(command.uid)))
         return done
       case "ListHeld": {
         // Whoever asks knows nothing for sure: it hears every report again.

@@ -69,7 +69,7 @@ export const keepLeash = Effect.gen(function*() {
     resting = wanted
     yield* tell(resting)
     yield* SubscriptionRef.set(restChanges, wanted)
-  })
+  }, Effect.uninterruptible)
 
   /**
    * What the operator allows, undefined for ever; durable before it returns. It also ends a rest, which the sound of the operator

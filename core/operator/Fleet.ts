@@ -91,7 +91,10 @@ export class Fleet extends Context.Service<Fleet, {
         const device = yield* serveDevice(decoded.success, gone, parent).pipe(Scope.provide(scope))
         served.set(key, { uid: decoded.success.uid, device, scope })
         yield* device.update(object)
-        yield* Deferred.await(gone).pipe(Effect.andThen(Effect.forkIn(stop(key), parent)), Effect.forkIn(scope))
+        const { uid } = decoded.success
+        // The next one of its name begins when nothing of this one is left.
+        const end = inTurn(key, Effect.suspend(() => served.get(key)?.uid === uid ? stop(key) : Effect.void))
+        yield* Deferred.await(gone).pipe(Effect.andThen(Effect.forkIn(end, parent)), Effect.forkIn(scope))
       })
 
       /** Brings what is served in line with the object as it is now. */

@@ -113,8 +113,8 @@ export const disconnectedPods = Effect.fnUntraced(function*(
     yield* quietly(mark)
     yield* Effect.sleep(reassertMillis)
   })
-  // It is heard of twice where the connection goes first and the session later.
-  const left = FiberHandle.run(waiting, Effect.forever(round), { onlyIfMissing: true })
+  // It is heard of twice where the connection goes first and the session later: what is left to wait is looked at anew.
+  const left = FiberHandle.run(waiting, Effect.forever(round))
 
   /** What the device said last is true again; pods of which nothing is known are reported anew by the device. */
   const restore = Effect.sync(() => {

@@ -325,6 +325,8 @@ export const serveDevice = Effect.fnUntraced(function*(
     yield* FiberHandle.run(
       sessionLife,
       Effect.gen(function*() {
+        // It was heard, whatever becomes of its connection before anybody looks: its leash goes on from that.
+        yield* absence.anew
         pods.heldUnder(hold.epoch())
         yield* SubscriptionRef.set(session, linked)
         yield* settleHold
