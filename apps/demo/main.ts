@@ -191,7 +191,7 @@ const demo = Effect.fnUntraced(function*(options: {
   yield* Effect.raceFirst(tour, ended)
   const shown = yield* table(system.kubeconfig)
   if (shown !== undefined) yield* say(`\n${shown}`)
-  yield* kubectlTour(system.kubeconfig, runtime.name === "docker" ? "only images" : "nothing")
+  yield* kubectlTour(system.kubeconfig, runtime.name === "docker" ? "only images" : "only pods' empty mount points")
   return yield* ended
 }, Effect.scoped)
 

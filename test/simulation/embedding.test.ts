@@ -1,8 +1,9 @@
 /** The example of docs/simulation.md, as it stands there. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Schedule } from "effect"
 import { readFileSync } from "node:fs"
+
 // example begins
+import { Effect, Schedule } from "effect"
 import { EdgeDevices } from "../../core/device/EdgeDevice.ts"
 import { KubeApi } from "../../core/kube/KubeApi.ts"
 import { Pods } from "../../core/kube/Pod.ts"
