@@ -21,7 +21,9 @@ import type { Order } from "./launchAndWait.ts"
 import { folderOf, log, processOf, reasonAnd, shell, test } from "./processTest.ts"
 import { openWorld, type ProcessWorld, whyNoImage, whyNotRoot } from "./processWorld.ts"
 
-if (whyNotRoot !== undefined) console.warn(`skipped: the process runtime's own tests, because ${whyNotRoot}`)
+if (whyNoImage !== undefined) {
+  console.warn(`skipped: the process runtime's own tests, or those with an image, because ${whyNoImage}`)
+}
 
 /** An agent in a process of its own, killed without a chance to say goodbye. */
 const killedAgent = (order: Order) =>

@@ -19,7 +19,9 @@ import { container, pod } from "../../core/pod/machine/pods.ts"
 import { folderOf, log, processOf, reasonAnd, shell, test } from "./processTest.ts"
 import { openWorld, type ProcessWorld, whyNoImage, whyNotRoot } from "./processWorld.ts"
 
-if (whyNotRoot !== undefined) console.warn(`skipped: the users of process pods, because ${whyNotRoot}`)
+if (whyNoImage !== undefined) {
+  console.warn(`skipped: the users of process pods, or those with an image, because ${whyNoImage}`)
+}
 
 const everything = { ...security, dropCapabilities: ["ALL"] }
 

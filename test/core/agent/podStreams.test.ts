@@ -4,12 +4,12 @@ import { Context, Effect, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { HostAccess, nothingAllowed } from "../../../core/agent/host/HostAccess.ts"
 import { podStreams } from "../../../core/agent/podStreams.ts"
-import type { Channel } from "../../../core/link/Session.ts"
 import { type ProcessStreams, RuntimeError } from "../../../core/pod/ContainerRuntime.ts"
 import { PodRuntime } from "../../../core/pod/PodRuntime.ts"
-import { encodeProcessMessage, type ProcessMessage } from "../../../core/wire/ProcessMessage.ts"
+import type { ProcessMessage } from "../../../core/wire/ProcessMessage.ts"
 import { encodeStreamOpening } from "../../../core/wire/StreamOpening.ts"
 import { fakeHostAccess } from "../../fakes/FakeHostAccess.ts"
+import { toldChannel } from "../wire/toldChannel.ts"
 
 const utf8 = new TextEncoder()
 const typed = (text: string): ProcessMessage => ({ _tag: "Stdin", bytes: utf8.encode(text) })
@@ -31,16 +31,7 @@ const heardOf = Effect.fnUntraced(function*(
     exitCode: Effect.never,
     ...broken
   }
-  const messages = yield* Effect.forEach(
-    told,
-    (message) => message instanceof Uint8Array ? Effect.succeed(message) : encodeProcessMessage(message)
-  )
-  const channel: Channel = {
-    send: () => Effect.void,
-    end: Effect.void,
-    fail: () => Effect.void,
-    messages: Stream.fromIterable(messages)
-  }
+  const channel = yield* toldChannel(told)
   const runtime = yield* Layer.build(Layer.mock(PodRuntime, { exec: () => Effect.succeed(process) }))
   const context = Context.add(runtime, HostAccess, fakeHostAccess(nothingAllowed).access)
   const onOpen = yield* Effect.provideContext(podStreams, context)

@@ -1,22 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
-import { type Channel, LinkError } from "../../../core/link/Session.ts"
+import { LinkError } from "../../../core/link/Session.ts"
 import { remoteProcess } from "../../../core/operator/remoteProcess.ts"
 import { PodStreamError } from "../../../core/pod/PodRuntime.ts"
-import { encodeProcessMessage, type ProcessMessage } from "../../../core/wire/ProcessMessage.ts"
+import type { ProcessMessage } from "../../../core/wire/ProcessMessage.ts"
+import { toldChannel } from "../wire/toldChannel.ts"
 
 /** How the command ends of which the device tells this, and then nothing more because of that. */
 const endOf = Effect.fnUntraced(function*(told: ReadonlyArray<ProcessMessage | Uint8Array>, error: LinkError) {
-  const messages = yield* Effect.forEach(
-    told,
-    (message) => message instanceof Uint8Array ? Effect.succeed(message) : encodeProcessMessage(message)
-  )
-  const channel: Channel = {
-    send: () => Effect.void,
-    end: Effect.void,
-    fail: () => Effect.void,
-    messages: Stream.concat(Stream.fromIterable(messages), Stream.fail(error))
-  }
+  const channel = yield* toldChannel(told, Stream.fail(error))
   const process = yield* remoteProcess(channel, ({ detail }) => new PodStreamError({ reason: "Refused", detail }))
   return (yield* Effect.flip(Stream.runDrain(process.output))).reason
 })

@@ -3,26 +3,12 @@ import { Effect } from "effect"
 import type { ConfigMap } from "../../../../core/kube/kinds.ts"
 import type { Pod } from "../../../../core/kube/Pod.ts"
 import { references } from "../../../../core/pod/resolve/references.ts"
-import type { ResolveSettings, Sources } from "../../../../core/pod/resolve/Resolution.ts"
+import type { Sources } from "../../../../core/pod/resolve/Resolution.ts"
 import { resolvePod } from "../../../../core/pod/resolve/resolvePod.ts"
 import { QuickCryptography } from "../../../fakes/QuickCryptography.ts"
+import { noSources, plainSettings } from "./plain.ts"
 
-const settings: ResolveSettings = {
-  nodeName: "edge-1",
-  operatingSystem: "linux",
-  allowServiceAccountTokens: false,
-  clusterDomain: "cluster.local",
-  clusterDns: [],
-  dns: { servers: [], searches: [], options: [] },
-  allocatable: { cpuMillis: 1000, memoryBytes: 1, storageBytes: 1 }
-}
-const sources = (configMap: Sources["configMap"] = () => undefined): Sources => ({
-  unknown: [],
-  configMap,
-  secret: () => undefined,
-  token: () => undefined,
-  services: []
-})
+const sources = (configMap = noSources.configMap): Sources => ({ ...noSources, configMap })
 const pod = (...ephemeralContainers: ReadonlyArray<object>) =>
   ({
     metadata: { namespace: "edge", name: "web", uid: "u1" },
@@ -30,7 +16,7 @@ const pod = (...ephemeralContainers: ReadonlyArray<object>) =>
   }) as unknown as Pod
 
 const resolved = (subject: Pod, given = sources()) =>
-  Effect.map(resolvePod(subject, given, settings), (resolution) => {
+  Effect.map(resolvePod(subject, given, plainSettings), (resolution) => {
     assert(resolution._tag === "Assigned")
     const { assignment, notices } = resolution
     return {
@@ -67,8 +53,8 @@ describe("an ephemeral container", () => {
 
   it.effect("waits for the ConfigMap it names by itself, which is looked for", () =>
     Effect.gen(function*() {
-      const subject = pod({ name: "debug", image: "b", envFrom: [{ configMapRef: { name: "settings" } }] })
-      assert.deepStrictEqual(references(subject).configMaps, ["settings"])
+      const subject = pod({ name: "debug", image: "b", envFrom: [{ configMapRef: { name: "plainSettings" } }] })
+      assert.deepStrictEqual(references(subject).configMaps, ["plainSettings"])
       const before = yield* resolved(subject)
       assert.deepStrictEqual([before.names, before.notices.length], [[], 1])
       const after = yield* resolved(subject, sources(() => ({ metadata: {}, data: { COLOUR: "teal" } }) as ConfigMap))

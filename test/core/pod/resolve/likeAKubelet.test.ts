@@ -2,26 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type { Pod } from "../../../../core/kube/Pod.ts"
 import { hostsFile } from "../../../../core/pod/machine/podNetworkFiles.ts"
-import type { ResolveSettings, Sources } from "../../../../core/pod/resolve/Resolution.ts"
 import { resolvePod } from "../../../../core/pod/resolve/resolvePod.ts"
 import { QuickCryptography } from "../../../fakes/QuickCryptography.ts"
-
-const settings: ResolveSettings = {
-  nodeName: "edge-1",
-  operatingSystem: "linux",
-  allowServiceAccountTokens: false,
-  clusterDomain: "cluster.local",
-  clusterDns: [],
-  dns: { servers: [], searches: [], options: [] },
-  allocatable: { cpuMillis: 1000, memoryBytes: 1, storageBytes: 1 }
-}
-const sources: Sources = {
-  unknown: [],
-  configMap: () => undefined,
-  secret: () => undefined,
-  token: () => undefined,
-  services: []
-}
+import { noSources, plainSettings } from "./plain.ts"
 
 const resolution = (spec: object) =>
   resolvePod(
@@ -29,8 +12,8 @@ const resolution = (spec: object) =>
       metadata: { namespace: "edge", name: "web", uid: "u1" },
       spec: { dnsPolicy: "Default", containers: [{ name: "app", image: "app:1" }], ...spec }
     } as unknown as Pod,
-    sources,
-    settings
+    noSources,
+    plainSettings
   ).pipe(Effect.provide(QuickCryptography.layer))
 
 const assigned = (spec: object) =>
