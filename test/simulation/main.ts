@@ -1,5 +1,6 @@
 /** `npm run simulate`: storms over the cores. `--help` says the rest. */
 import { Effect } from "effect"
+import { createHash } from "node:crypto"
 import { writeFileSync } from "node:fs"
 import { extname } from "node:path"
 import { type Arguments, help, readArguments, Refusal } from "./arguments.ts"
@@ -127,6 +128,7 @@ const shrunken = (report: Report) =>
 const passed: Array<string> = []
 const failed: Array<string> = []
 const wrong: Array<Report> = []
+const hashes = new Map<number, string>()
 let deviceSeconds = 0
 let cpuMillis = 0
 let only: Report | undefined
@@ -146,6 +148,7 @@ const heard = (report: Report) => {
   deviceSeconds += report.deviceSeconds
   cpuMillis += report.cpuMillis
   const name = `seed ${report.seed}`
+  hashes.set(report.seed, report.hash)
   ;(report.failure === null ? passed : failed).push(name)
   if (report.failure !== null && (wrong.length === 0 || args.shrink === "always")) wrong.push(report)
   if (report.failure !== null || (told && args.story)) tell(report)
@@ -158,6 +161,13 @@ const heard = (report: Report) => {
     )
   }
   if (passed.length + failed.length < count) show(counted())
+}
+
+/** The same for the same seeds, whichever workers had them and whoever was first. */
+const hashOfAll = () => {
+  const all = createHash("sha256")
+  for (const [, hash] of [...hashes].sort(([a], [b]) => a - b)) all.update(hash)
+  return all.digest("hex")
 }
 
 process.once("SIGINT", () => {
@@ -202,6 +212,7 @@ if (shown !== undefined) write(shown, shownPlan, shrunk)
 const { gaps, lines: table } = coverage.summary()
 if (count > 1 && table.length > 0) say(table.join("\n"))
 if (gaps.length > 0) say(`nothing was proven about: ${gaps.join("; ")}`)
+if (count > 1) say(`hash of all ${hashes.size} stories ${hashOfAll()}`)
 say(
   failed.length === 0
     ? `all ${count} storms passed`
