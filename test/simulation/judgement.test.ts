@@ -101,5 +101,6 @@ describe("what is said of processes", () => {
       "pod/main#1 begins 2 ms too late: it is gone from the API"
     ])
     assert.deepStrictEqual(judged([run(0, 10), run(1, 20)], { ...late, forgot: [19] }), [])
+    assert.deepStrictEqual(judged([run(0, 8), run(1, 20)], { ...late, forgot: [14] }), [], "before the API heard of it")
   })
 })

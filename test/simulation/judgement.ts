@@ -155,9 +155,12 @@ const judgeRemembered = (
   return found
 }
 
-/** Nothing begins of a pod that the API says has ended, or that has left the API in order, while its device remembers as much. */
+/**
+ * Nothing begins of a pod that the API says has ended, or that has left the API in order, while its device remembers as much. What the API
+ * says was true on the device when its last process ended; the word of it may have come after the device had lost that memory.
+ */
 const lateBeginnings = (
-  { device, goneAt, name, overAt }: Known,
+  { born, device, goneAt, name, overAt }: Known,
   runs: ReadonlyArray<Readonly<Run>>,
   forgetful: Forgetful,
   count: Count
@@ -165,7 +168,8 @@ const lateBeginnings = (
   [["has ended", overAt], ["is gone from the API", goneAt]].flatMap(([what, since]) => {
     if (typeof since !== "number" || runs.length === 0) return []
     count(`rule: what ${what} begins nothing`)
-    const memory = memoryAt(forgetful, device, since)
+    const ended = runs.flatMap(({ finishedAt = Infinity }) => finishedAt <= since ? [finishedAt] : [])
+    const memory = memoryAt(forgetful, device, Math.max(born, ...ended))
     return runs.filter(({ startedAt }) => startedAt > since && memoryAt(forgetful, device, startedAt) === memory)
       .map(({ attempt, container, startedAt }) =>
         `${name}/${container}#${attempt} begins ${startedAt - since} ms too late: it ${what}`
