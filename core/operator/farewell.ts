@@ -123,13 +123,14 @@ export const farewell = Effect.fnUntraced(function*(
       ? (yield* SubscriptionRef.get(context.owned)) !== false
       : owns(node, { uid: context.uid }, identity.installation)
     if (!mine) return
-    // As the API itself has them: one that the watch has not shown yet would be the next device's of this name.
-    const pods = yield* api.list(Pods, { fieldSelector: `spec.nodeName=${context.name}` })
-    yield* Effect.forEach(pods, finalise, { concurrency: 8, discard: true })
+    // First of all, or controllers would make new pods for it in place of those that go.
     if (node !== undefined) {
       yield* unlessAbsent(api.delete(Leases, { namespace: leaseNamespace, name: context.name }))
       yield* unlessAbsent(api.delete(Nodes, { name: context.name }, { uid: node.metadata.uid ?? "" }))
     }
+    // As the API itself has them: one that the watch has not shown yet would be the next device's of this name.
+    const pods = yield* api.list(Pods, { fieldSelector: `spec.nodeName=${context.name}` })
+    yield* Effect.forEach(pods, finalise, { concurrency: 8, discard: true })
   })
 
   const release = unlessAbsent(

@@ -1,10 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Deferred, Effect, Layer, Schedule } from "effect"
+import { Clock, Deferred, Effect, Layer, Schedule, Schema } from "effect"
 import { refuse } from "../../../adapters/kube/plane/memory/Faults.ts"
 import { EdgeDevices } from "../../../core/device/EdgeDevice.ts"
 import { ConfigMaps } from "../../../core/kube/kinds.ts"
 import { KubeApi } from "../../../core/kube/KubeApi.ts"
+import type { KubeResource } from "../../../core/kube/KubeResource.ts"
 import { Nodes } from "../../../core/kube/Node.ts"
+import type { KubeObject } from "../../../core/kube/ObjectMeta.ts"
 import { type Pod, Pods } from "../../../core/kube/Pod.ts"
 import { finalizer } from "../../../core/operator/farewell.ts"
 import { forever } from "../../fakes/runtime/Program.ts"
@@ -18,6 +20,15 @@ import {
   type SimulatedDevice,
   worldLayer
 } from "../../simulation/World.ts"
+
+const DaemonSets: KubeResource<KubeObject & { readonly spec: object }> = {
+  group: "apps",
+  version: "v1",
+  kind: "DaemonSet",
+  plural: "daemonsets",
+  namespaced: true,
+  schema: Schema.Any as never
+}
 
 const seconds = Effect.map(Clock.currentTimeMillis, (now) => now / 1000)
 
@@ -62,8 +73,10 @@ const inWorld = <E>(
       const holdWatch = Effect.suspend(() => thaw === undefined ? Effect.void : Deferred.await(thaw))
       let unwritten = false
       const client = yield* Layer.build(
+        // The API takes its time over Leases, in which controllers go on.
         clientWithFaults(({ method, path }) =>
-          Effect.succeed(
+          Effect.as(
+            method === "DELETE" && path.includes("/leases/") ? Effect.sleep("1 second") : Effect.void,
             path.endsWith("/pods")
               ? { holdWatch }
               : unwritten && method !== "GET" && path.includes("/configmaps")
@@ -245,6 +258,33 @@ describe("deleting an EdgeDevice", () => {
         yield* Effect.sleep("1 minute")
         const left = yield* api.list(Pods)
         assert.deepStrictEqual(left.map(({ metadata }) => metadata.name), [])
+      }).pipe(Effect.orDie)))
+
+  it.live("leaves no pod that a DaemonSet made for it in place of those that went", () =>
+    inWorld(28, ({ deleted, device }) =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        yield* api.create(DaemonSets, {
+          apiVersion: "apps/v1",
+          kind: "DaemonSet",
+          metadata: { namespace: "edge", name: "everywhere" },
+          spec: {
+            selector: { matchLabels: { set: "everywhere" } },
+            template: {
+              metadata: { labels: { set: "everywhere" } },
+              spec: {
+                containers: [{ name: "main", image: "busybox:1.36" }],
+                tolerations: [{ operator: "Exists" }]
+              }
+            }
+          }
+        })
+        yield* Effect.flatMap(running(device), (pods) => pods === 2 ? Effect.void : Effect.fail("not yet")).pipe(
+          Effect.retry(every(60))
+        )
+        yield* deleted
+        yield* Effect.sleep("5 seconds")
+        assert.deepStrictEqual((yield* api.list(Pods)).map(({ metadata }) => metadata.name), [])
       }).pipe(Effect.orDie)))
 
   it.live("takes pods with it of which no watch has told yet", () =>
