@@ -24,6 +24,10 @@ export const commands = Effect.fnUntraced(function*(
   const measure = yield* measuring
   let retiring = false
 
+  /** Goes with its pod, whatever interrupts who asked: nobody asks again for a pod that is not held any more. */
+  const forgetReport = (uid: string) =>
+    Effect.flatMap(runtime.held, (held) => held.some((pod) => pod.uid === uid) ? Effect.void : outbox.forget(uid))
+
   const obey = Effect.fnUntraced(function*(command: Command): Effect.fn.Return<Reply> {
     switch (command._tag) {
       case "AssignPod":
@@ -33,8 +37,7 @@ export const commands = Effect.fnUntraced(function*(
       case "RemovePod":
         return (yield* runtime.remove(command.uid, command.graceSeconds)) ? done : notHeld(command.uid)
       case "ForgetPod":
-        // Both or nothing: nobody asks again for what is not held any more.
-        yield* Effect.uninterruptible(Effect.andThen(runtime.forget(command.uid), outbox.forget(command.uid)))
+        yield* Effect.ensuring(runtime.forget(command.uid), forgetReport(command.uid))
         return done
       case "ListHeld": {
         // Whoever asks knows nothing for sure: it hears every report again.
