@@ -58,12 +58,12 @@ export const nextSample = (
   }
   const { before: _, ...last } = previous ?? { before: undefined }
   return {
-    // The device's clock may have been put back: a sample is newer than the one before it all the same.
-    usage: { ...ours, at: Math.max(ours.at, (previous?.usage.at ?? 0) + 1) },
+    usage: ours,
     podCpu: new Map(ours.pods.map((pod) => [pod.uid, (endedCpu.get(pod.uid) ?? 0) + sum(lastRuns.get(pod.uid) ?? [])])),
     endedCpu,
     lastRuns,
-    before: previous === undefined ? undefined : last as Omit<NodeSample, "before">
+    // Where a clock was put back nobody knows how much time lies between the two: there is no rate until the next.
+    before: previous === undefined || ours.at <= previous.usage.at ? undefined : last as Omit<NodeSample, "before">
   }
 }
 

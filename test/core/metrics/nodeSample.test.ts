@@ -69,9 +69,13 @@ describe("the CPU of a pod", () => {
 })
 
 describe("a sample", () => {
-  it("is newer than the one before it, also where the device's clock was put back", () => {
-    const { sample } = follow([with_(5000, []), with_(3000, [])])
-    assert.strictEqual(sample.usage.at, 5001)
+  it("keeps its own time where a clock was put back, and has no rate until the next", () => {
+    const usages = [with_(5000, []), with_(3000, []), with_(4000, [])]
+    const putBack = follow(usages.slice(0, 2)).sample
+    assert.strictEqual(putBack.usage.at, 3000)
+    assert.isUndefined(putBack.before)
+    const next = follow(usages).sample
+    assert.deepStrictEqual([next.before?.usage.at, next.usage.at], [3000, 4000])
   })
 
   it("keeps the one before it, and no more", () => {
