@@ -27,6 +27,7 @@ import { type Believed, believedBy } from "./believed.ts"
 import { certificateSubject } from "./certificateSubject.ts"
 import { endUpgrades, endWithin } from "./endUpgrades.ts"
 import { chooseSubprotocol, mostMessageBytes, upgrade } from "./upgrade.ts"
+import { WebSocketWithoutEmpties } from "./webSocket/WebSocketWithoutEmpties.ts"
 
 /** Why there is no kubelet API: better none than one that lets anybody in. */
 export class KubeletServerRefused extends Schema.TaggedError<KubeletServerRefused>()("KubeletServerRefused", {
@@ -248,7 +249,11 @@ export const make = Effect.fnUntraced(function*(options: KubeletServerOptions) {
       host: options.host,
       port: options.port,
       gracefulShutdownTimeout: limits.shutdown,
-      websocket: { maxPayload: mostMessageBytes, handleProtocols: chooseSubprotocol }
+      websocket: {
+        maxPayload: mostMessageBytes,
+        handleProtocols: chooseSubprotocol,
+        WebSocket: WebSocketWithoutEmpties
+      }
     }
   ).pipe(
     Scope.provide(listening),
