@@ -257,6 +257,17 @@ describe("connections that ask for an upgrade", () => {
       assert.strictEqual(heard, pieces * bytes.length)
     }).pipe(Effect.scoped, Effect.provide(door())))
 
+  it.live("bring commands that are as long as a kubelet takes them", () =>
+    Effect.gen(function*() {
+      const backend = yield* prepared
+      const asked = yield* Deferred.make<ReadonlyArray<string>>()
+      yield* backend.exec((_at, _container, { command }) => Effect.as(Deferred.succeed(asked, command), never))
+      // Three times as long on its way.
+      const script = "\n".repeat(300_000)
+      yield* webSocket(`/exec/shop/web/main?command=sh&command=${encodeURIComponent(script)}&output=1`)
+      assert.deepStrictEqual(yield* Deferred.await(asked), ["sh", script])
+    }).pipe(Effect.scoped, Effect.provide(door())))
+
   it.live("keep no messages without bytes for a process that takes no input", () =>
     Effect.gen(function*() {
       const backend = yield* prepared
