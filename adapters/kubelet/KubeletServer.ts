@@ -26,7 +26,9 @@ import { tokensCanBeChecked } from "../../core/kubelet/tokensCanBeChecked.ts"
 import { type Believed, believedBy } from "./believed.ts"
 import { certificateSubject } from "./certificateSubject.ts"
 import { endUpgrades, endWithin } from "./endUpgrades.ts"
+import { limitHeaders } from "./limitHeaders.ts"
 import { chooseSubprotocol, mostMessageBytes, upgrade } from "./upgrade.ts"
+import { WebSocketWithoutEmpties } from "./webSocket/WebSocketWithoutEmpties.ts"
 
 /** Why there is no kubelet API: better none than one that lets anybody in. */
 export class KubeletServerRefused extends Schema.TaggedError<KubeletServerRefused>()("KubeletServerRefused", {
@@ -51,8 +53,10 @@ export interface KubeletServerOptions {
 
 /** Limits of the listener; the streaming ones are a kubelet's. */
 export const KubeletServerLimits = Context.Reference<{
-  /** All headers of a request, bytes. A kubelet takes 1 MiB; nothing that calls it needs more than a token and some groups. */
+  /** All headers of a request with its line, in which is the command of an exec, bytes: as a kubelet. */
   readonly headers: number
+  /** The same for who has shown no certificate, such as a scraper: a token fits. */
+  readonly strangersHeaders: number
   readonly headersTimeout: Duration.Input
   readonly handshakeTimeout: Duration.Input
   readonly keepAlive: Duration.Input
@@ -66,7 +70,8 @@ export const KubeletServerLimits = Context.Reference<{
   readonly shutdown: Duration.Input
 }>("aranya/kubelet/KubeletServerLimits", {
   defaultValue: () => ({
-    headers: 64 * 1024,
+    headers: 1024 * 1024,
+    strangersHeaders: 64 * 1024,
     headersTimeout: "30 seconds",
     handshakeTimeout: "30 seconds",
     keepAlive: "90 seconds",
@@ -233,11 +238,11 @@ export const make = Effect.fnUntraced(function*(options: KubeletServerOptions) {
         handshakeTimeout: millis(limits.handshakeTimeout),
         headersTimeout: millis(limits.headersTimeout),
         keepAliveTimeout: millis(limits.keepAlive),
-        maxHeaderSize: limits.headers,
         keepAlive: true,
         keepAliveInitialDelay: 30_000
       })
       made.maxConnections = limits.connections
+      limitHeaders(made, { known: limits.headers, strangers: limits.strangersHeaders })
       endUpgrades(made, millis(limits.goodbye))
       server = made
       believed = believedBy(made)
@@ -248,7 +253,11 @@ export const make = Effect.fnUntraced(function*(options: KubeletServerOptions) {
       host: options.host,
       port: options.port,
       gracefulShutdownTimeout: limits.shutdown,
-      websocket: { maxPayload: mostMessageBytes, handleProtocols: chooseSubprotocol }
+      websocket: {
+        maxPayload: mostMessageBytes,
+        handleProtocols: chooseSubprotocol,
+        WebSocket: WebSocketWithoutEmpties
+      }
     }
   ).pipe(
     Scope.provide(listening),

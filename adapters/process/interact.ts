@@ -5,6 +5,7 @@ import { Socket } from "effect/socket"
 import { type ChildProcess, spawn } from "node:child_process"
 import { constants, openSync } from "node:fs"
 import { Socket as NetSocket } from "node:net"
+import { constants as system } from "node:os"
 import type { Readable, Writable } from "node:stream"
 import {
   type Duplex,
@@ -96,19 +97,9 @@ export const runCommand = Effect.fnUntraced(function*(
   return streams
 })
 
-const SIGNALS: Readonly<Record<string, number>> = {
-  SIGHUP: 1,
-  SIGINT: 2,
-  SIGQUIT: 3,
-  SIGABRT: 6,
-  SIGKILL: 9,
-  SIGSEGV: 11,
-  SIGPIPE: 13,
-  SIGTERM: 15
-}
-
-/** The exit code of what a signal ended. */
-export const signalNumber = (name: NodeJS.Signals | null): number => 128 + (SIGNALS[name ?? "SIGKILL"] ?? 9)
+/** The exit code of what a signal ended; of one without a name, as if it was killed. */
+export const signalNumber = (name: NodeJS.Signals | null): number =>
+  128 + (system.signals[name ?? "SIGKILL"] ?? system.signals.SIGKILL)
 
 /** The writing end of a container's input; the scope closes it without ending the input, which the shim holds open. */
 export const openInput = (path: string) =>

@@ -51,7 +51,9 @@ export class Authenticator extends Context.Service<Authenticator, {
       return Authenticator.of({
         authenticate: Effect.fnUntraced(function*({ authorization, certificate }) {
           if (certificate !== undefined && certificate.commonName !== "") {
-            return { user: certificate.commonName, groups: certificate.organizations, by: "certificate" } as const
+            // Of a token the API server has said so itself.
+            const groups = [...new Set([...certificate.organizations, "system:authenticated"])]
+            return { user: certificate.commonName, groups, by: "certificate" } as const
           }
           const token = /^bearer +(\S+) *$/i.exec(authorization ?? "")?.[1]
           if (token === undefined || token.length > access.tokenLimit) return undefined

@@ -1,6 +1,13 @@
 /** What is known of a device's usage: its last sample in the operator's time, and the one before, which makes a rate of it. Pure. */
 import type { ContainerUsage, DeviceUsage } from "./DeviceUsage.ts"
 
+interface Run {
+  readonly name: string
+  readonly cpuNanoseconds: number
+  /** By the device's clock, and by ours. */
+  readonly started: readonly [there: number, here: number]
+}
+
 export interface NodeSample {
   /** With times by the operator's clock. */
   readonly usage: DeviceUsage
@@ -9,7 +16,7 @@ export interface NodeSample {
   /** Of runs that another one of their container has followed. */
   readonly endedCpu: ReadonlyMap<string, number>
   /** The last run seen of each container, by uid of its pod: one that a sample does not tell of may go on in the next. */
-  readonly lastRuns: ReadonlyMap<string, ReadonlyArray<ContainerUsage>>
+  readonly lastRuns: ReadonlyMap<string, ReadonlyArray<Run>>
   readonly before: Omit<NodeSample, "before"> | undefined
 }
 
@@ -23,14 +30,22 @@ const inOurTime = (usage: DeviceUsage, offset: number): DeviceUsage => ({
   }))
 })
 
-const sum = (runs: ReadonlyArray<ContainerUsage>): number =>
-  runs.reduce((total, { cpuNanoseconds }) => total + cpuNanoseconds, 0)
+const runsOf = (containers: ReadonlyArray<ContainerUsage>, offset: number): ReadonlyArray<Run> =>
+  containers.map(({ cpuNanoseconds, name, startedAt }) => ({
+    name,
+    cpuNanoseconds,
+    started: [startedAt, startedAt + offset]
+  }))
+
+const sum = (runs: ReadonlyArray<Run>): number => runs.reduce((total, { cpuNanoseconds }) => total + cpuNanoseconds, 0)
 
 /** Less is the device's clock, not another run: a container that was restarted starts later, and from less. */
 const sameStartMillis = 3000
 
-const isAnother = (run: ContainerUsage, before: ContainerUsage): boolean =>
-  run.cpuNanoseconds < before.cpuNanoseconds || Math.abs(run.startedAt - before.startedAt) > sameStartMillis
+/** A clock that is set moves the start by one of the two clocks; another start is another by both. */
+const isAnother = (run: Run, before: Run): boolean =>
+  run.cpuNanoseconds < before.cpuNanoseconds ||
+  run.started.every((start, clock) => Math.abs(start - before.started[clock]!) > sameStartMillis)
 
 export const nextSample = (
   previous: NodeSample | undefined,
@@ -43,12 +58,12 @@ export const nextSample = (
   }
 ): NodeSample => {
   const ours = inOurTime(usage, options.offset)
-  const lastRuns = new Map(ours.pods.map((pod) => [pod.uid, pod.containers]))
+  const lastRuns = new Map(usage.pods.map((pod) => [pod.uid, runsOf(pod.containers, options.offset)]))
   const endedCpu = new Map([...previous?.endedCpu ?? []].filter(([uid]) => lastRuns.has(uid) || options.exists(uid)))
   for (const [uid, runs] of previous?.lastRuns ?? []) {
     const now = lastRuns.get(uid)
     if (now === undefined && !options.exists(uid)) continue
-    const absent: Array<ContainerUsage> = []
+    const absent: Array<Run> = []
     for (const run of runs) {
       const next = now?.find(({ name }) => name === run.name)
       if (next === undefined) absent.push(run)
@@ -58,12 +73,12 @@ export const nextSample = (
   }
   const { before: _, ...last } = previous ?? { before: undefined }
   return {
-    // The device's clock may have been put back: a sample is newer than the one before it all the same.
-    usage: { ...ours, at: Math.max(ours.at, (previous?.usage.at ?? 0) + 1) },
+    usage: ours,
     podCpu: new Map(ours.pods.map((pod) => [pod.uid, (endedCpu.get(pod.uid) ?? 0) + sum(lastRuns.get(pod.uid) ?? [])])),
     endedCpu,
     lastRuns,
-    before: previous === undefined ? undefined : last as Omit<NodeSample, "before">
+    // Where a clock was put back nobody knows how much time lies between the two: there is no rate until the next.
+    before: previous === undefined || ours.at <= previous.usage.at ? undefined : last as Omit<NodeSample, "before">
   }
 }
 

@@ -2,7 +2,7 @@
  * What a device uses, as far as it is known: asked for only when somebody wants to know, by one question at a time, and no more often
  * than the owner allows. In between the last sample is the answer, with the time at which it was taken.
  */
-import { Deferred, Duration, Effect, Exit, Option, Schema, SubscriptionRef } from "effect"
+import { Clock, Deferred, Duration, Effect, Exit, Option, Schema, SubscriptionRef } from "effect"
 import type { LinkError, Session } from "../link/Session.ts"
 import { nextSample, type NodeSample } from "../metrics/NodeSample.ts"
 import { monotonicMillis } from "../pod/machine/Workbench.ts"
@@ -23,6 +23,9 @@ export class UsageUnavailable extends Schema.TaggedError<UsageUnavailable>()("Us
 
 /** A scraper does not wait as long; its next scrape finds the answer. */
 const answerMillis = 30_000
+
+/** Less is drift, which the offset of the device's clock leaves alone, too. */
+const tolerableMillis = 2000
 
 export interface DeviceUsageKnown {
   /** A sample no older than the interval; waits for the device where one has to be taken. */
@@ -67,7 +70,17 @@ export const deviceUsage = Effect.fnUntraced(function*(context: DeviceContext) {
     }
   }
 
+  /** A device may answer before it has told that its clock was set: a sample is taken between the question and its answer. */
+  const offsetOf = Effect.fnUntraced(function*(at: number, askedAt: number) {
+    const offset = context.clockOffset()
+    const arrived = yield* Clock.currentTimeMillis
+    const age = arrived - (at + offset)
+    const oldest = (yield* monotonicMillis) - askedAt
+    return age < -tolerableMillis || age > oldest + tolerableMillis ? arrived - at : offset
+  })
+
   const ask = Effect.fnUntraced(function*(session: Session) {
+    const askedAt = yield* monotonicMillis
     const reply = yield* askDevice(session, { _tag: "Measure", base: figures?.at ?? 0 }, {
       priority: "bulk",
       traffic: "metrics",
@@ -80,7 +93,7 @@ export const deviceUsage = Effect.fnUntraced(function*(context: DeviceContext) {
     }
     figures = whole
     known = nextSample(known, usageOf(whole), {
-      offset: context.clockOffset(),
+      offset: yield* offsetOf(whole.at, askedAt),
       exists: (uid) => index.byUid(uid) !== undefined
     })
     return known

@@ -8,7 +8,7 @@ import type { KubeObject } from "../../core/kube/ObjectMeta.ts"
 export class FakeReviews extends Context.Service<FakeReviews, {
   /** A bearer token and whose it is. */
   readonly enroll: (token: string, user: string, groups?: ReadonlyArray<string>) => Effect.Effect<void>
-  /** `user verb subresource [node]`; without a node on all of them. */
+  /** `user verb subresource [node]`, or a group instead of the user; without a node on all of them. */
   readonly allow: (right: string) => Effect.Effect<void>
   readonly fail: (broken: boolean) => Effect.Effect<void>
   readonly diary: Effect.Effect<ReadonlyArray<string>>
@@ -33,10 +33,11 @@ export class FakeReviews extends Context.Service<FakeReviews, {
       const asked = spec.resourceAttributes
       const right = `${spec.user} ${asked?.verb} ${asked?.subresource}`
       diary.push(asked?.name === undefined ? right : `${right} ${asked.name}`)
-      return {
-        ...object,
-        status: { allowed: rights.has(right) || (asked?.name !== undefined && rights.has(`${right} ${asked.name}`)) }
-      } as SubjectAccessReview
+      const allowed = [spec.user, ...spec.groups ?? []].some((who) => {
+        const everywhere = `${who} ${asked?.verb} ${asked?.subresource}`
+        return rights.has(everywhere) || (asked?.name !== undefined && rights.has(`${everywhere} ${asked.name}`))
+      })
+      return { ...object, status: { allowed } } as SubjectAccessReview
     }
 
     return Layer.merge(

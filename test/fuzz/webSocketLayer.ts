@@ -11,6 +11,7 @@ import { chooseSubprotocol, mostMessageBytes, overWebSocket, tunnelled } from ".
 import { makeChannelSocket } from "../../adapters/kubelet/webSocket/channels.ts"
 import { portForwardSubprotocols } from "../../adapters/kubelet/webSocket/forwardClient.ts"
 import { remoteCommandSubprotocols } from "../../adapters/kubelet/webSocket/processClient.ts"
+import { WebSocketWithoutEmpties } from "../../adapters/kubelet/webSocket/WebSocketWithoutEmpties.ts"
 import type { Dice } from "./Dice.ts"
 import { executing, forwarding } from "./echo.ts"
 import { finding, type FuzzedLayer, makeEnds } from "./FuzzedLayer.ts"
@@ -76,7 +77,8 @@ export const webSocketLayer: Effect.Effect<FuzzedLayer> = Effect.sync(() => {
   const doorman = new NodeWS.WebSocketServer({
     noServer: true,
     maxPayload: mostMessageBytes,
-    handleProtocols: chooseSubprotocol
+    handleProtocols: chooseSubprotocol,
+    WebSocket: WebSocketWithoutEmpties
   })
 
   const spoiled = (dice: Dice, base64: boolean) =>

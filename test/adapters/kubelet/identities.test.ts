@@ -189,6 +189,22 @@ describe("who may do what at the kubelet API", () => {
       assert.match(yield* said(gone, { headers: spdy }), /^404 pod "gone" does not exist/)
     }).pipe(Effect.provide(door())))
 
+  it.live("counts who shows a certificate among all that are known, besides its organizations", () =>
+    Effect.gen(function*() {
+      const reviews = yield* FakeReviews
+      yield* prepared
+      const healthz = (subject: string) => {
+        const { cert, key } = clients.issue(subject, "clientAuth")
+        return statusOf("GET", "/healthz", { cert, key })
+      }
+      assert.strictEqual(yield* healthz("/O=guards/CN=guest"), 403)
+      yield* reviews.allow("guards get healthz")
+      assert.strictEqual(yield* healthz("/O=guards/CN=guard"), 200)
+      yield* reviews.allow("system:authenticated get healthz")
+      assert.strictEqual(yield* healthz("/CN=visitor"), 200)
+      assert.strictEqual(yield* statusOf("GET", "/healthz", anonymous), 401)
+    }).pipe(Effect.provide(door())))
+
   it.live("what names no node needs the right on all of them", () =>
     Effect.gen(function*() {
       yield* prepared

@@ -1,7 +1,8 @@
 /** Connections that asked to leave HTTP: what becomes of them when they are refused, over, not read, or cut. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Option, Queue, Scope, Stream } from "effect"
+import { Deferred, Effect, Fiber, Latch, Option, Queue, Scope, Stream } from "effect"
 import { connect, type ConnectionOptions, type TLSSocket } from "node:tls"
+import { queryObjects } from "node:v8"
 import { WebSocket } from "ws"
 import * as KubeletServer from "../../../adapters/kubelet/KubeletServer.ts"
 import type { ServingCertificate } from "../../../core/kubelet/ServingCertificate.ts"
@@ -255,4 +256,65 @@ describe("connections that ask for an upgrade", () => {
       while (heard < pieces * bytes.length) yield* Effect.sleep("20 millis")
       assert.strictEqual(heard, pieces * bytes.length)
     }).pipe(Effect.scoped, Effect.provide(door())))
+
+  it.live("bring commands that are as long as a kubelet takes them", () =>
+    Effect.gen(function*() {
+      const backend = yield* prepared
+      const asked = yield* Deferred.make<ReadonlyArray<string>>()
+      yield* backend.exec((_at, _container, { command }) => Effect.as(Deferred.succeed(asked, command), never))
+      // Three times as long on its way.
+      const script = "\n".repeat(300_000)
+      yield* webSocket(`/exec/shop/web/main?command=sh&command=${encodeURIComponent(script)}&output=1`)
+      assert.deepStrictEqual(yield* Deferred.await(asked), ["sh", script])
+    }).pipe(Effect.scoped, Effect.provide(door())))
+
+  it.live("keep no messages without bytes for a process that takes no input", () =>
+    Effect.gen(function*() {
+      const backend = yield* prepared
+      const hungry = yield* Latch.make(false)
+      const full = yield* Latch.make(false)
+      let taken = ""
+      yield* backend.exec(() =>
+        Effect.succeed({
+          ...never,
+          stdin: (bytes) =>
+            hungry.whenOpen(Effect.sync(() => {
+              taken += Buffer.from(bytes).toString()
+              if (taken.endsWith("!")) full.openUnsafe()
+            })),
+          output: Stream.drain(Stream.fromEffect(full.await)),
+          exitCode: Effect.succeed(0)
+        })
+      )
+      const socket = yield* dial(apiserver)
+      const heard = heardBy(socket)
+      const hears = (words: string) =>
+        Effect.repeat(Effect.sleep("10 millis"), { until: () => heard().includes(words) })
+      socket.write(
+        "GET /exec/shop/web/main?command=sh&input=1&output=1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n" +
+          "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
+          "Sec-WebSocket-Protocol: v4.channel.k8s.io\r\n\r\n"
+      )
+      yield* hears("\r\n\r\n")
+      /** A frame with a mask of zeros. */
+      const frame = (opcode: number, payload = "") =>
+        Buffer.concat([Buffer.from([0x80 | opcode, 0x80 | payload.length, 0, 0, 0, 0]), Buffer.from(payload)])
+      const [text, binary, ping] = [1, 2, 9]
+      const stdin = (word: string) => frame(binary, `\u0000${word}`)
+      const words = Array.from({ length: 100 }, (_, index) => `${index} `)
+      socket.write(Buffer.concat([...words.map(stdin), frame(ping, "input")]))
+      yield* hears("input")
+      const kept = () => queryObjects(Uint8Array, { format: "count" }) as number
+      const before = kept()
+      const flood = Buffer.concat([frame(text), ...Array.from({ length: 9 }, () => frame(binary))])
+      socket.write(Buffer.alloc(20_000 * flood.length, flood))
+      socket.write(frame(ping, "flood"))
+      yield* hears("flood")
+      assert.isBelow(kept() - before, 10_000)
+      socket.write(stdin("!"))
+      yield* hungry.open
+      // Its outcome, and a normal end.
+      yield* hears(`"status":"Success"}\u0088\u0002\u0003\u00e8`)
+      assert.strictEqual(taken, `${words.join("")}!`)
+    }).pipe(Effect.scoped, Effect.provide(door())), 60_000)
 })

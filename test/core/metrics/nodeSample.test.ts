@@ -22,11 +22,11 @@ const with_ = (
     }))
   }]
 })
-const follow = (usages: ReadonlyArray<DeviceUsage>, exists = true) => {
+const follow = (usages: ReadonlyArray<DeviceUsage>, exists = true, offsets: ReadonlyArray<number> = []) => {
   const told: Array<number | undefined> = []
   let sample: NodeSample | undefined
-  for (const usage of usages) {
-    sample = nextSample(sample, usage, { offset: 0, exists: () => exists })
+  for (const [index, usage] of usages.entries()) {
+    sample = nextSample(sample, usage, { offset: (offsets[index] ?? 0) * 1000, exists: () => exists })
     const cpu = sample.podCpu.get(uid)
     told.push(cpu === undefined ? undefined : cpu / 1e9)
   }
@@ -66,12 +66,25 @@ describe("the CPU of a pod", () => {
   it("does not count a run twice whose start the device's clock tells a second later", () => {
     assert.deepStrictEqual(follow([with_(1000, [["a", 100, 10]]), with_(2000, [["a", 101, 11]])]).told, [10, 11])
   })
+
+  it("does not count a run twice when the device's clock is set, whether its start moves with the clock or not", () => {
+    const told = (starts: ReadonlyArray<number>) =>
+      follow(starts.map((start, index) => with_(1000 + index, [["a", start, 10 + index]])), true, [0, 3600, 3600]).told
+    assert.deepStrictEqual(told([5000, 5000, 5000]), [10, 11, 12])
+    assert.deepStrictEqual(told([5000, 1400, 1400]), [10, 11, 12])
+    // One that began anew meanwhile, and has used more already.
+    assert.deepStrictEqual(told([5000, 5100, 5100]), [10, 21, 22])
+  })
 })
 
 describe("a sample", () => {
-  it("is newer than the one before it, also where the device's clock was put back", () => {
-    const { sample } = follow([with_(5000, []), with_(3000, [])])
-    assert.strictEqual(sample.usage.at, 5001)
+  it("keeps its own time where a clock was put back, and has no rate until the next", () => {
+    const usages = [with_(5000, []), with_(3000, []), with_(4000, [])]
+    const putBack = follow(usages.slice(0, 2)).sample
+    assert.strictEqual(putBack.usage.at, 3000)
+    assert.isUndefined(putBack.before)
+    const next = follow(usages).sample
+    assert.deepStrictEqual([next.before?.usage.at, next.usage.at], [3000, 4000])
   })
 
   it("keeps the one before it, and no more", () => {

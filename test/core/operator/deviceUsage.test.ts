@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Scope, SubscriptionRef } from "effect"
+import { Clock, Effect, Exit, Fiber, Layer, Scope, SubscriptionRef } from "effect"
 import { TestClock } from "effect/testing"
 import { LinkError, type Session } from "../../../core/link/Session.ts"
 import { noTraffic } from "../../../core/link/Traffic.ts"
@@ -48,21 +48,28 @@ const makeSession = (answer: Answer) => {
   })
 }
 
-const measured = (at: number): DeviceUsage => ({ ...deviceUsage, at: deviceUsage.at + at })
+/** The sample is known by its number of processes. */
+const measured = (at: number, processes: number): DeviceUsage => ({
+  ...deviceUsage,
+  at,
+  host: { ...deviceUsage.host, processes }
+})
 
-/** A device as it is: it measures when it is asked, and tells what differs. */
-const device = (takes: number): Answer => {
+/** A device as it is: it measures when it is asked, and tells what differs. Its clock is behind by so much. */
+const device = (takes: number, behind: () => number = () => 0): Answer => {
   let told: UsageFigures | undefined
   return (base, question) =>
-    Effect.sync((): Reply => {
-      const whole = usageFigures(measured(question * 1000))
+    Effect.map(Clock.currentTimeMillis, (now): Reply => {
+      const whole = usageFigures(measured(now - behind(), question))
       const figures = told?.at === base ? shortened(whole, told) : whole
       told = whole
       return { _tag: "Usage", figures }
     }).pipe(Effect.delay(takes))
 }
 
+/** `clockOffset` is what the device has told of its clock. */
 const opened = Effect.fnUntraced(function*(answer: Answer, clockOffset = 0) {
+  yield* TestClock.setTime(deviceUsage.at)
   const { asked, connected, session } = yield* makeSession(answer)
   const current = yield* SubscriptionRef.make<Session | undefined>(session)
   const scope = yield* Scope.make()
@@ -88,7 +95,7 @@ const opened = Effect.fnUntraced(function*(answer: Answer, clockOffset = 0) {
     })
   )
   const said = usage.sample.pipe(
-    Effect.map(({ usage }) => `${usage.at - deviceUsage.at}`),
+    Effect.map(({ usage }) => `sample ${usage.host.processes}`),
     Effect.catch(({ message }) => Effect.succeed(message))
   )
   return { usage, said, asked, current, connected, scope }
@@ -103,7 +110,7 @@ describe("the usage of a device", () => {
       const { asked, said } = yield* opened(device(700))
       const all = yield* Effect.forkChild(Effect.all(Array.from({ length: 50 }, () => said), { concurrency: 50 }))
       yield* TestClock.adjust("1 second")
-      assert.deepStrictEqual(yield* Fiber.join(all), Array.from({ length: 50 }, () => "1000"))
+      assert.deepStrictEqual(yield* Fiber.join(all), Array.from({ length: 50 }, () => "sample 1"))
       assert.deepStrictEqual(asked, [{ base: 0, traffic: "metrics" }])
     }))
 
@@ -120,8 +127,8 @@ describe("the usage of a device", () => {
       // Each question names the sample that there is: the answer is what differs.
       assert.deepStrictEqual(asked.slice(0, 3).map(({ base }) => base), [
         0,
-        deviceUsage.at + 1000,
-        deviceUsage.at + 2000
+        deviceUsage.at,
+        deviceUsage.at + 300_000
       ])
     }))
 
@@ -134,14 +141,33 @@ describe("the usage of a device", () => {
 
   it.effect("is known in the operator's time", () =>
     Effect.gen(function*() {
-      const { usage } = yield* opened(device(0), 60_000)
+      const { usage } = yield* opened(device(0, () => 61_000), 60_000)
       const { usage: known } = yield* usage.sample
-      assert.strictEqual(known.at, deviceUsage.at + 61_000)
+      // What the offset leaves alone is left alone here, too.
+      assert.strictEqual(known.at, deviceUsage.at - 1000)
       assert.strictEqual(known.host.bootedAt, deviceUsage.host.bootedAt + 60_000)
       assert.strictEqual(
         known.pods[0]?.containers[0]?.startedAt,
         deviceUsage.pods[0]!.containers[0]!.startedAt + 60_000
       )
+    }))
+
+  it.effect("is as old as it is, also before the device has told that its clock was set", () =>
+    Effect.gen(function*() {
+      const day = 86_400_000
+      // A board without a battery began three days behind, and its clock is set: right, then too far, then behind again.
+      let behind = 3 * day
+      const { usage } = yield* opened(device(700, () => behind), 3 * day)
+      const taken: Array<number> = []
+      for (const next of [3 * day, 0, -day, 4 * day]) {
+        behind = next
+        const sample = yield* Effect.forkChild(usage.sample)
+        yield* TestClock.adjust("700 millis")
+        taken.push((yield* Fiber.join(sample)).usage.at - deviceUsage.at)
+        yield* TestClock.adjust("5 minutes")
+      }
+      assert.deepStrictEqual(taken, [700, 301_400, 602_100, 902_800])
+      assert.strictEqual(usage.last()?.before?.usage.at, deviceUsage.at + 602_100)
     }))
 
   it.effect("of a device that never answers is refused to each who waits, and not asked for again in the interval", () =>
@@ -167,22 +193,22 @@ describe("the usage of a device", () => {
       yield* TestClock.adjust("10 seconds")
       assert.isTrue((yield* Fiber.join(impatient))._tag === "None")
       yield* TestClock.adjust("5 seconds")
-      assert.strictEqual(yield* said, "1000")
+      assert.strictEqual(yield* said, "sample 1")
       assert.strictEqual(asked.length, 1)
     }))
 
   it.effect("stays known through a short absence; an older sample is not passed off as new", () =>
     Effect.gen(function*() {
       const { asked, connected, current, said, usage } = yield* opened(device(0))
-      assert.strictEqual(yield* said, "1000")
+      assert.strictEqual(yield* said, "sample 1")
       yield* SubscriptionRef.set(connected, false)
       yield* TestClock.adjust("4 minutes")
-      assert.strictEqual(yield* said, "1000")
+      assert.strictEqual(yield* said, "sample 1")
       yield* TestClock.adjust("1 minute")
       assert.strictEqual(yield* said, away)
       yield* SubscriptionRef.set(current, undefined)
       assert.strictEqual(yield* said, away)
-      assert.strictEqual(usage.last()?.usage.at, deviceUsage.at + 1000)
+      assert.strictEqual(usage.last()?.usage.at, deviceUsage.at)
       assert.strictEqual(asked.length, 1)
     }))
 
@@ -196,7 +222,7 @@ describe("the usage of a device", () => {
       assert.strictEqual(asked.length, 1)
       const next = yield* makeSession(device(0))
       yield* SubscriptionRef.set(current, next.session)
-      assert.strictEqual(yield* said, "1000")
+      assert.strictEqual(yield* said, "sample 1")
       assert.strictEqual(next.asked.length, 1)
     }))
 
@@ -210,7 +236,7 @@ describe("the usage of a device", () => {
       )
       assert.strictEqual(yield* said, "device edge-1 has used up what it may spend")
       assert.strictEqual(yield* said, "device edge-1 has used up what it may spend")
-      assert.strictEqual(yield* said, "3000")
+      assert.strictEqual(yield* said, "sample 3")
     }))
 
   it.effect("is not asked of an agent that cannot tell, and what makes no sense is refused", () =>
@@ -220,9 +246,9 @@ describe("the usage of a device", () => {
       assert.match(yield* old.said, /^the agent of device edge-1 cannot measure what it uses: update arhat$/)
       assert.isEmpty(old.asked)
       old.usage.linked(["measure"])
-      assert.strictEqual(yield* old.said, "1000")
+      assert.strictEqual(yield* old.said, "sample 1")
       const liar = yield* opened(() =>
-        Effect.succeed({ _tag: "Usage", figures: { ...usageFigures(measured(1)), base: 7, pods: [] } })
+        Effect.succeed({ _tag: "Usage", figures: { ...usageFigures(measured(1, 1)), base: 7, pods: [] } })
       )
       assert.match(yield* liar.said, /answered something else/)
       const silly = yield* opened(() => Effect.succeed({ _tag: "Done" }))

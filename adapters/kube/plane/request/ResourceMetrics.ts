@@ -115,7 +115,10 @@ export class ResourceMetrics {
     this.#previous.delete(node)
   }
 
-  /** A scrape that brought nothing newer leaves the pair as it was; a container that began anew has no pair yet. */
+  /**
+   * A scrape that brought nothing newer leaves the pair as it was; a container that began anew has no pair yet, nor has what is older
+   * than both because a clock was put back.
+   */
   #learn(node: string, samples: Samples): void {
     const last = this.#last.get(node)
     const previous = this.#previous.get(node)
@@ -124,7 +127,7 @@ export class ResourceMetrics {
       const before = last?.get(key)
       if (before === undefined || sample.startSeconds * 1000 >= before.at) continue
       const pair = sample.at > before.at ? before : previous?.get(key)
-      if (pair !== undefined) pairs.set(key, pair)
+      if (pair !== undefined && pair.at < sample.at) pairs.set(key, pair)
     }
     this.#last.set(node, samples)
     this.#previous.set(node, pairs)

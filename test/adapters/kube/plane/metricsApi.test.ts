@@ -15,13 +15,16 @@ const kubelet = {
   says: "figures" as "figures" | "nothing" | "500" | "never",
   /** The sample is this old. */
   ageMillis: 0,
+  /** The clock by which it tells the time of a sample was put back by this. */
+  putBackMillis: 0,
   /** When the container began, by the clock. */
   startedAt: 0,
   last: { path: "", at: 0 }
 }
 
-const figures = (at: number): string => {
-  const seconds = at / 1000
+const figures = (taken: number): string => {
+  const seconds = taken / 1000
+  const at = taken - kubelet.putBackMillis
   const labels = `{container="c",namespace="default",pod="web"}`
   return [
     "# TYPE node_cpu_usage_seconds_total counter",
@@ -55,7 +58,7 @@ const connection = {
 
 const inPlane = <E>(story: Effect.Effect<void, E, ControlPlane>) =>
   Effect.gen(function*() {
-    Object.assign(kubelet, { scrapes: 0, says: "figures", ageMillis: 0, startedAt: 0 })
+    Object.assign(kubelet, { scrapes: 0, says: "figures", ageMillis: 0, putBackMillis: 0, startedAt: 0 })
     yield* TestClock.adjust("1 hour")
     const status = {
       addresses: [{ type: "InternalIP", address: "192.0.2.1" }],
@@ -108,6 +111,18 @@ describe("metrics.k8s.io", () => {
       const repeated = yield* nodes
       assert.strictEqual(timeOf(repeated), timeOf(taken))
       assert.deepStrictEqual(usageOf(repeated), usageOf(taken))
+    })))
+
+  it.effect("tells nothing of a node whose clock was put back until it has answered twice again", () =>
+    inPlane(Effect.gen(function*() {
+      yield* nodes
+      yield* TestClock.adjust("15 seconds")
+      const before = usageOf(yield* nodes)
+      kubelet.putBackMillis = 600_000
+      yield* TestClock.adjust("15 seconds")
+      assert.deepStrictEqual([yield* nodes, yield* pods], [[], []])
+      yield* TestClock.adjust("15 seconds")
+      assert.deepStrictEqual(usageOf(yield* nodes), before)
     })))
 
   it.effect.each(["500", "nothing", "never"] as const)(
