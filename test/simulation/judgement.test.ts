@@ -65,6 +65,10 @@ describe("what is said of processes", () => {
     assert.deepStrictEqual(judged(runs, { refused: [20], died: [30] }), [])
     assert.lengthOf(judged(runs, { refused: [20] }), 1)
     assert.lengthOf(judged(runs, { refused: [35], died: [30] }), 1)
+    assert.deepStrictEqual(judged(runs, { refused: [12], died: [13] }), [], "that it was told to go")
+    assert.lengthOf(judged(runs, { died: [13] }), 1)
+    const long = [run(0, 10, { finishedAt: 100_000 }), run(1, 100_020)]
+    assert.lengthOf(judged(long, { refused: [12], died: [13] }), 1, "nothing was ending it any more")
   })
 
   it("lets initialisation be repeated for a sandbox that was lost", () => {

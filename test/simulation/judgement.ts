@@ -82,13 +82,19 @@ export const judgeGraces = (
 
 const lossesOf = ({ device, uid }: Known) => Effect.runSync(device.runtime.losses).filter((each) => each.uid === uid)
 
-/** Whether the agent that ended it, or saw it end, could not write that down before it died: the next one knows no better. */
-const wasNotNoted = ({ device, uid }: Known, { finishedAt }: Readonly<Run>, deaths: ReadonlyArray<number>): boolean => {
-  const died = deaths.find((at) => at >= (finishedAt ?? Infinity))
-  return died !== undefined &&
-    Effect.runSync(device.journal.refusals).some(({ at, words }) =>
-      at >= (finishedAt ?? Infinity) && at <= died && words.includes(uid)
-    )
+/** No pod of a storm is given longer to end. */
+const longestGrace = 30_000
+
+/** Whether the agent that was ending it, or saw it end, could not write that down before it died: the next one knows no better. */
+const wasNotNoted = (
+  { device, uid }: Known,
+  { finishedAt = Infinity, startedAt }: Readonly<Run>,
+  deaths: ReadonlyArray<number>
+): boolean => {
+  const refusedBetween = (from: number, died = -Infinity) =>
+    Effect.runSync(device.journal.refusals).some(({ at, words }) => at >= from && at <= died && words.includes(uid))
+  const whileItEnded = deaths.findLast((at) => at < finishedAt && at + longestGrace >= finishedAt)
+  return refusedBetween(finishedAt, deaths.find((at) => at >= finishedAt)) || refusedBetween(startedAt, whileItEnded)
 }
 
 /** How often a container may begin that ran thus; undefined where there is no end to it. What was taken from outside may begin once more. */
