@@ -1,4 +1,4 @@
-/** A Node that somebody deletes while it is written: it is made anew, whoever is told first of what. */
+/** What becomes of a Node: deleted by somebody while it is written it is made anew, and what is not new is hardly written. */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Layer } from "effect"
 import { EdgeDevices } from "../../../core/device/EdgeDevice.ts"
@@ -6,6 +6,7 @@ import { KubeApi } from "../../../core/kube/KubeApi.ts"
 import { Nodes } from "../../../core/kube/Node.ts"
 import { simulate } from "../../simulation/VirtualTime.ts"
 import { clientWithFaults, createNamespaces, makeDevice, makeOperator, worldLayer } from "../../simulation/World.ts"
+import { oneDevice, operated } from "./oneDevice.ts"
 
 type Method = "create" | "patch"
 
@@ -89,4 +90,26 @@ describe("a Node that somebody deletes", () => {
         yield* deleteNode
         assert.isTrue(yield* isThere)
       })))
+})
+
+describe("a Node of which nothing is new", () => {
+  it.live("is written at heartbeats only, however slow the API server is", () =>
+    simulate(4, () =>
+      Effect.gen(function*() {
+        let writes = 0
+        const client = yield* Layer.build(clientWithFaults(({ method, path }) =>
+          Effect.sync(() => {
+            if (method === "GET" || !path.includes("/nodes/edge-1")) return {}
+            writes += 1
+            return { delay: "2 seconds" }
+          })
+        ))
+        const device = yield* oneDevice
+        yield* operated(device, yield* Effect.provideContext(KubeApi, client))
+        writes = 0
+        yield* Effect.sleep("30 minutes")
+        // One in five minutes, give or take half.
+        assert.isAtLeast(writes, 4)
+        assert.isAtMost(writes, 12)
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
 })
