@@ -4,6 +4,7 @@ import type { Node, NodeAddress, NodeCondition, NodeStatus } from "../kube/Node.
 import { timestamp } from "../kube/time.ts"
 import { formatBytes, formatCpu, parseQuantity } from "../pod/resolve/quantity.ts"
 import type { NodeReport } from "../wire/Event.ts"
+import { outOfServiceTaint } from "./nodeNames.ts"
 
 /** Why a device is away, where it can be told. */
 export type DisconnectReason = "LinkDown" | "BrokerDown" | "AgentDown" | "DeviceDown" | "NeverConnected"
@@ -26,6 +27,8 @@ export interface DeviceState {
   readonly disconnectDetail?: string | undefined
   /** Longer away than `spec.partition.notReadyAfter`. */
   readonly awayTooLong: boolean
+  /** Away, and somebody has given it up by the taint for that. */
+  readonly givenUp: boolean
   readonly version: string
   readonly kubelet: { readonly address: string; readonly port: number } | undefined
 }
@@ -93,7 +96,14 @@ const drafts = (state: DeviceState): ReadonlyArray<Draft> => {
       message: "pods use the device's own network"
     },
     // A device that is away goes on with its work (policy keep): its Node stays Ready, nothing is evicted.
-    state.awayTooLong
+    state.givenUp
+      ? {
+        type: "Ready",
+        status: "False",
+        reason: "OutOfService",
+        message: `the device is away, and its Node has taint ${outOfServiceTaint}`
+      }
+      : state.awayTooLong
       ? {
         type: "Ready",
         status: "False",

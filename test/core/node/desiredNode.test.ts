@@ -142,6 +142,7 @@ const state = {
   connected: true,
   disconnectReason: "LinkDown",
   awayTooLong: false,
+  givenUp: false,
   version: "0.1.0",
   kubelet: { address: "10.0.0.1", port: 10250 }
 } as const

@@ -113,3 +113,38 @@ describe("a Node of which nothing is new", () => {
         assert.isAtMost(writes, 12)
       }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
 })
+
+describe("the taint node.kubernetes.io/out-of-service", () => {
+  const key = "node.kubernetes.io/out-of-service"
+  const node = Effect.flatMap(KubeApi, (api) => api.get(Nodes, { name: "edge-1" }))
+  const taint = (there: boolean) =>
+    Effect.gen(function*() {
+      const others = (yield* node).spec?.taints?.filter((each) => each.key !== key) ?? []
+      const taints = there ? [...others, { key, effect: "NoExecute" }] : others
+      yield* (yield* KubeApi).patch(Nodes, { name: "edge-1" }, { type: "merge", body: { spec: { taints } } })
+    })
+  const ready = Effect.sleep("1 minute").pipe(
+    Effect.andThen(node),
+    Effect.map(({ status }) => {
+      const condition = status?.conditions?.find(({ type }) => type === "Ready")
+      return `${condition?.status} ${condition?.reason}`
+    })
+  )
+
+  it.live("gives up a device that is away, until it is taken off or the device is back", () =>
+    simulate(5, () =>
+      Effect.gen(function*() {
+        const device = yield* oneDevice
+        yield* operated(device, yield* KubeApi)
+        yield* taint(true)
+        assert.strictEqual(yield* ready, "True KubeletReady", "there")
+        yield* device.agent.kill
+        assert.strictEqual(yield* ready, "False OutOfService", "away")
+        yield* taint(false)
+        assert.strictEqual(yield* ready, "True KubeletReady", "away, without the taint")
+        yield* taint(true)
+        assert.strictEqual(yield* ready, "False OutOfService", "away, with the taint again")
+        yield* device.agent.start
+        assert.strictEqual(yield* ready, "True KubeletReady", "back")
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+})
