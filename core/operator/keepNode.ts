@@ -31,7 +31,11 @@ const takeOverMillis = 60_000
 
 const monotonicMillis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos / 1_000_000n))
 
-const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")]).pipe(Schedule.jittered)
+const upTo = (most: Duration.Input) =>
+  Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced(most)]).pipe(Schedule.jittered)
+const again = upTo("30 seconds")
+/** The controllers wait for a Lease, and not for long: after no more than a kubelet takes. */
+const renewAgain = upTo("6 seconds")
 
 /** A subject of its own needs a listener of its own: the certificate of all Nodes can say only one thing. */
 const doorSubject = (cert: EdgeDevice["spec"]["node"]["cert"], always: boolean): DoorSubject | undefined => {
@@ -241,11 +245,14 @@ export const keepNode = Effect.fnUntraced(function*(
     if (differs(ours, status) || due) yield* writeStatus(ours, status)
   })
 
-  const patiently = <A>(work: Effect.Effect<A, KubeApiError>) => {
-    const told = Effect.tapError(work, (error) =>
-      error.reason === "Conflict" || error.reason === "AlreadyExists"
-        ? Effect.void
-        : Effect.logWarning(`Node ${context.name}: ${error.message}`))
+  const patiently = <A>(work: Effect.Effect<A, KubeApiError>, schedule: typeof again) => {
+    let said: string | undefined
+    const told = Effect.tapError(work, ({ message, reason }) => {
+      if (reason === "Conflict" || reason === "AlreadyExists") return Effect.void
+      const log = message === said ? Effect.logDebug : Effect.logWarning
+      said = message
+      return log(`Node ${context.name}: ${message}`)
+    })
     // The schedule is set up after a failure only: a renewal that succeeds, every twelve seconds, has no use for it.
     return Effect.catch(told, (first) => {
       let failed = false
@@ -254,7 +261,7 @@ export const keepNode = Effect.fnUntraced(function*(
         failed = true
         return Effect.fail(first)
       })
-      return Effect.retry(next, { schedule: again })
+      return Effect.retry(next, { schedule })
     })
   }
 
@@ -318,7 +325,7 @@ export const keepNode = Effect.fnUntraced(function*(
   )
   const introduced = Effect.suspend(() => index.get(context.name) === undefined ? Effect.asVoid(reported) : Effect.void)
   yield* Effect.forever(Effect.gen(function*() {
-    yield* Effect.orDie(patiently(step))
+    yield* Effect.orDie(patiently(step, again))
     const unready = unreadyAt - (yield* Clock.currentTimeMillis)
     const next = Math.min(nextHeartbeat - (yield* monotonicMillis), unready > 0 ? unready : Number.POSITIVE_INFINITY)
     const left = options.holds() ? Math.max(1000, next) : heartbeatMillis
@@ -326,7 +333,7 @@ export const keepNode = Effect.fnUntraced(function*(
   })).pipe((looking) => Effect.andThen(introduced, looking), Effect.forkScoped)
   yield* Effect.forever(Effect.gen(function*() {
     yield* owned.await
-    yield* Effect.orDie(patiently(renew))
+    yield* Effect.orDie(patiently(renew, renewAgain))
     yield* Effect.sleep(renewMillis * (1 - renewJitter * (yield* Random.next)))
   })).pipe(Effect.forkScoped)
 

@@ -1,9 +1,11 @@
 /** What becomes of a Node: deleted by somebody while it is written it is made anew, and what is not new is hardly written. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Layer } from "effect"
+import { Clock, Deferred, Effect, Layer } from "effect"
 import { EdgeDevices } from "../../../core/device/EdgeDevice.ts"
+import { Leases } from "../../../core/kube/kinds.ts"
 import { KubeApi } from "../../../core/kube/KubeApi.ts"
 import { Nodes } from "../../../core/kube/Node.ts"
+import { parseTimestamp } from "../../../core/kube/time.ts"
 import { simulate } from "../../simulation/VirtualTime.ts"
 import { clientWithFaults, createNamespaces, makeDevice, makeOperator, worldLayer } from "../../simulation/World.ts"
 import { oneDevice, operated } from "./oneDevice.ts"
@@ -147,4 +149,26 @@ describe("the taint node.kubernetes.io/out-of-service", () => {
         yield* device.agent.start
         assert.strictEqual(yield* ready, "True KubeletReady", "back")
       }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+})
+
+describe("the Lease of a Node", () => {
+  it.live("is renewed as soon as by a kubelet once the API server is back", () =>
+    Effect.forEach([6, 7, 8], (seed) =>
+      simulate(seed, () =>
+        Effect.gen(function*() {
+          const cluster = yield* KubeApi
+          let away = false
+          const client = yield* Layer.build(
+            clientWithFaults(() => Effect.succeed(away ? { refuseConnection: true } : {}))
+          )
+          const device = yield* oneDevice
+          yield* operated(device, yield* Effect.provideContext(KubeApi, client))
+          away = true
+          yield* Effect.sleep("3 minutes")
+          away = false
+          const back = yield* Clock.currentTimeMillis
+          yield* Effect.sleep("8 seconds")
+          const { spec } = yield* cluster.get(Leases, { namespace: "kube-node-lease", name: "edge-1" })
+          assert.isAbove(parseTimestamp(spec?.renewTime) ?? 0, back)
+        }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)), { discard: true }))
 })
