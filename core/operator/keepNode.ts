@@ -128,14 +128,16 @@ export const keepNode = Effect.fnUntraced(function*(
     }
   })
 
+  /** One of others, too, of which no watch tells. */
+  const lookUp = api.get(Nodes, at).pipe(
+    Effect.map((node): Node | undefined => node),
+    Effect.catch((error) => error.reason === "NotFound" ? Effect.undefined : Effect.fail(error))
+  )
+
   /** Undefined where there is most probably none: the attempt to make it tells. */
-  const find = Effect.gen(function*() {
+  const find = Effect.suspend(() => {
     const known = index.get(context.name)
-    if (known !== undefined || !taken) return known
-    return yield* api.get(Nodes, at).pipe(
-      Effect.map((node): Node | undefined => node),
-      Effect.catch((error) => error.reason === "NotFound" ? Effect.undefined : Effect.fail(error))
-    )
+    return known !== undefined || !taken ? Effect.succeed(known) : lookUp
   })
 
   /** Whoever wrote the Node anew after us may have taken the device, which the watch need not have told yet: two would write for ever. */
@@ -265,22 +267,23 @@ export const keepNode = Effect.fnUntraced(function*(
     })
   }
 
+  /** Whoever holds a device without a Node has no Lease to renew, and nothing to do for it but to take leave of it. */
+  const isNobodysToRenew = Effect.gen(function*() {
+    if (context.leaving()) return false
+    const node = index.get(context.name) ?? (yield* lookUp)
+    return node !== undefined && !owns(node, yield* SubscriptionRef.get(context.device), identity.installation)
+  })
+
   let renewalSeen: { readonly text: string; readonly at: number } | undefined
   /** Looks whether the process that holds the device still renews its Lease; time by this process's own clock alone. */
   const standBy = Effect.gen(function*(): Effect.fn.Return<void, KubeApiError> {
-    const known = index.get(context.name)
-    if (
-      options.holds() ||
-      known !== undefined && !owns(known, yield* SubscriptionRef.get(context.device), identity.installation)
-    ) {
+    if (options.holds() || (yield* isNobodysToRenew)) {
       renewalSeen = undefined
       return
     }
     const text = yield* api.get(Leases, leaseAt).pipe(
       Effect.map(({ spec }) => spec?.renewTime ?? ""),
-      Effect.catch((error) => error.reason === "NotFound" ? Effect.succeed("") : Effect.fail(error)),
-      // What could not be looked at could not be renewed either, perhaps: whoever holds the device has its time anew.
-      Effect.tapError(() => Effect.sync(() => void (renewalSeen = undefined)))
+      Effect.catch((error) => error.reason === "NotFound" ? Effect.succeed("") : Effect.fail(error))
     )
     const now = yield* monotonicMillis
     if (renewalSeen?.text !== text) renewalSeen = { text, at: now }
@@ -289,7 +292,10 @@ export const keepNode = Effect.fnUntraced(function*(
       yield* Effect.logWarning(`the operator that held ${context.key} renews its Lease no more: taking the device over`)
       yield* options.claim
     }
-  })
+  }).pipe(
+    // What could not be looked at could not be renewed either, perhaps: whoever holds the device has its time anew.
+    Effect.tapError(() => Effect.sync(() => void (renewalSeen = undefined)))
+  )
 
   const lastRenewal = api.get(Leases, leaseAt).pipe(
     Effect.map(({ spec }) => parseTimestamp(spec?.renewTime) ?? 0),
