@@ -240,6 +240,9 @@ export const DeviceTraffic = Schema.Struct({
 })
 export type DeviceTraffic = typeof DeviceTraffic.Type
 
+/** Of arhat, in characters. */
+export const longestVersion = 128
+
 export const EdgeDeviceStatus = Schema.Struct({
   observedGeneration: opt(Schema.Int.annotate({ description: "Generation of the spec last acted upon." })),
   conditions: opt(
@@ -252,7 +255,7 @@ export const EdgeDeviceStatus = Schema.Struct({
     })
   ),
   lastContact: opt(text("When the device was last heard, RFC 3339.", 64)),
-  agentVersion: opt(text("Version of arhat on the device.", 128)),
+  agentVersion: opt(text("Version of arhat on the device.", longestVersion)),
   traffic: opt(DeviceTraffic),
   link: opt(DeviceLink),
   partition: opt(

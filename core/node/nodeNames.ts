@@ -12,6 +12,9 @@ export const namespaceTaint = "arhat.dev/namespace"
 /** While the device is away: nothing new is scheduled there. */
 export const disconnectedTaint = "arhat.dev/disconnected"
 
+/** Somebody has given the machine up: Kubernetes lets go of what is Terminating there once the Node is not Ready. */
+export const outOfServiceTaint = "node.kubernetes.io/out-of-service"
+
 export const annotations = {
   /** Which EdgeDevice, by uid, and which installation of aranya this Node belongs to. */
   owner: "aranya.arhat.dev/owner",

@@ -2,7 +2,9 @@
 import type { EdgeDevice } from "../device/EdgeDevice.ts"
 import type { Node, NodeAddress, NodeCondition, NodeStatus } from "../kube/Node.ts"
 import { timestamp } from "../kube/time.ts"
+import { formatBytes, formatCpu, parseQuantity } from "../pod/resolve/quantity.ts"
 import type { NodeReport } from "../wire/Event.ts"
+import { outOfServiceTaint } from "./nodeNames.ts"
 
 /** Why a device is away, where it can be told. */
 export type DisconnectReason = "LinkDown" | "BrokerDown" | "AgentDown" | "DeviceDown" | "NeverConnected"
@@ -25,6 +27,8 @@ export interface DeviceState {
   readonly disconnectDetail?: string | undefined
   /** Longer away than `spec.partition.notReadyAfter`. */
   readonly awayTooLong: boolean
+  /** Away, and somebody has given it up by the taint for that. */
+  readonly givenUp: boolean
   readonly version: string
   readonly kubelet: { readonly address: string; readonly port: number } | undefined
 }
@@ -92,7 +96,14 @@ const drafts = (state: DeviceState): ReadonlyArray<Draft> => {
       message: "pods use the device's own network"
     },
     // A device that is away goes on with its work (policy keep): its Node stays Ready, nothing is evicted.
-    state.awayTooLong
+    state.givenUp
+      ? {
+        type: "Ready",
+        status: "False",
+        reason: "OutOfService",
+        message: `the device is away, and its Node has taint ${outOfServiceTaint}`
+      }
+      : state.awayTooLong
       ? {
         type: "Ready",
         status: "False",
@@ -134,6 +145,9 @@ const addresses = (device: EdgeDevice, state: DeviceState): ReadonlyArray<NodeAd
   { type: "Hostname", address: device.name }
 ]
 
+/** As kubelets have it: what is left of the last KiB is nobody's. */
+const wholeKibibytes = (bytes: number) => formatBytes(Math.floor(bytes / 1024) * 1024)
+
 export const nodeStatus = (
   device: EdgeDevice,
   state: DeviceState,
@@ -142,9 +156,9 @@ export const nodeStatus = (
 ): NodeStatus => {
   const { report } = state
   const capacity = {
-    cpu: report === undefined ? "0" : `${report.host.cpuMillis}m`,
-    memory: `${Math.floor((report?.host.memoryBytes ?? 0) / 1024)}Ki`,
-    "ephemeral-storage": `${Math.floor((report?.host.storageBytes ?? 0) / 1024)}Ki`,
+    cpu: formatCpu(report?.host.cpuMillis ?? 0),
+    memory: wholeKibibytes(report?.host.memoryBytes ?? 0),
+    "ephemeral-storage": wholeKibibytes(report?.host.storageBytes ?? 0),
     // Beside the workloads there is the host pod.
     pods: String(device.spec.pod.allocatable + 1)
   }
@@ -171,11 +185,17 @@ export const nodeStatus = (
   }
 }
 
+const resources = ["cpu", "memory", "ephemeral-storage", "pods"]
+
+/** By value, as an API server writes amounts in its own way; resources that somebody else put on the Node are theirs. */
+const amounts = (list: NodeStatus["capacity"]) =>
+  resources.map((resource) => parseQuantity(list?.[resource] ?? "")?.toString())
+
 /** Without what changes by itself: equal means that there is nothing to write before the next heartbeat. */
 const settled = (status: NodeStatus | undefined) =>
   JSON.stringify([
-    status?.capacity,
-    status?.allocatable,
+    amounts(status?.capacity),
+    amounts(status?.allocatable),
     [...(status?.conditions ?? [])].filter(({ type }) => ours.has(type))
       .map(({ message, reason, status: value, type }) => [type, value, reason, message])
       .sort(([a = ""], [b = ""]) => a < b ? -1 : 1),

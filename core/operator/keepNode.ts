@@ -8,6 +8,7 @@ import { parseTimestamp } from "../kube/time.ts"
 import { desiredNode, isRemnant, newNode, nodePatch, owns } from "../node/desiredNode.ts"
 import { lastKnown } from "../node/lastKnown.ts"
 import { leaseNamespace, nodeLease, renewal, renewJitter, renewMillis } from "../node/lease.ts"
+import { outOfServiceTaint } from "../node/nodeNames.ts"
 import { type DeviceState, differs, type DisconnectReason, nodeStatus, statusPatch } from "../node/nodeStatus.ts"
 import type { DeviceAbsence } from "./deviceAbsence.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
@@ -30,7 +31,11 @@ const takeOverMillis = 60_000
 
 const monotonicMillis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos / 1_000_000n))
 
-const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")]).pipe(Schedule.jittered)
+const upTo = (most: Duration.Input) =>
+  Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced(most)]).pipe(Schedule.jittered)
+const again = upTo("30 seconds")
+/** The controllers wait for a Lease, and not for long: after no more than a kubelet takes. */
+const renewAgain = upTo("6 seconds")
 
 /** A subject of its own needs a listener of its own: the certificate of all Nodes can say only one thing. */
 const doorSubject = (cert: EdgeDevice["spec"]["node"]["cert"], always: boolean): DoorSubject | undefined => {
@@ -117,19 +122,22 @@ export const keepNode = Effect.fnUntraced(function*(
       disconnectReason: options.reason(),
       disconnectDetail: brokerDown,
       awayTooLong: now >= unreadyAt,
+      givenUp: !options.connected() && node?.spec?.taints?.some(({ key }) => key === outOfServiceTaint) === true,
       version: identity.version,
       kubelet: doors.endpointOf(context.name)
     }
   })
 
+  /** One of others, too, of which no watch tells. */
+  const lookUp = api.get(Nodes, at).pipe(
+    Effect.map((node): Node | undefined => node),
+    Effect.catch((error) => error.reason === "NotFound" ? Effect.undefined : Effect.fail(error))
+  )
+
   /** Undefined where there is most probably none: the attempt to make it tells. */
-  const find = Effect.gen(function*() {
+  const find = Effect.suspend(() => {
     const known = index.get(context.name)
-    if (known !== undefined || !taken) return known
-    return yield* api.get(Nodes, at).pipe(
-      Effect.map((node): Node | undefined => node),
-      Effect.catch((error) => error.reason === "NotFound" ? Effect.undefined : Effect.fail(error))
-    )
+    return known !== undefined || !taken ? Effect.succeed(known) : lookUp
   })
 
   /** Whoever wrote the Node anew after us may have taken the device, which the watch need not have told yet: two would write for ever. */
@@ -239,11 +247,14 @@ export const keepNode = Effect.fnUntraced(function*(
     if (differs(ours, status) || due) yield* writeStatus(ours, status)
   })
 
-  const patiently = <A>(work: Effect.Effect<A, KubeApiError>) => {
-    const told = Effect.tapError(work, (error) =>
-      error.reason === "Conflict" || error.reason === "AlreadyExists"
-        ? Effect.void
-        : Effect.logWarning(`Node ${context.name}: ${error.message}`))
+  const patiently = <A>(work: Effect.Effect<A, KubeApiError>, schedule: typeof again) => {
+    let said: string | undefined
+    const told = Effect.tapError(work, ({ message, reason }) => {
+      if (reason === "Conflict" || reason === "AlreadyExists") return Effect.void
+      const log = message === said ? Effect.logDebug : Effect.logWarning
+      said = message
+      return log(`Node ${context.name}: ${message}`)
+    })
     // The schedule is set up after a failure only: a renewal that succeeds, every twelve seconds, has no use for it.
     return Effect.catch(told, (first) => {
       let failed = false
@@ -252,26 +263,27 @@ export const keepNode = Effect.fnUntraced(function*(
         failed = true
         return Effect.fail(first)
       })
-      return Effect.retry(next, { schedule: again })
+      return Effect.retry(next, { schedule })
     })
   }
+
+  /** Whoever holds a device without a Node has no Lease to renew, and nothing to do for it but to take leave of it. */
+  const isNobodysToRenew = Effect.gen(function*() {
+    if (context.leaving()) return false
+    const node = index.get(context.name) ?? (yield* lookUp)
+    return node !== undefined && !owns(node, yield* SubscriptionRef.get(context.device), identity.installation)
+  })
 
   let renewalSeen: { readonly text: string; readonly at: number } | undefined
   /** Looks whether the process that holds the device still renews its Lease; time by this process's own clock alone. */
   const standBy = Effect.gen(function*(): Effect.fn.Return<void, KubeApiError> {
-    const known = index.get(context.name)
-    if (
-      options.holds() ||
-      known !== undefined && !owns(known, yield* SubscriptionRef.get(context.device), identity.installation)
-    ) {
+    if (options.holds() || (yield* isNobodysToRenew)) {
       renewalSeen = undefined
       return
     }
     const text = yield* api.get(Leases, leaseAt).pipe(
       Effect.map(({ spec }) => spec?.renewTime ?? ""),
-      Effect.catch((error) => error.reason === "NotFound" ? Effect.succeed("") : Effect.fail(error)),
-      // What could not be looked at could not be renewed either, perhaps: whoever holds the device has its time anew.
-      Effect.tapError(() => Effect.sync(() => void (renewalSeen = undefined)))
+      Effect.catch((error) => error.reason === "NotFound" ? Effect.succeed("") : Effect.fail(error))
     )
     const now = yield* monotonicMillis
     if (renewalSeen?.text !== text) renewalSeen = { text, at: now }
@@ -280,7 +292,10 @@ export const keepNode = Effect.fnUntraced(function*(
       yield* Effect.logWarning(`the operator that held ${context.key} renews its Lease no more: taking the device over`)
       yield* options.claim
     }
-  })
+  }).pipe(
+    // What could not be looked at could not be renewed either, perhaps: whoever holds the device has its time anew.
+    Effect.tapError(() => Effect.sync(() => void (renewalSeen = undefined)))
+  )
 
   const lastRenewal = api.get(Leases, leaseAt).pipe(
     Effect.map(({ spec }) => parseTimestamp(spec?.renewTime) ?? 0),
@@ -316,7 +331,7 @@ export const keepNode = Effect.fnUntraced(function*(
   )
   const introduced = Effect.suspend(() => index.get(context.name) === undefined ? Effect.asVoid(reported) : Effect.void)
   yield* Effect.forever(Effect.gen(function*() {
-    yield* Effect.orDie(patiently(step))
+    yield* Effect.orDie(patiently(step, again))
     const unready = unreadyAt - (yield* Clock.currentTimeMillis)
     const next = Math.min(nextHeartbeat - (yield* monotonicMillis), unready > 0 ? unready : Number.POSITIVE_INFINITY)
     const left = options.holds() ? Math.max(1000, next) : heartbeatMillis
@@ -324,7 +339,7 @@ export const keepNode = Effect.fnUntraced(function*(
   })).pipe((looking) => Effect.andThen(introduced, looking), Effect.forkScoped)
   yield* Effect.forever(Effect.gen(function*() {
     yield* owned.await
-    yield* Effect.orDie(patiently(renew))
+    yield* Effect.orDie(patiently(renew, renewAgain))
     yield* Effect.sleep(renewMillis * (1 - renewJitter * (yield* Random.next)))
   })).pipe(Effect.forkScoped)
 

@@ -1,6 +1,6 @@
 /** What an EdgeDevice's status says of its device, written when it says something new; the write that takes the device, too. */
 import { Clock, Duration, Effect, Queue, Schedule, Stream, SubscriptionRef } from "effect"
-import type { EdgeDevice } from "../device/EdgeDevice.ts"
+import { type EdgeDevice, longestVersion } from "../device/EdgeDevice.ts"
 import { parseTimestamp, timestamp } from "../kube/time.ts"
 import type { DisconnectReason } from "../node/nodeStatus.ts"
 import { aboutDevice } from "./aboutDevice.ts"
@@ -11,6 +11,7 @@ import { type ConditionDraft, saysTheSame, withConditions } from "./deviceStatus
 import type { DeviceTraffic } from "./deviceTraffic.ts"
 import { EventRecorder } from "./EventRecorder.ts"
 import { OperatorIdentity } from "./OperatorIdentity.ts"
+import { tellRefusals } from "./tellRefusals.ts"
 
 /** Looks at least this often whether the counters are worth a write. */
 const lookMillis = 5 * 60_000
@@ -133,7 +134,8 @@ export const keepStatus = Effect.fnUntraced(function*(context: DeviceContext, fi
         ...(heard !== undefined && (linked || heard > (parseTimestamp(before.lastContact) ?? 0))
           ? { lastContact: timestamp(heard) }
           : {}),
-        ...(agentVersion === undefined ? {} : { agentVersion })
+        // The device says what it likes: a longer one would have the whole status refused.
+        ...(agentVersion === undefined ? {} : { agentVersion: agentVersion.slice(0, longestVersion).toWellFormed() })
       }
       wrote = !saysTheSame(before, after) || traffic.due() || spent.length > 0
       if (!wrote) traffic.unwritten()
@@ -197,12 +199,13 @@ export const keepStatus = Effect.fnUntraced(function*(context: DeviceContext, fi
       look()
     },
     /** Writes until it is interrupted. */
-    keep: (sources: StatusSources): Effect.Effect<never> =>
-      Effect.andThen(
+    keep: (sources: StatusSources): Effect.Effect<never> => {
+      const telling = tellRefusals(`status of EdgeDevice ${context.key}`)
+      return Effect.andThen(
         begin,
         Effect.forever(Effect.gen(function*() {
           yield* write(sources).pipe(
-            Effect.tapError((error) => Effect.logDebug(`status of EdgeDevice ${context.key}: ${error.message}`)),
+            telling,
             Effect.retry({ schedule: again, while: (error) => error.reason !== "NotFound" }),
             // The object is gone: there is no status any more.
             Effect.catch(() => Effect.void)
@@ -211,5 +214,6 @@ export const keepStatus = Effect.fnUntraced(function*(context: DeviceContext, fi
           yield* Effect.sleep(gathering)
         }))
       )
+    }
   }
 })

@@ -48,6 +48,7 @@ import { OperatorIdentity } from "./OperatorIdentity.ts"
 import { OperatorSettings } from "./OperatorSettings.ts"
 import { PodIndex } from "./PodIndex.ts"
 import { Revocations } from "./Revocations.ts"
+import { tellRefusals } from "./tellRefusals.ts"
 
 export interface ServedDevice {
   readonly context: DeviceContext
@@ -87,7 +88,9 @@ export const serveDevice = Effect.fnUntraced(function*(
   const services = yield* Effect.context<
     KubeApi | DeviceRegistry | OperatorIdentity | Revocations | PodIndex | NodeIndex
   >()
+  const key = `${first.namespace}/${first.name}`
   yield* addFinalizer(first).pipe(
+    tellRefusals(`EdgeDevice ${key} is not served without its finalizer`),
     Effect.retry({ schedule: again, while: (error) => error.reason !== "NotFound" }),
     Effect.catch(() => Effect.void)
   )
@@ -102,7 +105,6 @@ export const serveDevice = Effect.fnUntraced(function*(
   let annotationsSeen: Readonly<Record<string, string>> = {}
   let deleting = false
 
-  const key = `${first.namespace}/${first.name}`
   const life = yield* Effect.scope
   const hold = yield* deviceHold(first)
 

@@ -247,7 +247,9 @@ export const makeDevice = Effect.fnUntraced(function*(
   /** The host's own, of agent and runtime; neither cluster nor link know of it. */
   clock?: Clock.Clock,
   /** Its ways to its operators; only the direct one unless given. */
-  reaching: (direct: MemoryTransportControls) => Reach = directly
+  reaching: (direct: MemoryTransportControls) => Reach = directly,
+  /** What it says that it is. */
+  version = "0.1.0"
 ) {
   const crypto = yield* Cryptography
   const randomness = yield* SecureRandom
@@ -289,7 +291,7 @@ export const makeDevice = Effect.fnUntraced(function*(
   }).pipe(
     Effect.provide(software),
     Effect.provideService(AgentSettings, {
-      version: "0.1.0",
+      version,
       namespace: "edge",
       device: name,
       hostPoll: "1 minute",

@@ -48,7 +48,10 @@ export const toWhole = (nanos: bigint): number => Number(divideUp(nanos, nanosPe
 /** `1500` thousandths of a core are `1500m`, `2000` are `2`. */
 export const formatCpu = (millis: number): string => (millis % 1000 === 0 ? String(millis / 1000) : `${millis}m`)
 
-/** In Ki where that is exact, else in bytes: what a kubelet writes. */
-export const formatBytes = (
-  bytes: number
-): string => (bytes > 0 && bytes % 1024 === 0 ? `${bytes / 1024}Ki` : String(bytes))
+/** In the largest of Ki, Mi, Gi… in which it is whole: what a kubelet writes. */
+export const formatBytes = (bytes: number): string => {
+  const largest = Object.entries(binary).findLast(([, size]) => bytes > 0 && bytes % Number(size) === 0)
+  if (largest === undefined) return String(bytes)
+  const [unit, size] = largest
+  return `${bytes / Number(size)}${unit}`
+}

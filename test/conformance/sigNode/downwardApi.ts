@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import { KubeApi } from "../../../core/kube/KubeApi.ts"
 import { Nodes } from "../../../core/kube/Node.ts"
 import type { Container } from "../../../core/kube/Pod.ts"
+import { parseQuantity, toWhole } from "../../../core/pod/resolve/quantity.ts"
 import { nodeName } from "../Cluster.ts"
 import { getPod, must, mustContain, podOf, printedBy } from "../podVocabulary.ts"
 import { suite } from "../Scenario.ts"
@@ -64,9 +65,8 @@ export const downwardApi = suite("[sig-node] Downward API", {
       const api = yield* KubeApi
       const printed = yield* printedBy(podOf("downward", { command: ["env"], env: amounts.slice(0, 2) }))
       const { status } = yield* api.get(Nodes, { name: nodeName })
-      const bytes = Number.parseInt(String(status?.allocatable?.["memory"]), 10) * 1024
-      const cores = Math.ceil(Number.parseInt(String(status?.allocatable?.["cpu"]), 10) / 1000)
-      yield* mustContain(printed, `CPU_LIMIT=${cores}\n`, `MEMORY_LIMIT=${bytes}\n`)
+      const whole = (resource: string) => toWhole(parseQuantity(status?.allocatable?.[resource] ?? "") ?? 0n)
+      yield* mustContain(printed, `CPU_LIMIT=${whole("cpu")}\n`, `MEMORY_LIMIT=${whole("memory")}\n`)
     }
   ),
 

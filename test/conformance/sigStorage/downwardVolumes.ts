@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import { KubeApi } from "../../../core/kube/KubeApi.ts"
 import { Nodes } from "../../../core/kube/Node.ts"
 import { type Container, Pods, type Volume } from "../../../core/kube/Pod.ts"
+import { parseQuantity, toWhole } from "../../../core/pod/resolve/quantity.ts"
 import { namespace, nodeName } from "../Cluster.ts"
 import { mustContain, podOf, podPrints, podRuns, printedBy, shell } from "../podVocabulary.ts"
 import { type Program, suite } from "../Scenario.ts"
@@ -39,9 +40,7 @@ const resources = { requests: { cpu: "250m", memory: "32Mi" }, limits: { cpu: "1
 const tellsAllocatable = Effect.fnUntraced(function*(make: Make, name: "cpu" | "memory") {
   const api = yield* KubeApi
   const { status } = yield* api.get(Nodes, { name: nodeName })
-  const amount = String(status?.allocatable?.[name])
-  const number = Number.parseInt(amount, 10)
-  yield* tells(make, `limits.${name}`, String(name === "cpu" ? Math.ceil(number / 1000) : number * 1024))
+  yield* tells(make, `limits.${name}`, String(toWhole(parseQuantity(status?.allocatable?.[name] ?? "") ?? 0n)))
 })
 
 const hasMode = Effect.fnUntraced(function*(volume: Volume) {

@@ -142,6 +142,7 @@ const state = {
   connected: true,
   disconnectReason: "LinkDown",
   awayTooLong: false,
+  givenUp: false,
   version: "0.1.0",
   kubelet: { address: "10.0.0.1", port: 10250 }
 } as const
@@ -185,6 +186,22 @@ describe("the status of a Node", () => {
         )
       }
       assert.isTrue(differs({ metadata: {}, status: overwritten }, nodeStatus(it, state, status, 1)))
+    }))
+
+  it.effect("is the same in the words of an API server, and beside resources of others", () =>
+    Effect.gen(function*() {
+      const it = yield* device()
+      const large = { ...state, report: { ...report, host: { ...report.host, memoryBytes: 16 * 2 ** 30 + 5 } } }
+      const wanted = nodeStatus(it, large, undefined, 0)
+      assert.deepStrictEqual(wanted.capacity, { cpu: "4", memory: "16Gi", "ephemeral-storage": "2Ki", pods: "11" })
+      const kept = { ...wanted.capacity, cpu: "4000m", memory: "16384Mi", "example.com/dongle": "2" }
+      const stored = (capacity: Readonly<Record<string, string>>): Node => ({
+        metadata: {},
+        status: { ...wanted, capacity, allocatable: kept }
+      })
+      assert.isFalse(differs(stored(kept), wanted))
+      assert.isTrue(differs(stored({ ...kept, cpu: "8" }), wanted))
+      assert.isTrue(differs(stored({ "example.com/dongle": "2" }), wanted))
     }))
 
   it.effect("replaces the list of addresses, which cannot be merged by type", () =>

@@ -1,11 +1,14 @@
-/** A Node that somebody deletes while it is written: it is made anew, whoever is told first of what. */
+/** What becomes of a Node: deleted by somebody while it is written it is made anew, and what is not new is hardly written. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Layer } from "effect"
+import { Clock, Deferred, Effect, Layer } from "effect"
 import { EdgeDevices } from "../../../core/device/EdgeDevice.ts"
+import { Leases } from "../../../core/kube/kinds.ts"
 import { KubeApi } from "../../../core/kube/KubeApi.ts"
 import { Nodes } from "../../../core/kube/Node.ts"
+import { parseTimestamp } from "../../../core/kube/time.ts"
 import { simulate } from "../../simulation/VirtualTime.ts"
 import { clientWithFaults, createNamespaces, makeDevice, makeOperator, worldLayer } from "../../simulation/World.ts"
+import { oneDevice, operated } from "./oneDevice.ts"
 
 type Method = "create" | "patch"
 
@@ -89,4 +92,83 @@ describe("a Node that somebody deletes", () => {
         yield* deleteNode
         assert.isTrue(yield* isThere)
       })))
+})
+
+describe("a Node of which nothing is new", () => {
+  it.live("is written at heartbeats only, however slow the API server is", () =>
+    simulate(4, () =>
+      Effect.gen(function*() {
+        let writes = 0
+        const client = yield* Layer.build(clientWithFaults(({ method, path }) =>
+          Effect.sync(() => {
+            if (method === "GET" || !path.includes("/nodes/edge-1")) return {}
+            writes += 1
+            return { delay: "2 seconds" }
+          })
+        ))
+        const device = yield* oneDevice
+        yield* operated(device, yield* Effect.provideContext(KubeApi, client))
+        writes = 0
+        yield* Effect.sleep("30 minutes")
+        // One in five minutes, give or take half.
+        assert.isAtLeast(writes, 4)
+        assert.isAtMost(writes, 12)
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+})
+
+describe("the taint node.kubernetes.io/out-of-service", () => {
+  const key = "node.kubernetes.io/out-of-service"
+  const node = Effect.flatMap(KubeApi, (api) => api.get(Nodes, { name: "edge-1" }))
+  const taint = (there: boolean) =>
+    Effect.gen(function*() {
+      const others = (yield* node).spec?.taints?.filter((each) => each.key !== key) ?? []
+      const taints = there ? [...others, { key, effect: "NoExecute" }] : others
+      yield* (yield* KubeApi).patch(Nodes, { name: "edge-1" }, { type: "merge", body: { spec: { taints } } })
+    })
+  const ready = Effect.sleep("1 minute").pipe(
+    Effect.andThen(node),
+    Effect.map(({ status }) => {
+      const condition = status?.conditions?.find(({ type }) => type === "Ready")
+      return `${condition?.status} ${condition?.reason}`
+    })
+  )
+
+  it.live("gives up a device that is away, until it is taken off or the device is back", () =>
+    simulate(5, () =>
+      Effect.gen(function*() {
+        const device = yield* oneDevice
+        yield* operated(device, yield* KubeApi)
+        yield* taint(true)
+        assert.strictEqual(yield* ready, "True KubeletReady", "there")
+        yield* device.agent.kill
+        assert.strictEqual(yield* ready, "False OutOfService", "away")
+        yield* taint(false)
+        assert.strictEqual(yield* ready, "True KubeletReady", "away, without the taint")
+        yield* taint(true)
+        assert.strictEqual(yield* ready, "False OutOfService", "away, with the taint again")
+        yield* device.agent.start
+        assert.strictEqual(yield* ready, "True KubeletReady", "back")
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+})
+
+describe("the Lease of a Node", () => {
+  it.live("is renewed as soon as by a kubelet once the API server is back", () =>
+    Effect.forEach([6, 7, 8], (seed) =>
+      simulate(seed, () =>
+        Effect.gen(function*() {
+          const cluster = yield* KubeApi
+          let away = false
+          const client = yield* Layer.build(
+            clientWithFaults(() => Effect.succeed(away ? { refuseConnection: true } : {}))
+          )
+          const device = yield* oneDevice
+          yield* operated(device, yield* Effect.provideContext(KubeApi, client))
+          away = true
+          yield* Effect.sleep("3 minutes")
+          away = false
+          const back = yield* Clock.currentTimeMillis
+          yield* Effect.sleep("8 seconds")
+          const { spec } = yield* cluster.get(Leases, { namespace: "kube-node-lease", name: "edge-1" })
+          assert.isAbove(parseTimestamp(spec?.renewTime) ?? 0, back)
+        }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)), { discard: true }))
 })

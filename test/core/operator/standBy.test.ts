@@ -5,6 +5,8 @@ import { type Fault, refuse } from "../../../adapters/kube/plane/memory/Faults.t
 import { EdgeDevices } from "../../../core/device/EdgeDevice.ts"
 import { Leases } from "../../../core/kube/kinds.ts"
 import { KubeApi } from "../../../core/kube/KubeApi.ts"
+import { type Node, Nodes } from "../../../core/kube/Node.ts"
+import { nodeLease } from "../../../core/node/lease.ts"
 import { simulate } from "../../simulation/VirtualTime.ts"
 import { clientWithFaults, createNamespaces, makeDevice, makeOperator, worldLayer } from "../../simulation/World.ts"
 
@@ -36,6 +38,7 @@ const twoOperators = Effect.gen(function*() {
   yield* api.get(Leases, { namespace: "kube-node-lease", name: "edge-1" }).pipe(Effect.retry(every))
   yield* Effect.sleep("2 minutes")
   return {
+    device,
     kill: Effect.flatMap(link, (now) => now.startsWith("one") ? one.kill : two.kill),
     link,
     away: (how: Fault) =>
@@ -70,4 +73,52 @@ describe("an operator that stands by", () => {
         yield* Effect.sleep("2 minutes")
         assert.notStrictEqual(yield* link, before)
       }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+
+  describe("while a dead worker has the Node", () => {
+    const workerDied = Effect.gen(function*() {
+      const api = yield* KubeApi
+      const node: Node = { apiVersion: "v1", kind: "Node", metadata: { name: "edge-1" }, spec: {} }
+      const { metadata } = yield* api.create(Nodes, node)
+      yield* api.create(Leases, nodeLease({ name: "edge-1", uid: metadata.uid ?? "" }, 0))
+    })
+
+    it.live("takes no device, as there is no Lease to renew", () =>
+      simulate(4, () =>
+        Effect.gen(function*() {
+          yield* workerDied
+          const { link } = yield* twoOperators
+          const before = yield* link
+          yield* Effect.sleep("10 minutes")
+          assert.strictEqual(yield* link, before)
+        }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+
+    it.live("takes the device of one that died once the Node is free", () =>
+      simulate(5, () =>
+        Effect.gen(function*() {
+          const api = yield* KubeApi
+          yield* workerDied
+          const { device, kill, link } = yield* twoOperators
+          // It would have the other take it by coming there.
+          yield* device.agent.kill
+          const before = yield* link
+          yield* kill
+          yield* api.delete(Nodes, { name: "edge-1" })
+          yield* Effect.sleep("3 minutes")
+          assert.notStrictEqual(yield* link, before)
+        }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+
+    it.live("takes leave of a deleted device whose holder died", () =>
+      simulate(6, () =>
+        Effect.gen(function*() {
+          const api = yield* KubeApi
+          yield* workerDied
+          const { device, kill } = yield* twoOperators
+          yield* device.agent.kill
+          yield* kill
+          yield* api.delete(EdgeDevices, { namespace: "edge", name: "edge-1" })
+          yield* Effect.sleep("5 minutes")
+          const left = yield* Effect.flip(api.get(EdgeDevices, { namespace: "edge", name: "edge-1" }))
+          assert.strictEqual(left.reason, "NotFound")
+        }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+  })
 })

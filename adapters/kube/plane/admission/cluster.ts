@@ -15,6 +15,7 @@ import {
   withDefaults
 } from "../object/json.ts"
 import { type KubeObject, nameOf, withMetadata } from "../object/KubeObject.ts"
+import { canonicalQuantity } from "../object/quantity.ts"
 import type { ResourceType } from "../registry/ResourceType.ts"
 import { requiredText } from "./names.ts"
 
@@ -39,6 +40,14 @@ export const prepareNode: Prepare = (object, old) => {
       : withAt(sized, ["spec", "taints"], [...taints, { key, effect: "NoSchedule" }])
   )
 }
+
+export const canonicalNode: NonNullable<ResourceType["canonical"]> = (object) =>
+  ["capacity", "allocatable"].reduce((node, list) => {
+    const amounts = at(node, "status", list)
+    if (!isObject(amounts)) return node
+    const written = Object.entries(amounts).map(([resource, amount]) => [resource, canonicalQuantity(amount)])
+    return withAt(node, ["status", list], Object.fromEntries(written))
+  }, object)
 
 export const validateNode: Validate = (object, old) => {
   if (old === undefined) return []

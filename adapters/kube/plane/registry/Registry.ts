@@ -70,5 +70,7 @@ export class Registry {
 export const shownAs = (type: ResourceType, object: JsonObject): JsonObject =>
   type.conversion === undefined ? object : type.conversion.fromStored(object)
 
-export const storedAs = (type: ResourceType, object: JsonObject): JsonObject =>
-  type.conversion === undefined ? object : type.conversion.toStored(object)
+export const storedAs = (type: ResourceType, object: JsonObject): JsonObject => {
+  const stored = type.conversion === undefined ? object : type.conversion.toStored(object)
+  return type.canonical === undefined ? stored : type.canonical(stored)
+}

@@ -67,6 +67,8 @@ export interface ResourceType {
     readonly toStored: (object: KubeObject) => KubeObject
     readonly fromStored: (object: KubeObject) => KubeObject
   }
+  /** Writes in the server's own way what can be written in several. */
+  readonly canonical?: (object: KubeObject) => KubeObject
   /** The OpenAPI schema of custom resources. */
   readonly schema?: JsonObject
   /** What `/scale` reads and writes. */

@@ -1,5 +1,6 @@
 /** core/v1 and its events.k8s.io twin. */
 import {
+  canonicalNode,
   prepareNamespace,
   prepareNode,
   prepareSecret,
@@ -135,6 +136,7 @@ export const coreResources: ReadonlyArray<ResourceType> = [
     subresources: [{ name: "proxy", kind: "NodeProxyOptions", verbs: ["create", "delete", "get", "patch", "update"] }],
     fields: { "spec.unschedulable": flag("spec", "unschedulable") },
     columns: nodeColumns,
+    canonical: canonicalNode,
     prepare: prepareNode,
     validate: validateNode
   }),

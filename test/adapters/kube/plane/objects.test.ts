@@ -188,6 +188,37 @@ describe("objects of the control plane", () => {
         }])
         assert.deepStrictEqual(at(json, "status", "allocatable"), at(json, "status", "capacity"))
       }))
+
+    it.effect("of kind Node have their amounts in the largest unit in which they are whole", () =>
+      Effect.gen(function*() {
+        yield* ask("POST", "/api/v1/nodes", { body: node("large") })
+        const given = {
+          cpu: "4000m",
+          memory: "16777216Ki",
+          "ephemeral-storage": "0Ki",
+          pods: 1000,
+          small: "1500m",
+          odd: "1025Ki",
+          part: "1.5Gi",
+          tiny: "0.5Ki",
+          power: "2e3"
+        }
+        const { json } = yield* ask("PATCH", "/api/v1/nodes/large/status", {
+          patch: "strategic",
+          body: { status: { capacity: given } }
+        })
+        assert.deepInclude(at(json, "status", "capacity"), {
+          cpu: "4",
+          memory: "16Gi",
+          "ephemeral-storage": "0",
+          pods: "1k",
+          small: "1500m",
+          odd: "1025Ki",
+          part: "1536Mi",
+          tiny: "512",
+          power: "2e3"
+        })
+      }))
   })
 })
 
