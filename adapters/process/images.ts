@@ -1,5 +1,5 @@
 /** The "images" of process pods: the host itself, or root filesystems that the owner of the device put into a table. */
-import { Effect } from "effect"
+import { Effect, Semaphore } from "effect"
 import { execFile } from "node:child_process"
 import { createHash } from "node:crypto"
 import { existsSync, renameSync, rmSync, statSync } from "node:fs"
@@ -23,8 +23,12 @@ const withoutTag = (reference: string): string => {
 }
 
 const EXTRACTION_LIMIT = "30 minutes"
+const KILLED_WITHIN = "5 seconds"
 
 export const makeImages = (options: ProcessOptions, tools: Tools) => {
+  /** Two of the same archive would take each other's files away, and a disk writes no two sooner than one after the other. */
+  const oneByOne = Semaphore.makeUnsafe(1).withPermit
+
   const tableEntry = (reference: string) => {
     const path = options.images[reference] ??
       (reference.endsWith(":latest") ? options.images[withoutTag(reference)] : undefined)
@@ -90,7 +94,11 @@ export const makeImages = (options: ProcessOptions, tools: Tools) => {
                 )
             )
         )
-        return Effect.sync(() => child.kill("SIGKILL"))
+        // Whoever is next finds nobody writing, unless the disk lets nobody go.
+        return Effect.callback<void>((gone) => {
+          child.once("close", () => gone(Effect.void))
+          child.kill("SIGKILL")
+        }).pipe(Effect.timeoutOption(KILLED_WITHIN), Effect.asVoid)
       }).pipe(Effect.timeoutOrElse({
         duration: EXTRACTION_LIMIT,
         orElse: () =>
@@ -98,7 +106,7 @@ export const makeImages = (options: ProcessOptions, tools: Tools) => {
             new RuntimeError({ reason: "ImageUnavailable", detail: `${archive} took longer than ${EXTRACTION_LIMIT}` })
           )
       }))
-      yield* onDisk("images", () => existsSync(target) ? undefined : renameSync(fresh, target))
+      yield* onDisk("images", () => renameSync(fresh, target))
     })
 
   const pull = Effect.fnUntraced(function*(reference: string) {
@@ -116,7 +124,9 @@ export const makeImages = (options: ProcessOptions, tools: Tools) => {
         `image ${reference}`,
         () => statSync(path).isDirectory() ? path : extractedPath(path)
       )
-      if (!existsSync(target)) yield* extract(path, target)
+      if (!existsSync(target)) {
+        yield* oneByOne(Effect.suspend(() => existsSync(target) ? Effect.void : extract(path, target)))
+      }
     }
     return yield* image(reference)
   })
