@@ -8,7 +8,7 @@ import { join } from "node:path"
 import { type ImageInfo, RuntimeError } from "../../core/pod/ContainerRuntime.ts"
 import { onDisk } from "./disk.ts"
 import type { ProcessOptions } from "./ProcessOptions.ts"
-import type { Tools } from "./tools.ts"
+import type { Tool, Tools } from "./tools.ts"
 
 /** Runs right on the host. */
 export const HOST_EXEC = "virtualimage.arhat.dev/hostexec"
@@ -76,36 +76,42 @@ export const makeImages = (options: ProcessOptions, tools: Tools) => {
     return info
   })
 
+  const run = (tool: Tool, ...args: ReadonlyArray<string>) =>
+    Effect.callback<void, RuntimeError>((resume) => {
+      const child = execFile(tools.path(tool), args, (error, _out, words) =>
+        resume(
+          error === null
+            ? Effect.void
+            : Effect.fail(
+              new RuntimeError({ reason: "ImageUnavailable", detail: `${tool}: ${words.trim() || error.message}` })
+            )
+        ))
+      // Whoever is next finds nobody writing, unless the disk lets nobody go.
+      return Effect.callback<void>((gone) => {
+        child.once("close", () => gone(Effect.void))
+        child.kill("SIGKILL")
+      }).pipe(Effect.timeoutOption(KILLED_WITHIN), Effect.asVoid)
+    })
+
   const extract = (archive: string, target: string) =>
     Effect.gen(function*() {
       const fresh = `${target}.new`
       yield* onDisk("images", () => rmSync(fresh, { recursive: true, force: true }))
       yield* Effect.promise(() => mkdir(fresh, { recursive: true, mode: 0o755 }))
-      yield* Effect.callback<void, RuntimeError>((resume) => {
-        const child = execFile(
-          tools.path("tar"),
-          ["--extract", "--file", archive, "--directory", fresh, "--numeric-owner"],
-          (error, _out, words) =>
-            resume(
-              error === null
-                ? Effect.void
-                : Effect.fail(
-                  new RuntimeError({ reason: "ImageUnavailable", detail: `tar: ${words.trim() || error.message}` })
-                )
+      yield* run("tar", "--extract", "--file", archive, "--directory", fresh, "--numeric-owner").pipe(
+        // What is there under its name is taken for whole, also after a power cut.
+        Effect.andThen(run("sync", "-f", fresh)),
+        Effect.timeoutOrElse({
+          duration: EXTRACTION_LIMIT,
+          orElse: () =>
+            Effect.fail(
+              new RuntimeError({
+                reason: "ImageUnavailable",
+                detail: `${archive} took longer than ${EXTRACTION_LIMIT}`
+              })
             )
-        )
-        // Whoever is next finds nobody writing, unless the disk lets nobody go.
-        return Effect.callback<void>((gone) => {
-          child.once("close", () => gone(Effect.void))
-          child.kill("SIGKILL")
-        }).pipe(Effect.timeoutOption(KILLED_WITHIN), Effect.asVoid)
-      }).pipe(Effect.timeoutOrElse({
-        duration: EXTRACTION_LIMIT,
-        orElse: () =>
-          Effect.fail(
-            new RuntimeError({ reason: "ImageUnavailable", detail: `${archive} took longer than ${EXTRACTION_LIMIT}` })
-          )
-      }))
+        })
+      )
       yield* onDisk("images", () => renameSync(fresh, target))
     })
 

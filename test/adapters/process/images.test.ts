@@ -18,13 +18,14 @@ const device = Effect.map(temporaryFolder, (folder) => {
   execFileSync("tar", ["--create", "--file", archive!, "--directory", files!, "."])
   writeFileSync(calls!, "")
   const tools = findTools(false)
-  const noted = (name: Tool) => {
+  const instead = new Map<Tool, string>()
+  const become = (name: Tool, does: string) => {
     const path = join(folder, name)
-    writeFileSync(path, `#!/bin/sh\necho ${name} >> "${calls}"\nexec ${tools.path(name)} "$@"\n`)
+    writeFileSync(path, `#!/bin/sh\necho ${name} >> "${calls}"\n${does}\n`)
     chmodSync(path, 0o755)
-    return path
+    instead.set(name, path)
   }
-  const instead = new Map<Tool, string>([["tar", noted("tar")]])
+  for (const name of ["tar", "sync"] as const) become(name, `exec ${tools.path(name)} "$@"`)
   const images = join(dataDir!, "images")
   return {
     images: makeImages(
@@ -37,6 +38,7 @@ const device = Effect.map(temporaryFolder, (folder) => {
       },
       { ...tools, path: (tool) => instead.get(tool) ?? tools.path(tool) }
     ),
+    become,
     calls: () => readFileSync(calls!, "utf8").trim().split("\n"),
     kept: () => readdirSync(images),
     filesOf: (name: string) => readdirSync(join(images, name)).length
@@ -49,7 +51,17 @@ describe("an archive of the table", () => {
       const { calls, filesOf, images, kept } = yield* device
       const pulls = Array.from({ length: 3 }, () => images.pull(NAME))
       yield* Effect.all(pulls, { concurrency: "unbounded" })
-      assert.deepStrictEqual(calls(), ["tar"])
+      assert.deepStrictEqual(calls(), ["tar", "sync"])
       assert.deepStrictEqual(kept().map(filesOf), [200])
+    }).pipe(Effect.scoped))
+
+  it.live("is there only when all of it is known to be on the disk", () =>
+    Effect.gen(function*() {
+      const { become, calls, images } = yield* device
+      become("sync", "[ -e \"$2/199\" ] && echo \"no space left\" >&2; exit 1")
+      const error = yield* Effect.flip(images.pull(NAME))
+      assert.deepStrictEqual([error.reason, error.detail], ["ImageUnavailable", "sync: no space left"])
+      assert.deepStrictEqual(calls(), ["tar", "sync"])
+      assert.strictEqual((yield* Effect.flip(images.image(NAME))).reason, "NotFound")
     }).pipe(Effect.scoped))
 })
