@@ -104,11 +104,7 @@ const make = Effect.fnUntraced(function*(
   const look = Effect.fnUntraced(function*(id: string) {
     if (!isId(id)) return yield* notFound(id)
     const folder = folderOf(id)
-    const kept = yield* Effect.catchIf(
-      readKept(folder),
-      (error) => "damaged" in error,
-      (error) => Effect.fail(unavailable(`${folder} is damaged: ${"damaged" in error ? error.damaged : ""}`))
-    )
+    const kept = yield* readKept(folder)
     if (kept === undefined) return yield* notFound(id)
     const life = yield* onDisk(folder, () => readLife(folder, boot))
     return { folder, kept, life, container: containerOf(id, kept, life, cgroups) }
@@ -309,6 +305,7 @@ const make = Effect.fnUntraced(function*(
     if (container.state === "running") watched.set(container.id, container.uid)
   }
   yield* Effect.forkScoped(Effect.forever(watch))
+  yield* Effect.forkScoped(images.sweep)
 
   const running = Effect.fnUntraced(function*(id: string) {
     const found = yield* look(id)

@@ -6,7 +6,7 @@ import { join } from "node:path"
 import type { Container, ContainerSpec } from "../../core/pod/ContainerRuntime.ts"
 import { ContainerSecurity } from "../../core/pod/PodAssignment.ts"
 import type { Cgroups } from "./cgroups.ts"
-import { blank, onDisk, readIfThere, writeWhole } from "./disk.ts"
+import { blank, onDisk, readIfThere, unavailable, writeWhole } from "./disk.ts"
 import { isAlive, parseIdentity, type ProcessIdentity } from "./identity.ts"
 
 const Spec = Schema.Struct({
@@ -65,7 +65,7 @@ export const isId = (id: string): boolean => /^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$
 export const readKept = Effect.fnUntraced(function*(folder: string) {
   const text = yield* onDisk(folder, () => readIfThere(join(folder, "spec")))
   if (text === undefined) return undefined
-  return yield* Effect.mapError(decodeKept(text), (error) => ({ damaged: error.message }))
+  return yield* Effect.mapError(decodeKept(text), ({ message }) => unavailable(`${folder} is damaged: ${message}`))
 })
 
 export interface Life {
