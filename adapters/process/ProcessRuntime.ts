@@ -1,5 +1,5 @@
 /** Containers as plain processes of the device: each under a shim of its own, everything else on the disk. */
-import { Clock, Duration, Effect, Fiber, FiberSet, Layer, PubSub, type Scope, Stream } from "effect"
+import { Clock, Duration, Effect, Fiber, FiberSet, Layer, PubSub, Result, type Scope, Stream } from "effect"
 import { spawn } from "node:child_process"
 import { createHash } from "node:crypto"
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
@@ -100,18 +100,21 @@ const make = Effect.fnUntraced(function*(
   const folderOf = (id: string) => join(containersFolder, id)
   const notFound = (id: string) => new RuntimeError({ reason: "NotFound", detail: `no such container: ${id}` })
 
-  /** A container in its present state. */
-  const look = Effect.fnUntraced(function*(id: string) {
+  /** A container in its present state, also where what it was made from is damaged. */
+  const glance = Effect.fnUntraced(function*(id: string) {
     if (!isId(id)) return yield* notFound(id)
     const folder = folderOf(id)
-    const kept = yield* Effect.catchIf(
-      readKept(folder),
-      (error) => "damaged" in error,
-      (error) => Effect.fail(unavailable(`${folder} is damaged: ${"damaged" in error ? error.damaged : ""}`))
-    )
-    if (kept === undefined) return yield* notFound(id)
+    const kept = yield* Effect.result(readKept(folder))
+    if (kept._tag === "Success" && kept.success === undefined) return yield* notFound(id)
+    if (kept._tag === "Failure" && kept.failure.reason !== "Invalid") return yield* kept.failure
     const life = yield* onDisk(folder, () => readLife(folder, boot))
-    return { folder, kept, life, container: containerOf(id, kept, life, cgroups) }
+    return { folder, kept, life, container: containerOf(id, Result.getOrUndefined(kept), life, cgroups) }
+  })
+
+  const look = Effect.fnUntraced(function*(id: string) {
+    const found = yield* glance(id)
+    const kept = yield* Effect.fromResult(found.kept)
+    return kept === undefined ? yield* notFound(id) : { ...found, kept }
   })
 
   const publish = (uid: string, containerId: string, kind: RuntimeEvent["kind"]) =>
@@ -227,7 +230,7 @@ const make = Effect.fnUntraced(function*(
 
   const ended = (id: string, within: Duration.Duration) =>
     Effect.gen(function*() {
-      while ((yield* look(id)).life.state === "running") yield* Effect.sleep(POLL)
+      while ((yield* glance(id)).life.state === "running") yield* Effect.sleep(POLL)
     }).pipe(Effect.timeoutOption(within), Effect.map((done) => done._tag === "Some"))
 
   const killAll = (id: string, identity: ProcessIdentity) => {
@@ -245,7 +248,7 @@ const make = Effect.fnUntraced(function*(
   /** Outlives its caller: a stop that was asked for is carried out. */
   const stop = (id: string, graceSeconds: number) =>
     Effect.gen(function*() {
-      const { kept, life } = yield* look(id)
+      const { container, life } = yield* glance(id)
       const identity = life.process
       if (life.state !== "running" || identity === undefined) return
       signal(identity, boot, "SIGTERM", true)
@@ -254,14 +257,14 @@ const make = Effect.fnUntraced(function*(
         killAll(id, identity)
         if (!(yield* ended(id, KILLED_WITHIN))) return yield* unavailable(`container ${id} does not end`)
       }
-      if (watched.delete(id)) yield* publish(kept.spec.uid, id, "exited")
+      if (watched.delete(id)) yield* publish(container.uid, id, "exited")
     }).pipe(
       Effect.catchIf(({ reason }) => reason === "NotFound", () => Effect.void),
       (work) => Effect.flatMap(FiberSet.run(background, work), Fiber.join)
     )
 
   const remove = Effect.fnUntraced(function*(id: string) {
-    const found = yield* Effect.catchIf(look(id), ({ reason }) => reason === "NotFound", () => Effect.undefined)
+    const found = yield* Effect.catchIf(glance(id), ({ reason }) => reason === "NotFound", () => Effect.undefined)
     if (found === undefined) return
     if (found.life.state === "running") {
       return yield* new RuntimeError({ reason: "Invalid", detail: `container ${id} is running: stop it first` })
@@ -280,17 +283,31 @@ const make = Effect.fnUntraced(function*(
       catch: (cause) => unavailable(`${gone} cannot be removed: ${String(cause)}`)
     })
     yield* onDisk(id, () => cgroups.remove(id))
-    yield* publish(found.kept.spec.uid, id, "removed")
+    yield* publish(found.container.uid, id, "removed")
   })
 
   const containers = Effect.fnUntraced(function*(uid?: string) {
     const ids = yield* onDisk(containersFolder, () => listFolders(containersFolder))
     const found = yield* Effect.forEach(
       uid === undefined ? ids : ids.filter((id) => id.startsWith(`${uid}_`)),
-      (id) => Effect.catchIf(look(id), ({ reason }) => reason === "NotFound", () => Effect.undefined)
+      (id) =>
+        Effect.catch(
+          glance(id),
+          (error) => Effect.succeed(existsSync(join(folderOf(id), "spec")) ? unseen(id, error) : undefined)
+        )
     )
     return found.flatMap((one) => (one === undefined ? [] : [one]))
   })
+
+  /** One whose folder cannot be read may run: it is there, and keeps nobody from the others. */
+  const unseen = (id: string, { detail }: RuntimeError) => {
+    const life: Life = { state: "created", process: undefined, shim: undefined }
+    return {
+      kept: undefined,
+      life,
+      container: { ...containerOf(id, undefined, life, cgroups), state: "unknown" as const, detail }
+    }
+  }
 
   /** Ends nobody waits for are noticed here; a started container is looked at twice a second, at the cost of a few reads. */
   const watch = Effect.gen(function*() {
@@ -305,10 +322,13 @@ const make = Effect.fnUntraced(function*(
     yield* Effect.sleep(WATCH_EVERY)
   })
 
-  for (const { container } of yield* containers()) {
+  for (const { container, kept } of yield* containers()) {
+    if (container.state === "unknown") yield* Effect.logWarning(`container ${container.id}: ${container.detail}`)
+    if (kept?._tag === "Failure") yield* Effect.logWarning(`${kept.failure.detail}: its container can only end`)
     if (container.state === "running") watched.set(container.id, container.uid)
   }
   yield* Effect.forkScoped(Effect.forever(watch))
+  yield* Effect.forkScoped(images.sweep)
 
   const running = Effect.fnUntraced(function*(id: string) {
     const found = yield* look(id)
@@ -337,10 +357,11 @@ const make = Effect.fnUntraced(function*(
     start,
     stop,
     remove,
-    inspect: (id) => Effect.map(look(id), ({ container }) => container),
+    inspect: (id) => Effect.map(glance(id), ({ container }) => container),
     containers: (uid) => Effect.map(containers(uid), (all) => all.map(({ container }) => container)),
     events: Stream.fromPubSub(events),
-    logs: (id, query) => Stream.unwrap(Effect.map(look(id), ({ folder }) => readLogs(folder, query, logEnded(folder)))),
+    logs: (id, query) =>
+      Stream.unwrap(Effect.map(glance(id), ({ folder }) => readLogs(folder, query, logEnded(folder)))),
     exec: Effect.fnUntraced(function*(id, spec) {
       yield* allowed
       const { folder, kept, process } = yield* running(id)

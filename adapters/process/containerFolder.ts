@@ -3,7 +3,7 @@ import { Effect, Schema } from "effect"
 import { randomUUID } from "node:crypto"
 import { existsSync, readdirSync, statSync } from "node:fs"
 import { join } from "node:path"
-import type { Container, ContainerSpec } from "../../core/pod/ContainerRuntime.ts"
+import { type Container, type ContainerSpec, RuntimeError } from "../../core/pod/ContainerRuntime.ts"
 import { ContainerSecurity } from "../../core/pod/PodAssignment.ts"
 import type { Cgroups } from "./cgroups.ts"
 import { blank, onDisk, readIfThere, writeWhole } from "./disk.ts"
@@ -62,10 +62,14 @@ export const idOf = ({ attempt, container, uid }: Pick<ContainerSpec, "uid" | "c
 
 export const isId = (id: string): boolean => /^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/.test(id)
 
+/** What is damaged is `Invalid`, as it stays; what cannot be read just now is `Unavailable`. */
 export const readKept = Effect.fnUntraced(function*(folder: string) {
   const text = yield* onDisk(folder, () => readIfThere(join(folder, "spec")))
   if (text === undefined) return undefined
-  return yield* Effect.mapError(decodeKept(text), (error) => ({ damaged: error.message }))
+  return yield* Effect.mapError(
+    decodeKept(text),
+    ({ message }) => new RuntimeError({ reason: "Invalid", detail: `${folder} is damaged: ${message}` })
+  )
 })
 
 export interface Life {
@@ -108,8 +112,17 @@ export const readLife = (folder: string, boot: string): Life => {
     ? "the exit code was lost: the process and its shim ended together"
     : "the exit code was lost: the device was restarted"
   // Looked for once more, because the shim may have written it and gone since.
-  if (!existsSync(join(folder, "exit"))) writeWhole(join(folder, "exit"), `${LOST} ${words}\n`)
-  return { state: "exited", process, shim, startedAt, ...readExit(folder) }
+  if (!existsSync(join(folder, "exit"))) noteIfPossible(join(folder, "exit"), `${LOST} ${words}\n`)
+  return { state: "exited", process, shim, startedAt, ...(readExit(folder) ?? { exitCode: LOST, detail: words }) }
+}
+
+/** A full disk takes no note of an end that is one all the same: each look says so anew, and the moment is noted when there is space. */
+const noteIfPossible = (path: string, text: string) => {
+  try {
+    writeWhole(path, text)
+  } catch {
+    // Whoever looks is told what it says.
+  }
 }
 
 /** How long after its end the output of a process may still be on its way to the disk; what escaped may hold it open for ever. */
@@ -132,19 +145,33 @@ const readExit = (folder: string): Pick<Life, "exitCode" | "finishedAt" | "detai
   }
 }
 
-export const containerOf = (id: string, kept: Kept, life: Life, cgroups: Cgroups): Container => ({
+type Made = Omit<Container, "id" | "state" | "oomKilled">
+
+const madeOf = ({ createdAt, spec }: Kept): Made => ({
+  uid: spec.uid,
+  namespace: spec.namespace,
+  pod: spec.pod,
+  sandboxId: spec.sandboxId,
+  container: spec.container,
+  attempt: spec.attempt,
+  specHash: spec.specHash,
+  image: spec.image,
+  imageId: spec.imageId,
+  createdAt
+})
+
+/** What the name of its folder tells of a container whose spec is damaged: enough to see it end, to stop and to remove it. */
+const madeById = (id: string): Made => {
+  const [, uid = id, container = "", attempt = "0"] = /^(.+)_([^_]+)_(\d+)$/.exec(id) ?? []
+  const unknown = { namespace: "", pod: "", sandboxId: "", specHash: "", image: "", imageId: "", createdAt: 0 }
+  return { uid, container, attempt: Number(attempt), ...unknown }
+}
+
+/** `kept` is undefined where it is damaged. */
+export const containerOf = (id: string, kept: Kept | undefined, life: Life, cgroups: Cgroups): Container => ({
   id,
-  uid: kept.spec.uid,
-  namespace: kept.spec.namespace,
-  pod: kept.spec.pod,
-  sandboxId: kept.spec.sandboxId,
-  container: kept.spec.container,
-  attempt: kept.spec.attempt,
-  specHash: kept.spec.specHash,
-  image: kept.spec.image,
-  imageId: kept.spec.imageId,
+  ...(kept === undefined ? madeById(id) : madeOf(kept)),
   state: life.state,
-  createdAt: kept.createdAt,
   ...(life.startedAt === undefined ? {} : { startedAt: life.startedAt }),
   ...(life.finishedAt === undefined ? {} : { finishedAt: life.finishedAt }),
   ...(life.exitCode === undefined ? {} : { exitCode: life.exitCode }),

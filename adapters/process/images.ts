@@ -1,14 +1,15 @@
 /** The "images" of process pods: the host itself, or root filesystems that the owner of the device put into a table. */
-import { Effect } from "effect"
+import { Effect, Semaphore } from "effect"
 import { execFile } from "node:child_process"
 import { createHash } from "node:crypto"
-import { existsSync, renameSync, rmSync, statSync } from "node:fs"
-import { mkdir } from "node:fs/promises"
-import { join } from "node:path"
+import { existsSync, mkdirSync, readdirSync, renameSync, statSync } from "node:fs"
+import { rm } from "node:fs/promises"
+import { basename, join } from "node:path"
 import { type ImageInfo, RuntimeError } from "../../core/pod/ContainerRuntime.ts"
-import { onDisk } from "./disk.ts"
+import { limbo, listFolders, readKept } from "./containerFolder.ts"
+import { onDisk, unavailable } from "./disk.ts"
 import type { ProcessOptions } from "./ProcessOptions.ts"
-import type { Tools } from "./tools.ts"
+import type { Tool, Tools } from "./tools.ts"
 
 /** Runs right on the host. */
 export const HOST_EXEC = "virtualimage.arhat.dev/hostexec"
@@ -22,9 +23,15 @@ const withoutTag = (reference: string): string => {
   return colon < 0 ? name : name.slice(0, colon)
 }
 
-const EXTRACTION_LIMIT = "30 minutes"
+const EXTRACTION_LIMIT = 30 * 60_000
+const KILLED_WITHIN = "5 seconds"
 
 export const makeImages = (options: ProcessOptions, tools: Tools) => {
+  const folder = join(options.dataDir, "images")
+  const containersFolder = join(options.dataDir, "containers")
+  /** Two of the same archive would take each other's files away, and a disk writes no two sooner than one after the other. */
+  const oneByOne = Semaphore.makeUnsafe(1).withPermit
+
   const tableEntry = (reference: string) => {
     const path = options.images[reference] ??
       (reference.endsWith(":latest") ? options.images[withoutTag(reference)] : undefined)
@@ -34,7 +41,7 @@ export const makeImages = (options: ProcessOptions, tools: Tools) => {
   const extractedPath = (archive: string): string => {
     const { mtimeMs, size } = statSync(archive)
     const key = createHash("sha256").update(`${archive}\0${size}\0${mtimeMs}`).digest("hex")
-    return join(options.dataDir, "images", key)
+    return join(folder, key)
   }
 
   const check = (reference: string) =>
@@ -72,34 +79,44 @@ export const makeImages = (options: ProcessOptions, tools: Tools) => {
     return info
   })
 
-  const extract = (archive: string, target: string) =>
-    Effect.gen(function*() {
-      const fresh = `${target}.new`
-      yield* onDisk("images", () => rmSync(fresh, { recursive: true, force: true }))
-      yield* Effect.promise(() => mkdir(fresh, { recursive: true, mode: 0o755 }))
-      yield* Effect.callback<void, RuntimeError>((resume) => {
-        const child = execFile(
-          tools.path("tar"),
-          ["--extract", "--file", archive, "--directory", fresh, "--numeric-owner"],
-          (error, _out, words) =>
-            resume(
-              error === null
-                ? Effect.void
-                : Effect.fail(
-                  new RuntimeError({ reason: "ImageUnavailable", detail: `tar: ${words.trim() || error.message}` })
-                )
-            )
+  /** Interrupted or late, it is over when nothing writes any more, unless the disk lets nobody go. */
+  const run = (tool: Tool, ...args: ReadonlyArray<string>) =>
+    Effect.callback<void, RuntimeError>((resume) => {
+      const limit = { timeout: EXTRACTION_LIMIT, killSignal: "SIGKILL" } as const
+      const child = execFile(tools.path(tool), args, limit, (error, _out, words) => {
+        const why = error?.killed === true
+          ? `killed after ${EXTRACTION_LIMIT / 60_000} minutes`
+          : words.trim() || error?.message
+        resume(
+          error === null
+            ? Effect.void
+            : Effect.fail(new RuntimeError({ reason: "ImageUnavailable", detail: `${tool}: ${why}` }))
         )
-        return Effect.sync(() => child.kill("SIGKILL"))
-      }).pipe(Effect.timeoutOrElse({
-        duration: EXTRACTION_LIMIT,
-        orElse: () =>
-          Effect.fail(
-            new RuntimeError({ reason: "ImageUnavailable", detail: `${archive} took longer than ${EXTRACTION_LIMIT}` })
-          )
-      }))
-      yield* onDisk("images", () => existsSync(target) ? undefined : renameSync(fresh, target))
+      })
+      return Effect.callback<void>((gone) => {
+        child.once("close", () => gone(Effect.void))
+        child.kill("SIGKILL")
+      }).pipe(Effect.timeoutOption(KILLED_WITHIN), Effect.asVoid)
     })
+
+  const remove = (path: string) =>
+    Effect.tryPromise({
+      try: () => rm(path, { recursive: true, force: true, maxRetries: 3 }),
+      catch: (cause) => unavailable(`${path} cannot be removed: ${String(cause)}`)
+    })
+
+  /** Of an extraction that came to nothing nothing stays: it may be what fills the disk. */
+  const extract = (archive: string, target: string) => {
+    const fresh = `${target}.new`
+    return Effect.gen(function*() {
+      yield* remove(fresh)
+      yield* onDisk("images", () => mkdirSync(fresh, { recursive: true, mode: 0o755 }))
+      yield* run("tar", "--extract", "--file", archive, "--directory", fresh, "--numeric-owner")
+      // What is there under its name is taken for whole, also after a power cut.
+      yield* run("sync", "-f", fresh)
+      yield* onDisk("images", () => renameSync(fresh, target))
+    }).pipe(Effect.onError(() => Effect.catch(remove(fresh), ({ detail }) => Effect.logWarning(detail))))
+  }
 
   const pull = Effect.fnUntraced(function*(reference: string) {
     yield* check(reference)
@@ -116,10 +133,39 @@ export const makeImages = (options: ProcessOptions, tools: Tools) => {
         `image ${reference}`,
         () => statSync(path).isDirectory() ? path : extractedPath(path)
       )
-      if (!existsSync(target)) yield* extract(path, target)
+      if (!existsSync(target)) {
+        yield* oneByOne(Effect.suspend(() => existsSync(target) ? Effect.void : extract(path, target)))
+      }
     }
     return yield* image(reference)
   })
 
-  return { image, pull, rootOf }
+  /** What archives of the table were extracted to, as they are now, and what containers have as their root. */
+  const inUse = Effect.gen(function*() {
+    const archives = yield* onDisk(
+      "runtime.process.images",
+      () => Object.values(options.images).filter((path) => !statSync(path).isDirectory()).map(extractedPath)
+    )
+    const ids = yield* onDisk(containersFolder, () => listFolders(containersFolder))
+    const kept = yield* Effect.forEach(ids, (id) => readKept(join(containersFolder, id)))
+    const roots = kept.map((one) => one?.root)
+    return new Set([...archives, ...roots].flatMap((path) => path === undefined ? [] : [basename(path)]))
+  })
+
+  /** Frees the space of what was left half made, and of former versions of archives that no container has any more. */
+  const sweep = Effect.gen(function*() {
+    const all = yield* onDisk(folder, () => existsSync(folder) ? readdirSync(folder) : [])
+    const whole = all.filter((name) => /^[0-9a-f]+$/.test(name))
+    yield* Effect.forEach(all, (name) => whole.includes(name) ? Effect.void : remove(join(folder, name)))
+    if (whole.length === 0) return
+    const used = yield* Effect.mapError(inUse, ({ detail }) => unavailable(`former images stay: ${detail}`))
+    for (const name of whole.filter((name) => !used.has(name))) {
+      // It may be wanted again, and is there whole or not at all.
+      const gone = join(folder, limbo())
+      yield* onDisk(folder, () => renameSync(join(folder, name), gone))
+      yield* remove(gone)
+    }
+  }).pipe(oneByOne, Effect.catch(({ detail }) => Effect.logWarning(detail)))
+
+  return { image, pull, rootOf, sweep }
 }

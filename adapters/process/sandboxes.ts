@@ -58,13 +58,13 @@ export const makeSandboxes = (options: ProcessOptions, boot: string) => {
   /** Who containers run as: they outlive their sandbox, over a reboot or a while without one. */
   const everyAccount = Effect.gen(function*() {
     const ids = yield* onDisk(containersFolder, () => listFolders(containersFolder))
-    const all = yield* Effect.forEach(ids, (id) => {
-      const path = join(containersFolder, id)
-      return Effect.mapError(
-        readKept(path),
-        (error) => "damaged" in error ? unavailable(`${path} is damaged: ${error.damaged}`) : error
-      )
-    })
+    // One that is damaged has the user of its pod's sandbox, which is there for as long as anything of it may run.
+    const all = yield* Effect.forEach(ids, (id) =>
+      Effect.catchIf(
+        readKept(join(containersFolder, id)),
+        ({ reason }) => reason === "Invalid",
+        () => Effect.undefined
+      ))
     return all.flatMap((kept) => (kept === undefined ? [] : [{ pod: kept.spec.uid, user: kept.uid }]))
   })
 

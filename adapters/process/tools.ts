@@ -9,7 +9,7 @@ export const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 const ALWAYS = ["sh", "setsid", "env", "dd", "stat", "mkfifo", "mv", "rm", "sleep", "mkdir"] as const
 const AS_ROOT = ["setpriv", "unshare", "nsenter", "mount", "chroot", "touch"] as const
 
-export type Tool = (typeof ALWAYS)[number] | (typeof AS_ROOT)[number] | "tar"
+export type Tool = (typeof ALWAYS)[number] | (typeof AS_ROOT)[number] | "tar" | "sync"
 
 export interface Tools {
   readonly path: (tool: Tool) => string

@@ -1,9 +1,11 @@
 /**
  * The runtime this device has: docker when its socket answers, else plain processes where the owner allows them. Which of the two it
- * was stays written down: docker that comes up after arhat does not make another device of this one, on which all its pods have failed.
+ * was stays written down: docker that comes up after arhat does not make another device of this one, on which all its pods have failed,
+ * and one that appears later does not leave processes of pods behind that nobody would ever end.
  */
 import { Context, Effect, Layer, Schema } from "effect"
 import { request } from "node:http"
+import { listFolders } from "../../adapters/process/containerFolder.ts"
 import { onDisk, readIfThere, writeWhole } from "../../adapters/process/disk.ts"
 import { ContainerRuntime, type RuntimeError } from "../../core/pod/ContainerRuntime.ts"
 import { withHostExec } from "../../core/pod/withHostExec.ts"
@@ -31,16 +33,26 @@ const answers = (socketPath: string) =>
     return Effect.sync(() => asked.destroy())
   })
 
+const processFolder = ({ arhat }: ArhatConfig) => `${arhat.dataDir}/processes`
+
 /** Commands of the host, and the owner's root filesystems where those are allowed, too. */
-const processes = ({ arhat, runtime: { process } }: ArhatConfig) =>
-  Effect.map(Effect.promise(() => import("../../adapters/process/ProcessRuntime.ts")), ({ layer }) =>
-    layer({
-      dataDir: `${arhat.dataDir}/processes`,
+const processes = (config: ArhatConfig) =>
+  Effect.map(Effect.promise(() => import("../../adapters/process/ProcessRuntime.ts")), ({ layer }) => {
+    const { process } = config.runtime
+    return layer({
+      dataDir: processFolder(config),
       enabled: true,
       allowRoot: process.allowRoot,
       uidRange: { first: process.firstUid, last: process.firstUid + process.uids - 1 },
       images: process.enabled ? process.images : {}
-    }))
+    })
+  })
+
+/** Containers of pods that are processes, running or not. */
+const hasContainers = (config: ArhatConfig) => {
+  const folder = `${processFolder(config)}/containers`
+  return onDisk(folder, () => listFolders(folder).length > 0)
+}
 
 /** `docker` or `processes`; undefined before the first start. */
 const lastRuntime = (path: string) => onDisk(path, () => readIfThere(path)?.trim())
@@ -56,8 +68,17 @@ export const containerRuntime = (config: ArhatConfig): Layer.Layer<ContainerRunt
     const note = `${config.arhat.dataDir}/runtime`
     const last = yield* lastRuntime(note)
     const answered = docker.enabled && (yield* answers(docker.socket))
+    // Where hostexec alone is allowed they are its own, and docker has that beside itself.
+    const heldBack = answered && process.enabled && last === "processes" && (yield* hasContainers(config))
+    if (heldBack) {
+      yield* Effect.logWarning(
+        `docker answers on ${docker.socket}, but pods of this device run as processes, and docker could not end them: it stays `
+          + "with processes. To run pods in docker, delete those that are here and restart arhat, or set "
+          + "runtime.process.enabled: false and restart the device"
+      )
+    }
     // The pods wait for an engine that does not answer, at whatever time that is.
-    if (answered || (docker.enabled && last === "docker")) {
+    if ((answered && !heldBack) || (docker.enabled && last === "docker")) {
       if (!answered) {
         yield* Effect.logWarning(
           `docker, in which this device's pods run, does not answer on ${docker.socket}: they wait for it. `

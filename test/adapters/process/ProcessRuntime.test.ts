@@ -1,7 +1,16 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect, Schedule, Stream } from "effect"
 import { spawn } from "node:child_process"
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  statSync,
+  writeFileSync
+} from "node:fs"
 import { createServer } from "node:net"
 import { join } from "node:path"
 import { isAlive, parseIdentity } from "../../../adapters/process/identity.ts"
@@ -174,6 +183,62 @@ describe.skipIf(whyNotRoot !== undefined)("a process pod", () => {
       process.kill(-pid, "SIGKILL")
       yield* until(() => !existsSync(`/proc/${pid}`))
       void runtime
+    }))
+
+  test("has ended after a restart of the device also where a full disk takes no note of that", (world) =>
+    Effect.gen(function*() {
+      const { id } = yield* launch(world, { _tag: "Forever" })
+      const { pid } = processOf(world, id)
+      const refused = join(folderOf(world, id), "exit.new")
+      mkdirSync(refused)
+      yield* Effect.gen(function*() {
+        const later = yield* ContainerRuntime
+        const [found] = yield* later.containers()
+        assert.deepStrictEqual([found?.state, found?.exitCode], ["exited", 137])
+        assert.include(found?.detail ?? "", "device was restarted")
+        rmdirSync(refused)
+        yield* later.inspect(id)
+        assert.match(readFileSync(join(folderOf(world, id), "exit"), "utf8"), /^137 .*device was restarted/)
+      }).pipe(
+        Effect.provide(ProcessRuntime.layer({ ...world.options, bootId: "another-boot" }), { local: true })
+      )
+      process.kill(-pid, "SIGKILL")
+      yield* until(() => !existsSync(`/proc/${pid}`))
+    }))
+
+  test("whose folder is damaged can still end, and keeps nobody from all others", (world) =>
+    Effect.gen(function*() {
+      const whole = yield* launch(world, { _tag: "Forever" }, { container: "whole" })
+      const damaged = yield* launch(world, { _tag: "Forever" }, { container: "damaged" })
+      writeFileSync(join(folderOf(world, damaged.id), "spec"), "\0\0\0")
+      const unseen = yield* launch(world, { _tag: "Forever" }, { container: "unseen" })
+      const identity = join(folderOf(world, unseen.id), "process")
+      renameSync(identity, `${identity}.kept`)
+      mkdirSync(identity)
+      yield* Effect.gen(function*() {
+        const runtime = yield* ContainerRuntime
+        const states = (yield* runtime.containers(world.uid)).map(({ attempt, container, state, uid }) =>
+          `${uid === world.uid} ${container} ${attempt} ${state}`
+        )
+        assert.deepStrictEqual(states.toSorted(), [
+          "true damaged 0 running",
+          "true unseen 0 unknown",
+          "true whole 0 running"
+        ])
+        assert.strictEqual((yield* reasonAnd(runtime.stop(unseen.id, 0))).reason, "Unavailable")
+        rmdirSync(identity)
+        renameSync(`${identity}.kept`, identity)
+        yield* runtime.ensureSandbox({ ...sandboxSpec(world), uid: "another" })
+        const { detail } = yield* reasonAnd(Effect.scoped(
+          runtime.exec(damaged.id, { command: ["true"], stdin: false, stdout: true, stderr: true, tty: false })
+        ))
+        assert.include(detail, "is damaged")
+        for (const { id } of [whole, damaged, unseen]) {
+          yield* runtime.stop(id, 0)
+          yield* runtime.remove(id)
+        }
+        assert.deepStrictEqual(yield* runtime.containers(), [])
+      }).pipe(Effect.provide(ProcessRuntime.layer(world.options), { local: true }))
     }))
 
   test("takes everything it left behind with it", (world) =>

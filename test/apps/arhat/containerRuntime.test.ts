@@ -1,7 +1,7 @@
 /** Which runtime a device has, and that it stays so when docker is late. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger } from "effect"
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, unlinkSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, unlinkSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { stringify } from "yaml"
 import { ArhatConfig } from "../../../apps/arhat/ArhatConfig.ts"
@@ -22,6 +22,7 @@ const device = Effect.gen(function*() {
   return {
     begin: Effect.sync(() => symlinkSync(engine.socketPath, socket)),
     end: Effect.sync(() => unlinkSync(socket)),
+    containers: `${folder}/processes/containers`,
     noted: () => readFileSync(`${folder}/runtime`, "utf8"),
     /** One life of the agent, and what it logs. */
     life: <A, E>(
@@ -92,6 +93,33 @@ describe("the runtime of a device", () => {
       yield* begin
       yield* life(processes, (_runtime, log) =>
         Effect.sync(() => assert.include(log.join("\n"), "pods run in docker")))
+      assert.strictEqual(noted(), "docker\n")
+    }).pipe(Effect.scoped))
+
+  it.live("stays processes for as long as there are containers of them, and says how it becomes docker", () =>
+    Effect.gen(function*() {
+      const { begin, containers, life, noted } = yield* device
+      yield* life(processes, asked)
+      mkdirSync(`${containers}/pod_app_0`)
+      yield* begin
+      yield* life(processes, (_runtime, log) =>
+        Effect.sync(() => {
+          says(log[0] ?? "", "To run pods in docker, delete those that are here and restart arhat")
+          assert.strictEqual(log[1], "pods run as plain processes of this host")
+        }))
+      assert.strictEqual(noted(), "processes\n")
+      rmSync(`${containers}/pod_app_0`, { recursive: true })
+      yield* life(processes, asked)
+      assert.strictEqual(noted(), "docker\n")
+    }).pipe(Effect.scoped))
+
+  it.live("is docker with hostexec beside it, which sees to the processes that are there", () =>
+    Effect.gen(function*() {
+      const { begin, containers, life, noted } = yield* device
+      yield* life(hostexec, asked)
+      mkdirSync(`${containers}/pod_app_0`)
+      yield* begin
+      yield* life(hostexec, asked)
       assert.strictEqual(noted(), "docker\n")
     }).pipe(Effect.scoped))
 
