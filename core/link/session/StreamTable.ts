@@ -38,6 +38,11 @@ export class StreamTable {
     this.nextId = conversation.side === "device" ? 1 : 2
   }
 
+  /** Bytes of one message, as sent or inflated. */
+  get mostMessage(): number {
+    return Math.floor(this.pool.capacity * this.conversation.limits.messageShare)
+  }
+
   /** Of all streams, to be sent. */
   get queuedBytes(): number {
     let bytes = 0
@@ -153,7 +158,7 @@ export class StreamTable {
     if (outstanding * 2 > stream.window && !stuck) return
     const drained = hasDrained(stream)
     if (drained && now - stream.grantedAt < quickMillis && stream.window * 2 <= maxWindow) {
-      if (stream.window <= this.pool.spare && this.pool.tryReserve(stream.window)) {
+      if (this.pool.tryGrow(stream.window, this.mostMessage)) {
         stream.reserved += stream.window
         stream.window *= 2
       }

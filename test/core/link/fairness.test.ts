@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Fiber, Stream } from "effect"
-import { LinkError } from "../../../core/link/Session.ts"
+import type { LinkUsage } from "../../../core/link/LinkUsage.ts"
+import type { LinkError, Session } from "../../../core/link/Session.ts"
 import { noise } from "./noise.ts"
 import { echo, failure, inWorld, string, text } from "./world.ts"
 
@@ -74,6 +75,39 @@ describe("many things on one session", () => {
         assert.isBelow(took, 1_500)
         assert.isBelow((yield* world.transport.traffic).toOperator.frames - before, 400)
       })))
+
+  it.live("lets one stream grow to a megabyte, and all together no further than large messages still fit", () => {
+    const pools: Array<() => LinkUsage> = []
+    const side = () =>
+      Effect.map(device(), (handlers) => ({ ...handlers, onRequest: () => Effect.succeed(text("done")) }))
+    return inWorld(
+      { device: side, operator: side, witness: (usage) => void pools.push(usage) },
+      (world) =>
+        Effect.gen(function*() {
+          const operator = yield* world.session("operator")
+          const devices = yield* world.session("device")
+          yield* world.transport.weather({ delayMillis: [2, 2], bytesPerSecond: 20_000_000 })
+          const granted = () => Math.min(...pools.map((usage) => usage().granted))
+          /** A stream that was quick, and then says nothing. */
+          const quick = (session: Session) =>
+            Effect.gen(function*() {
+              const channel = yield* session.open(text("sink"))
+              for (let sent = 0; sent < 400; sent++) yield* channel.send(noise(16_320, sent % 7))
+            })
+          yield* quick(operator)
+          yield* quick(devices)
+          assert.isAtLeast(granted(), 1024 * 1024)
+          for (let opened = 0; opened < 4; opened++) yield* Effect.all([quick(operator), quick(devices)])
+          assert.isAtLeast(granted(), 1.25 * 1024 * 1024, "what is left is for others to grow")
+          yield* Effect.sleep("10 seconds")
+          // The largest command; as much as a device says at once.
+          for (const [session, bytes] of [[operator, 4 * 1024 * 1024 - 32], [devices, 256 * 1024]] as const) {
+            const took = yield* elapsed(session.request(noise(bytes)))
+            assert.isBelow(took, 1_000, `${bytes} bytes took ${took} ms`)
+          }
+        }).pipe(Effect.scoped)
+    )
+  })
 
   it.live("does not let a reader that stopped reading hold up another", () =>
     inWorld({ device }, (world) =>
