@@ -1,7 +1,10 @@
 /** The memory one link may fill with received data; what it does not grant, a peer cannot send. */
 
-/** Part of it that messages, and larger windows, leave for streams to come. */
+/** Part of it that messages, and larger windows, leave for streams to come; and of that what channels leave for requests. */
 const forStreams = 1 / 8
+const forRequests = 1 / 16
+/** Part of it that channels may hold: each may stay for hours, and a fifth is what commands and reports can do with. */
+const ofChannels = 4 / 5
 
 export class ReceivePool {
   readonly capacity: number
@@ -20,6 +23,13 @@ export class ReceivePool {
     if (bytes > this.free) return false
     this.reserved += bytes
     return true
+  }
+
+  /** For a channel to begin with, where channels have `held` bytes of it. */
+  tryOpen(bytes: number, held: number): boolean {
+    const { capacity } = this
+    return held + bytes <= capacity * ofChannels && bytes <= this.free - capacity * forRequests &&
+      this.tryReserve(bytes)
   }
 
   private get spare(): number {
