@@ -132,7 +132,6 @@ export class Conversation extends Steps {
     this.dismiss = dismiss
     this.carrier += 1
     this.carried = true
-    this.rate = new AckRate(this.timings.queueMillis, this.limits.inFlight)
     this.hearing.begin(now)
     this.progressAt = now
     this.resends = 0
@@ -141,6 +140,8 @@ export class Conversation extends Steps {
     // The peer learns at once that it was heard.
     this.ackAt = now
     this.acknowledge(peerReceived, now)
+    // Only now: what was under way during an outage says nothing of this connection's round trip.
+    this.rate = new AckRate(this.timings.queueMillis, this.limits.inFlight)
     this.unacknowledged.allAgain()
     this.commandsUnderWay = 0
     this.othersUnderWay = 0
