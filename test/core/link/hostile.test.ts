@@ -242,8 +242,8 @@ describe("a device that breaks the protocol", () => {
           )
         }
         yield* Effect.sleep("1 second")
-        // 4 MiB hold 256 windows; three messages of a megabyte were granted before the rest was for windows only.
-        assert.isAtLeast(refusals.length, 400 - 256)
+        // Channels may hold four fifths of 4 MiB: 204 windows, or fewer with messages of a megabyte.
+        assert.isAtLeast(refusals.length, 400 - 204)
       })))
 
   it.live("cannot make it keep answers that are never acknowledged, or words that cost no credit", () =>
