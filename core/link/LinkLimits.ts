@@ -5,7 +5,7 @@ export interface LinkLimits {
   /** Bytes of received data that one link may hold on each side. */
   readonly agentPool: number
   readonly operatorPool: number
-  /** Reserved for each stream when it opens, in bytes; 256 streams of 16 KiB fill a pool of 4 MiB. */
+  /** Reserved for each stream when it opens, in bytes; 256 streams of 16 KiB fill a pool of 4 MiB, 204 of them channels at most. */
   readonly window: number
   /** Most a stream that drains quickly may be granted, in bytes. */
   readonly maxWindow: number

@@ -28,6 +28,8 @@ const acknowledgeAtOnce = 256 * 1024
 const leastChunk = 4 * 1024
 /** A gap younger than this may be mere reordering. */
 const reorderMillis = 30
+const outOfRange = "the peer broke the protocol: numbers out of range"
+
 /** What a conversation hands in-order segments and its end to. */
 export interface Listener {
   /** What the segment did wrong, if anything. */
@@ -132,7 +134,6 @@ export class Conversation extends Steps {
     this.dismiss = dismiss
     this.carrier += 1
     this.carried = true
-    this.rate = new AckRate(this.timings.queueMillis, this.limits.inFlight)
     this.hearing.begin(now)
     this.progressAt = now
     this.resends = 0
@@ -140,7 +141,10 @@ export class Conversation extends Steps {
     this.questionHeard = 0
     // The peer learns at once that it was heard.
     this.ackAt = now
-    this.acknowledge(peerReceived, now)
+    if (peerReceived < this.nextSequence) this.acknowledge(peerReceived, now)
+    else this.end(outOfRange, false)
+    // Only now: what was under way during an outage says nothing of this connection's round trip.
+    this.rate = new AckRate(this.timings.queueMillis, this.limits.inFlight)
     this.unacknowledged.allAgain()
     this.commandsUnderWay = 0
     this.othersUnderWay = 0
@@ -177,7 +181,7 @@ export class Conversation extends Steps {
     const held = toNumber(packet.held)
     const first = toNumber(packet.sequence)
     if (ack === undefined || held === undefined || first === undefined || ack >= this.nextSequence) {
-      return this.end("the peer broke the protocol: numbers out of range", false)
+      return this.end(outOfRange, false)
     }
     if (packet.question > 0) this.questionHeard = Math.max(this.questionHeard, packet.question)
     this.acknowledge(ack, now)

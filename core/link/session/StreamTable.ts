@@ -38,6 +38,11 @@ export class StreamTable {
     this.nextId = conversation.side === "device" ? 1 : 2
   }
 
+  /** Bytes of one message, as sent or inflated. */
+  get mostMessage(): number {
+    return Math.floor(this.pool.capacity * this.conversation.limits.messageShare)
+  }
+
   /** Of all streams, to be sent. */
   get queuedBytes(): number {
     let bytes = 0
@@ -63,11 +68,20 @@ export class StreamTable {
 
   /** A stream of this side; undefined where there is no memory for it. It is numbered when its first segment leaves. */
   open(kind: "channel" | "request", priority: Priority, traffic?: TrafficClass): LinkStream | undefined {
+    if (!this.tryOpen(kind)) return undefined
     const { window } = this.conversation.limits
-    if (!this.pool.tryReserve(window)) return undefined
     const stream = new LinkStream({ kind, ours: true, priority, traffic, window })
     this.live.add(stream)
     return stream
+  }
+
+  /** Memory for a stream to begin with: whatever people open, a request still finds some. */
+  private tryOpen(kind: "channel" | "request"): boolean {
+    const { window } = this.conversation.limits
+    if (kind === "request") return this.pool.tryReserve(window)
+    let held = 0
+    for (const stream of this.live) if (stream.kind === "channel") held += stream.reserved
+    return this.pool.tryOpen(window, held)
   }
 
   leaving(stream: LinkStream): void {
@@ -98,15 +112,15 @@ export class StreamTable {
       return "a stream cannot be opened by this number"
     }
     this.lastPeerId = segment.stream
-    const { window } = this.conversation.limits
-    if (!this.pool.tryReserve(window)) {
+    const kind = segment.kind === Kind.REQUEST ? "request" : "channel"
+    if (!this.tryOpen(kind)) {
       const refusal = failSegment(ErrorCode.OVERLOADED, "as many streams are open as the peer has memory for")
       refusal.stream = segment.stream
       this.conversation.outbox.urgent(refusal)
       return undefined
     }
     const known = segment.priority >= Priority.COMMAND && segment.priority <= Priority.BULK
-    const kind = segment.kind === Kind.REQUEST ? "request" : "channel"
+    const { window } = this.conversation.limits
     const priority = known ? segment.priority : Priority.INTERACTIVE
     const stream = new LinkStream({ kind, ours: false, priority, window })
     stream.id = segment.stream
@@ -153,7 +167,7 @@ export class StreamTable {
     if (outstanding * 2 > stream.window && !stuck) return
     const drained = hasDrained(stream)
     if (drained && now - stream.grantedAt < quickMillis && stream.window * 2 <= maxWindow) {
-      if (stream.window <= this.pool.spare && this.pool.tryReserve(stream.window)) {
+      if (this.pool.tryGrow(stream.window, this.mostMessage)) {
         stream.reserved += stream.window
         stream.window *= 2
       }

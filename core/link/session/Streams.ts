@@ -58,10 +58,6 @@ export class Streams {
     return over && new LinkError({ reason: over.ours ? "Closed" : "SessionLost", detail: over.why })
   }
 
-  private get mostMessage(): number {
-    return Math.floor(this.table.pool.capacity * this.conversation.limits.messageShare)
-  }
-
   // What this side does
 
   start(
@@ -225,7 +221,7 @@ export class Streams {
     // Its stream, and the memory for it, would be given back while the first is still to be answered.
     if (stream.kind === "request" && !stream.ours && !opening) return "a second message of a request"
     const oneShot = opening || stream.kind === "request"
-    const most = this.mostMessage
+    const most = this.table.mostMessage
     if (length + messageCost > most || inflated > (oneShot ? most : channelInflated)) {
       this.failNow(stream, ErrorCode.TOO_LARGE, `a message of ${Math.max(length, inflated)} bytes is more than ${most}`)
       return undefined

@@ -1,8 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Fiber, Stream } from "effect"
-import { LinkError } from "../../../core/link/Session.ts"
+import { Clock, Effect, Fiber, Option, Stream } from "effect"
+import type { LinkUsage } from "../../../core/link/LinkUsage.ts"
+import type { LinkError, Session } from "../../../core/link/Session.ts"
 import { noise } from "./noise.ts"
 import { echo, failure, inWorld, string, text } from "./world.ts"
+
+const mebibyte = 1024 * 1024
 
 const elapsed = <A, E>(effect: Effect.Effect<A, E>) =>
   Effect.gen(function*() {
@@ -75,6 +78,39 @@ describe("many things on one session", () => {
         assert.isBelow((yield* world.transport.traffic).toOperator.frames - before, 400)
       })))
 
+  it.live("lets one stream grow to a megabyte, and all together no further than large messages still fit", () => {
+    const pools: Array<() => LinkUsage> = []
+    const side = () =>
+      Effect.map(device(), (handlers) => ({ ...handlers, onRequest: () => Effect.succeed(text("done")) }))
+    return inWorld(
+      { device: side, operator: side, witness: (usage) => void pools.push(usage) },
+      (world) =>
+        Effect.gen(function*() {
+          const operator = yield* world.session("operator")
+          const devices = yield* world.session("device")
+          yield* world.transport.weather({ delayMillis: [2, 2], bytesPerSecond: 20_000_000 })
+          const granted = () => Math.min(...pools.map((usage) => usage().granted))
+          /** A stream that was quick, and then says nothing. */
+          const quick = (session: Session) =>
+            Effect.gen(function*() {
+              const channel = yield* session.open(text("sink"))
+              for (let sent = 0; sent < 400; sent++) yield* channel.send(noise(16_320, sent % 7))
+            })
+          yield* quick(operator)
+          yield* quick(devices)
+          assert.isAtLeast(granted(), mebibyte)
+          for (let opened = 0; opened < 4; opened++) yield* Effect.all([quick(operator), quick(devices)])
+          assert.isAtLeast(granted(), 1.25 * mebibyte, "what is left is for others to grow")
+          yield* Effect.sleep("10 seconds")
+          // The largest command; as much as a device says at once.
+          for (const [session, bytes] of [[operator, 4 * mebibyte - 32], [devices, 256 * 1024]] as const) {
+            const took = yield* elapsed(session.request(noise(bytes)))
+            assert.isBelow(took, 1_000, `${bytes} bytes took ${took} ms`)
+          }
+        }).pipe(Effect.scoped)
+    )
+  })
+
   it.live("does not let a reader that stopped reading hold up another", () =>
     inWorld({ device }, (world) =>
       Effect.gen(function*() {
@@ -97,23 +133,58 @@ describe("many things on one session", () => {
         yield* Fiber.interrupt(stuck)
       })))
 
-  it.live("opens no more streams than there is memory for, and more when some end", () =>
-    inWorld({ device, limits: { agentPool: 64 * 1024, operatorPool: 128 * 1024 } }, (world) =>
+  it.live.each(["agentPool", "operatorPool"] as const)(
+    "opens no more channels than leave memory of the %s for commands and reports, and more when some end",
+    (scarce) =>
+      inWorld(
+        { device, limits: { agentPool: 8 * mebibyte, operatorPool: 8 * mebibyte, [scarce]: 4 * mebibyte } },
+        (world) =>
+          Effect.gen(function*() {
+            const operator = yield* world.session("operator")
+            const devices = yield* world.session("device")
+            const hold = Effect.scoped(Effect.gen(function*() {
+              const channel = yield* operator.open(text("stuck"))
+              yield* Stream.runDrain(channel.messages)
+            }))
+            const held = yield* Effect.forEach(Array.from({ length: 204 }), () => Effect.forkChild(hold))
+            yield* Effect.sleep(100)
+            const refused = yield* Effect.timeoutOption(Effect.flip(hold), "1 second")
+            assert.strictEqual(Option.getOrUndefined(refused)?.reason, "Overloaded")
+            assert.isTrue(held.every((fiber) => fiber.pollUnsafe() === undefined))
+            // As much as either says at once where many channels are open, and others beside it.
+            for (const session of [operator, devices]) {
+              const others = yield* Effect.forEach(
+                [1, 2, 3],
+                (seed) => Effect.forkChild(session.request(noise(16_000, seed)), { startImmediately: true })
+              )
+              const took = yield* elapsed(session.request(noise(256 * 1024)))
+              assert.isBelow(took, 1_000)
+              for (const other of others) assert.lengthOf(yield* Fiber.join(other), 16_000)
+            }
+            const [first] = held
+            if (first !== undefined) yield* Fiber.interrupt(first)
+            yield* Effect.sleep(100)
+            const again = yield* Effect.forkChild(hold)
+            yield* Effect.sleep(100)
+            assert.isUndefined(again.pollUnsafe())
+          })
+      )
+  )
+
+  it.live("answers requests as long as there is memory for one, and then as soon as there is", () =>
+    inWorld({
+      device: () => Effect.succeed({ ...echo, onRequest: (message) => Effect.delay(Effect.succeed(message), 1_000) }),
+      limits: { agentPool: 64 * 1024 }
+    }, (world) =>
       Effect.gen(function*() {
         const operator = yield* world.session("operator")
-        const hold = (name: string) =>
-          Effect.scoped(Effect.gen(function*() {
-            const channel = yield* operator.open(text(name))
-            yield* Stream.runDrain(channel.messages)
-          }))
-        const four = yield* Effect.forEach(["stuck", "stuck", "stuck", "stuck"], (name) => Effect.forkChild(hold(name)))
+        const four = yield* Effect.forEach(
+          [1, 2, 3, 4],
+          (seed) => Effect.forkChild(operator.request(noise(100, seed)), { startImmediately: true })
+        )
         yield* Effect.sleep(100)
-        // The device has memory for four.
-        assert.strictEqual((yield* failure(hold("fifth"))).reason, "Overloaded")
         assert.strictEqual((yield* failure(operator.request(text("x")))).reason, "Overloaded")
-        const [first] = four
-        if (first !== undefined) yield* Fiber.interrupt(first)
-        yield* Effect.sleep(100)
+        for (const one of four) assert.lengthOf(yield* Fiber.join(one), 100)
         assert.strictEqual(string(yield* operator.request(text("x"))), "x")
       })))
 

@@ -48,11 +48,11 @@ describe("segments out of order", () => {
 })
 
 describe("the receive pool", () => {
-  it("gives to large messages in turn, and keeps a quarter for streams to come", () => {
+  it("gives to large messages in turn, and keeps an eighth for streams to come", () => {
     const pool = new ReceivePool(1000)
     const granted: Array<string> = []
     pool.reserveLater(600, () => granted.push("first"))
-    pool.reserveLater(700, () => granted.push("second"))
+    pool.reserveLater(825, () => granted.push("second"))
     const giveUp = pool.reserveLater(100, () => granted.push("third"))
     pool.reserveLater(50, () => granted.push("fourth"))
     assert.deepStrictEqual(granted, ["first"])
@@ -62,7 +62,20 @@ describe("the receive pool", () => {
     giveUp()
     pool.release(600)
     assert.deepStrictEqual(granted, ["first", "second", "fourth"])
-    assert.strictEqual(pool.free, 250)
+    assert.strictEqual(pool.free, 125)
+  })
+
+  it("lets windows grow only beside a message, and not before those that wait", () => {
+    const pool = new ReceivePool(1000)
+    assert.isFalse(pool.tryGrow(376, 500))
+    assert.isTrue(pool.tryGrow(100, 500))
+    let granted = false
+    pool.reserveLater(800, () => {
+      granted = true
+    })
+    assert.isFalse(pool.tryGrow(100, 500))
+    pool.release(100)
+    assert.isTrue(granted)
   })
 })
 
