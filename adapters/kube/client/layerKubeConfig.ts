@@ -5,7 +5,7 @@ import { Clock, Duration, Effect, Layer, Schema, Semaphore } from "effect"
 import { HttpClient } from "effect/http"
 import { readFile } from "node:fs/promises"
 import type { RequestOptions } from "node:https"
-import { type KubeApi, KubeApiError } from "../../../core/kube/KubeApi.ts"
+import type { KubeApi } from "../../../core/kube/KubeApi.ts"
 import { CertifiedConnections, type TlsMaterial } from "./CertifiedConnections.ts"
 import * as KubeClient from "./KubeClient.ts"
 import { KubeClientConfig } from "./KubeClientConfig.ts"
@@ -114,7 +114,10 @@ const readCredentials = async (
   // The library keeps a token file for a minute of its own, which would add up with ours.
   const tokenFile: unknown = userTokenFile ?? user?.authProvider?.config?.tokenFile
   if (typeof tokenFile === "string") {
-    headers["authorization"] = `Bearer ${(await readFile(tokenFile, "utf8")).trim()}`
+    const token = (await readFile(tokenFile, "utf8")).trim()
+    // To the API server an empty token is none at all: it would answer to an anonymous caller, and never with a 401.
+    if (token === "") throw new Error(`the token file ${tokenFile} is empty`)
+    headers["authorization"] = `Bearer ${token}`
   }
   return {
     headers,
@@ -138,34 +141,45 @@ const make = Effect.fnUntraced(function*(options: KubeConfigOptions) {
 
   const read = Effect.tryPromise({
     try: () => readCredentials(config, secure, userTokenFile),
-    catch: (cause) =>
-      new KubeApiError({ reason: "Unauthorized", status: 0, detail: `there are no credentials: ${words(cause)}` })
+    catch: words
   }).pipe(Effect.timeoutOrElse({
     duration: IDENTITY_TIMEOUT,
-    orElse: () =>
-      Effect.fail(
-        new KubeApiError({ reason: "Unauthorized", status: 0, detail: "the credential plugin does not answer" })
-      )
+    orElse: () => Effect.fail("the credential plugin does not answer")
   }))
 
-  let current = yield* Effect.mapError(read, (error) => new KubeConfigInvalid({ detail: error.detail }))
+  let current = yield* Effect.mapError(
+    read,
+    (why) => new KubeConfigInvalid({ detail: `there are no credentials: ${why}` })
+  )
   const connections = yield* Effect.acquireRelease(
     Effect.sync(() => new CertifiedConnections(new URL(server).origin, current.tls)),
     (all) => Effect.promise(() => all.destroy())
   )
   let readAt: bigint | undefined = yield* Clock.monotonicTimeNanos
 
+  const take = (found: Credentials) => {
+    current = found
+    // Two files are not written at one moment: the next reading may find them together.
+    return Effect.try({ try: () => connections.show(found.tls), catch: words }).pipe(
+      Effect.catch((why) =>
+        Effect.logWarning(`the Kubernetes client keeps the certificate it has: the new one cannot be used: ${why}`)
+      )
+    )
+  }
+
+  /** Whether the credentials still are good, the server says: a file that is not there at this moment does not. */
+  const renew = read.pipe(
+    Effect.flatMap(take),
+    Effect.catch((why) =>
+      Effect.logWarning(`the Kubernetes client keeps the credentials it has: there are no new ones: ${why}`)
+    )
+  )
+
   const fresh = Effect.gen(function*() {
     const now = yield* Clock.monotonicTimeNanos
     if (readAt === undefined || Duration.isGreaterThanOrEqualTo(Duration.nanos(now - readAt), IDENTITY_LIFETIME)) {
-      current = yield* read
+      yield* renew
       readAt = now
-      // Two files are not written at one moment: the next reading may find them together.
-      yield* Effect.try({ try: () => connections.show(current.tls), catch: words }).pipe(
-        Effect.catch((why) =>
-          Effect.logWarning(`the Kubernetes client keeps the certificate it has: the new one cannot be used: ${why}`)
-        )
-      )
     }
     return current
   })

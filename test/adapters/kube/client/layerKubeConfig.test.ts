@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Stream } from "effect"
+import { Effect, Fiber, Logger, Stream } from "effect"
+import { TestClock } from "effect/testing"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { createServer, type Server } from "node:https"
 import type { AddressInfo } from "node:net"
@@ -27,7 +28,7 @@ const serverNamed = (name: string) =>
       readonly url: string
       readonly server: Server
       readonly sockets: Set<TLSSocket>
-      /** Common names whose certificates are of no use any more. */
+      /** Common names whose certificates, and tokens as they are sent, that are of no use any more. */
       readonly expired: Set<string>
     }>((resume) => {
       const server = createServer({ ...serving, ca: authority.cert, requestCert: true, rejectUnauthorized: false })
@@ -40,6 +41,7 @@ const serverNamed = (name: string) =>
       server.on("request", (request, response) => {
         const url = new URL(request.url ?? "/", "https://x")
         const user = commonName(request.socket as TLSSocket)
+        const token = request.headers.authorization ?? ""
         const object = {
           metadata: {
             name: "n",
@@ -47,11 +49,11 @@ const serverNamed = (name: string) =>
             labels: {
               server: name,
               user,
-              token: request.headers.authorization ?? ""
+              token
             }
           }
         }
-        response.statusCode = request.headers.authorization === "Bearer stale" || expired.has(user) ? 401 : 200
+        response.statusCode = token === "Bearer stale" || expired.has(token) || expired.has(user) ? 401 : 200
         response.setHeader("content-type", "application/json")
         if (url.searchParams.get("watch") === "true") {
           response.write(
@@ -181,6 +183,43 @@ describe("layerKubeConfig", () => {
         assert.strictEqual((yield* labels)["token"], "Bearer second")
       }).pipe(Effect.provide(layerKubeConfig({ kubeconfigPath })))
     }).pipe(Effect.scoped))
+
+  it.effect("goes on with its token while the token file is empty or not there", () => {
+    const warnings: Array<string> = []
+    return Effect.gen(function*() {
+      const server = yield* serverNamed("one")
+      const tokenFile = join(folder, "truncated")
+      writeFileSync(tokenFile, "first\n")
+      yield* Effect.gen(function*() {
+        const token = Effect.map(labels, (found) => found["token"])
+        assert.strictEqual(yield* token, "Bearer first")
+        writeFileSync(tokenFile, "\n")
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual(yield* token, "Bearer first", "while it is empty")
+        assert.lengthOf(warnings, 1, "it is read each minute, not for each request")
+        assert.include(warnings[0], `the token file ${tokenFile} is empty`)
+        rmSync(tokenFile)
+        server.expired.add("Bearer first")
+        assert.strictEqual((yield* Effect.flip(labels)).reason, "Unauthorized")
+        assert.strictEqual((yield* Effect.flip(labels)).reason, "Unauthorized", "while it is not there")
+        assert.include(warnings[1], "ENOENT")
+        writeFileSync(tokenFile, "second\n")
+        assert.strictEqual(yield* token, "Bearer second")
+        assert.lengthOf(warnings, 2)
+      }).pipe(Effect.provide(layerKubeConfig({ kubeconfigPath: kubeconfig(trusted(server.url), { tokenFile }) })))
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(Logger.layer([Logger.make(({ message }) => void warnings.push(String(message)))]))
+    )
+  })
+
+  it.live("does not begin with an empty token", () =>
+    Effect.gen(function*() {
+      writeFileSync(join(folder, "empty"), "")
+      const kubeconfigPath = kubeconfig({ server: "https://10.0.0.1" }, { tokenFile: "empty" })
+      const error = yield* Effect.flip(labels.pipe(Effect.provide(layerKubeConfig({ kubeconfigPath }))))
+      assert.include(error.message, "there are no credentials: the token file")
+    }))
 
   it.live("shows a renewed client certificate at once, and lets open watches end by themselves", () =>
     Effect.gen(function*() {
