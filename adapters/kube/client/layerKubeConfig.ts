@@ -1,6 +1,6 @@
 /** KubeApi for the cluster that a kubeconfig, or the pod's own ServiceAccount, names: pooled TLS connections, an identity that renews itself. */
 import { NodeHttpClient } from "@effect/platform-node"
-import { KubeConfig } from "@kubernetes/client-node/dist/config.js"
+import type { KubeConfig } from "@kubernetes/client-node/dist/config.js"
 import { Clock, Duration, Effect, Layer, Schema, Semaphore } from "effect"
 import { HttpClient } from "effect/http"
 import { readFile } from "node:fs/promises"
@@ -9,6 +9,7 @@ import type { KubeApi } from "../../../core/kube/KubeApi.ts"
 import { CertifiedConnections, type TlsMaterial } from "./CertifiedConnections.ts"
 import * as KubeClient from "./KubeClient.ts"
 import { KubeClientConfig } from "./KubeClientConfig.ts"
+import { kubeconfigFiles, mergedKubeconfig } from "./kubeconfigFiles.ts"
 import { tokenFileOf } from "./tokenFileOf.ts"
 
 /** Tokens of ServiceAccounts are rotated on disk; client certificates too. */
@@ -27,7 +28,7 @@ export class KubeConfigInvalid extends Schema.TaggedError<KubeConfigInvalid>()("
 }
 
 export interface KubeConfigOptions {
-  /** Default: `KUBECONFIG`, then `~/.kube/config`, then the pod's ServiceAccount. */
+  /** Default: the files of `KUBECONFIG`, then `~/.kube/config`, then the pod's ServiceAccount. */
   readonly kubeconfigPath?: string | undefined
   /** Default: the current context of the file. */
   readonly context?: string | undefined
@@ -42,16 +43,15 @@ interface Credentials {
 
 const words = (cause: unknown) => (cause instanceof Error ? cause.message : String(cause))
 
-const load = (options: KubeConfigOptions) =>
-  Effect.try({
-    try: () => {
-      const config = new KubeConfig()
-      if (options.inCluster === true) config.loadFromCluster()
-      else if (options.kubeconfigPath !== undefined) config.loadFromFile(options.kubeconfigPath)
-      else config.loadFromDefault()
-      return config
-    },
-    catch: (cause) => new KubeConfigInvalid({ detail: words(cause) })
+const usable = <A>(read: () => A) =>
+  Effect.try({ try: read, catch: (cause) => new KubeConfigInvalid({ detail: words(cause) }) })
+
+const load = (options: KubeConfigOptions, files: ReadonlyArray<string>) =>
+  usable(() => {
+    const config = mergedKubeconfig(files)
+    if (options.inCluster === true) config.loadFromCluster()
+    else if (files.length === 0) config.loadFromDefault()
+    return config
   }).pipe(Effect.flatMap((config) =>
     Effect.gen(function*() {
       if (config.getCurrentCluster()?.server.includes("undefined") === true) {
@@ -131,13 +131,11 @@ const readCredentials = async (
 }
 
 const make = Effect.fnUntraced(function*(options: KubeConfigOptions) {
-  const config = yield* load(options)
+  const files = yield* usable(() => options.inCluster === true ? [] : kubeconfigFiles(options.kubeconfigPath))
+  const config = yield* load(options, files)
   const { secure, server } = yield* check(config)
   const one = yield* Semaphore.make(1)
-  const userTokenFile = yield* Effect.try({
-    try: () => options.inCluster === true ? undefined : tokenFileOf(config, options.kubeconfigPath),
-    catch: (cause) => new KubeConfigInvalid({ detail: words(cause) })
-  })
+  const userTokenFile = yield* usable(() => tokenFileOf(config, files))
 
   const read = Effect.tryPromise({
     try: () => readCredentials(config, secure, userTokenFile),

@@ -5,9 +5,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { createServer, type Server } from "node:https"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { delimiter, join } from "node:path"
 import type { TLSSocket } from "node:tls"
-import { afterAll } from "vitest"
+import { afterAll, afterEach, vi } from "vitest"
 import { layerKubeConfig } from "../../../../adapters/kube/client/layerKubeConfig.ts"
 import { ConfigMaps } from "../../../../core/kube/kinds.ts"
 import { KubeApi } from "../../../../core/kube/KubeApi.ts"
@@ -91,13 +91,14 @@ const folder = mkdtempSync(join(tmpdir(), "aranya-kube-"))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 let files = 0
-const kubeconfig = (cluster: object, user: object): string => {
+const kubeconfig = (cluster: object, user: object, more: object = {}): string => {
   const path = join(folder, `config-${files++}`)
   const document = {
     clusters: [{ name: "c", cluster }],
     users: [{ name: "u", user }],
     contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
-    "current-context": "x"
+    "current-context": "x",
+    ...more
   }
   writeFileSync(path, JSON.stringify(document))
   return path
@@ -316,6 +317,45 @@ describe("layerKubeConfig", () => {
       assert.include(errors[0]?.message, "no context other")
       assert.include(errors[1]?.message, "/nowhere/config")
     }))
+
+  describe("a KUBECONFIG of many files", () => {
+    afterEach(() => void vi.unstubAllEnvs())
+    const list = (...paths: ReadonlyArray<string>) => vi.stubEnv("KUBECONFIG", paths.join(delimiter))
+    const shown = Effect.map(labels, ({ server, token }) => ({ server, token })).pipe(Effect.provide(layerKubeConfig()))
+
+    it.live("is what the first file says that says it, and those that are not there say nothing", () =>
+      Effect.gen(function*() {
+        const one = yield* serverNamed("one")
+        const two = yield* serverNamed("two")
+        writeFileSync(join(folder, "second-token"), "second")
+        const first = kubeconfig(trusted(one.url), { token: "first" })
+        const second = kubeconfig(trusted(two.url), { tokenFile: "second-token" })
+        list("/nowhere/config", first, "", second)
+        assert.deepStrictEqual(yield* shown, { server: "one", token: "Bearer first" })
+        list(second, first)
+        assert.deepStrictEqual(yield* shown, { server: "two", token: "Bearer second" })
+      }).pipe(Effect.scoped))
+
+    it.live("takes the current context from the first file that has one", () =>
+      Effect.gen(function*() {
+        const one = yield* serverNamed("one")
+        const two = yield* serverNamed("two")
+        const contexts = [{ name: "y", context: { cluster: "d", user: "u" } }]
+        const clusters = [{ name: "d", cluster: trusted(two.url) }]
+        list(
+          kubeconfig(trusted(one.url), { token: "first" }, { "current-context": "" }),
+          kubeconfig({}, {}, { users: [], clusters, contexts, "current-context": "y" }),
+          kubeconfig(trusted(one.url), {})
+        )
+        assert.deepStrictEqual(yield* shown, { server: "two", token: "Bearer first" })
+      }).pipe(Effect.scoped))
+
+    it.live("is refused where not one of them is there", () =>
+      Effect.gen(function*() {
+        list("/nowhere/config", "/nowhere/else")
+        assert.include((yield* Effect.flip(shown)).message, "/nowhere/config")
+      }))
+  })
 
   it.live("an interrupted request closes its connection instead of leaving it half-read", () =>
     Effect.gen(function*() {
