@@ -1,6 +1,6 @@
 /** KubeApi for the cluster that a kubeconfig, or the pod's own ServiceAccount, names: pooled TLS connections, an identity that renews itself. */
 import { NodeHttpClient } from "@effect/platform-node"
-import type { KubeConfig } from "@kubernetes/client-node/dist/config.js"
+import { KubeConfig } from "@kubernetes/client-node/dist/config.js"
 import { Clock, Duration, Effect, Layer, Schema, Semaphore } from "effect"
 import { HttpClient } from "effect/http"
 import { readFile } from "node:fs/promises"
@@ -95,6 +95,13 @@ const check = Effect.fnUntraced(function*(config: KubeConfig) {
   return { server: cluster.server.replace(/\/+$/, ""), secure: url.protocol === "https:" }
 })
 
+/** Without what client-node remembers of a credential plugin: for ever, if the plugin names no end. */
+const forgetful = (config: KubeConfig): KubeConfig => {
+  const anew = new KubeConfig()
+  anew.loadFromOptions(config)
+  return anew
+}
+
 /** Reads files, and runs the credential plugin of the kubeconfig if there is one. */
 const readCredentials = async (
   config: KubeConfig,
@@ -132,7 +139,7 @@ const readCredentials = async (
 
 const make = Effect.fnUntraced(function*(options: KubeConfigOptions) {
   const files = yield* usable(() => options.inCluster === true ? [] : kubeconfigFiles(options.kubeconfigPath))
-  const config = yield* load(options, files)
+  let config = yield* load(options, files)
   const { secure, server } = yield* check(config)
   const one = yield* Semaphore.make(1)
   const userTokenFile = yield* usable(() => tokenFileOf(config, files))
@@ -190,9 +197,13 @@ const make = Effect.fnUntraced(function*(options: KubeConfigOptions) {
       KubeClientConfig.of({
         server,
         identity: Effect.map(one.withPermit(fresh), ({ headers }) => headers),
-        identityRefused: Effect.sync(() => {
-          readAt = undefined
-        })
+        identityRefused: (refused) =>
+          Effect.sync(() => {
+            // Of many requests that went out as the same, one has the plugin run, and none that is told of it late.
+            if (refused !== current.headers || readAt === undefined) return
+            readAt = undefined
+            config = forgetful(config)
+          })
       })
     ))
   )

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Logger, Stream } from "effect"
+import { Deferred, Effect, Fiber, Logger, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { createServer, type Server } from "node:https"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
@@ -107,6 +107,19 @@ const trusted = (server: string) => ({ server, "certificate-authority-data": bas
 const withCertificate = {
   "client-certificate-data": base64(client.cert),
   "client-key-data": base64(client.key)
+}
+/** A credential plugin that tells in one file that it was started, and says what is in another. */
+const plugin = () => {
+  const starts = join(folder, `starts-${files++}`)
+  const answer = `${starts}-answer`
+  writeFileSync(starts, "")
+  const says = (output: object) => writeFileSync(answer, JSON.stringify(output))
+  says({ status: { token: "first" } })
+  return {
+    says,
+    starts: () => readFileSync(starts, "utf8").length,
+    user: { exec: { command: "sh", args: ["-c", `echo >> ${starts}; cat ${answer}`] } }
+  }
 }
 const labels = Effect.gen(function*() {
   const api = yield* KubeApi
@@ -221,6 +234,52 @@ describe("layerKubeConfig", () => {
       const error = yield* Effect.flip(labels.pipe(Effect.provide(layerKubeConfig({ kubeconfigPath }))))
       assert.include(error.message, "there are no credentials: the token file")
     }))
+
+  it.effect("runs a credential plugin again after the server refused what it gave, whatever the plugin said between", () =>
+    Effect.gen(function*() {
+      const server = yield* serverNamed("one")
+      const { says, starts, user } = plugin()
+      yield* Effect.gen(function*() {
+        assert.strictEqual((yield* labels)["token"], "Bearer first")
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual((yield* labels)["token"], "Bearer first")
+        assert.strictEqual(starts(), 1, "what it gave is good until it is refused")
+        server.expired.add("Bearer first")
+        assert.strictEqual((yield* Effect.flip(labels)).reason, "Unauthorized")
+        says({ kind: "ExecCredential" })
+        assert.strictEqual((yield* Effect.flip(labels)).reason, "Unauthorized")
+        says({ status: { token: "second" } })
+        assert.strictEqual((yield* labels)["token"], "Bearer second")
+        assert.strictEqual(starts(), 3)
+      }).pipe(Effect.provide(layerKubeConfig({ kubeconfigPath: kubeconfig(trusted(server.url), user) })))
+    }).pipe(Effect.scoped))
+
+  it.live("does not run a credential plugin for refusals of what it gave before", () =>
+    Effect.gen(function*() {
+      const server = yield* serverNamed("one")
+      const { says, starts, user } = plugin()
+      const arrived = Deferred.makeUnsafe<() => void>()
+      server.server.removeAllListeners("request")
+      server.server.on("request", (request, response) => {
+        const token = request.headers.authorization ?? ""
+        response.statusCode = token === "Bearer first" ? 401 : 200
+        const answer = () => void response.end(JSON.stringify({ metadata: { name: "n", labels: { token } } }))
+        if (request.url?.endsWith("/late") === true) Deferred.doneUnsafe(arrived, Effect.succeed(answer))
+        else answer()
+      })
+      yield* Effect.gen(function*() {
+        const api = yield* KubeApi
+        const late = yield* Effect.forkChild(Effect.flip(api.get(Nodes, { name: "late" })))
+        const answer = yield* Deferred.await(arrived)
+        yield* Effect.flip(labels)
+        says({ status: { token: "second" } })
+        assert.strictEqual((yield* labels)["token"], "Bearer second")
+        answer()
+        assert.strictEqual((yield* Fiber.join(late)).reason, "Unauthorized")
+        assert.strictEqual((yield* labels)["token"], "Bearer second")
+        assert.strictEqual(starts(), 2)
+      }).pipe(Effect.provide(layerKubeConfig({ kubeconfigPath: kubeconfig(trusted(server.url), user) })))
+    }).pipe(Effect.scoped))
 
   it.live("shows a renewed client certificate at once, and lets open watches end by themselves", () =>
     Effect.gen(function*() {
