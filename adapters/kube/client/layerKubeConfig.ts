@@ -1,12 +1,13 @@
 /** KubeApi for the cluster that a kubeconfig, or the pod's own ServiceAccount, names: pooled TLS connections, an identity that renews itself. */
 import { NodeHttpClient } from "@effect/platform-node"
 import { KubeConfig } from "@kubernetes/client-node/dist/config.js"
-import { Clock, Duration, Effect, Layer, Schema, Semaphore } from "effect"
+import { Clock, Duration, Effect, FiberHandle, Layer, Schema } from "effect"
 import { HttpClient } from "effect/http"
 import { readFile } from "node:fs/promises"
 import type { RequestOptions } from "node:https"
 import type { KubeApi } from "../../../core/kube/KubeApi.ts"
 import { CertifiedConnections, type TlsMaterial } from "./CertifiedConnections.ts"
+import { endPluginWith } from "./endPluginWith.ts"
 import * as KubeClient from "./KubeClient.ts"
 import { KubeClientConfig } from "./KubeClientConfig.ts"
 import { kubeconfigFiles, mergedKubeconfig } from "./kubeconfigFiles.ts"
@@ -15,8 +16,8 @@ import { tokenFileOf } from "./tokenFileOf.ts"
 /** Tokens of ServiceAccounts are rotated on disk; client certificates too. */
 const IDENTITY_LIFETIME = Duration.minutes(1)
 
-/** Longest that a credential plugin may think. */
-const IDENTITY_TIMEOUT = Duration.seconds(30)
+/** Longest that a credential plugin may think: a request that waits for it has time left to be sent as before. */
+const IDENTITY_TIMEOUT = Duration.seconds(20)
 
 /** A kubeconfig that cannot be used as it is; the message says what to change. */
 export class KubeConfigInvalid extends Schema.TaggedError<KubeConfigInvalid>()("KubeConfigInvalid", {
@@ -106,8 +107,10 @@ const forgetful = (config: KubeConfig): KubeConfig => {
 const readCredentials = async (
   config: KubeConfig,
   secure: boolean,
-  userTokenFile: string | undefined
+  userTokenFile: string | undefined,
+  signal: AbortSignal
 ): Promise<Credentials> => {
+  endPluginWith(config, signal)
   const user = config.getCurrentUser()
   const options: RequestOptions = {}
   if (secure) await config.applyToHTTPSOptions(options)
@@ -141,11 +144,10 @@ const make = Effect.fnUntraced(function*(options: KubeConfigOptions) {
   const files = yield* usable(() => options.inCluster === true ? [] : kubeconfigFiles(options.kubeconfigPath))
   let config = yield* load(options, files)
   const { secure, server } = yield* check(config)
-  const one = yield* Semaphore.make(1)
   const userTokenFile = yield* usable(() => tokenFileOf(config, files))
 
   const read = Effect.tryPromise({
-    try: () => readCredentials(config, secure, userTokenFile),
+    try: (signal) => readCredentials(config, secure, userTokenFile, signal),
     catch: words
   }).pipe(Effect.timeoutOrElse({
     duration: IDENTITY_TIMEOUT,
@@ -177,14 +179,20 @@ const make = Effect.fnUntraced(function*(options: KubeConfigOptions) {
     Effect.flatMap(take),
     Effect.catch((why) =>
       Effect.logWarning(`the Kubernetes client keeps the credentials it has: there are no new ones: ${why}`)
-    )
+    ),
+    Effect.andThen(Clock.monotonicTimeNanos),
+    Effect.map((now) => {
+      readAt = now
+    })
   )
+  /** A request that gives up waiting leaves it running: the next one waits for the same plugin. */
+  const renewal = yield* FiberHandle.make<void, never>()
 
   const fresh = Effect.gen(function*() {
     const now = yield* Clock.monotonicTimeNanos
     if (readAt === undefined || Duration.isGreaterThanOrEqualTo(Duration.nanos(now - readAt), IDENTITY_LIFETIME)) {
-      yield* renew
-      readAt = now
+      yield* FiberHandle.run(renewal, renew, { onlyIfMissing: true })
+      yield* FiberHandle.awaitEmpty(renewal)
     }
     return current
   })
@@ -196,7 +204,7 @@ const make = Effect.fnUntraced(function*(options: KubeConfigOptions) {
       KubeClientConfig,
       KubeClientConfig.of({
         server,
-        identity: Effect.map(one.withPermit(fresh), ({ headers }) => headers),
+        identity: Effect.map(fresh, ({ headers }) => headers),
         identityRefused: (refused) =>
           Effect.sync(() => {
             // Of many requests that went out as the same, one has the plugin run, and none that is told of it late.

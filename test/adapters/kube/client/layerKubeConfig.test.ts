@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Logger, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { execFileSync } from "node:child_process"
+import { once } from "node:events"
+import { createReadStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { createServer, type Server } from "node:https"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
@@ -108,17 +110,27 @@ const withCertificate = {
   "client-certificate-data": base64(client.cert),
   "client-key-data": base64(client.key)
 }
-/** A credential plugin that tells in one file that it was started, and says what is in another. */
+/** A credential plugin that tells in a file that it was started. */
 const plugin = () => {
-  const starts = join(folder, `starts-${files++}`)
-  const answer = `${starts}-answer`
-  writeFileSync(starts, "")
-  const says = (output: object) => writeFileSync(answer, JSON.stringify(output))
+  const script = join(folder, `plugin-${files++}`)
+  const starts = `${script}-starts`
+  const does = (commands: string) => writeFileSync(script, `echo >> ${starts}\n${commands}\n`)
+  const says = (output: object) => does(`echo '${JSON.stringify(output)}'`)
   says({ status: { token: "first" } })
   return {
     says,
+    /** Ended, when neither it nor its child holds the pipe any more. */
+    hangs: () => {
+      const pipe = `${script}-pipe`
+      execFileSync("mkfifo", [pipe])
+      does(`exec 3> ${pipe}\necho >&3\nsleep 90\n:`)
+      const held = createReadStream(pipe)
+      const started = once(held, "data")
+      const ended = once(held, "end")
+      return { started: Effect.promise(() => started), ended: Effect.promise(() => ended) }
+    },
     starts: () => readFileSync(starts, "utf8").length,
-    user: { exec: { command: "sh", args: ["-c", `echo >> ${starts}; cat ${answer}`] } }
+    user: { exec: { command: "sh", args: [script] } }
   }
 }
 const labels = Effect.gen(function*() {
@@ -280,6 +292,56 @@ describe("layerKubeConfig", () => {
         assert.strictEqual(starts(), 2)
       }).pipe(Effect.provide(layerKubeConfig({ kubeconfigPath: kubeconfig(trusted(server.url), user) })))
     }).pipe(Effect.scoped))
+
+  it.effect("ends a credential plugin that does not answer, with its children, and goes on with the token it has", () =>
+    Effect.gen(function*() {
+      const server = yield* serverNamed("one")
+      const { hangs, says, starts, user } = plugin()
+      yield* Effect.gen(function*() {
+        assert.strictEqual((yield* labels)["token"], "Bearer first")
+        server.expired.add("Bearer first")
+        yield* Effect.flip(labels)
+        server.expired.clear()
+        const { ended, started } = hangs()
+        const impatient = yield* Effect.forkChild(labels, { startImmediately: true })
+        yield* started
+        yield* Fiber.interrupt(impatient)
+        const patient = yield* Effect.forkChild(labels, { startImmediately: true })
+        yield* TestClock.adjust("20 seconds")
+        yield* ended
+        assert.strictEqual((yield* Fiber.join(patient))["token"], "Bearer first")
+        assert.strictEqual(starts(), 2, "both waited for the same one")
+        says({ status: { token: "second" } })
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual((yield* labels)["token"], "Bearer second")
+      }).pipe(Effect.provide(layerKubeConfig({ kubeconfigPath: kubeconfig(trusted(server.url), user) })))
+    }).pipe(Effect.scoped))
+
+  it.live("ends a credential plugin that still runs when its client is closed", () =>
+    Effect.gen(function*() {
+      const server = yield* serverNamed("one")
+      const { hangs, says, user } = plugin()
+      says({ status: { token: "stale" } })
+      const ended = yield* Effect.gen(function*() {
+        yield* Effect.flip(labels)
+        const { ended, started } = hangs()
+        yield* Effect.forkChild(labels)
+        yield* started
+        return ended
+      }).pipe(Effect.provide(layerKubeConfig({ kubeconfigPath: kubeconfig(trusted(server.url), user) })))
+      yield* ended
+    }).pipe(Effect.scoped))
+
+  it.live("ends a credential plugin with the start that waits for it", () =>
+    Effect.gen(function*() {
+      const { hangs, user } = plugin()
+      const { ended, started } = hangs()
+      const kubeconfigPath = kubeconfig({ server: "https://10.0.0.1" }, user)
+      const fiber = yield* Effect.forkChild(labels.pipe(Effect.provide(layerKubeConfig({ kubeconfigPath }))))
+      yield* started
+      yield* Fiber.interrupt(fiber)
+      yield* ended
+    }))
 
   it.live("shows a renewed client certificate at once, and lets open watches end by themselves", () =>
     Effect.gen(function*() {
