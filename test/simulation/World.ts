@@ -124,7 +124,7 @@ export const operatorPrivate = new Uint8Array(32).fill(7)
 const inProcess = Layer.succeed(KubeClientConfig, {
   server: "http://plane",
   identity: Effect.succeed({}),
-  identityRefused: Effect.void
+  identityRefused: () => Effect.void
 })
 
 const administrator = { username: "admin", groups: ["system:masters"] }

@@ -10,6 +10,6 @@ export class KubeClientConfig extends Context.Service<KubeClientConfig, {
    * implementation caches and renews. An identity that lies in the client certificate needs none.
    */
   readonly identity: Effect.Effect<Readonly<Record<string, string>>, KubeApiError>
-  /** Told when the server answered 401, so that a cached identity is not used again. */
-  readonly identityRefused: Effect.Effect<void>
+  /** Told when the server answered 401 to these headers, so that a cached identity is not used again. */
+  readonly identityRefused: (refused: Readonly<Record<string, string>>) => Effect.Effect<void>
 }>()("aranya/kube/KubeClientConfig") {}

@@ -22,6 +22,8 @@ export interface Requests {
   ) => Effect.Effect<HttpClientResponse.HttpClientResponse, KubeApiError, Scope.Scope>
 }
 
+type Identity = Readonly<Record<string, string>>
+
 export const unavailable = (detail: string): KubeApiError =>
   new KubeApiError({ reason: "Unavailable", status: 0, detail })
 
@@ -48,21 +50,20 @@ export const makeRequests: Effect.Effect<Requests, never, HttpClient.HttpClient 
     const timeout = Duration.fromInputUnsafe(limits.requestTimeout)
     const late = (what: string) => unavailable(`${what} within ${Duration.format(timeout)}`)
 
-    const message = (request: KubeRequest) =>
-      Effect.map(config.identity, (identity) => {
-        const query: Record<string, string> = {}
-        for (const key in request.query) {
-          const value = request.query[key]
-          if (value !== undefined) query[key] = value
-        }
-        const bare = HttpClientRequest.make(request.method)(config.server + request.path, {
-          headers: { accept: "application/json", "user-agent": "aranya", ...identity },
-          urlParams: query
-        })
-        return request.body === undefined
-          ? bare
-          : HttpClientRequest.bodyText(bare, JSON.stringify(request.body.json), request.body.contentType)
+    const message = (request: KubeRequest, identity: Identity) => {
+      const query: Record<string, string> = {}
+      for (const key in request.query) {
+        const value = request.query[key]
+        if (value !== undefined) query[key] = value
+      }
+      const bare = HttpClientRequest.make(request.method)(config.server + request.path, {
+        headers: { accept: "application/json", "user-agent": "aranya", ...identity },
+        urlParams: query
       })
+      return request.body === undefined
+        ? bare
+        : HttpClientRequest.bodyText(bare, JSON.stringify(request.body.json), request.body.contentType)
+    }
 
     const readInPieces = Effect.fnUntraced(function*(response: HttpClientResponse.HttpClientResponse) {
       const decoder = new TextDecoder()
@@ -95,9 +96,9 @@ export const makeRequests: Effect.Effect<Requests, never, HttpClient.HttpClient 
         ? Effect.mapError(response.text, broken)
         : readInPieces(response)
 
-    const refusal = Effect.fnUntraced(function*(response: HttpClientResponse.HttpClientResponse) {
+    const refusal = Effect.fnUntraced(function*(response: HttpClientResponse.HttpClientResponse, identity: Identity) {
       const body = yield* Effect.orElseSucceed(read(response), () => "")
-      if (response.status === 401) yield* config.identityRefused
+      if (response.status === 401) yield* config.identityRefused(identity)
       return errorOfAnswer({
         status: response.status,
         body,
@@ -108,8 +109,9 @@ export const makeRequests: Effect.Effect<Requests, never, HttpClient.HttpClient 
 
     const exchange = Effect.fnUntraced(
       function*(request: KubeRequest) {
-        const response = yield* Effect.mapError(untraced.execute(yield* message(request)), broken)
-        if (response.status < 200 || response.status >= 300) return yield* yield* refusal(response)
+        const identity = yield* config.identity
+        const response = yield* Effect.mapError(untraced.execute(message(request, identity)), broken)
+        if (response.status < 200 || response.status >= 300) return yield* yield* refusal(response, identity)
         const text = yield* read(response)
         return yield* Effect.try({
           try: (): unknown => JSON.parse(text),
@@ -138,8 +140,9 @@ export const makeRequests: Effect.Effect<Requests, never, HttpClient.HttpClient 
 
     const open = (request: KubeRequest) =>
       Effect.gen(function*() {
-        const response = yield* Effect.mapError(client.execute(yield* message(request)), broken)
-        return response.status === 200 ? response : yield* yield* refusal(response)
+        const identity = yield* config.identity
+        const response = yield* Effect.mapError(client.execute(message(request, identity)), broken)
+        return response.status === 200 ? response : yield* yield* refusal(response, identity)
       }).pipe(Effect.timeoutOrElse({ duration: timeout, orElse: () => Effect.fail(late("no answer to a watch")) }))
 
     return { send, open }

@@ -1,21 +1,23 @@
 /** KubeApi for the cluster that a kubeconfig, or the pod's own ServiceAccount, names: pooled TLS connections, an identity that renews itself. */
 import { NodeHttpClient } from "@effect/platform-node"
 import { KubeConfig } from "@kubernetes/client-node/dist/config.js"
-import { Clock, Duration, Effect, Layer, Schema, Semaphore } from "effect"
+import { Clock, Duration, Effect, FiberHandle, Layer, Schema } from "effect"
 import { HttpClient } from "effect/http"
 import { readFile } from "node:fs/promises"
 import type { RequestOptions } from "node:https"
-import { type KubeApi, KubeApiError } from "../../../core/kube/KubeApi.ts"
+import type { KubeApi } from "../../../core/kube/KubeApi.ts"
 import { CertifiedConnections, type TlsMaterial } from "./CertifiedConnections.ts"
+import { endPluginWith } from "./endPluginWith.ts"
 import * as KubeClient from "./KubeClient.ts"
 import { KubeClientConfig } from "./KubeClientConfig.ts"
+import { kubeconfigFiles, mergedKubeconfig } from "./kubeconfigFiles.ts"
 import { tokenFileOf } from "./tokenFileOf.ts"
 
 /** Tokens of ServiceAccounts are rotated on disk; client certificates too. */
 const IDENTITY_LIFETIME = Duration.minutes(1)
 
-/** Longest that a credential plugin may think. */
-const IDENTITY_TIMEOUT = Duration.seconds(30)
+/** Longest that a credential plugin may think: a request that waits for it has time left to be sent as before. */
+const IDENTITY_TIMEOUT = Duration.seconds(20)
 
 /** A kubeconfig that cannot be used as it is; the message says what to change. */
 export class KubeConfigInvalid extends Schema.TaggedError<KubeConfigInvalid>()("KubeConfigInvalid", {
@@ -27,7 +29,7 @@ export class KubeConfigInvalid extends Schema.TaggedError<KubeConfigInvalid>()("
 }
 
 export interface KubeConfigOptions {
-  /** Default: `KUBECONFIG`, then `~/.kube/config`, then the pod's ServiceAccount. */
+  /** Default: the files of `KUBECONFIG`, then `~/.kube/config`, then the pod's ServiceAccount. */
   readonly kubeconfigPath?: string | undefined
   /** Default: the current context of the file. */
   readonly context?: string | undefined
@@ -42,16 +44,15 @@ interface Credentials {
 
 const words = (cause: unknown) => (cause instanceof Error ? cause.message : String(cause))
 
-const load = (options: KubeConfigOptions) =>
-  Effect.try({
-    try: () => {
-      const config = new KubeConfig()
-      if (options.inCluster === true) config.loadFromCluster()
-      else if (options.kubeconfigPath !== undefined) config.loadFromFile(options.kubeconfigPath)
-      else config.loadFromDefault()
-      return config
-    },
-    catch: (cause) => new KubeConfigInvalid({ detail: words(cause) })
+const usable = <A>(read: () => A) =>
+  Effect.try({ try: read, catch: (cause) => new KubeConfigInvalid({ detail: words(cause) }) })
+
+const load = (options: KubeConfigOptions, files: ReadonlyArray<string>) =>
+  usable(() => {
+    const config = mergedKubeconfig(files)
+    if (options.inCluster === true) config.loadFromCluster()
+    else if (files.length === 0) config.loadFromDefault()
+    return config
   }).pipe(Effect.flatMap((config) =>
     Effect.gen(function*() {
       if (config.getCurrentCluster()?.server.includes("undefined") === true) {
@@ -95,12 +96,21 @@ const check = Effect.fnUntraced(function*(config: KubeConfig) {
   return { server: cluster.server.replace(/\/+$/, ""), secure: url.protocol === "https:" }
 })
 
+/** Without what client-node remembers of a credential plugin: for ever, if the plugin names no end. */
+const forgetful = (config: KubeConfig): KubeConfig => {
+  const anew = new KubeConfig()
+  anew.loadFromOptions(config)
+  return anew
+}
+
 /** Reads files, and runs the credential plugin of the kubeconfig if there is one. */
 const readCredentials = async (
   config: KubeConfig,
   secure: boolean,
-  userTokenFile: string | undefined
+  userTokenFile: string | undefined,
+  signal: AbortSignal
 ): Promise<Credentials> => {
+  endPluginWith(config, signal)
   const user = config.getCurrentUser()
   const options: RequestOptions = {}
   if (secure) await config.applyToHTTPSOptions(options)
@@ -114,7 +124,10 @@ const readCredentials = async (
   // The library keeps a token file for a minute of its own, which would add up with ours.
   const tokenFile: unknown = userTokenFile ?? user?.authProvider?.config?.tokenFile
   if (typeof tokenFile === "string") {
-    headers["authorization"] = `Bearer ${(await readFile(tokenFile, "utf8")).trim()}`
+    const token = (await readFile(tokenFile, "utf8")).trim()
+    // To the API server an empty token is none at all: it would answer to an anonymous caller, and never with a 401.
+    if (token === "") throw new Error(`the token file ${tokenFile} is empty`)
+    headers["authorization"] = `Bearer ${token}`
   }
   return {
     headers,
@@ -128,44 +141,58 @@ const readCredentials = async (
 }
 
 const make = Effect.fnUntraced(function*(options: KubeConfigOptions) {
-  const config = yield* load(options)
+  const files = yield* usable(() => options.inCluster === true ? [] : kubeconfigFiles(options.kubeconfigPath))
+  let config = yield* load(options, files)
   const { secure, server } = yield* check(config)
-  const one = yield* Semaphore.make(1)
-  const userTokenFile = yield* Effect.try({
-    try: () => options.inCluster === true ? undefined : tokenFileOf(config, options.kubeconfigPath),
-    catch: (cause) => new KubeConfigInvalid({ detail: words(cause) })
-  })
+  const userTokenFile = yield* usable(() => tokenFileOf(config, files))
 
   const read = Effect.tryPromise({
-    try: () => readCredentials(config, secure, userTokenFile),
-    catch: (cause) =>
-      new KubeApiError({ reason: "Unauthorized", status: 0, detail: `there are no credentials: ${words(cause)}` })
+    try: (signal) => readCredentials(config, secure, userTokenFile, signal),
+    catch: words
   }).pipe(Effect.timeoutOrElse({
     duration: IDENTITY_TIMEOUT,
-    orElse: () =>
-      Effect.fail(
-        new KubeApiError({ reason: "Unauthorized", status: 0, detail: "the credential plugin does not answer" })
-      )
+    orElse: () => Effect.fail("the credential plugin does not answer")
   }))
 
-  let current = yield* Effect.mapError(read, (error) => new KubeConfigInvalid({ detail: error.detail }))
+  let current = yield* Effect.mapError(
+    read,
+    (why) => new KubeConfigInvalid({ detail: `there are no credentials: ${why}` })
+  )
   const connections = yield* Effect.acquireRelease(
     Effect.sync(() => new CertifiedConnections(new URL(server).origin, current.tls)),
     (all) => Effect.promise(() => all.destroy())
   )
   let readAt: bigint | undefined = yield* Clock.monotonicTimeNanos
 
+  const take = (found: Credentials) => {
+    current = found
+    // Two files are not written at one moment: the next reading may find them together.
+    return Effect.try({ try: () => connections.show(found.tls), catch: words }).pipe(
+      Effect.catch((why) =>
+        Effect.logWarning(`the Kubernetes client keeps the certificate it has: the new one cannot be used: ${why}`)
+      )
+    )
+  }
+
+  /** Whether the credentials still are good, the server says: a file that is not there at this moment does not. */
+  const renew = read.pipe(
+    Effect.flatMap(take),
+    Effect.catch((why) =>
+      Effect.logWarning(`the Kubernetes client keeps the credentials it has: there are no new ones: ${why}`)
+    ),
+    Effect.andThen(Clock.monotonicTimeNanos),
+    Effect.map((now) => {
+      readAt = now
+    })
+  )
+  /** A request that gives up waiting leaves it running: the next one waits for the same plugin. */
+  const renewal = yield* FiberHandle.make<void, never>()
+
   const fresh = Effect.gen(function*() {
     const now = yield* Clock.monotonicTimeNanos
     if (readAt === undefined || Duration.isGreaterThanOrEqualTo(Duration.nanos(now - readAt), IDENTITY_LIFETIME)) {
-      current = yield* read
-      readAt = now
-      // Two files are not written at one moment: the next reading may find them together.
-      yield* Effect.try({ try: () => connections.show(current.tls), catch: words }).pipe(
-        Effect.catch((why) =>
-          Effect.logWarning(`the Kubernetes client keeps the certificate it has: the new one cannot be used: ${why}`)
-        )
-      )
+      yield* FiberHandle.run(renewal, renew, { onlyIfMissing: true })
+      yield* FiberHandle.awaitEmpty(renewal)
     }
     return current
   })
@@ -177,10 +204,14 @@ const make = Effect.fnUntraced(function*(options: KubeConfigOptions) {
       KubeClientConfig,
       KubeClientConfig.of({
         server,
-        identity: Effect.map(one.withPermit(fresh), ({ headers }) => headers),
-        identityRefused: Effect.sync(() => {
-          readAt = undefined
-        })
+        identity: Effect.map(fresh, ({ headers }) => headers),
+        identityRefused: (refused) =>
+          Effect.sync(() => {
+            // Of many requests that went out as the same, one has the plugin run, and none that is told of it late.
+            if (refused !== current.headers || readAt === undefined) return
+            readAt = undefined
+            config = forgetful(config)
+          })
       })
     ))
   )

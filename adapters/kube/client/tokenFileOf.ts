@@ -1,29 +1,21 @@
 /** The `tokenFile` of a kubeconfig's user, which client-node leaves out: it knows another spelling, and reads that only once. */
-import { findHomeDir, type KubeConfig } from "@kubernetes/client-node/dist/config.js"
-import { existsSync, readFileSync } from "node:fs"
-import { delimiter, dirname, join, resolve } from "node:path"
+import type { KubeConfig } from "@kubernetes/client-node/dist/config.js"
+import { readFileSync } from "node:fs"
+import { dirname, resolve } from "node:path"
 import { parse } from "yaml"
 
 interface WithUsers {
   readonly users?: ReadonlyArray<{ readonly name?: string; readonly user?: { readonly tokenFile?: unknown } }>
 }
 
-/** Where client-node has looked: a list of files is merged, and no two of them may name the same user. */
-const filesOf = (kubeconfigPath: string | undefined): ReadonlyArray<string> => {
-  if (kubeconfigPath !== undefined) return [kubeconfigPath]
-  const listed = (process.env["KUBECONFIG"] ?? "").split(delimiter).filter((file) => file !== "")
-  if (listed.length > 0) return listed
-  const home = findHomeDir()
-  const usual = home === null ? undefined : join(home, ".kube", "config")
-  return usual !== undefined && existsSync(usual) ? [usual] : []
-}
-
-export const tokenFileOf = (config: KubeConfig, kubeconfigPath: string | undefined): string | undefined => {
+export const tokenFileOf = (config: KubeConfig, files: ReadonlyArray<string>): string | undefined => {
   const name = config.getCurrentUser()?.name
-  for (const file of filesOf(kubeconfigPath)) {
+  for (const file of files) {
     const { users } = parse(readFileSync(file, "utf8")) as WithUsers
-    const tokenFile = users?.find((user) => user.name === name)?.user?.tokenFile
-    if (typeof tokenFile === "string" && tokenFile !== "") return resolve(dirname(file), tokenFile)
+    const named = users?.find((user) => user.name === name)
+    if (named === undefined) continue
+    const tokenFile = named.user?.tokenFile
+    return typeof tokenFile === "string" && tokenFile !== "" ? resolve(dirname(file), tokenFile) : undefined
   }
   return undefined
 }

@@ -27,7 +27,7 @@ const clientOf = (username: string, ...groups: ReadonlyArray<string>) =>
     Layer.provide(Layer.succeed(KubeClientConfig, {
       server: "http://plane",
       identity: Effect.succeed({}),
-      identityRefused: Effect.void
+      identityRefused: () => Effect.void
     })),
     Layer.provide(Layer.fresh(layerMemoryClient({ username, groups: [...groups, "system:authenticated"] })))
   )

@@ -351,15 +351,14 @@ describe("KubeClient", () => {
 
   it.effect("tells the keeper of the identity when the server refused it", () =>
     Effect.gen(function*() {
-      let told = 0
+      const told: Array<unknown> = []
+      const identity = { authorization: "Bearer old" }
       const config = Layer.succeed(
         KubeClientConfig,
         KubeClientConfig.of({
           server: "https://api.test",
-          identity: Effect.succeed({}),
-          identityRefused: Effect.sync(() => {
-            told++
-          })
+          identity: Effect.succeed(identity),
+          identityRefused: (refused) => Effect.sync(() => void told.push(refused))
         })
       )
       yield* Effect.gen(function*() {
@@ -370,6 +369,7 @@ describe("KubeClient", () => {
         yield* api.observe(Nodes).pipe(Stream.runDrain, Effect.forkChild)
         yield* TestClock.adjust("1 milli")
       }).pipe(Effect.provide(KubeClient.layer.pipe(Layer.provideMerge(layerServer), Layer.provide(config))))
-      assert.strictEqual(told, 2)
+      assert.lengthOf(told, 2)
+      for (const refused of told) assert.strictEqual(refused, identity)
     }))
 })

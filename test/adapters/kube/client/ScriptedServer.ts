@@ -130,6 +130,6 @@ export const layerConfig = Layer.succeed(
   KubeClientConfig.of({
     server: "https://api.test:6443",
     identity: Effect.succeed({ authorization: "Bearer sesame" }),
-    identityRefused: Effect.void
+    identityRefused: () => Effect.void
   })
 )

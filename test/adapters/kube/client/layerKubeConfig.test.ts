@@ -1,12 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Stream } from "effect"
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { Deferred, Effect, Fiber, Logger, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { execFileSync } from "node:child_process"
+import { once } from "node:events"
+import { createReadStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { createServer, type Server } from "node:https"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { delimiter, join } from "node:path"
 import type { TLSSocket } from "node:tls"
-import { afterAll } from "vitest"
+import { afterAll, afterEach, vi } from "vitest"
 import { layerKubeConfig } from "../../../../adapters/kube/client/layerKubeConfig.ts"
 import { ConfigMaps } from "../../../../core/kube/kinds.ts"
 import { KubeApi } from "../../../../core/kube/KubeApi.ts"
@@ -27,7 +30,7 @@ const serverNamed = (name: string) =>
       readonly url: string
       readonly server: Server
       readonly sockets: Set<TLSSocket>
-      /** Common names whose certificates are of no use any more. */
+      /** Common names whose certificates, and tokens as they are sent, that are of no use any more. */
       readonly expired: Set<string>
     }>((resume) => {
       const server = createServer({ ...serving, ca: authority.cert, requestCert: true, rejectUnauthorized: false })
@@ -40,6 +43,7 @@ const serverNamed = (name: string) =>
       server.on("request", (request, response) => {
         const url = new URL(request.url ?? "/", "https://x")
         const user = commonName(request.socket as TLSSocket)
+        const token = request.headers.authorization ?? ""
         const object = {
           metadata: {
             name: "n",
@@ -47,11 +51,11 @@ const serverNamed = (name: string) =>
             labels: {
               server: name,
               user,
-              token: request.headers.authorization ?? ""
+              token
             }
           }
         }
-        response.statusCode = request.headers.authorization === "Bearer stale" || expired.has(user) ? 401 : 200
+        response.statusCode = token === "Bearer stale" || expired.has(token) || expired.has(user) ? 401 : 200
         response.setHeader("content-type", "application/json")
         if (url.searchParams.get("watch") === "true") {
           response.write(
@@ -89,13 +93,14 @@ const folder = mkdtempSync(join(tmpdir(), "aranya-kube-"))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 let files = 0
-const kubeconfig = (cluster: object, user: object): string => {
+const kubeconfig = (cluster: object, user: object, more: object = {}): string => {
   const path = join(folder, `config-${files++}`)
   const document = {
     clusters: [{ name: "c", cluster }],
     users: [{ name: "u", user }],
     contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
-    "current-context": "x"
+    "current-context": "x",
+    ...more
   }
   writeFileSync(path, JSON.stringify(document))
   return path
@@ -104,6 +109,29 @@ const trusted = (server: string) => ({ server, "certificate-authority-data": bas
 const withCertificate = {
   "client-certificate-data": base64(client.cert),
   "client-key-data": base64(client.key)
+}
+/** A credential plugin that tells in a file that it was started. */
+const plugin = () => {
+  const script = join(folder, `plugin-${files++}`)
+  const starts = `${script}-starts`
+  const does = (commands: string) => writeFileSync(script, `echo >> ${starts}\n${commands}\n`)
+  const says = (output: object) => does(`echo '${JSON.stringify(output)}'`)
+  says({ status: { token: "first" } })
+  return {
+    says,
+    /** Ended, when neither it nor its child holds the pipe any more. */
+    hangs: () => {
+      const pipe = `${script}-pipe`
+      execFileSync("mkfifo", [pipe])
+      does(`exec 3> ${pipe}\necho >&3\nsleep 90\n:`)
+      const held = createReadStream(pipe)
+      const started = once(held, "data")
+      const ended = once(held, "end")
+      return { started: Effect.promise(() => started), ended: Effect.promise(() => ended) }
+    },
+    starts: () => readFileSync(starts, "utf8").length,
+    user: { exec: { command: "sh", args: [script] } }
+  }
 }
 const labels = Effect.gen(function*() {
   const api = yield* KubeApi
@@ -181,6 +209,139 @@ describe("layerKubeConfig", () => {
         assert.strictEqual((yield* labels)["token"], "Bearer second")
       }).pipe(Effect.provide(layerKubeConfig({ kubeconfigPath })))
     }).pipe(Effect.scoped))
+
+  it.effect("goes on with its token while the token file is empty or not there", () => {
+    const warnings: Array<string> = []
+    return Effect.gen(function*() {
+      const server = yield* serverNamed("one")
+      const tokenFile = join(folder, "truncated")
+      writeFileSync(tokenFile, "first\n")
+      yield* Effect.gen(function*() {
+        const token = Effect.map(labels, (found) => found["token"])
+        assert.strictEqual(yield* token, "Bearer first")
+        writeFileSync(tokenFile, "\n")
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual(yield* token, "Bearer first", "while it is empty")
+        assert.lengthOf(warnings, 1, "it is read each minute, not for each request")
+        assert.include(warnings[0], `the token file ${tokenFile} is empty`)
+        rmSync(tokenFile)
+        server.expired.add("Bearer first")
+        assert.strictEqual((yield* Effect.flip(labels)).reason, "Unauthorized")
+        assert.strictEqual((yield* Effect.flip(labels)).reason, "Unauthorized", "while it is not there")
+        assert.include(warnings[1], "ENOENT")
+        writeFileSync(tokenFile, "second\n")
+        assert.strictEqual(yield* token, "Bearer second")
+        assert.lengthOf(warnings, 2)
+      }).pipe(Effect.provide(layerKubeConfig({ kubeconfigPath: kubeconfig(trusted(server.url), { tokenFile }) })))
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(Logger.layer([Logger.make(({ message }) => void warnings.push(String(message)))]))
+    )
+  })
+
+  it.live("does not begin with an empty token", () =>
+    Effect.gen(function*() {
+      writeFileSync(join(folder, "empty"), "")
+      const kubeconfigPath = kubeconfig({ server: "https://10.0.0.1" }, { tokenFile: "empty" })
+      const error = yield* Effect.flip(labels.pipe(Effect.provide(layerKubeConfig({ kubeconfigPath }))))
+      assert.include(error.message, "there are no credentials: the token file")
+    }))
+
+  it.effect("runs a credential plugin again after the server refused what it gave, whatever the plugin said between", () =>
+    Effect.gen(function*() {
+      const server = yield* serverNamed("one")
+      const { says, starts, user } = plugin()
+      yield* Effect.gen(function*() {
+        assert.strictEqual((yield* labels)["token"], "Bearer first")
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual((yield* labels)["token"], "Bearer first")
+        assert.strictEqual(starts(), 1, "what it gave is good until it is refused")
+        server.expired.add("Bearer first")
+        assert.strictEqual((yield* Effect.flip(labels)).reason, "Unauthorized")
+        says({ kind: "ExecCredential" })
+        assert.strictEqual((yield* Effect.flip(labels)).reason, "Unauthorized")
+        says({ status: { token: "second" } })
+        assert.strictEqual((yield* labels)["token"], "Bearer second")
+        assert.strictEqual(starts(), 3)
+      }).pipe(Effect.provide(layerKubeConfig({ kubeconfigPath: kubeconfig(trusted(server.url), user) })))
+    }).pipe(Effect.scoped))
+
+  it.live("does not run a credential plugin for refusals of what it gave before", () =>
+    Effect.gen(function*() {
+      const server = yield* serverNamed("one")
+      const { says, starts, user } = plugin()
+      const arrived = Deferred.makeUnsafe<() => void>()
+      server.server.removeAllListeners("request")
+      server.server.on("request", (request, response) => {
+        const token = request.headers.authorization ?? ""
+        response.statusCode = token === "Bearer first" ? 401 : 200
+        const answer = () => void response.end(JSON.stringify({ metadata: { name: "n", labels: { token } } }))
+        if (request.url?.endsWith("/late") === true) Deferred.doneUnsafe(arrived, Effect.succeed(answer))
+        else answer()
+      })
+      yield* Effect.gen(function*() {
+        const api = yield* KubeApi
+        const late = yield* Effect.forkChild(Effect.flip(api.get(Nodes, { name: "late" })))
+        const answer = yield* Deferred.await(arrived)
+        yield* Effect.flip(labels)
+        says({ status: { token: "second" } })
+        assert.strictEqual((yield* labels)["token"], "Bearer second")
+        answer()
+        assert.strictEqual((yield* Fiber.join(late)).reason, "Unauthorized")
+        assert.strictEqual((yield* labels)["token"], "Bearer second")
+        assert.strictEqual(starts(), 2)
+      }).pipe(Effect.provide(layerKubeConfig({ kubeconfigPath: kubeconfig(trusted(server.url), user) })))
+    }).pipe(Effect.scoped))
+
+  it.effect("ends a credential plugin that does not answer, with its children, and goes on with the token it has", () =>
+    Effect.gen(function*() {
+      const server = yield* serverNamed("one")
+      const { hangs, says, starts, user } = plugin()
+      yield* Effect.gen(function*() {
+        assert.strictEqual((yield* labels)["token"], "Bearer first")
+        server.expired.add("Bearer first")
+        yield* Effect.flip(labels)
+        server.expired.clear()
+        const { ended, started } = hangs()
+        const impatient = yield* Effect.forkChild(labels, { startImmediately: true })
+        yield* started
+        yield* Fiber.interrupt(impatient)
+        const patient = yield* Effect.forkChild(labels, { startImmediately: true })
+        yield* TestClock.adjust("20 seconds")
+        yield* ended
+        assert.strictEqual((yield* Fiber.join(patient))["token"], "Bearer first")
+        assert.strictEqual(starts(), 2, "both waited for the same one")
+        says({ status: { token: "second" } })
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual((yield* labels)["token"], "Bearer second")
+      }).pipe(Effect.provide(layerKubeConfig({ kubeconfigPath: kubeconfig(trusted(server.url), user) })))
+    }).pipe(Effect.scoped))
+
+  it.live("ends a credential plugin that still runs when its client is closed", () =>
+    Effect.gen(function*() {
+      const server = yield* serverNamed("one")
+      const { hangs, says, user } = plugin()
+      says({ status: { token: "stale" } })
+      const ended = yield* Effect.gen(function*() {
+        yield* Effect.flip(labels)
+        const { ended, started } = hangs()
+        yield* Effect.forkChild(labels)
+        yield* started
+        return ended
+      }).pipe(Effect.provide(layerKubeConfig({ kubeconfigPath: kubeconfig(trusted(server.url), user) })))
+      yield* ended
+    }).pipe(Effect.scoped))
+
+  it.live("ends a credential plugin with the start that waits for it", () =>
+    Effect.gen(function*() {
+      const { hangs, user } = plugin()
+      const { ended, started } = hangs()
+      const kubeconfigPath = kubeconfig({ server: "https://10.0.0.1" }, user)
+      const fiber = yield* Effect.forkChild(labels.pipe(Effect.provide(layerKubeConfig({ kubeconfigPath }))))
+      yield* started
+      yield* Fiber.interrupt(fiber)
+      yield* ended
+    }))
 
   it.live("shows a renewed client certificate at once, and lets open watches end by themselves", () =>
     Effect.gen(function*() {
@@ -277,6 +438,45 @@ describe("layerKubeConfig", () => {
       assert.include(errors[0]?.message, "no context other")
       assert.include(errors[1]?.message, "/nowhere/config")
     }))
+
+  describe("a KUBECONFIG of many files", () => {
+    afterEach(() => void vi.unstubAllEnvs())
+    const list = (...paths: ReadonlyArray<string>) => vi.stubEnv("KUBECONFIG", paths.join(delimiter))
+    const shown = Effect.map(labels, ({ server, token }) => ({ server, token })).pipe(Effect.provide(layerKubeConfig()))
+
+    it.live("is what the first file says that says it, and those that are not there say nothing", () =>
+      Effect.gen(function*() {
+        const one = yield* serverNamed("one")
+        const two = yield* serverNamed("two")
+        writeFileSync(join(folder, "second-token"), "second")
+        const first = kubeconfig(trusted(one.url), { token: "first" })
+        const second = kubeconfig(trusted(two.url), { tokenFile: "second-token" })
+        list("/nowhere/config", first, "", second)
+        assert.deepStrictEqual(yield* shown, { server: "one", token: "Bearer first" })
+        list(second, first)
+        assert.deepStrictEqual(yield* shown, { server: "two", token: "Bearer second" })
+      }).pipe(Effect.scoped))
+
+    it.live("takes the current context from the first file that has one", () =>
+      Effect.gen(function*() {
+        const one = yield* serverNamed("one")
+        const two = yield* serverNamed("two")
+        const contexts = [{ name: "y", context: { cluster: "d", user: "u" } }]
+        const clusters = [{ name: "d", cluster: trusted(two.url) }]
+        list(
+          kubeconfig(trusted(one.url), { token: "first" }, { "current-context": "" }),
+          kubeconfig({}, {}, { users: [], clusters, contexts, "current-context": "y" }),
+          kubeconfig(trusted(one.url), {})
+        )
+        assert.deepStrictEqual(yield* shown, { server: "two", token: "Bearer first" })
+      }).pipe(Effect.scoped))
+
+    it.live("is refused where not one of them is there", () =>
+      Effect.gen(function*() {
+        list("/nowhere/config", "/nowhere/else")
+        assert.include((yield* Effect.flip(shown)).message, "/nowhere/config")
+      }))
+  })
 
   it.live("an interrupted request closes its connection instead of leaving it half-read", () =>
     Effect.gen(function*() {
