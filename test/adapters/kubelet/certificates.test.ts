@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Stream } from "effect"
+import { Duration, Effect, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { execFileSync } from "node:child_process"
 import { X509Certificate } from "node:crypto"
@@ -61,20 +61,23 @@ describe("certificateFiles", () => {
         writeFileSync(paths.certificate, `certificate ${text}`)
         writeFileSync(paths.privateKey, `key ${text}`)
       }
-      const fiber = yield* certificateFiles(paths).pipe(Stream.take(2), Stream.runCollect, Effect.forkChild)
+      const seen: Array<unknown> = []
+      yield* certificateFiles(paths).pipe(
+        Stream.runForEach((each) => Effect.sync(() => seen.push(each))),
+        Effect.forkScoped
+      )
       // Reading a file is real; the half minutes between are not.
       const half = Effect.andThen(
         TestClock.adjust("30 seconds"),
-        Effect.promise(() => new Promise((r) => setTimeout(r, 20)))
+        Effect.promise(() => new Promise((r) => setTimeout(r, 5)))
       )
+      const untilSeen = (count: number) => Effect.repeat(half, { until: () => seen.length >= count })
       yield* half
       write("one")
-      yield* half
-      yield* half
+      yield* untilSeen(1)
       write("two")
-      yield* half
-      yield* half
-      assert.deepStrictEqual(yield* Fiber.join(fiber), [
+      yield* untilSeen(2)
+      assert.deepStrictEqual(seen, [
         { certificate: "certificate one", privateKey: "key one", source },
         { certificate: "certificate two", privateKey: "key two", source }
       ])
