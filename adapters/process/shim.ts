@@ -95,7 +95,8 @@ pump() {
 run() {
   dir=$1
   identity
-  ( set -C; echo "$pid $start $boot" > "$dir/claim" ) 2>/dev/null || exit 0
+  ( set -C; : > "$dir/claim" ) 2>/dev/null || exit 0
+  echo "$pid $start $boot" > "$dir/claim" || { rm -f "$dir/claim"; exit 1; } # the disk is full: another may try later
   while IFS= read -r group; do # out of arhat's own group, which a service manager may kill as a whole
     echo 0 > "$group/cgroup.procs"
   done < "$dir/home" 2>/dev/null
@@ -139,7 +140,7 @@ run() {
     [ ! -e "$dir/tty" ] || read -r child boot < "$dir/process"
     kill -9 "-$child" 2>/dev/null # what is left of its process group
   fi
-  echo "$code" > "$dir/exit.new"
+  ln -s "$code" "$dir/exit.new" # a link, because its text has room where a full disk takes no file's
   # The last output belongs before the end; but what escaped may hold the pipes for ever.
   tries=0
   while kill -0 "$out" 2>/dev/null || kill -0 "$err" 2>/dev/null; do
@@ -147,9 +148,9 @@ run() {
     tries=$((tries + 1))
     sleep 0.02
   done
-  sync "$dir/exit.new" 2>/dev/null
-  if [ -e "$dir/process" ]; then mv "$dir/exit.new" "$dir/exit"; fi
   rm -f "$dir/out" "$dir/err"
+  if [ -e "$dir/process" ]; then mv "$dir/exit.new" "$dir/exit"; fi
+  sync "$dir" 2>/dev/null
 }
 
 # Takes its place at the terminal that it was started on, which belongs to the user in the file.
@@ -167,8 +168,7 @@ seat() {
 }
 
 refuse() {
-  printf '%s\n' "$1" > "$dir/failed.new"
-  mv "$dir/failed.new" "$dir/failed"
+  printf '%s\n' "$1" > "$dir/failed.new" && mv "$dir/failed.new" "$dir/failed"
   exit 128
 }
 
@@ -214,8 +214,8 @@ inner() {
 
 record() {
   identity
-  echo "$pid $start $boot" > "$1/process.new"
-  mv "$1/process.new" "$1/process"
+  echo "$pid $start $boot" > "$1/process.new" && mv "$1/process.new" "$1/process" ||
+    refuse "the disk takes no note of the process"
 }
 
 mode=$1

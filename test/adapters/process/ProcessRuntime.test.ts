@@ -1,7 +1,7 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect, Schedule, Stream } from "effect"
 import { spawn } from "node:child_process"
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, lstatSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { join } from "node:path"
 import { isAlive, parseIdentity } from "../../../adapters/process/identity.ts"
@@ -219,7 +219,7 @@ describe.skipIf(whyNotRoot !== undefined)("a process pod", () => {
       })
       yield* runtime.start(id)
       yield* untilExited(id, "50 seconds")
-      const sizes = readdirSync(folderOf(world, id)).map((name) => statSync(join(folderOf(world, id), name)).size)
+      const sizes = readdirSync(folderOf(world, id)).map((name) => lstatSync(join(folderOf(world, id), name)).size)
       assert.isBelow(sizes.reduce((sum, size) => sum + size, 0), 27 * 1024 * 1024)
       const tail = textOf(yield* Stream.runCollect(runtime.logs(id, { follow: false, tail: 2 })))
       assert.match(tail, /^x{999}\nx{1,999}last\n$/)
