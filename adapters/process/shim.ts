@@ -85,6 +85,7 @@ pump() {
         sleep 0.05 # gathers what comes line by line
       fi
     else
+      [ -e "$1" ] || break # the container was removed
       sleep 1 # the disk is full: the output is lost, the process goes on
       used=$(stat -c %s "$file" 2>/dev/null || echo 0)
     fi

@@ -1,9 +1,10 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect, Schedule, Stream } from "effect"
 import { spawn } from "node:child_process"
-import { existsSync, lstatSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { join } from "node:path"
+import { readIfThere } from "../../../adapters/process/disk.ts"
 import { isAlive, parseIdentity } from "../../../adapters/process/identity.ts"
 import * as ProcessRuntime from "../../../adapters/process/ProcessRuntime.ts"
 import { ContainerRuntime } from "../../../core/pod/ContainerRuntime.ts"
@@ -207,6 +208,23 @@ describe.skipIf(whyNotRoot !== undefined)("a process pod", () => {
       yield* runtime.remove(id)
       assert.deepStrictEqual(readdirSync(join(world.options.dataDir, "containers")), [])
       assert.isFalse(existsSync(`/sys/fs/cgroup/memory/arhat/${id}`) || existsSync(`/sys/fs/cgroup/arhat/${id}`))
+    }))
+
+  test("leaves no shim either where its output could not be written when it was removed", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const sandbox = yield* ensured(world)
+      const id = yield* runtime.create(containerSpec(world, sandbox.id, { _tag: "Exits", code: 0 }))
+      mkdirSync(join(folderOf(world, id), "stdout.1"))
+      yield* runtime.start(id)
+      const mentioning = () =>
+        readdirSync("/proc").filter((name) =>
+          /^\d+$/.test(name) && (readIfThere(`/proc/${name}/cmdline`) ?? "").includes(id)
+        )
+      assert.isNotEmpty(mentioning())
+      yield* untilExited(id)
+      yield* runtime.remove(id)
+      yield* until(() => mentioning().length === 0)
     }))
 
   test("keeps at most a bounded piece of a log that never ends", (world) =>
