@@ -1,7 +1,7 @@
 import { assert, describe } from "@effect/vitest"
-import { Effect, Schedule, Stream } from "effect"
-import { spawn } from "node:child_process"
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { Context, Effect, Fiber, Layer, Schedule, Stream } from "effect"
+import { execFileSync, spawn } from "node:child_process"
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { join } from "node:path"
 import { readIfThere } from "../../../adapters/process/disk.ts"
@@ -314,6 +314,36 @@ describe.skipIf(whyNotRoot !== undefined)("a process pod", () => {
       })
       yield* untilExited(id)
       assert.strictEqual(yield* log(id), "once\n")
+    }))
+
+  test("is watched to its end by every agent that knows of its start, also where none has seen it through", (world) =>
+    Effect.gen(function*() {
+      const first = yield* ContainerRuntime
+      const sandbox = yield* ensured(world)
+      const id = yield* first.create(containerSpec(world, sandbox.id, { _tag: "Exits", code: 0 }))
+      const another = Effect.map(Layer.build(ProcessRuntime.layer(world.options)), Context.get(ContainerRuntime))
+      const ended = ({ events }: ContainerRuntime["Service"]) =>
+        events.pipe(
+          Stream.filter(({ containerId, kind }) => containerId === id && kind === "exited"),
+          Stream.runHead,
+          Effect.timeout("20 seconds"),
+          Effect.forkChild({ startImmediately: true })
+        )
+      // Holds the shim between its first step and the command.
+      const home = join(folderOf(world, id), "home")
+      rmSync(home)
+      execFileSync("mkfifo", [home])
+      const agents = [first, yield* another]
+      for (const agent of agents) {
+        const start = yield* Effect.forkChild(agent.start(id), { startImmediately: true })
+        yield* until(() => (readIfThere(join(folderOf(world, id), "claim")) ?? "").endsWith("\n"))
+        yield* Fiber.interrupt(start)
+      }
+      const heard = yield* Effect.forEach([...agents, yield* another], ended)
+      assert.strictEqual((yield* first.inspect(id)).state, "created")
+      writeFileSync(home, "")
+      yield* Effect.forEach(heard, Fiber.join)
+      assert.strictEqual((yield* first.inspect(id)).exitCode, 0)
     }))
 
   test("says which setting forbids it", (world) =>
