@@ -187,19 +187,18 @@ inner() {
       overlay) try mount -t overlay -o "lowerdir=$source,upperdir=$dir/upper,workdir=$dir/work" overlay "$target" ;;
       proc) try mkdir -p -- "$target"; try mount -t proc proc "$target" ;;
       freeze) try mount -o remount,ro "$target" ;;
-      bind|bind-ro)
+      bind|bind-ro|rbind-ro)
         if [ -d "$source" ]; then
           try mkdir -p -- "$target"
         elif [ ! -e "$target" ]; then
           try mkdir -p -- "$${"{"}target%/*}/"
           try touch -- "$target"
         fi
-        if [ "$kind" = bind ]; then
-          try mount --rbind -- "$source" "$target"
-        else
-          try mount --bind -- "$source" "$target"
-          try mount -o remount,bind,ro -- "$target"
-        fi ;;
+        case $kind in
+          bind-ro) try mount --bind -- "$source" "$target" ;;
+          *) try mount --rbind -- "$source" "$target" ;;
+        esac
+        [ "$kind" = bind ] || try mount -o remount,bind,ro -- "$target" ;;
     esac
   done < "$dir/mounts"
   set --

@@ -376,6 +376,27 @@ describe.skipIf(whyNotRoot !== undefined)("a process pod", () => {
       assert.include(missing.detail, "runtime.process.images")
     }))
 
+  test("sees what is mounted below a volume, also where it may only read", (world) =>
+    Effect.gen(function*() {
+      const source = world.directory ?? ""
+      const below = join(source, "below")
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          mkdirSync(below)
+          execFileSync("mount", ["-t", "tmpfs", "tmpfs", below])
+          writeFileSync(join(below, "word"), "seen\n")
+        }),
+        () => Effect.sync(() => void execFileSync("umount", [below]))
+      )
+      for (const [attempt, readOnly] of [true, false].entries()) {
+        const target = world.mountTarget ?? ""
+        const { id } = yield* launch(world, { _tag: "Forever" }, { attempt, mounts: [{ source, target, readOnly }] })
+        assert.strictEqual((yield* executed(id, ["cat", `${target}/below/word`])).stdout, "seen\n")
+        assert.strictEqual((yield* executed(id, ["touch", `${target}/mine`])).code === 0, !readOnly)
+        yield* (yield* ContainerRuntime).stop(id, 0)
+      }
+    }))
+
   test("fails to start with the words of mount when a volume is not there", (world) =>
     Effect.gen(function*() {
       const runtime = yield* ContainerRuntime
@@ -400,6 +421,8 @@ describe.skipIf(whyNoImage !== undefined)("a process pod with an image", () => {
         assert.strictEqual((yield* executed(id, ["cat", file])).stdout, readFileSync(file, "utf8"))
         assert.notStrictEqual((yield* executed(id, ["sh", "-c", `echo mine >> ${file}`])).code, 0)
       }
+      const { stdout } = yield* executed(id, ["sh", "-c", "grep ' /sys/' /proc/self/mountinfo || echo nothing below"])
+      assert.strictEqual(stdout, "nothing below\n")
       yield* runtime.stop(id, 0)
       const source = join(world.directory ?? "", "greeting")
       const other = yield* launch(world, { _tag: "Forever" }, {
