@@ -153,6 +153,7 @@ const make = Effect.fnUntraced(function*(
       writeFileSync(join(fresh, "argv"), encodeLines(argv), { mode: 0o600 })
       writeFileSync(join(fresh, "mounts"), mounts.lines, { mode: 0o600 })
       writeFileSync(join(fresh, "cgroups"), groups.map((path) => `${path}\n`).join(""))
+      writeFileSync(join(fresh, "oom"), `${spec.oomScoreAdj}\n`)
       if (spec.tty) writeFileSync(join(fresh, "tty"), `${account.uid}\n`)
       writeFileSync(join(fresh, "home"), cgroups.home.map((path) => `${path}\n`).join(""))
       writeWhole(join(fresh, "spec"), encodeKept(kept))

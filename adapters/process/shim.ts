@@ -43,6 +43,11 @@ join_cgroups() {
   done < "$1/cgroups"
 }
 
+# How readily the kernel may kill it. Lower than it is takes CAP_SYS_RESOURCE, which not every arhat has: then it stays.
+take_oom_score() {
+  read -r score < "$1/oom" && echo "$score" > /proc/self/oom_score_adj
+} 2>/dev/null
+
 kill_cgroups() {
   while IFS= read -r group; do
     [ -w "$group/cgroup.kill" ] && echo 1 > "$group/cgroup.kill"
@@ -208,6 +213,7 @@ inner() {
   done < "$dir/argv"
   arguments=$#
   [ "$arguments" -gt 0 ] || refuse "there is nothing to run"
+  take_oom_score "$dir"
   record "$dir"
   exec "$@"
 }
@@ -226,6 +232,7 @@ case $mode in
   inner) inner "$1" ;;
   exec)
     join_cgroups "$1" || exit 128
+    take_oom_score "$1"
     umask 022
     shift
     exec "$@" ;;

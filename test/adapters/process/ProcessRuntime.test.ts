@@ -243,6 +243,20 @@ describe.skipIf(whyNotRoot !== undefined)("a process pod", () => {
       assert.match(tail, /^x{999}\nx{1,999}last\n$/)
     }))
 
+  test(
+    "is as ready to be killed for memory as its pod asks for, and so is what is run in it",
+    (world) =>
+      Effect.gen(function*() {
+        for (const [attempt, oomScoreAdj] of [900, 1000].entries()) {
+          const { id } = yield* launch(world, { _tag: "Forever" }, { attempt, oomScoreAdj })
+          const { pid } = processOf(world, id)
+          assert.strictEqual(readFileSync(`/proc/${pid}/oom_score_adj`, "utf8"), `${oomScoreAdj}\n`)
+          assert.strictEqual((yield* executed(id, ["cat", "/proc/self/oom_score_adj"])).stdout, `${oomScoreAdj}\n`)
+        }
+      }),
+    openWorld({ allowRoot: false })
+  )
+
   test("dies of its memory limit and says so", (world) =>
     Effect.gen(function*() {
       const { version } = yield* (yield* ContainerRuntime).info
