@@ -156,6 +156,7 @@ const make = Effect.fnUntraced(function*(
       writeFileSync(join(fresh, "argv"), encodeLines(argv), { mode: 0o600 })
       writeFileSync(join(fresh, "mounts"), mounts.lines, { mode: 0o600 })
       writeFileSync(join(fresh, "cgroups"), groups.map((path) => `${path}\n`).join(""))
+      writeFileSync(join(fresh, "oom"), `${spec.oomScoreAdj}\n`)
       if (spec.tty) writeFileSync(join(fresh, "tty"), `${account.uid}\n`)
       writeFileSync(join(fresh, "home"), cgroups.home.map((path) => `${path}\n`).join(""))
       writeWhole(join(fresh, "spec"), encodeKept(kept))
@@ -167,13 +168,19 @@ const make = Effect.fnUntraced(function*(
 
   const started = (life: Life) => life.state !== "created" || life.shim !== undefined
 
+  /** Whether there is an end to come: it runs, or has not been seen to begin nor to fail. */
+  const goesOn = (life: Life) => life.state === "running" || (life.state === "created" && life.detail === undefined)
+
   const start = Effect.fnUntraced(function*(id: string) {
     yield* allowed
     const { folder, kept, life } = yield* look(id)
     if (life.process !== undefined) {
       return yield* new RuntimeError({ reason: "Invalid", detail: `container ${id} was started before` })
     }
-    if (started(life)) return yield* untilStarted(folder)
+    if (started(life)) {
+      watched.set(id, kept.spec.uid)
+      return yield* untilStarted(folder)
+    }
     if (kept.boot !== boot) {
       // Its control groups went with the old boot.
       yield* onDisk(folder, () => cgroups.make(id, kept.spec.resources))
@@ -183,9 +190,10 @@ const make = Effect.fnUntraced(function*(
     )
     // A terminal that nobody types at waits, it does not end.
     if (kept.spec.stdin || kept.spec.tty) yield* makeFifo(join(folder, "stdin"))
+    // What is launched goes on, whatever becomes of this call.
+    watched.set(id, kept.spec.uid)
     yield* launch(folder)
     yield* untilStarted(folder)
-    watched.set(id, kept.spec.uid)
     yield* publish(kept.spec.uid, id, "started")
   })
 
@@ -312,8 +320,8 @@ const make = Effect.fnUntraced(function*(
   /** Ends nobody waits for are noticed here; a started container is looked at twice a second, at the cost of a few reads. */
   const watch = Effect.gen(function*() {
     for (const [id, uid] of watched) {
-      const found = yield* Effect.option(look(id))
-      if (found._tag === "Some" && found.value.life.state === "running") continue
+      const found = yield* Effect.option(glance(id))
+      if (found._tag === "Some" && goesOn(found.value.life)) continue
       if (watched.delete(id)) {
         if (found._tag === "Some" && found.value.container.oomKilled) yield* publish(uid, id, "oom")
         yield* publish(uid, id, "exited")
@@ -322,10 +330,10 @@ const make = Effect.fnUntraced(function*(
     yield* Effect.sleep(WATCH_EVERY)
   })
 
-  for (const { container, kept } of yield* containers()) {
+  for (const { container, kept, life } of yield* containers()) {
     if (container.state === "unknown") yield* Effect.logWarning(`container ${container.id}: ${container.detail}`)
     if (kept?._tag === "Failure") yield* Effect.logWarning(`${kept.failure.detail}: its container can only end`)
-    if (container.state === "running") watched.set(container.id, container.uid)
+    if (started(life) && goesOn(life)) watched.set(container.id, container.uid)
   }
   yield* Effect.forkScoped(Effect.forever(watch))
   yield* Effect.forkScoped(images.sweep)

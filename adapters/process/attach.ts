@@ -30,15 +30,16 @@ export const attachTo = Effect.fnUntraced(function*(
     Stream.filter(({ stream }) => (stream === "stdout" ? spec.stdout : spec.stderr)),
     Stream.map(({ bytes, stream }): Output => ({ stream, bytes }))
   )
+  const endInput = Effect.sync(() => {
+    if (life.shim !== undefined) signal(life.shim, boot, "SIGUSR1", false)
+  })
+  const isOnce = input !== undefined && kept.spec.stdinOnce
+  // A client that goes without a word has said all it had to say. A terminal waits for the next one, as with every container runtime.
+  if (isOnce && !kept.spec.tty) yield* Effect.addFinalizer(() => endInput)
   const streams: ProcessStreams = {
     stdin: (bytes) => input?.write(bytes) ?? Effect.void,
     // With a terminal it is what ^D means.
-    endStdin: input === undefined || !kept.spec.stdinOnce ? Effect.void : Effect.andThen(
-      input.close,
-      Effect.sync(() => {
-        if (life.shim !== undefined) signal(life.shim, boot, "SIGUSR1", false)
-      })
-    ),
+    endStdin: isOnce ? Effect.andThen(input.close, endInput) : Effect.void,
     resize: (size) =>
       Effect.suspend(() => {
         const terminal = kept.spec.tty ? readIfThere(join(folder, "terminal"))?.trim() : undefined

@@ -1,7 +1,7 @@
 /** A container's folder on the disk is all there is to know about it; what it says is read anew each time. */
 import { Effect, Schema } from "effect"
 import { randomUUID } from "node:crypto"
-import { existsSync, readdirSync, statSync } from "node:fs"
+import { existsSync, lstatSync, readdirSync, readlinkSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { type Container, type ContainerSpec, RuntimeError } from "../../core/pod/ContainerRuntime.ts"
 import { ContainerSecurity } from "../../core/pod/PodAssignment.ts"
@@ -112,7 +112,7 @@ export const readLife = (folder: string, boot: string): Life => {
     ? "the exit code was lost: the process and its shim ended together"
     : "the exit code was lost: the device was restarted"
   // Looked for once more, because the shim may have written it and gone since.
-  if (!existsSync(join(folder, "exit"))) noteIfPossible(join(folder, "exit"), `${LOST} ${words}\n`)
+  if (readExit(folder) === undefined) noteIfPossible(join(folder, "exit"), `${LOST} ${words}\n`)
   return { state: "exited", process, shim, startedAt, ...(readExit(folder) ?? { exitCode: LOST, detail: words }) }
 }
 
@@ -135,12 +135,14 @@ export const isDrained = (folder: string, { finishedAt, state }: Life, now: numb
 
 const readExit = (folder: string): Pick<Life, "exitCode" | "finishedAt" | "detail"> | undefined => {
   const path = join(folder, "exit")
-  const text = readIfThere(path)
-  if (text === undefined) return undefined
+  const found = lstatSync(path, { throwIfNoEntry: false })
+  if (found === undefined) return undefined
+  // A shim leaves its code as the text of a link, one of a former version in a file.
+  const text = found.isSymbolicLink() ? readlinkSync(path) : readIfThere(path) ?? ""
   const [, code, words = ""] = /^(\d+) ?([^\n]*)/.exec(text) ?? []
   return {
     exitCode: code === undefined ? LOST : Number(code),
-    finishedAt: statSync(path).mtimeMs,
+    finishedAt: found.mtimeMs,
     ...(words === "" ? {} : { detail: words })
   }
 }

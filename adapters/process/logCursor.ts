@@ -1,21 +1,15 @@
 /** Reads one stream of a container's log forward through its segments, from the oldest that is kept. */
 import { readdirSync, statSync } from "node:fs"
-import { type FileHandle, open } from "node:fs/promises"
+import type { FileHandle } from "node:fs/promises"
 import { join } from "node:path"
 import type { LogChunk, Output } from "../../core/pod/ContainerRuntime.ts"
-import { isMissing, readIfThere } from "./disk.ts"
+import { isMissing } from "./disk.ts"
+import { type LogIndex, makeLogIndex, openIfThere } from "./logIndex.ts"
 
 export const READ_BYTES = 64 * 1024
 /** A longer line is given in pieces, as docker does. */
 const MOST_LINE = 16 * 1024
 export const NEWLINE = 10
-
-/** `2026-11-21 02:47:01.123456789 +0000`, with TZ unset and UTC, to RFC 3339; fewer digits are filled up. */
-const rfc3339 = (written: string): string => {
-  const [date = "", time = ""] = written.split(" ")
-  const [seconds = "", fraction = ""] = time.split(".")
-  return `${date}T${seconds}.${fraction.slice(0, 9).padEnd(9, "0")}Z`
-}
 
 export const ofMillis = (millis: number): string => {
   const whole = Math.floor(millis)
@@ -38,82 +32,80 @@ const segmentsOf = (folder: string, stream: Output["stream"]): ReadonlyArray<num
     .map((name) => new RegExp(`^${stream}\\.(\\d+)$`).exec(name)?.[1])
     .filter((number) => number !== undefined).map(Number).toSorted((one, other) => one - other)
 
-const openIfThere = (path: string): Promise<FileHandle | undefined> =>
-  open(path, "r").catch((error: unknown) => {
-    if (isMissing(error)) return undefined
-    throw error
-  })
-
 /** Line by line, never more than what was written when it looked. Throws where something was lost on the way. */
 export const makeCursor = (folder: string, stream: Output["stream"], ended: () => boolean) => {
   let segment = 0
   let offset = 0
-  let index: ReadonlyArray<{ readonly size: number; readonly time: string }> = []
-  let indexLength = 0
   /** Kept open, so that a segment that is dropped by rotation can be read to its end. */
-  let file: FileHandle | undefined
+  let held: { readonly path: string; readonly file: FileHandle; readonly index: LogIndex } | undefined
+  /** Read ahead: the disk is not asked for each piece by itself. */
+  let block: Uint8Array = new Uint8Array(0)
   let rest: Uint8Array = new Uint8Array(0)
   let restTime = ""
 
-  const refresh = (path: string) => {
-    const text = readIfThere(`${path}.index`) ?? ""
-    if (text.length <= indexLength) return
-    indexLength = text.length
-    // A last line that is being written has no newline yet.
-    index = text.slice(0, text.lastIndexOf("\n") + 1).split("\n").filter((line) => line !== "").map((line) => {
-      const space = line.indexOf(" ")
-      return { size: Number(line.slice(0, space)), time: rfc3339(line.slice(space + 1)) }
-    })
-  }
-
   const close = async () => {
-    const held = file
-    file = undefined
-    await held?.close()
+    const former = held
+    held = undefined
+    await former?.file.close()
+    await former?.index.close()
   }
 
   const turnTo = async (number: number) => {
     await close()
     segment = number
     offset = 0
-    index = []
-    indexLength = 0
   }
 
-  const advance = async (held: FileHandle, path: string, length: number) => {
-    const { buffer, bytesRead } = await held.read(Buffer.alloc(Math.min(length, READ_BYTES)), 0, undefined, offset)
-    if (bytesRead === 0) throw new Error(`${path} is shorter than its index says`)
-    offset += bytesRead
-    return buffer.subarray(0, bytesRead)
+  /** Up to `length` bytes of a segment that has `reach` of them or more. */
+  const advance = async ({ file, path }: NonNullable<typeof held>, length: number, reach: number) => {
+    if (block.length === 0) {
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(Math.min(reach - offset, READ_BYTES)), {
+        position: offset
+      })
+      if (bytesRead === 0) throw new Error(`${path} is shorter than its index says`)
+      block = buffer.subarray(0, bytesRead)
+    }
+    const bytes = block.subarray(0, length)
+    block = block.subarray(bytes.length)
+    offset += bytes.length
+    return bytes
+  }
+
+  const nextIndexed = async (from: NonNullable<typeof held>) => {
+    const piece = await from.index.pieceAt(offset)
+    if (piece === undefined) return undefined
+    return { bytes: await advance(from, piece.size - offset, from.index.reach()), time: piece.time }
   }
 
   /** The next piece of one write, or undefined when there is none now. */
   const nextPiece = async (): Promise<{ readonly bytes: Uint8Array; readonly time: string } | undefined> => {
-    const numbers = segmentsOf(folder, stream)
     const beginning = segment === 0
     if (beginning) {
-      const [oldest] = numbers
+      const [oldest] = segmentsOf(folder, stream)
       if (oldest === undefined) return undefined
       await turnTo(oldest)
     }
-    const path = join(folder, `${stream}.${segment}`)
-    if (file === undefined) {
-      const opened = await openIfThere(path)
-      if (opened === undefined && beginning) {
+    if (held === undefined) {
+      const path = join(folder, `${stream}.${segment}`)
+      const file = await openIfThere(path)
+      if (file === undefined && beginning) {
         segment = 0
         return nextPiece()
       }
-      if (opened === undefined) throw new Error(tooFast)
-      file = opened
+      if (file === undefined) throw new Error(tooFast)
+      held = { path, file, index: makeLogIndex(`${path}.index`) }
     }
-    refresh(path)
-    const entry = index.find(({ size }) => size > offset)
-    if (entry !== undefined) return { bytes: await advance(file, path, entry.size - offset), time: entry.time }
-    const isLast = !numbers.some((number) => number > segment)
+    const from = held
+    const piece = await nextIndexed(from)
+    if (piece !== undefined) return piece
+    const isLast = !segmentsOf(folder, stream).some((number) => number > segment)
     if (isLast && !ended()) return undefined
+    // It may have been written and closed between the two looks.
+    const late = isLast ? undefined : await nextIndexed(from)
+    if (late !== undefined) return late
     // Without an index: the pump was killed after it wrote, or the index was dropped; the file's own time has to do.
-    const { mtimeMs, size } = await file.stat()
-    if (size > offset) return { bytes: await advance(file, path, size - offset), time: ofMillis(mtimeMs) }
+    const { mtimeMs, size } = await from.file.stat()
+    if (size > offset) return { bytes: await advance(from, size - offset, size), time: ofMillis(mtimeMs) }
     if (isLast) return undefined
     await turnTo(segment + 1)
     return nextPiece()

@@ -65,7 +65,8 @@ export const mountsOf = Effect.fnUntraced(function*(
     return yield* unsupported("the host itself cannot be a read-only root: leave out readOnlyRootFilesystem")
   }
   const nested = spec.mounts.toSorted((one, other) => one.target.split("/").length - other.target.split("/").length)
-  const kind = (readOnly: boolean) => (readOnly ? "bind-ro" : "bind")
+  // Both with what is mounted below, which keeps a mode of its own, as in Kubernetes.
+  const kind = (readOnly: boolean) => (readOnly ? "rbind-ro" : "bind")
   if (image === undefined) {
     const lines = nested.flatMap(({ readOnly, source, target }) => [kind(readOnly), source, target])
     return { lines: encodeLines(lines), folders: [], root: undefined }
@@ -82,6 +83,7 @@ export const mountsOf = Effect.fnUntraced(function*(
       ) => [kind(readOnly), source, join(root, resolveInside(image, target))])
   )
   const base = ["overlay", image, root, "proc", "", join(root, "proc"), "bind", "/dev", join(root, "dev")]
+  // Without what is mounted below, such as control groups, which could be written to.
   const system = ["bind-ro", "/sys", join(root, "sys")]
   // They use the device's network: its names are theirs. Below what the pod brings itself.
   const names = ["/etc/resolv.conf", "/etc/hosts"].filter((path) => existsSync(path))

@@ -43,6 +43,11 @@ join_cgroups() {
   done < "$1/cgroups"
 }
 
+# How readily the kernel may kill it. Lower than it is takes CAP_SYS_RESOURCE, which not every arhat has: then it stays.
+take_oom_score() {
+  read -r score < "$1/oom" && echo "$score" > /proc/self/oom_score_adj
+} 2>/dev/null
+
 kill_cgroups() {
   while IFS= read -r group; do
     [ -w "$group/cgroup.kill" ] && echo 1 > "$group/cgroup.kill"
@@ -85,6 +90,7 @@ pump() {
         sleep 0.05 # gathers what comes line by line
       fi
     else
+      [ -e "$1" ] || break # the container was removed
       sleep 1 # the disk is full: the output is lost, the process goes on
       used=$(stat -c %s "$file" 2>/dev/null || echo 0)
     fi
@@ -95,7 +101,8 @@ pump() {
 run() {
   dir=$1
   identity
-  ( set -C; echo "$pid $start $boot" > "$dir/claim" ) 2>/dev/null || exit 0
+  ( set -C; : > "$dir/claim" ) 2>/dev/null || exit 0
+  echo "$pid $start $boot" > "$dir/claim" || { rm -f "$dir/claim"; exit 1; } # the disk is full: another may try later
   while IFS= read -r group; do # out of arhat's own group, which a service manager may kill as a whole
     echo 0 > "$group/cgroup.procs"
   done < "$dir/home" 2>/dev/null
@@ -139,7 +146,7 @@ run() {
     [ ! -e "$dir/tty" ] || read -r child boot < "$dir/process"
     kill -9 "-$child" 2>/dev/null # what is left of its process group
   fi
-  echo "$code" > "$dir/exit.new"
+  ln -s "$code" "$dir/exit.new" # a link, because its text has room where a full disk takes no file's
   # The last output belongs before the end; but what escaped may hold the pipes for ever.
   tries=0
   while kill -0 "$out" 2>/dev/null || kill -0 "$err" 2>/dev/null; do
@@ -147,9 +154,9 @@ run() {
     tries=$((tries + 1))
     sleep 0.02
   done
-  sync "$dir/exit.new" 2>/dev/null
-  if [ -e "$dir/process" ]; then mv "$dir/exit.new" "$dir/exit"; fi
   rm -f "$dir/out" "$dir/err"
+  if [ -e "$dir/process" ]; then mv "$dir/exit.new" "$dir/exit"; fi
+  sync "$dir" 2>/dev/null
 }
 
 # Takes its place at the terminal that it was started on, which belongs to the user in the file.
@@ -167,8 +174,7 @@ seat() {
 }
 
 refuse() {
-  printf '%s\n' "$1" > "$dir/failed.new"
-  mv "$dir/failed.new" "$dir/failed"
+  printf '%s\n' "$1" > "$dir/failed.new" && mv "$dir/failed.new" "$dir/failed"
   exit 128
 }
 
@@ -186,19 +192,18 @@ inner() {
       overlay) try mount -t overlay -o "lowerdir=$source,upperdir=$dir/upper,workdir=$dir/work" overlay "$target" ;;
       proc) try mkdir -p -- "$target"; try mount -t proc proc "$target" ;;
       freeze) try mount -o remount,ro "$target" ;;
-      bind|bind-ro)
+      bind|bind-ro|rbind-ro)
         if [ -d "$source" ]; then
           try mkdir -p -- "$target"
         elif [ ! -e "$target" ]; then
           try mkdir -p -- "$${"{"}target%/*}/"
           try touch -- "$target"
         fi
-        if [ "$kind" = bind ]; then
-          try mount --rbind -- "$source" "$target"
-        else
-          try mount --bind -- "$source" "$target"
-          try mount -o remount,bind,ro -- "$target"
-        fi ;;
+        case $kind in
+          bind-ro) try mount --bind -- "$source" "$target" ;;
+          *) try mount --rbind -- "$source" "$target" ;;
+        esac
+        [ "$kind" = bind ] || try mount -o remount,bind,ro -- "$target" ;;
     esac
   done < "$dir/mounts"
   set --
@@ -208,14 +213,15 @@ inner() {
   done < "$dir/argv"
   arguments=$#
   [ "$arguments" -gt 0 ] || refuse "there is nothing to run"
+  take_oom_score "$dir"
   record "$dir"
   exec "$@"
 }
 
 record() {
   identity
-  echo "$pid $start $boot" > "$1/process.new"
-  mv "$1/process.new" "$1/process"
+  echo "$pid $start $boot" > "$1/process.new" && mv "$1/process.new" "$1/process" ||
+    refuse "the disk takes no note of the process"
 }
 
 mode=$1
@@ -226,6 +232,7 @@ case $mode in
   inner) inner "$1" ;;
   exec)
     join_cgroups "$1" || exit 128
+    take_oom_score "$1"
     umask 022
     shift
     exec "$@" ;;

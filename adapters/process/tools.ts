@@ -6,7 +6,7 @@ import { RuntimeError } from "../../core/pod/ContainerRuntime.ts"
 /** Where system tools are; never the PATH of whoever started arhat. */
 export const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-const ALWAYS = ["sh", "setsid", "env", "dd", "stat", "mkfifo", "mv", "rm", "sleep", "mkdir"] as const
+const ALWAYS = ["sh", "setsid", "env", "dd", "stat", "mkfifo", "ln", "mv", "rm", "sleep", "mkdir"] as const
 const AS_ROOT = ["setpriv", "unshare", "nsenter", "mount", "chroot", "touch"] as const
 
 export type Tool = (typeof ALWAYS)[number] | (typeof AS_ROOT)[number] | "tar" | "sync"

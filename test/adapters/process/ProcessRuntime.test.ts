@@ -1,18 +1,20 @@
 import { assert, describe } from "@effect/vitest"
-import { Effect, Schedule, Stream } from "effect"
-import { spawn } from "node:child_process"
+import { Context, Effect, Fiber, Layer, Schedule, Stream } from "effect"
+import { execFileSync, spawn } from "node:child_process"
 import {
   existsSync,
+  lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
   rmdirSync,
-  statSync,
+  rmSync,
   writeFileSync
 } from "node:fs"
 import { createServer } from "node:net"
 import { join } from "node:path"
+import { readIfThere } from "../../../adapters/process/disk.ts"
 import { isAlive, parseIdentity } from "../../../adapters/process/identity.ts"
 import * as ProcessRuntime from "../../../adapters/process/ProcessRuntime.ts"
 import { ContainerRuntime } from "../../../core/pod/ContainerRuntime.ts"
@@ -274,6 +276,23 @@ describe.skipIf(whyNotRoot !== undefined)("a process pod", () => {
       assert.isFalse(existsSync(`/sys/fs/cgroup/memory/arhat/${id}`) || existsSync(`/sys/fs/cgroup/arhat/${id}`))
     }))
 
+  test("leaves no shim either where its output could not be written when it was removed", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const sandbox = yield* ensured(world)
+      const id = yield* runtime.create(containerSpec(world, sandbox.id, { _tag: "Exits", code: 0 }))
+      mkdirSync(join(folderOf(world, id), "stdout.1"))
+      yield* runtime.start(id)
+      const mentioning = () =>
+        readdirSync("/proc").filter((name) =>
+          /^\d+$/.test(name) && (readIfThere(`/proc/${name}/cmdline`) ?? "").includes(id)
+        )
+      assert.isNotEmpty(mentioning())
+      yield* untilExited(id)
+      yield* runtime.remove(id)
+      yield* until(() => mentioning().length === 0)
+    }))
+
   test("keeps at most a bounded piece of a log that never ends", (world) =>
     Effect.gen(function*() {
       const runtime = yield* ContainerRuntime
@@ -284,11 +303,25 @@ describe.skipIf(whyNotRoot !== undefined)("a process pod", () => {
       })
       yield* runtime.start(id)
       yield* untilExited(id, "50 seconds")
-      const sizes = readdirSync(folderOf(world, id)).map((name) => statSync(join(folderOf(world, id), name)).size)
+      const sizes = readdirSync(folderOf(world, id)).map((name) => lstatSync(join(folderOf(world, id), name)).size)
       assert.isBelow(sizes.reduce((sum, size) => sum + size, 0), 27 * 1024 * 1024)
       const tail = textOf(yield* Stream.runCollect(runtime.logs(id, { follow: false, tail: 2 })))
       assert.match(tail, /^x{999}\nx{1,999}last\n$/)
     }))
+
+  test(
+    "is as ready to be killed for memory as its pod asks for, and so is what is run in it",
+    (world) =>
+      Effect.gen(function*() {
+        for (const [attempt, oomScoreAdj] of [900, 1000].entries()) {
+          const { id } = yield* launch(world, { _tag: "Forever" }, { attempt, oomScoreAdj })
+          const { pid } = processOf(world, id)
+          assert.strictEqual(readFileSync(`/proc/${pid}/oom_score_adj`, "utf8"), `${oomScoreAdj}\n`)
+          assert.strictEqual((yield* executed(id, ["cat", "/proc/self/oom_score_adj"])).stdout, `${oomScoreAdj}\n`)
+        }
+      }),
+    openWorld({ allowRoot: false })
+  )
 
   test("dies of its memory limit and says so", (world) =>
     Effect.gen(function*() {
@@ -363,6 +396,36 @@ describe.skipIf(whyNotRoot !== undefined)("a process pod", () => {
       assert.strictEqual(yield* log(id), "once\n")
     }))
 
+  test("is watched to its end by every agent that knows of its start, also where none has seen it through", (world) =>
+    Effect.gen(function*() {
+      const first = yield* ContainerRuntime
+      const sandbox = yield* ensured(world)
+      const id = yield* first.create(containerSpec(world, sandbox.id, { _tag: "Exits", code: 0 }))
+      const another = Effect.map(Layer.build(ProcessRuntime.layer(world.options)), Context.get(ContainerRuntime))
+      const ended = ({ events }: ContainerRuntime["Service"]) =>
+        events.pipe(
+          Stream.filter(({ containerId, kind }) => containerId === id && kind === "exited"),
+          Stream.runHead,
+          Effect.timeout("20 seconds"),
+          Effect.forkChild({ startImmediately: true })
+        )
+      // Holds the shim between its first step and the command.
+      const home = join(folderOf(world, id), "home")
+      rmSync(home)
+      execFileSync("mkfifo", [home])
+      const agents = [first, yield* another]
+      for (const agent of agents) {
+        const start = yield* Effect.forkChild(agent.start(id), { startImmediately: true })
+        yield* until(() => (readIfThere(join(folderOf(world, id), "claim")) ?? "").endsWith("\n"))
+        yield* Fiber.interrupt(start)
+      }
+      const heard = yield* Effect.forEach([...agents, yield* another], ended)
+      assert.strictEqual((yield* first.inspect(id)).state, "created")
+      writeFileSync(home, "")
+      yield* Effect.forEach(heard, Fiber.join)
+      assert.strictEqual((yield* first.inspect(id)).exitCode, 0)
+    }))
+
   test("says which setting forbids it", (world) =>
     Effect.gen(function*() {
       const runtime = yield* ContainerRuntime
@@ -393,6 +456,27 @@ describe.skipIf(whyNotRoot !== undefined)("a process pod", () => {
       assert.include(missing.detail, "runtime.process.images")
     }))
 
+  test("sees what is mounted below a volume, also where it may only read", (world) =>
+    Effect.gen(function*() {
+      const source = world.directory ?? ""
+      const below = join(source, "below")
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          mkdirSync(below)
+          execFileSync("mount", ["-t", "tmpfs", "tmpfs", below])
+          writeFileSync(join(below, "word"), "seen\n")
+        }),
+        () => Effect.sync(() => void execFileSync("umount", [below]))
+      )
+      for (const [attempt, readOnly] of [true, false].entries()) {
+        const target = world.mountTarget ?? ""
+        const { id } = yield* launch(world, { _tag: "Forever" }, { attempt, mounts: [{ source, target, readOnly }] })
+        assert.strictEqual((yield* executed(id, ["cat", `${target}/below/word`])).stdout, "seen\n")
+        assert.strictEqual((yield* executed(id, ["touch", `${target}/mine`])).code === 0, !readOnly)
+        yield* (yield* ContainerRuntime).stop(id, 0)
+      }
+    }))
+
   test("fails to start with the words of mount when a volume is not there", (world) =>
     Effect.gen(function*() {
       const runtime = yield* ContainerRuntime
@@ -417,6 +501,8 @@ describe.skipIf(whyNoImage !== undefined)("a process pod with an image", () => {
         assert.strictEqual((yield* executed(id, ["cat", file])).stdout, readFileSync(file, "utf8"))
         assert.notStrictEqual((yield* executed(id, ["sh", "-c", `echo mine >> ${file}`])).code, 0)
       }
+      const { stdout } = yield* executed(id, ["sh", "-c", "grep ' /sys/' /proc/self/mountinfo || echo nothing below"])
+      assert.strictEqual(stdout, "nothing below\n")
       yield* runtime.stop(id, 0)
       const source = join(world.directory ?? "", "greeting")
       const other = yield* launch(world, { _tag: "Forever" }, {

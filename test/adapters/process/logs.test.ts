@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Stream } from "effect"
-import { appendFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs"
+import { appendFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { isDrained } from "../../../adapters/process/containerFolder.ts"
 import { readLogs } from "../../../adapters/process/logs.ts"
@@ -13,6 +13,19 @@ const segment = (folder: string, number: number, text: string, stream = "stdout"
   appendFileSync(path, text)
   appendFileSync(`${path}.index`, `${text.length} 2026-11-21 02:47:0${number}.123456789 +0000\n`)
 }
+
+/** Of lines that were each written by themselves. Returns how many bytes that makes, with the index. */
+const segmentOfLines = (folder: string, number: number, lines: ReadonlyArray<string>): number => {
+  const path = join(folder, `stdout.${number}`)
+  let size = 0
+  const index = lines.map((line) => `${size += line.length} 2026-11-21 02:47:0${number}.123456789 +0000\n`).join("")
+  writeFileSync(path, lines.join(""))
+  writeFileSync(`${path}.index`, index)
+  return size + index.length
+}
+
+/** How many bytes this process has read so far, from whatever file. */
+const bytesRead = (): number => Number(/^rchar: (\d+)$/m.exec(readFileSync("/proc/self/io", "utf8"))?.[1])
 
 const drop = (folder: string, number: number) => {
   for (const end of ["", ".index"]) rmSync(join(folder, `stdout.${number}${end}`))
@@ -61,6 +74,29 @@ describe("the log of a process", () => {
       assert.isTrue(Exit.isFailure(exit))
       assert.match(String(Exit.isFailure(exit) ? exit.cause : ""), /dropped by rotation: ask for it again/)
       assert.strictEqual(text, many("a"))
+    }).pipe(Effect.scoped))
+
+  it.live("costs no more to read than it is long, however many pieces it was written in", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const lines = Array.from({ length: 20_000 }, (_, at) => `line ${at}\n`)
+      const length = [1, 2, 3].reduce((sum, number) => sum + segmentOfLines(folder, number, lines), 0)
+      const reading = Effect.fnUntraced(function*(query: { readonly tail?: number }) {
+        const before = bytesRead()
+        const chunks = yield* Stream.runCollect(readLogs(folder, { follow: false, ...query }, Effect.succeed(true)))
+        return { chunks, cost: bytesRead() - before }
+      })
+      const all = yield* reading({})
+      assert.strictEqual(textOf(all.chunks), [...lines, ...lines, ...lines].join(""))
+      assert.deepStrictEqual(
+        [0, 20_000, 59_999].map((at) => all.chunks[at]?.time),
+        [1, 2, 3].map((number) => `2026-11-21T02:47:0${number}.123456789Z`)
+      )
+      // The rest is for what else this process reads meanwhile.
+      assert.isBelow(all.cost, 2 * length)
+      const some = yield* reading({ tail: 10 })
+      assert.strictEqual(textOf(some.chunks), lines.slice(-10).join(""))
+      assert.isBelow(some.cost, 3 * length)
     }).pipe(Effect.scoped))
 
   it.live("says so where its container was removed", () =>

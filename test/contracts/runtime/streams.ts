@@ -83,6 +83,18 @@ export const streamsContract = (test: ContractTest): void => {
       assert.strictEqual((yield* runtime.inspect(id)).state, "running")
     }))
 
+  test("ends the input of a container that takes it once when its client goes without a word", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const { id } = yield* launch(world, { _tag: "Echoes" }, { stdin: true, stdinOnce: true })
+      yield* Effect.scoped(Effect.gen(function*() {
+        const attached = yield* runtime.attach(id, { stdin: true, stdout: true, stderr: true, tty: false })
+        yield* attached.stdin(new TextEncoder().encode("hello\n"))
+        yield* printed(id, "hello")
+      }))
+      assert.strictEqual((yield* untilExited(id)).exitCode, 0)
+    }))
+
   test("leaves a container running when an attached client goes", (world) =>
     Effect.gen(function*() {
       const runtime = yield* ContainerRuntime
@@ -155,7 +167,7 @@ export const streamsContract = (test: ContractTest): void => {
       const script = "while printf 'prompt> ' && read -r word; do echo \"heard $word\"; stty size; done; exit 7"
       const sandbox = yield* ensured(world)
       const id = yield* runtime.create({
-        ...containerSpec(world, sandbox.id, { _tag: "Forever" }, { stdin: true, tty: true }),
+        ...containerSpec(world, sandbox.id, { _tag: "Forever" }, { stdin: true, stdinOnce: true, tty: true }),
         command: ["sh", "-c", script],
         args: []
       })

@@ -347,10 +347,12 @@ export class MemoryEngine {
       output,
       Effect.andThen(Deferred.await(container.exited), Effect.sync(() => container.exitCode ?? 137))
     )
+    const isOnce = spec.stdin && container.spec.stdinOnce
+    if (isOnce && !container.spec.tty) yield* Effect.addFinalizer(() => Effect.ignore(attached.endStdin))
     return {
       ...attached,
       stdin: (bytes: Uint8Array) => (spec.stdin ? attached.stdin(bytes) : Effect.void),
-      endStdin: spec.stdin && container.spec.stdinOnce ? attached.endStdin : Effect.void
+      endStdin: isOnce ? attached.endStdin : Effect.void
     }
   })
 
