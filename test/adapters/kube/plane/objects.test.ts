@@ -227,4 +227,20 @@ describe("the deletion of a pod", () => {
       yield* ask("DELETE", `${pods}/d`)
       assert.strictEqual((yield* ask("GET", `${pods}/d`)).status, 404)
     }).pipe(Effect.provide(planeLayer())))
+
+  it.effect("is only rehearsed where the options alone ask for a dry run: DELETE, deletecollection and eviction", () =>
+    Effect.gen(function*() {
+      const dry = { dryRun: ["All"] }
+      yield* bound("e")
+      yield* ask("DELETE", `${pods}/e`, { body: dry })
+      yield* ask("DELETE", pods, { body: dry })
+      const evict = (deleteOptions: JsonObject) =>
+        ask("POST", `${pods}/e/eviction`, {
+          body: { apiVersion: "policy/v1", kind: "Eviction", metadata: { name: "e" }, deleteOptions }
+        })
+      assert.strictEqual((yield* evict(dry)).status, 201)
+      assert.isUndefined(at((yield* ask("GET", `${pods}/e`)).json, "metadata", "deletionTimestamp"))
+      yield* evict({})
+      assert.isString(at((yield* ask("GET", `${pods}/e`)).json, "metadata", "deletionTimestamp"))
+    }).pipe(Effect.provide(planeLayer())))
 })
