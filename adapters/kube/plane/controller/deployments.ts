@@ -17,32 +17,11 @@ import { withCondition } from "../request/podSubresources.ts"
 import type { World } from "../request/World.ts"
 import { change, discard, make, remark } from "./acting.ts"
 import { controller } from "./controller.ts"
+import { hashKey, templateHash, templateOf } from "./templateHash.ts"
 import { controlled, isActive, ownerKey, ownKey } from "./workloadPods.ts"
 
 const component = "deployment-controller"
 const revisionKey = "deployment.kubernetes.io/revision"
-const hashKey = "pod-template-hash"
-
-const templateOf = (object: KubeObject): JsonObject =>
-  withoutAt(withoutAt(objectAt(object, "spec", "template"), ["metadata", "labels", hashKey]), [
-    "metadata",
-    "creationTimestamp"
-  ])
-
-/** FNV-1a over the template: the same template always gives the same name. */
-const templateHash = (deployment: KubeObject): string => {
-  const alphabet = "bcdfghjklmnpqrstvwxz2456789"
-  let hash = 0x811c9dc5
-  for (const character of JSON.stringify(templateOf(deployment))) {
-    hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 0x01000193) >>> 0
-  }
-  let text = ""
-  for (let i = 0; i < 10; i++) {
-    text += alphabet[hash % alphabet.length]
-    hash = Math.imul(hash ^ (hash >>> 13), 0x5bd1e995) >>> 0
-  }
-  return text
-}
 
 const share = (value: Json | undefined, of: number, round: (n: number) => number): number =>
   typeof value === "number" ? value : round((Number.parseFloat(String(value ?? "25%")) / 100) * of)

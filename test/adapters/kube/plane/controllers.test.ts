@@ -4,6 +4,7 @@ import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import { at, type JsonObject, objectsAt, stringAt } from "../../../../adapters/kube/plane/object/json.ts"
 import { ask, node, planeLayer, pod } from "./asking.ts"
+import { kubelets } from "./kubelets.ts"
 
 const pods = "/api/v1/namespaces/default/pods"
 /** Several steps, as a controller with much to do gives way to others in between. */
@@ -255,5 +256,62 @@ describe("a DaemonSet", () => {
         "n1",
         "n3"
       ])
+    }).pipe(Effect.provide(planeLayer(["daemonset", "scheduler", "node-lifecycle"]))))
+
+  it.effect("rolls when anything of its template changes, node by node, and counts who is up to date", () =>
+    Effect.gen(function*() {
+      const url = "/apis/apps/v1/namespaces/default/daemonsets"
+      for (const name of ["n1", "n2"]) yield* ask("POST", "/api/v1/nodes", { body: node(name) })
+      yield* settled
+      const labels = { app: "d" }
+      const container = { name: "c", image: "x:1", env: [{ name: "A", value: "1" }] }
+      const set = {
+        apiVersion: "apps/v1",
+        kind: "DaemonSet",
+        metadata: { name: "d" },
+        spec: {
+          selector: { matchLabels: labels },
+          template: { metadata: { labels }, spec: { containers: [container] } }
+        }
+      }
+      yield* ask("POST", url, { body: set })
+      const status = Effect.map(ask("GET", `${url}/d`), ({ json }) => [
+        at(json, "status", "updatedNumberScheduled"),
+        at(json, "status", "numberReady")
+      ])
+      const values = Effect.map(
+        ask("GET", pods),
+        ({ json }) =>
+          objectsAt(json, "items").map((item) =>
+            stringAt(objectsAt(objectsAt(item, "spec", "containers")[0], "env")[0], "value")
+          )
+      )
+      const round = Effect.andThen(settled, kubelets)
+      yield* Effect.repeat(round, { times: 2 })
+      yield* settled
+      assert.deepStrictEqual(yield* status, [2, 2])
+      const change = (env: JsonObject) =>
+        ask("PATCH", `${url}/d`, {
+          patch: "merge",
+          body: {
+            spec: {
+              revisionHistoryLimit: 5,
+              template: { spec: { containers: [{ env: [env], image: "x:1", name: "c" }] } }
+            }
+          }
+        })
+      yield* change({ value: "1", name: "A" })
+      yield* settled
+      assert.deepStrictEqual(yield* status, [2, 2], "the same in another order changes nothing")
+      yield* change({ name: "A", value: "2" })
+      yield* settled
+      assert.deepStrictEqual(yield* status, [0, 1])
+      for (let turn = 0; turn < 6; turn++) {
+        assert.isAtLeast(Number((yield* status)[1]), 1, "one is ready at any time")
+        yield* round
+        yield* settled
+      }
+      assert.deepStrictEqual(yield* status, [2, 2])
+      assert.deepStrictEqual(yield* values, ["2", "2"])
     }).pipe(Effect.provide(planeLayer(["daemonset", "scheduler", "node-lifecycle"]))))
 })

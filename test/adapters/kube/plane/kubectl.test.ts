@@ -7,8 +7,9 @@ import type { AddressInfo } from "node:net"
 import { ControlPlane } from "../../../../adapters/kube/plane/ControlPlane.ts"
 import type { JsonObject } from "../../../../adapters/kube/plane/object/json.ts"
 import { createAuthority, createLeaf } from "../../../../adapters/x509/certificate.ts"
-import { ask, node, pod } from "./asking.ts"
+import { node, pod } from "./asking.ts"
 import { kubectlMissing, kubectlPath, makeKubectl } from "./kubectl.ts"
+import { kubelets } from "./kubelets.ts"
 
 if (kubectlMissing !== undefined) {
   console.warn(`SKIPPED: the kubectl tests of the embedded control plane: ${kubectlMissing}`)
@@ -34,48 +35,13 @@ const failing = (line: string, input?: JsonObject) =>
     return outcome.err
   })
 
-/** Stands in for kubelets: whatever is bound runs and is ready, whatever is being deleted goes. */
 const kubelet = Effect.gen(function*() {
   const { embedded } = yield* Kubectl
-  const plane = Layer.succeed(ControlPlane, embedded.plane)
-  const step = Effect.gen(function*() {
-    for (const { object } of [...embedded.plane.world.store.objects("pods")]) {
-      const { metadata, spec, status } = object as unknown as {
-        readonly metadata: { readonly name: string; readonly namespace: string; readonly deletionTimestamp?: string }
-        readonly spec: {
-          readonly nodeName?: string
-          readonly containers: ReadonlyArray<{ readonly name: string; readonly image: string }>
-        }
-        readonly status: { readonly phase: string }
-      }
-      const url = `/api/v1/namespaces/${metadata.namespace}/pods/${metadata.name}`
-      if (spec.nodeName === undefined) continue
-      if (metadata.deletionTimestamp !== undefined) yield* ask("DELETE", `${url}?gracePeriodSeconds=0`)
-      else if (status.phase === "Pending") {
-        yield* ask("PATCH", `${url}/status`, {
-          patch: "strategic",
-          body: {
-            status: {
-              phase: "Running",
-              podIP: "10.1.2.3",
-              podIPs: [{ ip: "10.1.2.3" }],
-              conditions: [{ type: "Ready", status: "True" }, { type: "ContainersReady", status: "True" }],
-              containerStatuses: spec.containers.map(({ name, image }) => ({
-                name,
-                image,
-                imageID: "",
-                ready: true,
-                started: true,
-                restartCount: 0,
-                state: { running: { startedAt: "2026-11-20T00:00:00Z" } }
-              }))
-            }
-          }
-        })
-      }
-    }
-  })
-  yield* step.pipe(Effect.repeat(Schedule.spaced("50 millis")), Effect.provide(plane), Effect.forkScoped)
+  yield* kubelets.pipe(
+    Effect.repeat(Schedule.spaced("50 millis")),
+    Effect.provide(Layer.succeed(ControlPlane, embedded.plane)),
+    Effect.forkScoped
+  )
 })
 
 const applied = (kind: string, name: string, more: JsonObject): JsonObject => ({
