@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
-import { at, type JsonObject, objectsAt, stringAt } from "../../../../adapters/kube/plane/object/json.ts"
+import { at, type JsonObject, objectAt, objectsAt, stringAt } from "../../../../adapters/kube/plane/object/json.ts"
 import { ask, node, planeLayer, pod } from "./asking.ts"
 import { kubelets } from "./kubelets.ts"
 
@@ -314,4 +314,109 @@ describe("a DaemonSet", () => {
       assert.deepStrictEqual(yield* status, [2, 2])
       assert.deepStrictEqual(yield* values, ["2", "2"])
     }).pipe(Effect.provide(planeLayer(["daemonset", "scheduler", "node-lifecycle"]))))
+})
+
+describe("a StatefulSet", () => {
+  const url = "/apis/apps/v1/namespaces/default/statefulsets"
+  const labels = { app: "s" }
+  const controllers = ["statefulset", "scheduler", "node-lifecycle"]
+
+  const started = (replicas: number, strategy: JsonObject = { type: "RollingUpdate" }) =>
+    Effect.gen(function*() {
+      yield* ask("POST", "/api/v1/nodes", { body: node("one") })
+      yield* settled
+      yield* ask("POST", url, {
+        body: {
+          apiVersion: "apps/v1",
+          kind: "StatefulSet",
+          metadata: { name: "s" },
+          spec: {
+            replicas,
+            serviceName: "s",
+            updateStrategy: strategy,
+            selector: { matchLabels: labels },
+            template: { metadata: { labels }, spec: { containers: [{ name: "c", image: "x:1" }] } }
+          }
+        }
+      })
+      yield* Effect.repeat(round, { times: replicas })
+    })
+  const round = Effect.andThen(settled, Effect.andThen(kubelets, settled))
+  const change = (spec: JsonObject) => ask("PATCH", `${url}/s`, { patch: "strategic", body: { spec } })
+  const restarted = (turn: string) => change({ template: { metadata: { annotations: { turn } } } })
+  /** Each pod with what its annotation says, `-` where it is going and `?` where it is not ready. */
+  const seen = Effect.map(ask("GET", pods), ({ json }) =>
+    objectsAt(json, "items").map((item) => {
+      const ready = objectsAt(item, "status", "conditions").some((c) => c["type"] === "Ready" && c["status"] === "True")
+      return [
+        stringAt(item, "metadata", "name"),
+        stringAt(item, "metadata", "annotations", "turn") ?? "",
+        at(item, "metadata", "deletionTimestamp") === undefined ? "" : "-",
+        ready ? "" : "?"
+      ].join("")
+    }).toSorted())
+  const status = Effect.map(ask("GET", `${url}/s`), ({ json }) => objectAt(json, "status"))
+
+  it.effect("rolls from the highest ordinal down, each ready before the next goes, and counts who is up to date", () =>
+    Effect.gen(function*() {
+      yield* started(3)
+      const before = yield* status
+      assert.deepStrictEqual([before["updatedReplicas"], before["currentReplicas"]], [3, 3])
+      assert.strictEqual(before["currentRevision"], before["updateRevision"])
+      yield* restarted("+")
+      yield* settled
+      assert.deepStrictEqual(yield* seen, ["s-0", "s-1", "s-2-"])
+      const rolling = yield* status
+      assert.deepStrictEqual([rolling["updatedReplicas"], rolling["currentReplicas"]], [0, 2])
+      assert.strictEqual(rolling["currentRevision"], before["currentRevision"])
+      assert.notStrictEqual(rolling["updateRevision"], before["updateRevision"])
+      yield* round
+      assert.deepStrictEqual(yield* seen, ["s-0", "s-1", "s-2+?"])
+      yield* round
+      assert.deepStrictEqual(yield* seen, ["s-0", "s-1-", "s-2+"])
+      yield* Effect.repeat(round, { times: 4 })
+      assert.deepStrictEqual(yield* seen, ["s-0+", "s-1+", "s-2+"])
+      const after = yield* status
+      assert.deepStrictEqual([after["updatedReplicas"], after["currentReplicas"]], [3, 3])
+      assert.strictEqual(after["currentRevision"], rolling["updateRevision"])
+    }).pipe(Effect.provide(planeLayer(controllers))))
+
+  it.effect("leaves ordinals below its partition as they are, and all of them under OnDelete", () =>
+    Effect.gen(function*() {
+      yield* started(2, { type: "RollingUpdate", rollingUpdate: { partition: 1 } })
+      yield* restarted("+")
+      yield* Effect.repeat(round, { times: 5 })
+      assert.deepStrictEqual(yield* seen, ["s-0", "s-1+"])
+      yield* change({ updateStrategy: { type: "OnDelete", rollingUpdate: null } })
+      yield* Effect.repeat(round, { times: 5 })
+      assert.deepStrictEqual(yield* seen, ["s-0", "s-1+"])
+    }).pipe(Effect.provide(planeLayer(controllers))))
+
+  it.effect("rolls nothing while one of its pods is not ready", () =>
+    Effect.gen(function*() {
+      yield* started(2)
+      yield* ask("PATCH", `${pods}/s-0/status`, {
+        patch: "strategic",
+        body: { status: { conditions: [{ type: "Ready", status: "False" }] } }
+      })
+      yield* restarted("+")
+      yield* Effect.repeat(round, { times: 3 })
+      assert.deepStrictEqual(yield* seen, ["s-0?", "s-1"])
+    }).pipe(Effect.provide(planeLayer(controllers))))
+
+  it.effect("shrinks from the highest number down, one after another", () =>
+    Effect.gen(function*() {
+      yield* started(11)
+      yield* ask("DELETE", `${pods}/s-3`)
+      yield* change({ replicas: 9 })
+      yield* settled
+      const going = Effect.map(seen, (all) => all.filter((each) => each.endsWith("-")))
+      assert.deepStrictEqual(yield* going, ["s-3-"])
+      yield* round
+      assert.deepStrictEqual(yield* going, ["s-10-"])
+      yield* round
+      assert.deepStrictEqual(yield* going, ["s-9-"])
+      yield* round
+      assert.strictEqual((yield* seen).length, 9)
+    }).pipe(Effect.provide(planeLayer(controllers))))
 })

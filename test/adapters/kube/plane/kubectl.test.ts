@@ -154,6 +154,32 @@ describe.skipIf(kubectlMissing !== undefined)("kubectl against the embedded cont
         assert.match((yield* kubectl("get replicasets,endpointslices -l app=web -o name")).trim(), /^$/)
       }).pipe(Effect.scoped))
 
+    it.effect("waits for a StatefulSet that starts, and for one that rolls", () =>
+      Effect.gen(function*() {
+        yield* kubelet
+        yield* kubectl("create -f -", node("shelf"))
+        const labels = { app: "store" }
+        const containers = [{ name: "c", image: "nginx:1" }]
+        yield* kubectl("create -f -", {
+          apiVersion: "apps/v1",
+          kind: "StatefulSet",
+          metadata: { name: "store" },
+          spec: {
+            replicas: 2,
+            serviceName: "store",
+            selector: { matchLabels: labels },
+            template: { metadata: { labels }, spec: { containers } }
+          }
+        })
+        assert.include(yield* kubectl("rollout status statefulset/store --timeout=20s"), "roll out complete")
+        yield* kubectl("set image statefulset/store c=nginx:2")
+        assert.include(yield* kubectl("rollout status statefulset/store --timeout=20s"), "roll out complete")
+        const images = "jsonpath={.items[*].spec.containers[0].image}"
+        assert.strictEqual(yield* kubectl(`get pods -l app=store -o ${images}`), "nginx:2 nginx:2")
+        yield* kubectl("delete statefulset store --cascade=foreground --timeout=20s")
+        yield* kubectl("delete node shelf")
+      }).pipe(Effect.scoped))
+
     it.effect("streams a watch as a table", () =>
       Effect.gen(function*() {
         const { home, config } = yield* Kubectl
