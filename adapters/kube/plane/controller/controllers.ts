@@ -3,6 +3,7 @@ import { Layer } from "effect"
 import { certificateSigning } from "./certificateSigning.ts"
 import { daemonSets } from "./daemonSets.ts"
 import { deployments } from "./deployments.ts"
+import { disruption } from "./disruption.ts"
 import { endpoints } from "./endpoints.ts"
 import { eventExpiry } from "./eventExpiry.ts"
 import { garbageCollector } from "./garbageCollector.ts"
@@ -21,6 +22,7 @@ export const layerControllers = (rootCa = "") =>
   Layer.mergeAll(
     daemonSets.layer,
     deployments.layer,
+    disruption.layer,
     endpoints.layer,
     eventExpiry.layer,
     garbageCollector.layer,

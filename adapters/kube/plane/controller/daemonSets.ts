@@ -2,12 +2,13 @@
 import { Effect } from "effect"
 import { at, equal, type JsonObject, numberAt, objectAt, objectsAt, stringAt, withAt } from "../object/json.ts"
 import { isDeleting, type KubeObject, labelsOf, nameOf } from "../object/KubeObject.ts"
+import { isReady } from "../object/podReadiness.ts"
 import type { Change } from "../store/Collection.ts"
 import { change, discard, make, remark } from "./acting.ts"
 import { controller } from "./controller.ts"
 import { selectorMatches, untolerated } from "./scheduling.ts"
 import { revisionLabel, templateHash } from "./templateHash.ts"
-import { controlled, isActive, isReady, keyOf, ownerKey, ownKey, podFromTemplate } from "./workloadPods.ts"
+import { controlled, isActive, keyOf, ownerKey, ownKey, podFromTemplate } from "./workloadPods.ts"
 
 const component = "daemonset-controller"
 

@@ -3,10 +3,11 @@ import { Effect } from "effect"
 import { booleanAt, numberAt, objectAt, objectsAt, stringAt, withAt } from "../object/json.ts"
 import { isDeleting, type KubeObject, nameOf } from "../object/KubeObject.ts"
 import { moment, timestamp } from "../object/Moment.ts"
+import { isReady } from "../object/podReadiness.ts"
 import { withCondition } from "../request/podSubresources.ts"
 import { change, discard, make, remark } from "./acting.ts"
 import { controller } from "./controller.ts"
-import { controlled, isActive, isReady, ownerKey, ownKey, podFromTemplate } from "./workloadPods.ts"
+import { controlled, isActive, ownerKey, ownKey, podFromTemplate } from "./workloadPods.ts"
 
 const component = "job-controller"
 

@@ -2,11 +2,12 @@
 import { Effect } from "effect"
 import { at, numberAt, objectAt, stringAt, withAt } from "../object/json.ts"
 import { isDeleting, type KubeObject, labelsOf, nameOf } from "../object/KubeObject.ts"
+import { isReady } from "../object/podReadiness.ts"
 import { change, discard, make, remark } from "./acting.ts"
 import { controller } from "./controller.ts"
 import { hasEnded } from "./scheduling.ts"
 import { revisionLabel, templateHash } from "./templateHash.ts"
-import { controlled, isActive, isReady, ownerKey, ownKey, podFromTemplate } from "./workloadPods.ts"
+import { controlled, isActive, ownerKey, ownKey, podFromTemplate } from "./workloadPods.ts"
 
 const component = "statefulset-controller"
 

@@ -420,3 +420,80 @@ describe("a StatefulSet", () => {
       assert.strictEqual((yield* seen).length, 9)
     }).pipe(Effect.provide(planeLayer(controllers))))
 })
+
+describe("a PodDisruptionBudget", () => {
+  const url = "/apis/policy/v1/namespaces/default/poddisruptionbudgets"
+  const apps = "/apis/apps/v1/namespaces/default"
+  const labels = { app: "kept" }
+  const round = Effect.andThen(settled, Effect.andThen(kubelets, settled))
+  const workload = (kind: string, replicas: number) => ({
+    apiVersion: "apps/v1",
+    kind,
+    metadata: { name: "kept" },
+    spec: {
+      replicas,
+      selector: { matchLabels: labels },
+      template: { metadata: { labels }, spec: { containers: [{ name: "c", image: "x:1" }] } }
+    }
+  })
+  const budget = (spec: JsonObject) => ({
+    apiVersion: "policy/v1",
+    kind: "PodDisruptionBudget",
+    metadata: { name: "b" },
+    spec: { selector: { matchLabels: labels }, ...spec }
+  })
+  const counts = Effect.map(
+    ask("GET", `${url}/b`),
+    ({ json }) =>
+      ["expectedPods", "currentHealthy", "desiredHealthy", "disruptionsAllowed"].map((field) =>
+        at(json, "status", field)
+      )
+  )
+  const controllers = ["replicaset", "deployment", "disruption", "scheduler", "node-lifecycle"]
+
+  it.effect("lets as many go as are ready beyond what it needs, and others once their replacements are ready", () =>
+    Effect.gen(function*() {
+      yield* ask("POST", "/api/v1/nodes", { body: node("one") })
+      yield* ask("POST", url, { body: budget({ minAvailable: 2 }) })
+      yield* settled
+      assert.deepStrictEqual(yield* counts, [0, 0, 2, 0])
+      yield* ask("POST", `${apps}/replicasets`, { body: workload("ReplicaSet", 3) })
+      yield* round
+      assert.deepStrictEqual(yield* counts, [3, 3, 2, 1])
+      const names = Effect.map(
+        ask("GET", pods),
+        ({ json }) => objectsAt(json, "items").map((item) => stringAt(item, "metadata", "name") ?? "")
+      )
+      const [first = "", second = ""] = yield* names
+      const evict = (name: string) =>
+        Effect.map(
+          ask("POST", `${pods}/${name}/eviction`, {
+            body: { apiVersion: "policy/v1", kind: "Eviction", metadata: { name } }
+          }),
+          ({ status }) => status
+        )
+      assert.strictEqual(yield* evict(first), 201)
+      assert.strictEqual(yield* evict(second), 429)
+      yield* settled
+      assert.deepStrictEqual(yield* counts, [4, 2, 2, 0], "one goes and another has begun")
+      assert.strictEqual(yield* evict(second), 429)
+      yield* Effect.repeat(round, { times: 1 })
+      assert.deepStrictEqual(yield* counts, [3, 3, 2, 1])
+      assert.strictEqual(yield* evict(second), 201)
+    }).pipe(Effect.provide(planeLayer(controllers))))
+
+  it.effect("measures shares by what a Deployment asks for", () =>
+    Effect.gen(function*() {
+      yield* ask("POST", "/api/v1/nodes", { body: node("one") })
+      yield* ask("POST", url, { body: budget({ maxUnavailable: "30%" }) })
+      yield* ask("POST", `${apps}/deployments`, { body: workload("Deployment", 4) })
+      yield* Effect.repeat(round, { times: 2 })
+      assert.deepStrictEqual(yield* counts, [4, 4, 2, 2])
+      yield* ask("PATCH", `${url}/b`, { patch: "merge", body: { spec: { maxUnavailable: null, minAvailable: "60%" } } })
+      yield* settled
+      assert.deepStrictEqual(yield* counts, [4, 4, 3, 1])
+      yield* ask("PATCH", `${apps}/deployments/kept`, { patch: "merge", body: { spec: { replicas: 10 } } })
+      yield* settled
+      assert.deepStrictEqual(yield* counts, [10, 4, 6, 0])
+    }).pipe(Effect.provide(planeLayer(controllers))))
+})
