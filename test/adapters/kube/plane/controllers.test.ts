@@ -57,6 +57,45 @@ describe("the scheduler", () => {
       yield* settled
       assert.strictEqual(yield* nodeOf("hungry"), "closed")
     }).pipe(Effect.provide(planeLayer(["scheduler", "node-lifecycle"]))))
+
+  it.effect("gives a node's port to one pod at a time, of each protocol and address", () =>
+    Effect.gen(function*() {
+      yield* ask("POST", "/api/v1/nodes", { body: node("one") })
+      yield* settled
+      const holding = (name: string, port: JsonObject, where: "containers" | "initContainers" = "containers") => {
+        const holder = { name: "p", image: "x:1", ports: [{ containerPort: 80, ...port }] }
+        const plain = { name: "c", image: "x:1" }
+        return ask("POST", pods, {
+          body: pod(name, {
+            spec: where === "containers"
+              ? { containers: [holder] }
+              : { containers: [plain], initContainers: [{ ...holder, restartPolicy: "Always" }] }
+          })
+        })
+      }
+      yield* holding("first", { hostPort: 8080 })
+      yield* holding("inside", {})
+      yield* settled
+      yield* holding("second", { hostPort: 8080 })
+      yield* holding("addressed", { hostPort: 8080, hostIP: "10.0.0.1" })
+      yield* holding("beside", { hostPort: 8080 }, "initContainers")
+      yield* holding("datagrams", { hostPort: 8080, protocol: "UDP", hostIP: "10.0.0.1" })
+      yield* settled
+      yield* holding("elsewhere", { hostPort: 8080, protocol: "UDP", hostIP: "10.0.0.2" })
+      yield* settled
+      for (const name of ["first", "inside", "datagrams", "elsewhere"]) assert.strictEqual(yield* nodeOf(name), "one")
+      for (const name of ["second", "addressed", "beside"]) {
+        assert.isUndefined(yield* nodeOf(name))
+        assert.strictEqual(
+          yield* message(name),
+          "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports."
+        )
+      }
+      yield* ask("PATCH", `${pods}/first/status`, { patch: "strategic", body: { status: { phase: "Succeeded" } } })
+      yield* settled
+      const nodes = yield* Effect.forEach(["second", "addressed", "beside"], nodeOf)
+      assert.deepStrictEqual(nodes.filter((name) => name === "one").length, 1)
+    }).pipe(Effect.provide(planeLayer(["scheduler", "node-lifecycle"]))))
 })
 
 const lease = (name: string) => `/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/${name}`
