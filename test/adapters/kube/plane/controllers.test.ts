@@ -536,3 +536,78 @@ describe("a PodDisruptionBudget", () => {
       assert.deepStrictEqual(yield* counts, [10, 4, 6, 0])
     }).pipe(Effect.provide(planeLayer(controllers))))
 })
+
+describe("a Job", () => {
+  const url = "/apis/batch/v1/namespaces/default/jobs"
+  const started = (spec: JsonObject) =>
+    Effect.andThen(
+      ask("POST", url, {
+        body: {
+          apiVersion: "batch/v1",
+          kind: "Job",
+          metadata: { name: "j" },
+          spec: { template: { spec: { restartPolicy: "Never", containers: [{ name: "c", image: "x:1" }] } }, ...spec }
+        }
+      }),
+      settled
+    )
+  const phases = Effect.map(ask("GET", pods), ({ json }) =>
+    objectsAt(json, "items").map((item) => [
+      stringAt(item, "metadata", "name") ?? "",
+      stringAt(item, "status", "phase") ?? ""
+    ]))
+  const count = Effect.map(phases, (all) => all.length)
+  const end = (phase: string) =>
+    Effect.gen(function*() {
+      for (const [name, before] of yield* phases) {
+        if (before !== "Pending") continue
+        yield* ask("PATCH", `${pods}/${name}/status`, { patch: "strategic", body: { status: { phase } } })
+      }
+      yield* settled
+    })
+  const conditions = Effect.map(
+    ask("GET", `${url}/j`),
+    ({ json }) => objectsAt(json, "status", "conditions").map((condition) => stringAt(condition, "reason"))
+  )
+
+  it.effect("replaces a pod that failed after 10 s, twice as long after each further one, at once after a success", () =>
+    Effect.gen(function*() {
+      yield* started({ completions: 2, backoffLimit: 4 })
+      assert.strictEqual(yield* count, 1)
+      for (const [made, seconds] of [[1, 10], [2, 20], [3, 40]] as const) {
+        yield* end("Failed")
+        yield* pass(seconds - 1)
+        assert.strictEqual(yield* count, made)
+        yield* pass(2)
+        assert.strictEqual(yield* count, made + 1)
+      }
+      yield* end("Succeeded")
+      assert.strictEqual(yield* count, 5)
+      yield* end("Failed")
+      yield* pass(11)
+      assert.strictEqual(yield* count, 6)
+      yield* end("Failed")
+      assert.deepStrictEqual(yield* conditions, ["BackoffLimitExceeded"])
+      yield* pass(60)
+      assert.strictEqual(yield* count, 6)
+    }).pipe(Effect.provide(planeLayer(["job"]))))
+
+  it.effect("fails and takes its pods with it when its time is up, which does not run while it is suspended", () =>
+    Effect.gen(function*() {
+      yield* started({ activeDeadlineSeconds: 30, suspend: true })
+      const suspend = (suspend: boolean) =>
+        Effect.andThen(ask("PATCH", `${url}/j`, { patch: "merge", body: { spec: { suspend } } }), settled)
+      yield* pass(40)
+      assert.strictEqual(yield* count, 0)
+      yield* suspend(false)
+      yield* pass(20)
+      assert.strictEqual(yield* count, 1)
+      yield* suspend(true)
+      yield* pass(20)
+      yield* suspend(false)
+      yield* pass(20)
+      assert.strictEqual(yield* count, 1)
+      yield* pass(12)
+      assert.deepStrictEqual([yield* count, yield* conditions], [0, ["DeadlineExceeded"]])
+    }).pipe(Effect.provide(planeLayer(["job"]))))
+})
