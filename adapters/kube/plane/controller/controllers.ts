@@ -1,6 +1,7 @@
 /** All controllers together; ControllerSwitches decides which of them run. */
 import { Layer } from "effect"
 import { certificateSigning } from "./certificateSigning.ts"
+import { cronJobs } from "./cronJobs.ts"
 import { daemonSets } from "./daemonSets.ts"
 import { deployments } from "./deployments.ts"
 import { disruption } from "./disruption.ts"
@@ -20,6 +21,7 @@ import { taintEviction } from "./taintEviction.ts"
 /** Every controller that needs nothing from outside. */
 export const layerControllers = (rootCa = "") =>
   Layer.mergeAll(
+    cronJobs.layer,
     daemonSets.layer,
     deployments.layer,
     disruption.layer,

@@ -12,10 +12,12 @@ import { controlled, isActive, ownerKey, ownKey, podFromTemplate } from "./workl
 
 const component = "job-controller"
 
-const isDone = (job: KubeObject): boolean =>
+export const endedAs = (job: KubeObject, end: "Complete" | "Failed"): boolean =>
   objectsAt(job, "status", "conditions").some((condition) =>
-    ["Complete", "Failed"].includes(stringAt(condition, "type") ?? "") && stringAt(condition, "status") === "True"
+    stringAt(condition, "type") === end && stringAt(condition, "status") === "True"
   )
+
+export const isDone = (job: KubeObject): boolean => endedAs(job, "Complete") || endedAs(job, "Failed")
 
 const withPhase = (pods: ReadonlyArray<KubeObject>, phase: string) =>
   pods.filter((pod) => stringAt(pod, "status", "phase") === phase)

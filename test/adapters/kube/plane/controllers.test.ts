@@ -611,3 +611,92 @@ describe("a Job", () => {
       assert.deepStrictEqual([yield* count, yield* conditions], [0, ["DeadlineExceeded"]])
     }).pipe(Effect.provide(planeLayer(["job"]))))
 })
+
+describe("a CronJob", () => {
+  const url = "/apis/batch/v1/namespaces/default"
+  const jobTemplate = {
+    metadata: { labels: { errand: "yes" } },
+    spec: { template: { spec: { restartPolicy: "Never", containers: [{ name: "c", image: "x:1" }] } } }
+  }
+  const create = (spec: JsonObject) =>
+    ask("POST", `${url}/cronjobs`, {
+      body: { apiVersion: "batch/v1", kind: "CronJob", metadata: { name: "c" }, spec: { jobTemplate, ...spec } }
+    })
+  const edit = (spec: JsonObject) =>
+    Effect.andThen(ask("PATCH", `${url}/cronjobs/c`, { patch: "merge", body: { spec } }), settled)
+  const jobs = Effect.map(
+    ask("GET", `${url}/jobs?labelSelector=errand%3Dyes`),
+    ({ json }) => objectsAt(json, "items").map((item) => stringAt(item, "metadata", "name")).toSorted()
+  )
+  const end = (name: string, type: "Complete" | "Failed") =>
+    Effect.andThen(
+      ask("PATCH", `${url}/jobs/${name}/status`, {
+        patch: "merge",
+        body: { status: { conditions: [{ type, status: "True" }] } }
+      }),
+      settled
+    )
+
+  it.effect("makes a Job each time it is due, not while it is suspended, and only the latest of those it missed", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* create({ schedule: "*/5 * * * *" })).status, 201)
+      yield* pass(290)
+      assert.deepStrictEqual(yield* jobs, [])
+      yield* pass(15)
+      assert.deepStrictEqual(yield* jobs, ["c-5"])
+      const { json } = yield* ask("GET", `${url}/cronjobs/c`)
+      assert.strictEqual(at(json, "status", "lastScheduleTime"), "1970-01-01T00:05:00Z")
+      assert.deepStrictEqual(objectsAt(json, "status", "active").map((job) => job["name"]), ["c-5"])
+      yield* edit({ suspend: true })
+      yield* pass(1000)
+      assert.deepStrictEqual(yield* jobs, ["c-5"])
+      yield* edit({ suspend: false })
+      assert.deepStrictEqual(yield* jobs, ["c-20", "c-5"])
+      yield* edit({ suspend: true, startingDeadlineSeconds: 20 })
+      yield* pass(400)
+      yield* edit({ suspend: false })
+      assert.deepStrictEqual(yield* jobs, ["c-20", "c-5"], "what is due for longer than its deadline is let go")
+    }).pipe(Effect.provide(planeLayer(["cronjob"]))))
+
+  it.effect("waits for the Job before under Forbid, ends it under Replace, and keeps as many as it should", () =>
+    Effect.gen(function*() {
+      yield* create({ schedule: "@hourly", concurrencyPolicy: "Forbid", successfulJobsHistoryLimit: 1 })
+      yield* pass(3602)
+      yield* pass(3600)
+      assert.deepStrictEqual(yield* jobs, ["c-60"])
+      yield* end("c-60", "Complete")
+      assert.deepStrictEqual(yield* jobs, ["c-120", "c-60"])
+      yield* edit({ concurrencyPolicy: "Replace" })
+      yield* pass(3600)
+      assert.deepStrictEqual(yield* jobs, ["c-180", "c-60"])
+      yield* end("c-180", "Complete")
+      assert.deepStrictEqual(yield* jobs, ["c-180"])
+      yield* pass(3600)
+      yield* end("c-240", "Failed")
+      assert.deepStrictEqual(yield* jobs, ["c-180", "c-240"])
+    }).pipe(Effect.provide(planeLayer(["cronjob"]))))
+
+  it.effect("goes by its time zone, and is refused where it could never be followed", () =>
+    Effect.gen(function*() {
+      const refused = (spec: JsonObject) =>
+        Effect.map(create(spec), ({ status, json }) => {
+          assert.strictEqual(status, 422)
+          return objectsAt(json, "details", "causes").map((cause) => stringAt(cause, "field"))
+        })
+      const schedules = ["* * * * * *", "61 * * * *", "0 0 31 2 *", "soon", ""]
+      for (const schedule of schedules) assert.deepStrictEqual(yield* refused({ schedule }), ["spec.schedule"])
+      assert.deepStrictEqual(yield* refused({ schedule: "@daily", timeZone: "Nowhere/At-all" }), ["spec.schedule"])
+      assert.deepStrictEqual(yield* refused({ schedule: "@daily", concurrencyPolicy: "Maybe" }), [
+        "spec.concurrencyPolicy"
+      ])
+      const template = { spec: { containers: [{ name: "c", image: "x:1" }] } }
+      assert.deepStrictEqual(yield* refused({ schedule: "@daily", jobTemplate: { spec: { template } } }), [
+        "spec.jobTemplate.spec.template.spec.restartPolicy"
+      ])
+      yield* create({ schedule: "0 2 * * *", timeZone: "Europe/Berlin" })
+      yield* pass(3590)
+      assert.deepStrictEqual(yield* jobs, [])
+      yield* pass(15)
+      assert.deepStrictEqual(yield* jobs, ["c-60"])
+    }).pipe(Effect.provide(planeLayer(["cronjob"]))))
+})
