@@ -186,7 +186,9 @@ describe.skipIf(kubectlMissing !== undefined)("kubectl against the embedded cont
     it.effect("streams a watch as a table", () =>
       Effect.gen(function*() {
         const { home, config } = yield* Kubectl
-        const lines: Array<string> = []
+        // kubectl writes a line cell by cell, so that what arrives at once may be a part of one.
+        let written = ""
+        const lines = () => written.split("\n")
         yield* Effect.acquireRelease(
           Effect.sync(() => {
             const child = spawn(kubectlPath, [
@@ -198,23 +200,21 @@ describe.skipIf(kubectlMissing !== undefined)("kubectl against the embedded cont
             ], {
               env: { PATH: process.env["PATH"], HOME: home, KUBECONFIG: config }
             })
-            child.stdout.on("data", (chunk: Buffer) =>
-              lines.push(...chunk.toString().split("\n").filter((line) => line !== "")))
+            child.stdout.on("data", (chunk: Buffer) => written += chunk.toString())
             return child
           }),
-          (child) =>
-            Effect.sync(() => child.kill("SIGKILL"))
+          (child) => Effect.sync(() => child.kill("SIGKILL"))
         )
         yield* kubectl("create configmap unseen")
         yield* kubectl("create configmap seen --from-literal=a=1")
         const some = (pattern: RegExp) =>
-          Effect.suspend(() => lines.some((line) => pattern.test(line)) ? Effect.void : Effect.fail("not yet"))
+          Effect.suspend(() => lines().some((line) => pattern.test(line)) ? Effect.void : Effect.fail("not yet"))
             .pipe(Effect.retry(Schedule.spaced("20 millis")), Effect.timeout("10 seconds"))
         yield* some(/^NAME\s+DATA\s+AGE/)
         yield* some(/^seen\s+1/)
         yield* kubectl(`patch cm seen -p {"data":{"b":"2"}}`)
         yield* some(/^seen\s+2/)
-        assert.isFalse(lines.some((line) => line.startsWith("unseen")))
+        assert.isFalse(lines().some((line) => line.startsWith("unseen")))
         yield* kubectl("delete cm seen unseen")
       }).pipe(Effect.scoped))
 
