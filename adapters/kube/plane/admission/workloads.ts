@@ -1,6 +1,7 @@
-/** Defaults and validation of what makes pods: Deployments, ReplicaSets, DaemonSets, StatefulSets, Jobs. */
+/** Defaults and validation of what makes pods: Deployments, ReplicaSets, DaemonSets, StatefulSets, Jobs, CronJobs. */
 import { Result } from "effect"
 import type { FieldError } from "../object/ApiFailure.ts"
+import { scheduleOf } from "../object/cronSchedule.ts"
 import {
   at,
   equal,
@@ -8,6 +9,7 @@ import {
   type Json,
   type JsonObject,
   objectAt,
+  stringAt,
   withAt,
   withDefault,
   withDefaults
@@ -96,6 +98,17 @@ export const prepareJob: Prepare = (object, old, context) => {
   return defaults({})(labelled, old, context)
 }
 
+/** Its pods get their defaults here; those of a Job the Job gets when it is made. */
+export const prepareCronJob: Prepare = (object) => {
+  const spec = withDefaults(objectAt(object, "spec"), {
+    concurrencyPolicy: "Allow",
+    suspend: false,
+    successfulJobsHistoryLimit: 3,
+    failedJobsHistoryLimit: 1
+  })
+  return Result.succeed({ ...object, spec: { ...spec, jobTemplate: withTemplate(objectAt(spec, "jobTemplate")) } })
+}
+
 const selectorErrors = (object: KubeObject, old: KubeObject | undefined): ReadonlyArray<FieldError> => {
   const selector = at(object, "spec", "selector")
   if (selector === undefined) return [{ type: "Required", field: "spec.selector", detail: "" }]
@@ -125,3 +138,26 @@ export const validateWorkload: Validate = (object, old) => [
 ]
 
 export const validateJob: Validate = (object) => templateErrors(object, ["OnFailure", "Never"])
+
+/** A Job's name is its CronJob's and eleven characters more. */
+const longestName = 52
+
+export const validateCronJob: Validate = (object) => {
+  const errors: Array<FieldError> = []
+  const invalid = (field: string, value: string, detail: string) =>
+    errors.push({ type: "Invalid", field, value, detail })
+  const schedule = scheduleOf(object)
+  if (Result.isFailure(schedule)) {
+    const where = ["schedule", "timeZone"].map((key) => stringAt(object, "spec", key)).filter((text) => text)
+    invalid("spec.schedule", where.join(" "), schedule.failure)
+  }
+  if (nameOf(object).length > longestName) {
+    invalid("metadata.name", nameOf(object), `must be no more than ${longestName} characters`)
+  }
+  const policy = stringAt(object, "spec", "concurrencyPolicy") ?? ""
+  if (!["Allow", "Forbid", "Replace"].includes(policy)) {
+    invalid("spec.concurrencyPolicy", policy, "is none of Allow, Forbid, Replace")
+  }
+  const template = templateErrors(objectAt(object, "spec", "jobTemplate"), ["OnFailure", "Never"])
+  return [...errors, ...template.map((error) => ({ ...error, field: `spec.jobTemplate.${error.field}` }))]
+}

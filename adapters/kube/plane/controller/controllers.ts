@@ -1,8 +1,10 @@
 /** All controllers together; ControllerSwitches decides which of them run. */
 import { Layer } from "effect"
 import { certificateSigning } from "./certificateSigning.ts"
+import { cronJobs } from "./cronJobs.ts"
 import { daemonSets } from "./daemonSets.ts"
 import { deployments } from "./deployments.ts"
+import { disruption } from "./disruption.ts"
 import { endpoints } from "./endpoints.ts"
 import { eventExpiry } from "./eventExpiry.ts"
 import { garbageCollector } from "./garbageCollector.ts"
@@ -19,8 +21,10 @@ import { taintEviction } from "./taintEviction.ts"
 /** Every controller that needs nothing from outside. */
 export const layerControllers = (rootCa = "") =>
   Layer.mergeAll(
+    cronJobs.layer,
     daemonSets.layer,
     deployments.layer,
+    disruption.layer,
     endpoints.layer,
     eventExpiry.layer,
     garbageCollector.layer,

@@ -2,14 +2,15 @@
 import { Effect } from "effect"
 import { at, equal, type JsonObject, numberAt, objectAt, objectsAt, stringAt, withAt } from "../object/json.ts"
 import { isDeleting, type KubeObject, labelsOf, nameOf } from "../object/KubeObject.ts"
+import { isReady } from "../object/podReadiness.ts"
 import type { Change } from "../store/Collection.ts"
 import { change, discard, make, remark } from "./acting.ts"
 import { controller } from "./controller.ts"
 import { selectorMatches, untolerated } from "./scheduling.ts"
-import { controlled, isActive, isReady, keyOf, ownerKey, ownKey, podFromTemplate } from "./workloadPods.ts"
+import { revisionLabel, templateHash } from "./templateHash.ts"
+import { controlled, isActive, keyOf, ownerKey, ownKey, podFromTemplate } from "./workloadPods.ts"
 
 const component = "daemonset-controller"
-const generationKey = "pod-template-generation"
 
 /** Daemons stay through every trouble of their node. */
 const daemonTolerations: ReadonlyArray<JsonObject> = [
@@ -29,7 +30,7 @@ const daemonPod = (set: KubeObject, node: string): JsonObject => {
   const spec = objectAt(set, "spec", "template", "spec")
   const term = { matchFields: [{ key: "metadata.name", operator: "In", values: [node] }] }
   return podFromTemplate(set, {
-    labels: { [generationKey]: String(at(set, "metadata", "generation") ?? 1) },
+    labels: { [revisionLabel]: templateHash(set) },
     spec: {
       tolerations: [...objectsAt(spec, "tolerations"), ...daemonTolerations],
       affinity: {
@@ -58,13 +59,6 @@ const belongs = (set: KubeObject, node: KubeObject, running: boolean): boolean =
     untolerated(tolerant, node, running ? ["NoExecute"] : ["NoSchedule", "NoExecute"]) === undefined
 }
 
-const isUpdated = (set: KubeObject, pod: KubeObject): boolean =>
-  labelsOf(pod)[generationKey] === String(at(set, "metadata", "generation") ?? 1) ||
-  equal(
-    objectsAt(pod, "spec", "containers").map((container) => stringAt(container, "image") ?? ""),
-    objectsAt(set, "spec", "template", "spec", "containers").map((container) => stringAt(container, "image") ?? "")
-  )
-
 /** Heartbeats change nothing about where daemons belong. */
 const concernsPlacement = ({ type, revision, previous }: Change): boolean =>
   type !== "MODIFIED" || previous === undefined ||
@@ -90,10 +84,13 @@ export const daemonSets = controller({
     const pods = controlled(world, "pods", set)
     const byNode = new Map<string, Array<KubeObject>>()
     for (const pod of pods) byNode.set(nodeOf(pod), [...byNode.get(nodeOf(pod)) ?? [], pod])
+    const revision = templateHash(set)
+    const isUpdated = (pod: KubeObject) => labelsOf(pod)[revisionLabel] === revision
     const rolling = stringAt(set, "spec", "updateStrategy", "type") !== "OnDelete"
     let misplaced = 0
     let desired = 0
-    let replacing = pods.some((pod) => isDeleting(pod) || !isReady(pod))
+    let unready = pods.some((pod) => isDeleting(pod) || !isReady(pod))
+    const outdated: Array<KubeObject> = []
     for (const node of nodes) {
       const here = byNode.get(nameOf(node)) ?? []
       const active = here.filter(isActive)
@@ -108,6 +105,7 @@ export const daemonSets = controller({
       }
       if (here.filter((pod) => isActive(pod) || isDeleting(pod)).length === 0) {
         const made = yield* make(world, "pods", namespace, daemonPod(set, nameOf(node)))
+        unready = true
         yield* remark(world, set, {
           component,
           type: "Normal",
@@ -116,12 +114,13 @@ export const daemonSets = controller({
         })
         continue
       }
-      const old = active.find((pod) => !isUpdated(set, pod))
-      // One node at a time, and none while another is not ready.
-      if (rolling && old !== undefined && !replacing) {
-        replacing = true
-        yield* discard(world, "pods", old)
-      }
+      outdated.push(...active.filter((pod) => !isUpdated(pod)))
+    }
+    // One node at a time, and none while another is not ready; what is not ready itself is no loss.
+    for (const pod of rolling ? outdated : []) {
+      if (unready && isReady(pod)) continue
+      unready = true
+      yield* discard(world, "pods", pod)
     }
     const now = controlled(world, "pods", set).filter(isActive)
     const ready = now.filter(isReady).length
@@ -134,7 +133,7 @@ export const daemonSets = controller({
         numberReady: ready,
         numberAvailable: ready,
         numberUnavailable: desired - ready,
-        updatedNumberScheduled: now.filter((pod) => isUpdated(set, pod)).length,
+        updatedNumberScheduled: now.filter(isUpdated).length,
         observedGeneration: numberAt(current, "metadata", "generation") ?? 0
       }))
   })

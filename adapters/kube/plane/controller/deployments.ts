@@ -17,35 +17,16 @@ import { withCondition } from "../request/podSubresources.ts"
 import type { World } from "../request/World.ts"
 import { change, discard, make, remark } from "./acting.ts"
 import { controller } from "./controller.ts"
+import { share } from "./share.ts"
+import { hashKey, templateHash, templateOf } from "./templateHash.ts"
 import { controlled, isActive, ownerKey, ownKey } from "./workloadPods.ts"
 
 const component = "deployment-controller"
 const revisionKey = "deployment.kubernetes.io/revision"
-const hashKey = "pod-template-hash"
 
-const templateOf = (object: KubeObject): JsonObject =>
-  withoutAt(withoutAt(objectAt(object, "spec", "template"), ["metadata", "labels", hashKey]), [
-    "metadata",
-    "creationTimestamp"
-  ])
-
-/** FNV-1a over the template: the same template always gives the same name. */
-const templateHash = (deployment: KubeObject): string => {
-  const alphabet = "bcdfghjklmnpqrstvwxz2456789"
-  let hash = 0x811c9dc5
-  for (const character of JSON.stringify(templateOf(deployment))) {
-    hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 0x01000193) >>> 0
-  }
-  let text = ""
-  for (let i = 0; i < 10; i++) {
-    text += alphabet[hash % alphabet.length]
-    hash = Math.imul(hash ^ (hash >>> 13), 0x5bd1e995) >>> 0
-  }
-  return text
-}
-
-const share = (value: Json | undefined, of: number, round: (n: number) => number): number =>
-  typeof value === "number" ? value : round((Number.parseFloat(String(value ?? "25%")) / 100) * of)
+/** What a rolling update without a word of its own may have too many or too few. */
+const bound = (value: Json | undefined, of: number, round: (n: number) => number): number =>
+  share(value ?? "25%", of, round)
 
 const replicasOf = (set: KubeObject) => numberAt(set, "spec", "replicas") ?? 0
 const availableOf = (set: KubeObject) => numberAt(set, "status", "availableReplicas") ?? 0
@@ -98,8 +79,8 @@ const roll = Effect.fnUntraced(
       return
     }
     const rolling = objectAt(deployment, "spec", "strategy", "rollingUpdate")
-    const surge = share(rolling["maxSurge"], wanted, Math.ceil)
-    const unavailable = share(rolling["maxUnavailable"], wanted, Math.floor) || (surge === 0 ? 1 : 0)
+    const surge = bound(rolling["maxSurge"], wanted, Math.ceil)
+    const unavailable = bound(rolling["maxUnavailable"], wanted, Math.floor) || (surge === 0 ? 1 : 0)
     const total = sum(old, replicasOf) + replicasOf(current)
     const room = wanted + surge - total
     const target = replicasOf(current) > wanted ? wanted : Math.min(wanted, replicasOf(current) + Math.max(0, room))
@@ -160,7 +141,7 @@ const report = Effect.fnUntraced(function*(world: World, deployment: KubeObject,
   const available = count("availableReplicas")
   const updated = current === undefined ? 0 : numberAt(current, "status", "replicas") ?? 0
   const least = wanted -
-    share(at(deployment, "spec", "strategy", "rollingUpdate", "maxUnavailable"), wanted, Math.floor)
+    bound(at(deployment, "spec", "strategy", "rollingUpdate", "maxUnavailable"), wanted, Math.floor)
   const enough = available >= least
   const done = updated === wanted && available >= wanted && count("replicas") === wanted
   if (current !== undefined && annotationsOf(deployment)[revisionKey] !== annotationsOf(current)[revisionKey]) {

@@ -11,13 +11,14 @@ import {
   uidOf,
   withMetadata
 } from "../object/KubeObject.ts"
+import { isReady } from "../object/podReadiness.ts"
 import type { World } from "../request/World.ts"
 import type { Change } from "../store/Collection.ts"
 import { labelMap } from "../store/labelSelector.ts"
 import { change, make } from "./acting.ts"
 import { controller } from "./controller.ts"
 import { hasEnded } from "./scheduling.ts"
-import { isReady, keyOf, ownKey } from "./workloadPods.ts"
+import { keyOf, ownKey } from "./workloadPods.ts"
 
 const slices = "endpointslices.discovery.k8s.io"
 

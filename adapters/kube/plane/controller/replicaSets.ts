@@ -10,12 +10,13 @@ import {
   nameOf,
   namespaceOf
 } from "../object/KubeObject.ts"
+import { isReady } from "../object/podReadiness.ts"
 import type { World } from "../request/World.ts"
 import type { Change } from "../store/Collection.ts"
 import { labelSelector } from "../store/labelSelector.ts"
 import { change, discard, make, remark } from "./acting.ts"
 import { controller } from "./controller.ts"
-import { controlled, isActive, isReady, keyOf, ownerKey, ownKey, podFromTemplate } from "./workloadPods.ts"
+import { controlled, isActive, keyOf, ownerKey, ownKey, podFromTemplate } from "./workloadPods.ts"
 
 const component = "replicaset-controller"
 

@@ -1,4 +1,4 @@
-/** Which nodes a pod fits: selector, required affinity, taints, cordon, pods, cpu and memory. */
+/** Which nodes a pod fits: selector, required affinity, taints, cordon, ports, pods, cpu and memory. */
 import {
   booleanAt,
   type Json,
@@ -13,6 +13,7 @@ import { type KubeObject, labelsOf, nameOf } from "../object/KubeObject.ts"
 import { parseQuantity } from "../object/quantity.ts"
 import { labelMap } from "../store/labelSelector.ts"
 import type { Store } from "../store/Store.ts"
+import { portsTaken } from "./hostPorts.ts"
 
 /** Taints and tolerations as core/v1 defines their match. */
 export const tolerates = (toleration: JsonObject, taint: JsonObject): boolean => {
@@ -87,12 +88,13 @@ const asked = (pod: KubeObject, resource: string): number => {
 export const hasEnded = (pod: KubeObject): boolean =>
   ["Succeeded", "Failed"].includes(stringAt(pod, "status", "phase") ?? "")
 
-/** The resource a node lacks for the pod, if one; costs as much as the node has pods. */
+/** What a node lacks for the pod, if anything; costs as much as the node has pods. */
 export const lacking = (store: Store, pod: KubeObject, node: KubeObject): string | undefined => {
   const allocatable = objectAt(node, "status", "allocatable")
   const others = store.where("pods", "spec.nodeName", nameOf(node)).map(({ object }) => object).filter((other) =>
     !hasEnded(other)
   )
+  if (portsTaken(pod, others)) return "node(s) didn't have free ports for the requested pod ports"
   const places = parseQuantity(allocatable["pods"])
   if (places !== undefined && others.length >= places) return "Too many pods"
   const resources = new Set(

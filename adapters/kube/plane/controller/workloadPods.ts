@@ -1,5 +1,5 @@
-/** What Deployments, ReplicaSets, DaemonSets and Jobs have in common: their pods, readiness, and pods from a template. */
-import { type JsonObject, objectAt, objectsAt, stringAt } from "../object/json.ts"
+/** What Deployments, ReplicaSets, DaemonSets and Jobs have in common: their pods, and pods from a template. */
+import { type JsonObject, objectAt, stringAt } from "../object/json.ts"
 import {
   controllerOf,
   controllerReference,
@@ -29,11 +29,6 @@ export const ownerKey = (kind: string) => ({ revision }: Change): ReadonlyArray<
   const owner = controllerOf(revision.object)
   return stringAt(owner, "kind") === kind ? [`${namespaceOf(revision.object)}/${stringAt(owner, "name") ?? ""}`] : []
 }
-
-export const isReady = (pod: KubeObject): boolean =>
-  objectsAt(pod, "status", "conditions").some((condition) =>
-    stringAt(condition, "type") === "Ready" && stringAt(condition, "status") === "True"
-  )
 
 export const isActive = (pod: KubeObject): boolean =>
   !isDeleting(pod) && !["Succeeded", "Failed"].includes(stringAt(pod, "status", "phase") ?? "")

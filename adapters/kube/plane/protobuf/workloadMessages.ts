@@ -149,9 +149,13 @@ export const workloadMessages: Readonly<Record<string, Message>> = {
   Job: object(jobSpec),
   CronJob: object({
     1: ["schedule", "string"],
+    2: ["startingDeadlineSeconds", "count"],
     3: ["concurrencyPolicy", "string"],
     4: ["suspend", "flag"],
-    5: ["jobTemplate", { 1: ["metadata", metadata], 2: ["spec", jobSpec] }]
+    5: ["jobTemplate", { 1: ["metadata", metadata], 2: ["spec", jobSpec] }],
+    6: ["successfulJobsHistoryLimit", "count"],
+    7: ["failedJobsHistoryLimit", "count"],
+    8: ["timeZone", "string"]
   }),
   Role: { 1: ["metadata", metadata], 2: ["rules", rules, "repeated"] },
   ClusterRole: {

@@ -1,11 +1,13 @@
 /** The built-in resources of the named API groups. */
 import { prepareBinding, prepareRequest, validateBinding, validateRequest } from "../admission/cluster.ts"
 import {
+  prepareCronJob,
   prepareDaemonSet,
   prepareDeployment,
   prepareJob,
   prepareReplicaSet,
   prepareStatefulSet,
+  validateCronJob,
   validateJob,
   validateWorkload
 } from "../admission/workloads.ts"
@@ -19,6 +21,7 @@ import type { ResourceType } from "./ResourceType.ts"
 import {
   budgetColumns,
   crdColumns,
+  cronJobColumns,
   csrColumns,
   daemonSetColumns,
   deploymentColumns,
@@ -113,8 +116,12 @@ const groupResources: ReadonlyArray<ResourceType> = [
     kind: "CronJob",
     plural: "cronjobs",
     shortNames: ["cj"],
+    categories: ["all"],
     hasStatus: true,
-    hasGeneration: true
+    hasGeneration: true,
+    columns: cronJobColumns,
+    prepare: prepareCronJob,
+    validate: validateCronJob
   }),
   resourceType("coordination.k8s.io", "v1", { kind: "Lease", plural: "leases", columns: leaseColumns }),
   resourceType("discovery.k8s.io", "v1", {

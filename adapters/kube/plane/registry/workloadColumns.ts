@@ -78,6 +78,19 @@ export const jobColumns: ReadonlyArray<Column> = [
   ...containerColumns
 ]
 
+export const cronJobColumns: ReadonlyArray<Column> = [
+  nameColumn,
+  column("Schedule", text("spec", "schedule")),
+  column("Timezone", (object) => stringAt(object, "spec", "timeZone") ?? "<none>"),
+  column("Suspend", (object) => at(object, "spec", "suspend") === true ? "True" : "False"),
+  column("Active", (object) => listAt(object, "status", "active").length, integer),
+  column("Last Schedule", (object, now) => {
+    const last = stringAt(object, "status", "lastScheduleTime")
+    return last === undefined ? "<none>" : ago(last, now)
+  }),
+  ageColumn
+]
+
 const portsText = (service: KubeObject): string =>
   orNone(
     objectsAt(service, "spec", "ports").map((port) => {

@@ -1,14 +1,14 @@
 /** binding, eviction, ephemeralcontainers and resize of pods. */
 import { Result } from "effect"
 import { containerDefaults } from "../admission/podDefaults.ts"
-import { type ApiFailure, conflict, invalid, notFound, tooManyRequests } from "../object/ApiFailure.ts"
-import { at, equal, type JsonObject, numberAt, objectAt, objectsAt, stringAt, withAt } from "../object/json.ts"
-import { annotationsOf, isDeleting, type KubeObject, labelsOf, nameOf } from "../object/KubeObject.ts"
+import { type ApiFailure, conflict, invalid, notFound } from "../object/ApiFailure.ts"
+import { at, equal, type JsonObject, objectAt, objectsAt, stringAt, withAt } from "../object/json.ts"
+import { annotationsOf, isDeleting, type KubeObject, nameOf } from "../object/KubeObject.ts"
 import { timestamp } from "../object/Moment.ts"
 import type { ResourceType } from "../registry/ResourceType.ts"
-import { labelSelector } from "../store/labelSelector.ts"
 import type { Revision } from "../store/Revision.ts"
 import { deleteObject } from "./deleteObject.ts"
+import { budgetsOf, refusal, spend } from "./disruptionBudgets.ts"
 import { updateObject } from "./updateObject.ts"
 import type { Asking, World } from "./World.ts"
 
@@ -88,23 +88,17 @@ export const evictPod = (
 ): Result.Result<Revision, ApiFailure> => {
   const pod = world.store.get("pods", namespace, name)?.object
   if (pod === undefined) return Result.fail(notFound(type, name))
-  const phase = stringAt(pod, "status", "phase")
-  const ended = phase === "Succeeded" || phase === "Failed" || phase === "Pending"
-  const budgets = ended || isDeleting(pod) ? [] : world.store.inNamespace("poddisruptionbudgets.policy", namespace)
-    .map(({ object }) => object)
-    .filter((budget) => labelSelector(at(budget, "spec", "selector"))(labelsOf(pod)))
-  for (const budget of budgets) {
-    if ((numberAt(budget, "status", "disruptionsAllowed") ?? 0) > 0) continue
-    return Result.fail(tooManyRequests("Cannot evict pod as it would violate the pod's disruption budget.", 10, {
-      reason: "DisruptionBudget",
-      message: `The disruption budget ${nameOf(budget)} needs ${
-        numberAt(budget, "status", "desiredHealthy") ?? 0
-      } healthy pods and has ${numberAt(budget, "status", "currentHealthy") ?? 0} currently`
-    }))
+  const drawn = budgetsOf(world, pod)
+  for (const budget of drawn) {
+    const refused = refusal(budget)
+    if (refused !== undefined) return Result.fail(refused)
   }
   return Result.map(
     deleteObject(world, type, namespace, name, objectAt(eviction, "deleteOptions"), asking),
-    ({ revision }) => revision
+    ({ revision }) => {
+      if (!asking.dryRun) { for (const budget of drawn) spend(world, budget) }
+      return revision
+    }
   )
 }
 

@@ -3,7 +3,7 @@ import { Effect, Result } from "effect"
 import type { Authorizer } from "../authority/Authorizer.ts"
 import { issueToken } from "../authority/serviceAccountTokens.ts"
 import { type ApiFailure, methodNotAllowed, notFound, unknownPath } from "../object/ApiFailure.ts"
-import { listAt } from "../object/json.ts"
+import { listAt, objectAt } from "../object/json.ts"
 import type { KubeObject } from "../object/KubeObject.ts"
 import { shownAs } from "../registry/Registry.ts"
 import type { ResourceType } from "../registry/ResourceType.ts"
@@ -18,7 +18,7 @@ import type { ResourceRoute } from "./Route.ts"
 import { scaleOf, scaling } from "./scale.ts"
 import { updateObject } from "./updateObject.ts"
 import type { Caller, World } from "./World.ts"
-import { asking, patch, patchOf, sameUid, update } from "./writes.ts"
+import { asking, deleting, patch, patchOf, sameUid, update } from "./writes.ts"
 
 type Change = (current: KubeObject) => Result.Result<KubeObject, ApiFailure>
 
@@ -92,7 +92,9 @@ const posting = Effect.fnUntraced(function*({ world, type, route, request, user 
       yield* Effect.fromResult(bindPod(world, type, route.namespace, route.name, body, ask))
       return json(201, created)
     case "eviction":
-      yield* Effect.fromResult(evictPod(world, type, route.namespace, route.name, body, ask))
+      yield* Effect.fromResult(
+        evictPod(world, type, route.namespace, route.name, body, deleting(ask, objectAt(body, "deleteOptions")))
+      )
       return json(201, created)
     default: {
       const account = world.store.get(type.collection, route.namespace, route.name)

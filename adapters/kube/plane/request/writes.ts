@@ -1,7 +1,7 @@
 /** create, update, patch, delete and deletecollection. */
 import { Effect, Result } from "effect"
 import { type ApiFailure, badRequest, invalid, unsupportedMediaType } from "../object/ApiFailure.ts"
-import { isObject, type Json, type JsonObject, stringAt } from "../object/json.ts"
+import { isObject, type Json, type JsonObject, stringAt, stringsAt } from "../object/json.ts"
 import { type KubeObject, nameOf, namespaceOf, uidOf } from "../object/KubeObject.ts"
 import { moment } from "../object/Moment.ts"
 import { applyJsonPatch } from "../patch/jsonPatch.ts"
@@ -22,6 +22,12 @@ import type { Asking, Caller, World } from "./World.ts"
 
 export const asking = Effect.fnUntraced(function*(request: ApiRequest, user: Caller): Effect.fn.Return<Asking> {
   return { user, moment: yield* moment, dryRun: request.query.getAll("dryRun").includes("All") }
+})
+
+/** Who deletes may ask for a dry run in the options as well: kubectl's drain does so there alone. */
+export const deleting = (ask: Asking, options: JsonObject): Asking => ({
+  ...ask,
+  dryRun: ask.dryRun || stringsAt(options, "dryRun").includes("All")
 })
 
 /** Fields a schema does not know: refused, told, or dropped, as `fieldValidation` says. */
@@ -236,11 +242,7 @@ const deletedStatus = (type: ResourceType, object: KubeObject): JsonObject => ({
 export const remove = Effect.fnUntraced(
   function*(world: World, type: ResourceType, route: ResourceRoute, request: ApiRequest, user: Caller) {
     const options = yield* decodeDeleteOptions(request)
-    const asked = yield* asking(request, user)
-    const ask = {
-      ...asked,
-      dryRun: asked.dryRun || (Array.isArray(options["dryRun"]) && options["dryRun"].includes("All"))
-    }
+    const ask = deleting(yield* asking(request, user), options)
     const { gone, revision } = yield* Effect.fromResult(
       deleteObject(world, type, route.namespace, route.name, options, ask)
     )
@@ -259,7 +261,7 @@ export const removeAll = Effect.fnUntraced(
   ): Effect.fn.Return<ApiResponse, ApiFailure> {
     const options = yield* decodeDeleteOptions(request)
     const selection = yield* Effect.fromResult(selectionOf(type, route, request.query))
-    const ask = yield* asking(request, user)
+    const ask = deleting(yield* asking(request, user), options)
     const { items } = select(world.store, selection)
     for (const { object } of items) {
       const result = deleteObject(world, type, namespaceOf(object), nameOf(object), options, ask)

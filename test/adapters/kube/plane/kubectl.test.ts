@@ -7,8 +7,9 @@ import type { AddressInfo } from "node:net"
 import { ControlPlane } from "../../../../adapters/kube/plane/ControlPlane.ts"
 import type { JsonObject } from "../../../../adapters/kube/plane/object/json.ts"
 import { createAuthority, createLeaf } from "../../../../adapters/x509/certificate.ts"
-import { ask, node, pod } from "./asking.ts"
+import { node, pod } from "./asking.ts"
 import { kubectlMissing, kubectlPath, makeKubectl } from "./kubectl.ts"
+import { kubelets } from "./kubelets.ts"
 
 if (kubectlMissing !== undefined) {
   console.warn(`SKIPPED: the kubectl tests of the embedded control plane: ${kubectlMissing}`)
@@ -34,48 +35,13 @@ const failing = (line: string, input?: JsonObject) =>
     return outcome.err
   })
 
-/** Stands in for kubelets: whatever is bound runs and is ready, whatever is being deleted goes. */
 const kubelet = Effect.gen(function*() {
   const { embedded } = yield* Kubectl
-  const plane = Layer.succeed(ControlPlane, embedded.plane)
-  const step = Effect.gen(function*() {
-    for (const { object } of [...embedded.plane.world.store.objects("pods")]) {
-      const { metadata, spec, status } = object as unknown as {
-        readonly metadata: { readonly name: string; readonly namespace: string; readonly deletionTimestamp?: string }
-        readonly spec: {
-          readonly nodeName?: string
-          readonly containers: ReadonlyArray<{ readonly name: string; readonly image: string }>
-        }
-        readonly status: { readonly phase: string }
-      }
-      const url = `/api/v1/namespaces/${metadata.namespace}/pods/${metadata.name}`
-      if (spec.nodeName === undefined) continue
-      if (metadata.deletionTimestamp !== undefined) yield* ask("DELETE", `${url}?gracePeriodSeconds=0`)
-      else if (status.phase === "Pending") {
-        yield* ask("PATCH", `${url}/status`, {
-          patch: "strategic",
-          body: {
-            status: {
-              phase: "Running",
-              podIP: "10.1.2.3",
-              podIPs: [{ ip: "10.1.2.3" }],
-              conditions: [{ type: "Ready", status: "True" }, { type: "ContainersReady", status: "True" }],
-              containerStatuses: spec.containers.map(({ name, image }) => ({
-                name,
-                image,
-                imageID: "",
-                ready: true,
-                started: true,
-                restartCount: 0,
-                state: { running: { startedAt: "2026-11-20T00:00:00Z" } }
-              }))
-            }
-          }
-        })
-      }
-    }
-  })
-  yield* step.pipe(Effect.repeat(Schedule.spaced("50 millis")), Effect.provide(plane), Effect.forkScoped)
+  yield* kubelets.pipe(
+    Effect.repeat(Schedule.spaced("50 millis")),
+    Effect.provide(Layer.succeed(ControlPlane, embedded.plane)),
+    Effect.forkScoped
+  )
 })
 
 const applied = (kind: string, name: string, more: JsonObject): JsonObject => ({
@@ -108,6 +74,9 @@ describe.skipIf(kubectlMissing !== undefined)("kubectl against the embedded cont
         yield* kubectl("create rolebinding robot-reads -n made --role=reader --serviceaccount=made:robot")
         yield* kubectl("create service clusterip front -n made --tcp=80:8080")
         yield* kubectl("create job once -n made --image=busybox:1 -- true")
+        yield* kubectl("create cronjob often -n made --image=busybox:1 --schedule=@hourly -- true")
+        yield* kubectl("create poddisruptionbudget few -n made --selector=app=web --min-available=1")
+        assert.match(yield* kubectl("get cronjobs -n made"), /often\s+@hourly\s+<none>\s+False\s+0\s+<none>/)
         assert.strictEqual(yield* kubectl("get configmap c -n made -o jsonpath={.data.colour}"), "blue")
         assert.strictEqual(yield* kubectl("get secret s -n made -o jsonpath={.data.word}"), "aHVzaA==")
         assert.strictEqual(yield* kubectl("get role reader -n made -o jsonpath={.rules[0].apiGroups}"), "[\"\"]")
@@ -188,10 +157,38 @@ describe.skipIf(kubectlMissing !== undefined)("kubectl against the embedded cont
         assert.match((yield* kubectl("get replicasets,endpointslices -l app=web -o name")).trim(), /^$/)
       }).pipe(Effect.scoped))
 
+    it.effect("waits for a StatefulSet that starts, and for one that rolls", () =>
+      Effect.gen(function*() {
+        yield* kubelet
+        yield* kubectl("create -f -", node("shelf"))
+        const labels = { app: "store" }
+        const containers = [{ name: "c", image: "nginx:1" }]
+        yield* kubectl("create -f -", {
+          apiVersion: "apps/v1",
+          kind: "StatefulSet",
+          metadata: { name: "store" },
+          spec: {
+            replicas: 2,
+            serviceName: "store",
+            selector: { matchLabels: labels },
+            template: { metadata: { labels }, spec: { containers } }
+          }
+        })
+        assert.include(yield* kubectl("rollout status statefulset/store --timeout=20s"), "roll out complete")
+        yield* kubectl("set image statefulset/store c=nginx:2")
+        assert.include(yield* kubectl("rollout status statefulset/store --timeout=20s"), "roll out complete")
+        const images = "jsonpath={.items[*].spec.containers[0].image}"
+        assert.strictEqual(yield* kubectl(`get pods -l app=store -o ${images}`), "nginx:2 nginx:2")
+        yield* kubectl("delete statefulset store --cascade=foreground --timeout=20s")
+        yield* kubectl("delete node shelf")
+      }).pipe(Effect.scoped))
+
     it.effect("streams a watch as a table", () =>
       Effect.gen(function*() {
         const { home, config } = yield* Kubectl
-        const lines: Array<string> = []
+        // kubectl writes a line cell by cell, so that what arrives at once may be a part of one.
+        let written = ""
+        const lines = () => written.split("\n")
         yield* Effect.acquireRelease(
           Effect.sync(() => {
             const child = spawn(kubectlPath, [
@@ -203,23 +200,21 @@ describe.skipIf(kubectlMissing !== undefined)("kubectl against the embedded cont
             ], {
               env: { PATH: process.env["PATH"], HOME: home, KUBECONFIG: config }
             })
-            child.stdout.on("data", (chunk: Buffer) =>
-              lines.push(...chunk.toString().split("\n").filter((line) => line !== "")))
+            child.stdout.on("data", (chunk: Buffer) => written += chunk.toString())
             return child
           }),
-          (child) =>
-            Effect.sync(() => child.kill("SIGKILL"))
+          (child) => Effect.sync(() => child.kill("SIGKILL"))
         )
         yield* kubectl("create configmap unseen")
         yield* kubectl("create configmap seen --from-literal=a=1")
         const some = (pattern: RegExp) =>
-          Effect.suspend(() => lines.some((line) => pattern.test(line)) ? Effect.void : Effect.fail("not yet"))
+          Effect.suspend(() => lines().some((line) => pattern.test(line)) ? Effect.void : Effect.fail("not yet"))
             .pipe(Effect.retry(Schedule.spaced("20 millis")), Effect.timeout("10 seconds"))
         yield* some(/^NAME\s+DATA\s+AGE/)
         yield* some(/^seen\s+1/)
         yield* kubectl(`patch cm seen -p {"data":{"b":"2"}}`)
         yield* some(/^seen\s+2/)
-        assert.isFalse(lines.some((line) => line.startsWith("unseen")))
+        assert.isFalse(lines().some((line) => line.startsWith("unseen")))
         yield* kubectl("delete cm seen unseen")
       }).pipe(Effect.scoped))
 

@@ -258,4 +258,62 @@ describe("the deletion of a pod", () => {
       yield* ask("DELETE", `${pods}/d`)
       assert.strictEqual((yield* ask("GET", `${pods}/d`)).status, 404)
     }).pipe(Effect.provide(planeLayer())))
+
+  it.effect("is only rehearsed where the options alone ask for a dry run: DELETE, deletecollection and eviction", () =>
+    Effect.gen(function*() {
+      const dry = { dryRun: ["All"] }
+      yield* bound("e")
+      yield* ask("DELETE", `${pods}/e`, { body: dry })
+      yield* ask("DELETE", pods, { body: dry })
+      const evict = (deleteOptions: JsonObject) =>
+        ask("POST", `${pods}/e/eviction`, {
+          body: { apiVersion: "policy/v1", kind: "Eviction", metadata: { name: "e" }, deleteOptions }
+        })
+      assert.strictEqual((yield* evict(dry)).status, 201)
+      assert.isUndefined(at((yield* ask("GET", `${pods}/e`)).json, "metadata", "deletionTimestamp"))
+      yield* evict({})
+      assert.isString(at((yield* ask("GET", `${pods}/e`)).json, "metadata", "deletionTimestamp"))
+    }).pipe(Effect.provide(planeLayer())))
+
+  it.effect("by eviction draws upon a budget at once, unless it is rehearsed or takes nothing from anybody", () =>
+    Effect.gen(function*() {
+      const labels = { app: "kept" }
+      const status = (name: string, ready: string) =>
+        ask("PATCH", `${pods}/${name}/status`, {
+          patch: "strategic",
+          body: { status: { phase: "Running", conditions: [{ type: "Ready", status: ready }] } }
+        })
+      for (const name of ["f", "g", "h"]) {
+        yield* ask("POST", pods, { body: pod(name, { metadata: { labels }, spec: { nodeName: "n" } }) })
+        yield* status(name, "True")
+      }
+      const url = "/apis/policy/v1/namespaces/default/poddisruptionbudgets"
+      yield* ask("POST", url, {
+        body: {
+          apiVersion: "policy/v1",
+          kind: "PodDisruptionBudget",
+          metadata: { name: "b" },
+          spec: { minAvailable: 2, selector: { matchLabels: labels } }
+        }
+      })
+      const evict = (name: string, deleteOptions: JsonObject = {}) =>
+        Effect.map(
+          ask("POST", `${pods}/${name}/eviction`, {
+            body: { apiVersion: "policy/v1", kind: "Eviction", metadata: { name }, deleteOptions }
+          }),
+          (answer) => answer.status
+        )
+      const counted = (body: JsonObject) => ask("PATCH", `${url}/b/status`, { patch: "merge", body: { status: body } })
+      const allowed = Effect.map(ask("GET", `${url}/b`), ({ json }) => at(json, "status", "disruptionsAllowed"))
+      assert.strictEqual(yield* evict("f"), 429, "nobody has counted")
+      yield* counted({ observedGeneration: 1, disruptionsAllowed: 1, currentHealthy: 3, desiredHealthy: 2 })
+      assert.strictEqual(yield* evict("f", { dryRun: ["All"] }), 201)
+      assert.strictEqual(yield* allowed, 1)
+      assert.strictEqual(yield* evict("f"), 201)
+      assert.strictEqual(yield* allowed, 0)
+      assert.strictEqual(yield* evict("g"), 429)
+      yield* status("h", "False")
+      assert.strictEqual(yield* evict("h"), 201, "a pod that is not ready is missed by nobody while enough others are")
+      assert.strictEqual(yield* allowed, 0)
+    }).pipe(Effect.provide(planeLayer())))
 })
