@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { RuntimeError } from "../../../../core/pod/ContainerRuntime.ts"
+import { ContainerRuntime, RuntimeError } from "../../../../core/pod/ContainerRuntime.ts"
 import type { PodAssignment } from "../../../../core/pod/PodAssignment.ts"
 import { FilesError } from "../../../../core/pod/PodFiles.ts"
 import { MemoryFiles } from "../../../fakes/MemoryFiles.ts"
@@ -91,6 +91,20 @@ describe("restart policy", () => {
       assert.strictEqual(device.newest().status.phase, "Failed")
       assert.deepInclude(app(device)?.state?.terminated, { exitCode: 128, reason: "StartError" })
       assert.lengthOf(yield* runtime.runs, 0)
+    }).pipe(Effect.provide(Device.layer)))
+
+  it.effect("a process that can never be started leaves no more behind than its newest attempts", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const runtime = yield* MemoryRuntime
+      const engine = yield* ContainerRuntime
+      yield* runtime.script(() => true, { startFails: "exec: \"nope\": executable file not found in $PATH" })
+      yield* (yield* device.start).ensure(pod())
+      yield* pass(3600)
+      const attempts = (yield* engine.containers("u1")).map(({ attempt }) => attempt)
+      const newest = app(device)?.restartCount ?? 0
+      assert.isAbove(newest, 10)
+      assert.sameMembers(attempts, [newest - 1, newest])
     }).pipe(Effect.provide(Device.layer)))
 })
 
