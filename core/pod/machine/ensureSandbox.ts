@@ -20,10 +20,18 @@ export const observeSandbox = Effect.fnUntraced(function*(
     )
   )
   const { pod } = yield* stateOf(bench)
-  const found = all.find(({ attempt, uid }) => uid === bench.uid && attempt === pod.sandboxAttempt)
-  // Made in a life that ended before it could be written down.
-  if (found?.ready === true && pod.sandboxId !== found.id) {
-    yield* savePod(bench, (before) => ({ ...before, sandboxId: found.id }))
+  const [found] = all.filter(({ attempt, uid }) => uid === bench.uid && attempt >= pod.sandboxAttempt)
+    .toSorted((one, other) => other.attempt - one.attempt)
+  // Made in a life that ended before it could be written down, or that the journal has lost.
+  if (
+    found !== undefined && (found.attempt > pod.sandboxAttempt || (found.ready && pod.sandboxId !== found.id))
+  ) {
+    const { attempt, id, ready } = found
+    yield* savePod(bench, (before) => ({
+      ...before,
+      sandboxAttempt: attempt,
+      sandboxId: ready ? id : before.sandboxId
+    }))
   }
   bench.sandbox = found
 })
