@@ -276,6 +276,7 @@ const make = Effect.fnUntraced(function*(
     return usageOf(id, yield* Clock.currentTimeMillis, stats)
   })
 
+  const ofPod = (uid: string | undefined) => uid === undefined ? [] : [`${LABEL.uid}=${uid}`]
   const isSandbox = ({ Labels }: (typeof Listed.Type)[number]) => Labels?.[LABEL.container] === SANDBOX
 
   return ContainerRuntime.of({
@@ -283,8 +284,8 @@ const make = Effect.fnUntraced(function*(
     image: images.image,
     pull: images.pull,
     ensureSandbox,
-    sandboxes: Effect.gen(function*() {
-      const found = yield* listed([`${LABEL.container}=${SANDBOX}`])
+    sandboxes: Effect.fnUntraced(function*(uid) {
+      const found = yield* listed([`${LABEL.container}=${SANDBOX}`, ...ofPod(uid)])
       return (yield* inspectAll(found.map(({ Id }) => Id))).map(sandboxOf)
     }),
     removeSandbox: (id) => removeWith(id, { force: "1" }),
@@ -294,7 +295,7 @@ const make = Effect.fnUntraced(function*(
     remove: (id) => removeWith(id, {}),
     inspect: (id) => Effect.map(inspectRaw(id), containerOf),
     containers: Effect.fnUntraced(function*(uid) {
-      const found = yield* listed(uid === undefined ? [] : [`${LABEL.uid}=${uid}`])
+      const found = yield* listed(ofPod(uid))
       return (yield* inspectAll(found.filter((one) => !isSandbox(one)).map(({ Id }) => Id))).map(containerOf)
     }),
     events: makeEvents(client, options.device),

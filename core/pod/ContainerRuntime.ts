@@ -225,7 +225,8 @@ export class ContainerRuntime extends Context.Service<ContainerRuntime, {
 
   /** Creates and starts it, or adopts the one of that name; network included. */
   readonly ensureSandbox: (spec: SandboxSpec) => Effect.Effect<Sandbox, RuntimeError>
-  readonly sandboxes: Effect.Effect<ReadonlyArray<Sandbox>, RuntimeError>
+  /** All sandboxes of ours, of one pod or of all. */
+  readonly sandboxes: (uid?: string) => Effect.Effect<ReadonlyArray<Sandbox>, RuntimeError>
   /** Takes its network and process away; its containers are already stopped. Absent is success. */
   readonly removeSandbox: (id: string) => Effect.Effect<void, RuntimeError>
 

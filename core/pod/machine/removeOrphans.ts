@@ -17,7 +17,7 @@ export const removePods = Effect.fnUntraced(function*(
   graceSeconds: number
 ) {
   const containers = yield* runtime.containers()
-  const sandboxes = yield* runtime.sandboxes
+  const sandboxes = yield* runtime.sandboxes()
   const pods = yield* files.pods
   const unlessKept = <E>(uid: string, step: Effect.Effect<void, E>) =>
     Effect.suspend(() => mayGo(uid) ? step : Effect.void)

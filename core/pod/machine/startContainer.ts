@@ -198,7 +198,7 @@ const begin = Effect.fnUntraced(function*(bench: Workbench, start: Start, id: st
   }
   // An earlier call, late, may have started it after all: then what it does is its result.
   if (!isFresh(yield* bench.runtime.inspect(id))) return
-  const sandboxes = yield* bench.runtime.sandboxes
+  const sandboxes = yield* bench.runtime.sandboxes(bench.uid)
   if (!sandboxes.some((sandbox) => sandbox.id === bench.sandbox?.id && sandbox.ready)) {
     // Not the container's fault, and its process never was: it is made anew in the next sandbox.
     bench.sandboxStale = true

@@ -515,6 +515,23 @@ describe("a restart of the agent alone", () => {
       assert.deepStrictEqual(runs, [0, 1, 12, 33, 74])
     }).pipe(Effect.provide(Device.layer)))
 
+  it.effect("needs nobody to say again what the runtime is called", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const runtime = yield* MemoryRuntime
+      yield* (yield* device.start).ensure(pod())
+      yield* pass(3)
+      const before = only(device.newest())
+      yield* runtime.fault("info", { _tag: "Fails" }, { times: Infinity })
+      const machine = yield* device.start
+      yield* pass(3)
+      assert.deepStrictEqual(only(device.newest()), before)
+      yield* machine.remove("u1", 1)
+      yield* pass(5)
+      assert.strictEqual(device.newest().finished, true)
+      assert.match(only(device.newest())?.state?.terminated?.containerID ?? "", /^memory:/)
+    }).pipe(Effect.provide(Device.layer)))
+
   it.effect("removes what belongs to no pod it knows", () =>
     Effect.gen(function*() {
       const device = yield* Device
@@ -559,6 +576,6 @@ describe("a restart of the agent alone", () => {
       yield* device.start
       yield* pass(5)
       assert.deepStrictEqual((yield* engine.containers()).map(({ uid }) => uid), ["u1"])
-      assert.deepStrictEqual((yield* engine.sandboxes).map(({ uid }) => uid), ["u1"])
+      assert.deepStrictEqual((yield* engine.sandboxes()).map(({ uid }) => uid), ["u1"])
     }).pipe(Effect.provide(Device.layer)))
 })
