@@ -101,7 +101,10 @@ const make = Effect.fnUntraced(function*(
       const { Id } = yield* inspectRaw(name)
       return yield* new RuntimeError({ reason: "NameConflict", detail: `the name ${name} is taken by ${Id}`, id: Id })
     }
-    if (answer.status >= 400) return yield* refused(call, answer.status, answer.words)
+    const error = refused(call, answer.status, answer.words)
+    // It has answered: who waits for the pod is to see its words, such as those of a full disk.
+    if (answer.status >= 500) return yield* new RuntimeError({ reason: "CreateFailed", detail: error.detail })
+    if (answer.status >= 400) return yield* error
     return (yield* client.get({ method: "GET", path: `${pathOf(name)}/json` }, Created)).Id
   })
 

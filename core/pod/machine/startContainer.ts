@@ -134,10 +134,10 @@ const targetOf = (
     : Effect.succeed(target.id)
 }
 
-/** What the engine will never do is the container's trouble; what it cannot do now is the engine's. */
+/** What the engine says no to is the container's trouble, for now or for ever; where it does not answer, that is its own. */
 const refuseCreation = (error: RuntimeError) =>
   Effect.fail(
-    error.reason === "Invalid"
+    error.reason === "Invalid" || error.reason === "CreateFailed"
       ? new ContainerRefused({ reason: "CreateContainerError", detail: error.message })
       : error
   )

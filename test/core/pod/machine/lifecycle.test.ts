@@ -253,11 +253,31 @@ describe("trouble on the way up", () => {
       assert.strictEqual(device.newest().finished, true)
     }).pipe(Effect.provide(Device.layer)))
 
-  it.effect("a container the engine refuses waits with CreateContainerError", () =>
+  it.effect("a sandbox that the engine cannot make for now is told", () =>
     Effect.gen(function*() {
       const device = yield* Device
       const runtime = yield* MemoryRuntime
-      const error = new RuntimeError({ reason: "Invalid", detail: "invalid mount path" })
+      const error = new RuntimeError({ reason: "CreateFailed", detail: "no space left on device" })
+      yield* runtime.fault("ensureSandbox", { _tag: "Fails", error }, { times: 3 })
+      yield* (yield* device.start).ensure(pod())
+      yield* pass(30)
+      assert.strictEqual(device.newest().status.phase, "Running")
+      assert.include(
+        device.events().map(({ message, reason }) => `${reason}: ${message}`),
+        "FailedCreatePodSandBox: Failed to create pod sandbox: no space left on device"
+      )
+    }).pipe(Effect.provide(Device.layer)))
+
+  it.effect.each(
+    [
+      "Invalid",
+      "CreateFailed"
+    ] as const
+  )("a container the engine refuses (%s) waits with CreateContainerError", (reason) =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const runtime = yield* MemoryRuntime
+      const error = new RuntimeError({ reason, detail: "invalid mount path" })
       yield* runtime.fault("create", { _tag: "Fails", error }, { times: 3 })
       const machine = yield* device.start
       yield* machine.ensure(pod())
@@ -266,6 +286,10 @@ describe("trouble on the way up", () => {
         reason: "CreateContainerError",
         message: "invalid mount path"
       })
+      assert.include(
+        device.events().map(({ message, reason }) => `${reason}: ${message}`),
+        "Failed: Error: invalid mount path"
+      )
       yield* pass(30)
       assert.strictEqual(device.newest().status.phase, "Running")
       assert.strictEqual(app(device)?.restartCount, 0)
