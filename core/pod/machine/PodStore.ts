@@ -117,11 +117,8 @@ export const makePodStore = Effect.fnUntraced(function*(journal: Journal["Servic
     unreadable,
     add: (state) => {
       const { uid } = state.assignment
-      return commit([
-        ...unreadableRows(uid).map((change) => Effect.succeed(change)),
-        assignmentRow(state.assignment),
-        podRow(uid, state.pod)
-      ]).pipe(
+      const former = unreadableRows(uid).map((change) => Effect.succeed(change))
+      return commit([...former, assignmentRow(state.assignment), podRow(uid, state.pod)]).pipe(
         Effect.andThen(Effect.sync(() => {
           unreadable.delete(uid)
           entries.set(uid, { state, lock: Semaphore.makeUnsafe(1) })
