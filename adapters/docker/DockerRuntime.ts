@@ -101,7 +101,10 @@ const make = Effect.fnUntraced(function*(
       const { Id } = yield* inspectRaw(name)
       return yield* new RuntimeError({ reason: "NameConflict", detail: `the name ${name} is taken by ${Id}`, id: Id })
     }
-    if (answer.status >= 400) return yield* refused(call, answer.status, answer.words)
+    const error = refused(call, answer.status, answer.words)
+    // It has answered: who waits for the pod is to see its words, such as those of a full disk.
+    if (answer.status >= 500) return yield* new RuntimeError({ reason: "CreateFailed", detail: error.detail })
+    if (answer.status >= 400) return yield* error
     return (yield* client.get({ method: "GET", path: `${pathOf(name)}/json` }, Created)).Id
   })
 
@@ -276,6 +279,7 @@ const make = Effect.fnUntraced(function*(
     return usageOf(id, yield* Clock.currentTimeMillis, stats)
   })
 
+  const ofPod = (uid: string | undefined) => uid === undefined ? [] : [`${LABEL.uid}=${uid}`]
   const isSandbox = ({ Labels }: (typeof Listed.Type)[number]) => Labels?.[LABEL.container] === SANDBOX
 
   return ContainerRuntime.of({
@@ -283,8 +287,8 @@ const make = Effect.fnUntraced(function*(
     image: images.image,
     pull: images.pull,
     ensureSandbox,
-    sandboxes: Effect.gen(function*() {
-      const found = yield* listed([`${LABEL.container}=${SANDBOX}`])
+    sandboxes: Effect.fnUntraced(function*(uid) {
+      const found = yield* listed([`${LABEL.container}=${SANDBOX}`, ...ofPod(uid)])
       return (yield* inspectAll(found.map(({ Id }) => Id))).map(sandboxOf)
     }),
     removeSandbox: (id) => removeWith(id, { force: "1" }),
@@ -294,7 +298,7 @@ const make = Effect.fnUntraced(function*(
     remove: (id) => removeWith(id, {}),
     inspect: (id) => Effect.map(inspectRaw(id), containerOf),
     containers: Effect.fnUntraced(function*(uid) {
-      const found = yield* listed(uid === undefined ? [] : [`${LABEL.uid}=${uid}`])
+      const found = yield* listed(ofPod(uid))
       return (yield* inspectAll(found.filter((one) => !isSandbox(one)).map(({ Id }) => Id))).map(containerOf)
     }),
     events: makeEvents(client, options.device),

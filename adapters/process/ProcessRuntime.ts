@@ -359,7 +359,8 @@ const make = Effect.fnUntraced(function*(
     image: images.image,
     pull: (reference) => Effect.andThen(allowed, images.pull(reference)),
     ensureSandbox: (spec) => Effect.andThen(allowed, sandboxes.ensure(spec)),
-    sandboxes: sandboxes.all,
+    sandboxes: (uid) =>
+      Effect.map(sandboxes.all, (all) => all.filter((sandbox) => uid === undefined || sandbox.uid === uid)),
     removeSandbox: sandboxes.remove,
     create,
     start,

@@ -25,11 +25,11 @@ export const retire = Effect.gen(function*() {
 
   return Effect.gen(function*() {
     const began = yield* Clock.monotonicTimeNanos
-    const held = yield* runtime.held
-    yield* Effect.logWarning(`the cluster has deleted this device: ending ${held.length} pods and wiping`)
+    const uids = [...(yield* runtime.held).map(({ uid }) => uid), ...(yield* runtime.unreadable)]
+    yield* Effect.logWarning(`the cluster has deleted this device: ending ${uids.length} pods and wiping`)
     const grace = Duration.toSeconds(Duration.fromInputUnsafe(settings.retireGrace))
     // All at once: where the disk is full, a removal is answered only when there is space again.
-    yield* Effect.forEach(held, ({ uid }) => runtime.remove(uid, grace), { concurrency: "unbounded", discard: true })
+    yield* Effect.forEach(uids, (uid) => runtime.remove(uid, grace), { concurrency: "unbounded", discard: true })
       .pipe(
         Effect.andThen(podsEnded),
         Effect.timeout(Duration.seconds(grace + 30)),
@@ -45,7 +45,7 @@ export const retire = Effect.gen(function*() {
       // As with all that belongs to no pod, it is tried again until they are gone.
       Effect.catch((error) => Effect.logWarning(`files of pods are left behind for now: ${error.message}`))
     )
-    for (const { uid } of held) yield* runtime.forget(uid)
+    for (const uid of uids) yield* runtime.forget(uid)
     const known = yield* memory.load
     yield* journal.wipe.pipe(
       Effect.catch((error) => Effect.logError(`the journal could not be wiped: ${error.message}`))

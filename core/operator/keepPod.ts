@@ -141,7 +141,8 @@ export const keepPod = Effect.fnUntraced(function*(
         state: {
           waiting: resolution.container === undefined || resolution.container === name
             ? { reason: resolution.reason, message: resolution.message }
-            : { reason: "ContainerCreating" }
+            // The device is told of the pod as a whole, or not yet.
+            : { reason: "ContainerCreating", message: `waits until container "${resolution.container}" can be made` }
         }
       }))
     return {

@@ -5,6 +5,7 @@ import { type Pod, Pods, type PodStatus } from "../kube/Pod.ts"
 import { keepTolerations } from "../node/keepTolerations.ts"
 import type { DeviceHold } from "./DeviceHold.ts"
 import { PodIndex } from "./PodIndex.ts"
+import { takenStatus } from "./takenStatus.ts"
 
 /** Whether a write met no such pod: absent, or perhaps another one of that name, or a version that was changed meanwhile. */
 export const isGone = (error: KubeApiError) => error.reason === "NotFound" || error.reason === "Conflict"
@@ -60,7 +61,7 @@ export const podWrites = Effect.gen(function*() {
     if (isTerminal(pod) && status.phase !== pod.status?.phase) return
     const written = yield* api.patch(Pods, { ...place(pod), subresource: "status" }, {
       type: "strategic",
-      body: statusPatch(pod, status)
+      body: statusPatch(pod, takenStatus(pod, status))
     }).pipe(
       Effect.mapError((error) =>
         // Another uid under the same name: the API calls the uid in the patch an invalid change of an immutable field.

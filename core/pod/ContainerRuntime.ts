@@ -10,7 +10,8 @@ import type { ContainerSecurity, RegistryCredential } from "./PodAssignment.ts"
  * `NotFound`: no such container, sandbox or image. `NameConflict`: the deterministic name is taken, by `id`: inspect and adopt.
  * `ImageUnavailable`: the registry cannot be reached or has no such image. `ImageDenied`: it asks for other credentials.
  * `InvalidImageName`, `Invalid`: what was asked for can never work. `StartFailed`: the engine could not start the process
- * (no such command, no permission). `Unavailable`: the engine itself does not answer; try again later. `OutcomeUnknown`: what was
+ * (no such command, no permission). `CreateFailed`: the engine answers that it could not make it, and in which words; it may be able to
+ * later (a full disk, a damaged image). `Unavailable`: the engine itself does not answer; try again later. `OutcomeUnknown`: what was
  * asked for, such as a command, may have been done or not; asking again may do it twice.
  */
 export class RuntimeError extends Schema.TaggedError<RuntimeError>()("RuntimeError", {
@@ -22,6 +23,7 @@ export class RuntimeError extends Schema.TaggedError<RuntimeError>()("RuntimeErr
     "InvalidImageName",
     "Invalid",
     "StartFailed",
+    "CreateFailed",
     "Unsupported",
     "Unavailable",
     "OutcomeUnknown"
@@ -34,7 +36,7 @@ export class RuntimeError extends Schema.TaggedError<RuntimeError>()("RuntimeErr
     return this.detail
   }
   get retryable(): boolean {
-    return this.reason === "Unavailable" || this.reason === "ImageUnavailable"
+    return this.reason === "Unavailable" || this.reason === "ImageUnavailable" || this.reason === "CreateFailed"
   }
 }
 
@@ -225,7 +227,8 @@ export class ContainerRuntime extends Context.Service<ContainerRuntime, {
 
   /** Creates and starts it, or adopts the one of that name; network included. */
   readonly ensureSandbox: (spec: SandboxSpec) => Effect.Effect<Sandbox, RuntimeError>
-  readonly sandboxes: Effect.Effect<ReadonlyArray<Sandbox>, RuntimeError>
+  /** All sandboxes of ours, of one pod or of all. */
+  readonly sandboxes: (uid?: string) => Effect.Effect<ReadonlyArray<Sandbox>, RuntimeError>
   /** Takes its network and process away; its containers are already stopped. Absent is success. */
   readonly removeSandbox: (id: string) => Effect.Effect<void, RuntimeError>
 

@@ -48,7 +48,7 @@ export class PodRuntime extends Context.Service<PodRuntime, {
    * is no such pod, there will be none, and no report will come.
    */
   readonly remove: (uid: string, graceSeconds: number) => Effect.Effect<boolean>
-  /** Forgets a pod that finished: its last report has been taken. */
+  /** Forgets a pod that finished: its last report has been taken. What is left of any other ends as what nobody knows. */
   readonly forget: (uid: string) => Effect.Effect<void>
   /**
    * True: what runs is ended within its grace and nothing begins until it is told false; what is held stays held, and a pod that
@@ -57,6 +57,8 @@ export class PodRuntime extends Context.Service<PodRuntime, {
   readonly rest: (resting: boolean) => Effect.Effect<void>
   /** What it holds: uid and content hash of each assignment. */
   readonly held: Effect.Effect<ReadonlyArray<{ readonly uid: string; readonly hash: string }>>
+  /** Pods that it would hold if it could read what it noted of them. They are left alone until they are ensured, removed or forgotten. */
+  readonly unreadable: Effect.Effect<ReadonlyArray<string>>
   /** The newest report of each pod, then each change; one subscriber. */
   readonly reports: Stream.Stream<PodReport>
   readonly events: Stream.Stream<Omit<PodEvent, "number">>

@@ -36,6 +36,15 @@ const mixed = new RuntimeError({
   detail: `either all containers of a pod have image ${image} or none`
 })
 
+type Found<A> = Effect.Effect<ReadonlyArray<A>, RuntimeError>
+
+/** A pod is on one of the two: where that is the host, an engine that does not answer holds nothing up. */
+const either = <A>(uid: string | undefined, ours: Found<A>, its: Found<A>): Found<A> =>
+  Effect.flatMap(ours, (found) =>
+    uid !== undefined && found.length > 0
+      ? Effect.succeed(found)
+      : Effect.map(its, (others) => [...found, ...others]))
+
 /** `host` runs commands of the device itself; undefined where its owner has not allowed that. */
 export const withHostExec = (engine: Runtime, host: Runtime | undefined): Runtime => {
   if (host === undefined) {
@@ -57,7 +66,8 @@ export const withHostExec = (engine: Runtime, host: Runtime | undefined): Runtim
     pull: (reference, credentials) => (isHostExec(reference) ? host : engine).pull(reference, credentials),
     ensureSandbox: (spec) =>
       spec.hostExec === true ? Effect.map(host.ensureSandbox(spec), markedSandbox) : engine.ensureSandbox(spec),
-    sandboxes: Effect.zipWith(host.sandboxes, engine.sandboxes, (ours, its) => [...ours.map(markedSandbox), ...its]),
+    sandboxes: (uid) =>
+      either(uid, Effect.map(host.sandboxes(uid), (ours) => ours.map(markedSandbox)), engine.sandboxes(uid)),
     removeSandbox: (id) => at(id, (runtime, id) => runtime.removeSandbox(id)),
     create: (spec) => {
       if (isHostExec(spec.image) !== isMarked(spec.sandboxId)) return Effect.fail(mixed)
@@ -76,11 +86,7 @@ export const withHostExec = (engine: Runtime, host: Runtime | undefined): Runtim
     remove: (id) => at(id, (runtime, id) => runtime.remove(id)),
     inspect: (id) => isMarked(id) ? Effect.map(host.inspect(bare(id)), markedContainer) : engine.inspect(id),
     containers: (uid) =>
-      Effect.zipWith(
-        host.containers(uid),
-        engine.containers(uid),
-        (ours, its) => [...ours.map(markedContainer), ...its]
-      ),
+      either(uid, Effect.map(host.containers(uid), (ours) => ours.map(markedContainer)), engine.containers(uid)),
     events: Stream.merge(
       Stream.map(host.events, (event) => ({ ...event, containerId: marked(event.containerId) })),
       engine.events

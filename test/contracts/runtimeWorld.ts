@@ -150,7 +150,7 @@ const cleared = Effect.fnUntraced(function*(world: ContractWorld) {
   for (const { id } of yield* runtime.containers(world.uid)) {
     yield* Effect.andThen(runtime.stop(id, 0), runtime.remove(id))
   }
-  for (const { id, uid } of yield* runtime.sandboxes) if (uid === world.uid) yield* runtime.removeSandbox(id)
+  for (const { id } of yield* runtime.sandboxes(world.uid)) yield* runtime.removeSandbox(id)
 })
 
 /** Waits until a line of the container's log is `line`. */

@@ -180,10 +180,10 @@ describe("The in-memory runtime's controls", () => {
       yield* unavailable(runtime.inspect(id))
       yield* controls.startEngine
       assert.strictEqual((yield* runtime.inspect(id)).state, "exited")
-      assert.isFalse((yield* runtime.sandboxes)[0]?.ready)
+      assert.isFalse((yield* runtime.sandboxes())[0]?.ready)
       yield* controls.reboot("gone")
       assert.deepStrictEqual(yield* runtime.containers(), [])
-      assert.deepStrictEqual(yield* runtime.sandboxes, [])
+      assert.deepStrictEqual(yield* runtime.sandboxes(), [])
       assert.strictEqual((yield* Effect.flip(runtime.image("contract:1"))).reason, "NotFound")
     }).pipe(Effect.provide(MemoryRuntime.layer)))
 

@@ -232,7 +232,12 @@ const make = Effect.fnUntraced(function*(options: MemoryRuntimeOptions) {
       ),
     ensureSandbox: (spec) =>
       call("ensureSandbox", `${spec.namespace}/${spec.pod}#${spec.attempt}`, engine.ensureSandbox(spec)),
-    sandboxes: call("sandboxes", "all", Effect.sync(() => engine.listSandboxes())),
+    sandboxes: (uid) =>
+      call(
+        "sandboxes",
+        uid ?? "all",
+        Effect.sync(() => engine.listSandboxes().filter((sandbox) => uid === undefined || sandbox.uid === uid))
+      ),
     removeSandbox: (id) =>
       call(
         "removeSandbox",

@@ -15,7 +15,7 @@ import { makePodStore } from "./PodStore.ts"
 import { podStreams } from "./podStreams.ts"
 import { podUsage } from "./podUsage.ts"
 import { makePodWorker, type PodWorker } from "./PodWorker.ts"
-import { removeOrphans } from "./removeOrphans.ts"
+import { removeOrphans, removePods } from "./removeOrphans.ts"
 import { makeReportBoard } from "./ReportBoard.ts"
 import { sparingFollowers } from "./sparingFollowers.ts"
 import { type Machine, monotonicMillis, wallMillis } from "./Workbench.ts"
@@ -67,13 +67,25 @@ const make = Effect.gen(function*() {
     }
   }
 
+  /** Nobody knows how such a pod would have to end, but that nothing of it may run once it is said not to be held. */
+  const removeUnreadable = (uid: string, graceSeconds: number) =>
+    Effect.suspend(() => removePods(machine, (each) => each === uid, Math.max(1, Math.floor(graceSeconds)))).pipe(
+      Effect.tapError((error) => Effect.logDebug(`pod ${uid} is removed again later: ${error.message}`)),
+      Effect.retry(again),
+      Effect.orDie,
+      Effect.andThen(durably(store.forget(uid)))
+    )
+
   /** Where the disk is full the pod begins to end all the same; it may be asked for again. */
   const remove = Effect.fnUntraced(function*(uid: string, graceSeconds: number) {
     if (store.get(uid) === undefined) {
       neverBegin(uid)
       // It may be on its way into the journal.
       yield* door.withPermit(Effect.void)
-      if (store.get(uid) === undefined) return false
+      if (store.get(uid) === undefined) {
+        if (store.unreadable.has(uid)) yield* removeUnreadable(uid, graceSeconds)
+        return false
+      }
     }
     const since = yield* monotonicMillis
     const end = ending(Math.max(1, Math.floor(graceSeconds)), since)
@@ -183,7 +195,7 @@ const make = Effect.gen(function*() {
   const sweep = yield* Latch.make(false)
   const forget = Effect.fnUntraced(function*(uid: string) {
     neverBegin(uid)
-    const cleared = store.get(uid)?.pod.containersRemoved ?? true
+    const cleared = store.get(uid)?.pod.containersRemoved ?? !store.unreadable.has(uid)
     yield* durably(Effect.uninterruptible(Effect.andThen(
       store.forget(uid),
       Effect.gen(function*() {
@@ -206,10 +218,13 @@ const make = Effect.gen(function*() {
     Stream.runForEach(({ kind, uid }) => Effect.sync(() => workers.get(uid)?.hint(kind))),
     Effect.forkScoped
   )
+  // Of a journal that was lost or never was: what runs is the operator's to tell, and it is given some time to do so.
+  const patience = store.all().length === 0 ? options.resyncMillis : 0
   yield* Effect.andThen(sweep.close, removeOrphans(machine)).pipe(
     Effect.catchCause((cause) => Effect.logDebug(`orphans are looked for again later: ${Cause.pretty(cause)}`)),
     Effect.andThen(Effect.timeoutOption(sweep.await, Duration.millis(options.resyncMillis))),
     Effect.forever,
+    Effect.delay(Duration.millis(patience)),
     Effect.forkScoped
   )
   yield* Effect.sleep(Duration.millis(options.resyncMillis)).pipe(
@@ -230,6 +245,7 @@ const make = Effect.gen(function*() {
     forget,
     rest,
     held: Effect.sync(() => store.all().map(({ assignment: { hash, uid } }) => ({ uid, hash }))),
+    unreadable: Effect.sync(() => [...store.unreadable]),
     reports: board.reports,
     events: events.events,
     ...podStreams(runtime, store),

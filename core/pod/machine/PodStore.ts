@@ -15,7 +15,7 @@ import type { ContainerRecord, PodRecord, PodState } from "./PodState.ts"
 export interface PodStore {
   readonly get: (uid: string) => PodState | undefined
   readonly all: () => ReadonlyArray<PodState>
-  /** Pods whose rows cannot be read: nothing of theirs is touched. */
+  /** Pods whose rows cannot be read: nothing of theirs is touched until they are added anew or forgotten. */
   readonly unreadable: ReadonlySet<string>
   readonly add: (state: PodState) => Effect.Effect<void, JournalError>
   readonly saveAssignment: (assignment: PodAssignment) => Effect.Effect<void, JournalError>
@@ -76,6 +76,20 @@ export const makePodStore = Effect.fnUntraced(function*(journal: Journal["Servic
     }
   }
 
+  const removals = (uid: string, containers: Iterable<string>): ReadonlyArray<Change> => [
+    { _tag: "Remove", table: "assignments", key: uid },
+    { _tag: "Remove", table: "pods", key: uid },
+    ...Array.from(containers, (name): Change => ({ _tag: "Remove", table: "attempts", key: attemptKey(uid, name) }))
+  ]
+  /** Whatever there is of a pod that cannot be read: left behind, it would set aside the next life of the pod too. */
+  const unreadableRows = (uid: string): ReadonlyArray<Change> =>
+    unreadable.has(uid)
+      ? removals(
+        uid,
+        attempts.filter(({ key }) => key.startsWith(attemptKey(uid, ""))).map(({ key }) => key.slice(uid.length + 1))
+      )
+      : []
+
   /** Encoding what is in memory cannot fail but by a bug of ours. */
   const commit = (changes: ReadonlyArray<Effect.Effect<Change>>) =>
     Effect.flatMap(Effect.all(changes), (all) => journal.commit(all))
@@ -103,7 +117,8 @@ export const makePodStore = Effect.fnUntraced(function*(journal: Journal["Servic
     unreadable,
     add: (state) => {
       const { uid } = state.assignment
-      return commit([assignmentRow(state.assignment), podRow(uid, state.pod)]).pipe(
+      const former = unreadableRows(uid).map((change) => Effect.succeed(change))
+      return commit([...former, assignmentRow(state.assignment), podRow(uid, state.pod)]).pipe(
         Effect.andThen(Effect.sync(() => {
           unreadable.delete(uid)
           entries.set(uid, { state, lock: Semaphore.makeUnsafe(1) })
@@ -150,19 +165,15 @@ export const makePodStore = Effect.fnUntraced(function*(journal: Journal["Servic
       if (entry !== undefined) believe(entry, name, record)
     },
     forget: (uid) =>
-      exclusively(uid, (entry) =>
-        Effect.andThen(
-          journal.commit([
-            { _tag: "Remove", table: "assignments", key: uid },
-            { _tag: "Remove", table: "pods", key: uid },
-            ...[...entry.state.containers.keys()].map((name): Change => ({
-              _tag: "Remove",
-              table: "attempts",
-              key: attemptKey(uid, name)
-            }))
-          ]),
-          Effect.sync(() => entries.delete(uid))
-        ))
+      Effect.suspend(() =>
+        unreadable.has(uid)
+          ? Effect.andThen(journal.commit(unreadableRows(uid)), Effect.sync(() => void unreadable.delete(uid)))
+          : exclusively(uid, (entry) =>
+            Effect.andThen(
+              journal.commit(removals(uid, entry.state.containers.keys())),
+              Effect.sync(() => entries.delete(uid))
+            ))
+      )
   }
   return store
 })

@@ -17,8 +17,16 @@ export interface PodWorker {
   readonly updated: () => void
 }
 
+/** What an engine that does not answer was called when the pod was last told of: a pod may have no need of it. */
+const nameOfRuntime = (bench: Workbench) =>
+  Effect.catch(Effect.map(bench.runtime.info, ({ name }) => name), (error) => {
+    const told = bench.store.get(bench.uid)?.pod.report?.status.containerStatuses ?? []
+    const id = told.find(({ containerID }) => containerID !== undefined)?.containerID
+    return id === undefined ? Effect.fail(error) : Effect.succeed(id.slice(0, id.indexOf("://")))
+  })
+
 const pass = Effect.fnUntraced(function*(bench: Workbench) {
-  if (bench.runtimeName === "") bench.runtimeName = (yield* bench.runtime.info).name
+  if (bench.runtimeName === "") bench.runtimeName = yield* nameOfRuntime(bench)
   const { pod } = yield* stateOf(bench)
   switch (pod.stage) {
     case "Sync":

@@ -21,6 +21,8 @@ export interface ContainerView {
   readonly runtimeName: string
   /** The pod is over and was initialised: what never ran is said to be lost. */
   readonly lost: boolean
+  /** The pod ends: nothing of it runs again. */
+  readonly ending: boolean
 }
 
 const idOf = (runtimeName: string, id: string): { readonly containerID?: string } =>
@@ -62,15 +64,18 @@ export const containerStatus = (view: ContainerView): ContainerStatus => {
   const restartCount = record.attempt + (record.result?.vanished === true ? 1 : 0)
   if (record.step === "Ended" && record.result !== undefined) {
     const { result } = record
+    // For the API a container that ended has ended for good, unless its restart policy says otherwise.
+    const comesBack = record.replacing && !view.ending
+    const waiting = view.waiting ?? (comesBack ? fallback : undefined)
     return {
       ...base,
       ...idOf(runtimeName, result.containerId),
-      ready: view.kind === "init" && result.exitCode === 0,
+      ready: view.kind === "init" && result.exitCode === 0 && !comesBack,
       started: false,
       restartCount,
-      ...(view.waiting === undefined ?
+      ...(waiting === undefined ?
         { state: terminated(result, runtimeName), ...last(record.previous) } :
-        { state: waitingState(view.waiting), ...last(result) })
+        { state: waitingState(waiting), ...last(result) })
     }
   }
   if (running !== undefined) {

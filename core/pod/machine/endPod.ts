@@ -54,9 +54,7 @@ export const terminatePod = Effect.fnUntraced(function*(bench: Workbench): Effec
 
 /** With the sandbox, which may hold them. */
 const removeFiles = Effect.fnUntraced(function*(bench: Workbench): Effect.fn.Return<void, RuntimeError | FilesError> {
-  for (const sandbox of yield* bench.runtime.sandboxes) {
-    if (sandbox.uid === bench.uid) yield* bench.runtime.removeSandbox(sandbox.id)
-  }
+  for (const { id } of yield* bench.runtime.sandboxes(bench.uid)) yield* bench.runtime.removeSandbox(id)
   bench.sandbox = undefined
   yield* bench.files.remove(bench.uid)
 })

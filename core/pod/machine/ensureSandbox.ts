@@ -12,7 +12,7 @@ export const observeSandbox = Effect.fnUntraced(function*(
 ): Effect.fn.Return<void, RuntimeError | JournalError> {
   if (!bench.sandboxStale) return
   bench.sandboxStale = false
-  const all = yield* bench.runtime.sandboxes.pipe(
+  const all = yield* bench.runtime.sandboxes(bench.uid).pipe(
     Effect.tapError(() =>
       Effect.sync(() => {
         bench.sandboxStale = true
@@ -20,10 +20,18 @@ export const observeSandbox = Effect.fnUntraced(function*(
     )
   )
   const { pod } = yield* stateOf(bench)
-  const found = all.find(({ attempt, uid }) => uid === bench.uid && attempt === pod.sandboxAttempt)
-  // Made in a life that ended before it could be written down.
-  if (found?.ready === true && pod.sandboxId !== found.id) {
-    yield* savePod(bench, (before) => ({ ...before, sandboxId: found.id }))
+  const [found] = all.filter(({ attempt }) => attempt >= pod.sandboxAttempt)
+    .toSorted((one, other) => other.attempt - one.attempt)
+  // Made in a life that ended before it could be written down, or that the journal has lost.
+  if (
+    found !== undefined && (found.attempt > pod.sandboxAttempt || (found.ready && pod.sandboxId !== found.id))
+  ) {
+    const { attempt, id, ready } = found
+    yield* savePod(bench, (before) => ({
+      ...before,
+      sandboxAttempt: attempt,
+      sandboxId: ready ? id : before.sandboxId
+    }))
   }
   bench.sandbox = found
 })
@@ -48,9 +56,9 @@ export const ensureSandbox = Effect.fnUntraced(
       )
       yield* savePod(bench, (before) => ({ ...before, sandboxAttempt: attempt, sandboxId: "" }))
     }
-    for (const old of yield* bench.runtime.sandboxes) {
+    for (const old of yield* bench.runtime.sandboxes(bench.uid)) {
       const wanted = old.attempt === attempt && old.ready
-      if (old.uid === bench.uid && !wanted) yield* bench.runtime.removeSandbox(old.id)
+      if (!wanted) yield* bench.runtime.removeSandbox(old.id)
     }
     const cannot = (why: string) =>
       tellOnce(bench, "sandbox", {

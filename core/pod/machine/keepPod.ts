@@ -51,7 +51,7 @@ export const keepPod = Effect.fnUntraced(function*(bench: Workbench): Effect.fn.
     bench.waiting.clear()
   }
   yield* observeSandbox(bench)
-  const { busy, containers, refused, verdicts } = yield* observeContainers(bench)
+  const { busy, containers, refused, strays, verdicts } = yield* observeContainers(bench)
   const deadline = yield* untilDeadline(bench)
   if (deadline <= 0) {
     yield* exceed(bench)
@@ -63,6 +63,7 @@ export const keepPod = Effect.fnUntraced(function*(bench: Workbench): Effect.fn.
   const plan = planPod({
     state: seen,
     verdicts,
+    strays,
     sandboxReady: bench.sandbox?.ready ?? false,
     busy,
     rested: (name, { attempt, result }) =>

@@ -8,13 +8,15 @@ import { backOffAfter } from "./crashBackOff.ts"
 import { judgeContainer, type Verdict } from "./judgeContainer.ts"
 import type { ContainerRecord, ContainerResult } from "./PodState.ts"
 import { terminationMessage } from "./terminationMessage.ts"
-import { type AttemptEnd, look, stateOf, type Workbench } from "./Workbench.ts"
+import { type AttemptEnd, look, savePod, stateOf, type Workbench } from "./Workbench.ts"
 
 export interface Observation {
   /** All containers of the pod that the runtime has. */
   readonly containers: ReadonlyArray<Container>
   /** Of each container that has a record; ends are recorded already, unless the journal refused. */
   readonly verdicts: ReadonlyMap<string, Verdict>
+  /** Former attempts that run all the same. */
+  readonly strays: ReadonlyArray<Container>
   /** Why an end could not be recorded: nothing may be built upon it, but what has to stop does not wait for it. */
   readonly refused: JournalError | undefined
   /** Containers with work under way, which have no verdict. */
@@ -30,12 +32,21 @@ export const observeContainers = Effect.fnUntraced(
     const assigned = assignedContainers(assignment)
     const verdicts = new Map<string, Verdict>()
     const running = new Map<string, Container>()
+    const strays: Array<Container> = []
     let refused: JournalError | undefined
     for (const { name } of assigned) {
-      const record = records.get(name)
       // While a start is under way what one sees is neither here nor there.
-      if (record === undefined || busy.has(name)) continue
-      const container = containers.find((each) => each.container === name && each.attempt === record.attempt)
+      if (busy.has(name)) continue
+      const attempts = containers.filter((each) => each.container === name)
+      const known = yield* Effect.result(adoptLost(bench, name, records.get(name), attempts))
+      if (known._tag === "Failure") {
+        refused = known.failure
+        continue
+      }
+      const record = known.success
+      if (record === undefined) continue
+      strays.push(...attempts.filter(({ attempt, state }) => state === "running" && attempt !== record.attempt))
+      const container = attempts.find(({ attempt }) => attempt === record.attempt)
       const verdict = judgeContainer(record, container, bootId)
       if (verdict._tag === "Running") {
         running.set(name, verdict.container)
@@ -49,9 +60,42 @@ export const observeContainers = Effect.fnUntraced(
       verdicts.set(name, absorbed._tag === "Success" ? absorbed.success : verdict)
     }
     bench.running = running
-    return { containers, verdicts, busy, refused }
+    return { containers, verdicts, strays, busy, refused }
   }
 )
+
+/**
+ * The journal may have lost what it knew. Then what the runtime has stands for it: the newest attempt, where there is no record, and
+ * one that runs, where the record is of one before it. In a sandbox that is gone it does not stay.
+ */
+const adoptLost = Effect.fnUntraced(function*(
+  bench: Workbench,
+  name: string,
+  record: ContainerRecord | undefined,
+  attempts: ReadonlyArray<Container>
+): Effect.fn.Return<ContainerRecord | undefined, JournalError> {
+  const [newest] = attempts
+    .filter(({ attempt, state }) => record === undefined || (state === "running" && attempt > record.attempt))
+    .toSorted((one, other) => other.attempt - one.attempt)
+  if (newest === undefined) return record
+  const { pod } = yield* stateOf(bench)
+  if (pod.sandboxId === "") yield* savePod(bench, (before) => ({ ...before, sandboxId: newest.sandboxId }))
+  const adopted: ContainerRecord = {
+    attempt: newest.attempt,
+    step: newest.state === "created" && newest.startedAt === undefined ? "Creating" : "Starting",
+    containerId: newest.id,
+    specHash: newest.specHash,
+    image: newest.image,
+    imageId: newest.imageId,
+    bootId: bench.host().bootId,
+    sandboxAttempt: pod.sandboxAttempt,
+    backOffMillis: 0,
+    replacing: false,
+    ...(record?.result === undefined ? {} : { previous: record.result })
+  }
+  yield* bench.store.saveContainer(bench.uid, name, adopted)
+  return adopted
+})
 
 const absorb = Effect.fnUntraced(function*(
   bench: Workbench,

@@ -23,7 +23,7 @@ export const patientRuntime = (
     info: short("info")(runtime.info),
     image: (reference) => short("image")(runtime.image(reference)),
     ensureSandbox: (spec) => short("ensureSandbox")(runtime.ensureSandbox(spec)),
-    sandboxes: short("sandboxes")(runtime.sandboxes),
+    sandboxes: (uid) => short("sandboxes")(runtime.sandboxes(uid)),
     removeSandbox: (id) => short("removeSandbox")(runtime.removeSandbox(id)),
     create: (spec) => short("create")(runtime.create(spec)),
     start: (id) => short("start")(runtime.start(id)),

@@ -45,6 +45,8 @@ export interface PlanInput {
   readonly state: PodState
   /** Of every container that has a record. */
   readonly verdicts: ReadonlyMap<string, Verdict>
+  /** Former attempts that run all the same. */
+  readonly strays: ReadonlyArray<Container>
   readonly sandboxReady: boolean
   /** Containers on which something was being done when the verdicts were made. */
   readonly busy: ReadonlySet<string>
@@ -78,6 +80,9 @@ export const planPod = (input: PlanInput): Plan => {
       stops.push({ name, container: verdict.stray, cause: "Stray" })
     }
   }
+
+  for (const container of input.strays) stops.push({ name: container.container, container, cause: "Stray" })
+  const crowded = new Set(stops.map(({ name }) => name))
 
   /** Starts the next attempt, or says how long it has to wait. */
   const restart = (container: AssignedContainer, record: ContainerRecord, init: boolean) => {
@@ -210,7 +215,8 @@ export const planPod = (input: PlanInput): Plan => {
   }
   return {
     over: !alive && stops.length === 0,
-    starts,
+    // None begins beside a former one.
+    starts: starts.filter(({ container }) => !crowded.has(container.name)),
     stops,
     waiting,
     ...(wakeAfter === Number.POSITIVE_INFINITY ? {} : { wakeAfter })

@@ -40,7 +40,8 @@ export const podStatus = (input: StatusInput): PodStatus => {
       running: input.running.get(container.name),
       waiting: input.waiting.get(container.name),
       runtimeName: input.runtimeName,
-      lost: over && kind === "regular" && initialized
+      lost: over && kind === "regular" && initialized,
+      ending: pod.stage !== "Sync"
     })
   const initContainers = assignment.initContainers.map(view("init"))
   const containers = assignment.containers.map(view("regular"))

@@ -134,10 +134,10 @@ const targetOf = (
     : Effect.succeed(target.id)
 }
 
-/** What the engine will never do is the container's trouble; what it cannot do now is the engine's. */
+/** What the engine says no to is the container's trouble, for now or for ever; where it does not answer, that is its own. */
 const refuseCreation = (error: RuntimeError) =>
   Effect.fail(
-    error.reason === "Invalid"
+    error.reason === "Invalid" || error.reason === "CreateFailed"
       ? new ContainerRefused({ reason: "CreateContainerError", detail: error.message })
       : error
   )
@@ -198,7 +198,7 @@ const begin = Effect.fnUntraced(function*(bench: Workbench, start: Start, id: st
   }
   // An earlier call, late, may have started it after all: then what it does is its result.
   if (!isFresh(yield* bench.runtime.inspect(id))) return
-  const sandboxes = yield* bench.runtime.sandboxes
+  const sandboxes = yield* bench.runtime.sandboxes(bench.uid)
   if (!sandboxes.some((sandbox) => sandbox.id === bench.sandbox?.id && sandbox.ready)) {
     // Not the container's fault, and its process never was: it is made anew in the next sandbox.
     bench.sandboxStale = true

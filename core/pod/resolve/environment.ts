@@ -10,18 +10,38 @@ import { allContainers } from "./references.ts"
 import { containerNotYet, type NotYet, type ResolveSettings, type Sources } from "./Resolution.ts"
 import { resourceField } from "./resources.ts"
 
+const hasAddress = ({ spec }: Service): boolean => !["", "None"].includes(spec?.clusterIP ?? "")
+
+/**
+ * By name, whatever the order in which they were met: every operator has to find the same assignment. A namespace's own Service
+ * called `kubernetes` stands in for that of `default`, as with a kubelet.
+ */
+const visible = (
+  services: ReadonlyArray<Service>,
+  { links, namespace }: { readonly namespace: string; readonly links: boolean }
+): ReadonlyArray<Service> => {
+  const byName = new Map<string, Service>()
+  const take = (home: string, wanted: (name: string) => boolean) => {
+    for (const service of services) {
+      const { name = "" } = service.metadata
+      if (service.metadata.namespace === home && wanted(name) && hasAddress(service)) byName.set(name, service)
+    }
+  }
+  take("default", (name) => name === "kubernetes")
+  if (links) take(namespace, () => true)
+  return [...byName].toSorted(([one], [other]) => one < other ? -1 : 1).map(([, service]) => service)
+}
+
 /** The variables of each Service with an address; always those of `default/kubernetes`. */
 export const serviceVariables = (
   services: ReadonlyArray<Service>,
   options: { readonly namespace: string; readonly links: boolean }
 ): ReadonlyMap<string, string> => {
   const variables = new Map<string, string>()
-  for (const { metadata, spec } of services) {
-    const kubernetes = metadata.namespace === "default" && metadata.name === "kubernetes"
-    if (!kubernetes && (!options.links || metadata.namespace !== options.namespace)) continue
+  for (const { metadata, spec } of visible(services, options)) {
     const address = spec?.clusterIP
     const first = spec?.ports?.[0]
-    if (address === undefined || address === "" || address === "None" || first === undefined) continue
+    if (address === undefined || first === undefined) continue
     const name = (metadata.name ?? "").toUpperCase().replaceAll("-", "_")
     const host = address.includes(":") ? `[${address}]` : address
     variables.set(`${name}_SERVICE_HOST`, address)

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Stream } from "effect"
 import * as DockerRuntime from "../../../adapters/docker/DockerRuntime.ts"
 import { ContainerRuntime } from "../../../core/pod/ContainerRuntime.ts"
+import { containerSpec, type ContractWorld, sandboxSpec } from "../../contracts/runtimeWorld.ts"
 import { scriptedEngine } from "./scriptedEngine.ts"
 
 const zero = "0001-01-01T00:00:00Z"
@@ -77,6 +78,26 @@ describe("the docker runtime against an engine that misbehaves", () => {
       assert.strictEqual(found.state, "created")
       assert.strictEqual(found.detail, "executable file not found")
       assert.isUndefined(found.exitCode)
+    }))
+
+  it.live("tells what an engine that cannot make a sandbox or a container says about it", () =>
+    Effect.gen(function*() {
+      const world: Pick<ContractWorld, "uid" | "image" | "program"> = {
+        uid: "u1",
+        image: "busybox",
+        program: () => ({ command: [], args: [] })
+      }
+      const container = containerSpec(world as ContractWorld, "s1", { _tag: "Forever" })
+      const words = "failed to create rwlayer: no space left on device"
+      const engine = yield* scriptedEngine((call, response) => {
+        if (!call.startsWith("POST /containers/create")) return void response.end(inspected({}))
+        response.writeHead(500).end(JSON.stringify({ message: words }))
+      })
+      const made = using(engine, (runtime) => Effect.flip(runtime.create(container)))
+      const sandbox = using(engine, (runtime) => Effect.flip(runtime.ensureSandbox(sandboxSpec(world))))
+      for (const error of [yield* made, yield* sandbox]) {
+        assert.deepStrictEqual([error.reason, error.message], ["CreateFailed", words])
+      }
     }))
 
   it.live("gives up on an engine that does not answer", () =>

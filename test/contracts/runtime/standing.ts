@@ -28,7 +28,7 @@ export const standingContract = (test: ContractTest): void => {
       assert.isTrue(first.ready)
       assert.isAbove(first.ips.length, 0)
       assert.deepStrictEqual(yield* runtime.ensureSandbox(sandboxSpec(world)), first)
-      const mine = Effect.map(runtime.sandboxes, (all) => all.filter(({ uid }) => uid === world.uid))
+      const mine = runtime.sandboxes(world.uid)
       assert.deepStrictEqual(yield* mine, [first])
       yield* runtime.removeSandbox(first.id)
       yield* runtime.removeSandbox(first.id)

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { KubeApi } from "../../../core/kube/KubeApi.ts"
-import { type Pod, Pods } from "../../../core/kube/Pod.ts"
+import { type ContainerState, type Pod, Pods } from "../../../core/kube/Pod.ts"
 import type { DeviceHold } from "../../../core/operator/DeviceHold.ts"
 import { PodIndex } from "../../../core/operator/PodIndex.ts"
 import { podWrites } from "../../../core/operator/podWrites.ts"
@@ -58,6 +58,24 @@ describe("the status of a pod", () => {
           standsYet: Effect.die("asks")
         }
         assert.strictEqual((yield* Effect.flip(writeStatus(silent, pod, { phase: "Pending" }))).reason, "Conflict")
+      })
+    ))
+
+  it.live("is taken where the device runs an ephemeral container again, which stays as it ended", () =>
+    inWorld((pod) =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        const { writeStatus } = yield* podWrites
+        const says = (phase: "Pending" | "Running", state: ContainerState) =>
+          writeStatus(holding, pod, {
+            phase,
+            ephemeralContainerStatuses: [{ name: "e", image: "", imageID: "", ready: false, restartCount: 0, state }]
+          })
+        yield* says("Pending", { terminated: { exitCode: 1 } })
+        yield* says("Running", { running: {} })
+        const { status } = yield* api.get(Pods, { namespace: "edge", name: "job" })
+        assert.strictEqual(status?.phase, "Running")
+        assert.strictEqual(status?.ephemeralContainerStatuses?.[0]?.state?.terminated?.exitCode, 1)
       })
     ))
 

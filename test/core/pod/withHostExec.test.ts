@@ -81,8 +81,31 @@ describe("a pod of hostexec", () => {
         assert.strictEqual((yield* both.inspect(id)).state, "exited")
         yield* both.remove(id)
       }
-      for (const { id } of yield* both.sandboxes) yield* both.removeSandbox(id)
-      assert.deepStrictEqual([yield* engine.runtime.sandboxes, yield* host.runtime.sandboxes], [[], []])
+      for (const { id } of yield* both.sandboxes()) yield* both.removeSandbox(id)
+      assert.deepStrictEqual([yield* engine.runtime.sandboxes(), yield* host.runtime.sandboxes()], [[], []])
+    }).pipe(Effect.scoped))
+
+  it.effect("is seen and ended while the engine does not answer, which hides its own", () =>
+    Effect.gen(function*() {
+      const { both, engine } = yield* world
+      for (const [uid, image] of [["one", "busybox"], ["two", hostImage]] as const) {
+        yield* both.pull(image, [])
+        const sandbox = yield* both.ensureSandbox({ ...sandboxSpec({ uid }), hostExec: isHostExec(image) })
+        yield* both.start(yield* both.create(spec(uid, sandbox.id, image)))
+      }
+      yield* engine.memory.stopEngine("survive")
+      for (const uid of ["one", undefined]) {
+        assert.strictEqual((yield* Effect.flip(both.containers(uid))).reason, "Unavailable")
+        assert.strictEqual((yield* Effect.flip(both.sandboxes(uid))).reason, "Unavailable")
+      }
+      for (const { id } of yield* both.containers("two")) {
+        yield* both.stop(id, 1)
+        yield* both.remove(id)
+      }
+      for (const { id } of yield* both.sandboxes("two")) yield* both.removeSandbox(id)
+      yield* engine.memory.startEngine
+      assert.deepStrictEqual((yield* both.containers()).map(({ uid }) => uid), ["one"])
+      assert.deepStrictEqual((yield* both.sandboxes()).map(({ uid }) => uid), ["one"])
     }).pipe(Effect.scoped))
 
   it.effect("is one altogether or not at all", () =>

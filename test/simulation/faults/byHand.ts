@@ -14,7 +14,7 @@ export const byHand = {
     return victims === 0 ? "missed" : undefined
   }),
   brokenSandbox: Effect.fnUntraced(function*({ dice }, { engine, runtime }) {
-    const running = yield* Effect.option(engine.sandboxes)
+    const running = yield* Effect.option(engine.sandboxes())
     if (running._tag === "None" || running.value.length === 0) return "missed"
     return yield* runtime.breakSandbox(dice.pick(running.value).uid)
   })

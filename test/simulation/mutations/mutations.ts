@@ -93,8 +93,8 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "holds-unwritten",
     mistake: "a pod that the disk does not take begins all the same",
     file: "core/pod/machine/PodStore.ts",
-    from: "return commit([assignmentRow(state.assignment), podRow(uid, state.pod)]).pipe(",
-    to: "return commit([assignmentRow(state.assignment), podRow(uid, state.pod)]).pipe(Effect.ignore,",
+    from: "return commit([...former, assignmentRow(state.assignment), podRow(uid, state.pod)]).pipe(",
+    to: "return commit([...former, assignmentRow(state.assignment), podRow(uid, state.pod)]).pipe(Effect.ignore,",
     profile: "disk"
   },
   {

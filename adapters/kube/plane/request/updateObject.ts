@@ -8,6 +8,7 @@ import { shownAs, storedAs } from "../registry/Registry.ts"
 import type { ResourceType } from "../registry/ResourceType.ts"
 import { Revision } from "../store/Revision.ts"
 import { checkBody, prune } from "./createObject.ts"
+import { podStatusErrors } from "./podStatusErrors.ts"
 import { admission, type Asking, type World } from "./World.ts"
 
 /** `main` leaves status alone, `status` leaves the rest alone, `any` is for subresources that check for themselves. */
@@ -128,7 +129,8 @@ export const updateObject = (
     if (held !== undefined) return yield* Result.fail(held)
     const errors = [
       ...metadataErrors(wanted),
-      ...(plain ? [] : type.validate?.(wanted, old) ?? [])
+      ...(plain ? [] : type.validate?.(wanted, old) ?? []),
+      ...(update.part === "status" && type.collection === "pods" ? podStatusErrors(wanted, old) : [])
     ]
     if (errors.length > 0) return yield* Result.fail(invalid(type, name, errors))
     if (equal(wanted, old)) return current

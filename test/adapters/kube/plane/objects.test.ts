@@ -179,6 +179,56 @@ describe("objects of the control plane", () => {
         assert.match(String(other.json["message"]), /metadata.uid: Invalid value: "other": field is immutable/)
       }))
 
+    it.effect("let no container leave its end that their restart policy keeps there", () =>
+      Effect.gen(function*() {
+        const ended = (exitCode: number) => ({ terminated: { exitCode } })
+        const says = (name: string, key: string, container: string, state: JsonObject) =>
+          ask("PATCH", `${pods}/${name}/status`, {
+            patch: "strategic",
+            body: {
+              status: { [key]: [{ name: container, image: "", imageID: "", ready: false, restartCount: 0, state }] }
+            }
+          })
+        const init = [{ name: "i", image: "busybox" }]
+        const sidecar = [{ name: "i", image: "busybox", restartPolicy: "Always" }]
+        const cases = [
+          ["Always", {}, "containerStatuses", "c", 0, 200],
+          ["OnFailure", {}, "containerStatuses", "c", 1, 200],
+          ["OnFailure", {}, "containerStatuses", "c", 0, 422],
+          ["Never", {}, "containerStatuses", "c", 1, 422],
+          ["Always", { initContainers: init }, "initContainerStatuses", "i", 0, 200],
+          ["OnFailure", { initContainers: init }, "initContainerStatuses", "i", 0, 422],
+          ["Never", { initContainers: sidecar }, "initContainerStatuses", "i", 0, 200],
+          ["Always", {}, "ephemeralContainerStatuses", "e", 0, 422]
+        ] as const
+        for (const [index, [restartPolicy, more, key, container, code, expected]] of cases.entries()) {
+          const name = `ends-${index}`
+          const spec = { restartPolicy, containers: [{ name: "c", image: "busybox" }], ...more }
+          assert.strictEqual((yield* ask("POST", pods, { body: pod(name, { spec }) })).status, 201)
+          assert.strictEqual((yield* says(name, key, container, ended(code))).status, 200)
+          assert.strictEqual((yield* says(name, key, container, ended(2))).status, 200)
+          yield* says(name, key, container, ended(code))
+          const { json, status } = yield* says(name, key, container, { running: {} })
+          assert.strictEqual(status, expected, `${restartPolicy} ${key} ${code}`)
+          if (expected === 200) continue
+          assert.include(
+            String(json["message"]),
+            `status.${key}[0].state: Forbidden: may not be transitioned to non-terminated state`
+          )
+        }
+      }))
+
+    it.effect("keep the class that they were born with", () =>
+      Effect.gen(function*() {
+        yield* ask("POST", pods, { body: pod("classed") })
+        const says = (qosClass: string) =>
+          ask("PATCH", `${pods}/classed/status`, { patch: "strategic", body: { status: { qosClass } } })
+        assert.strictEqual((yield* says("BestEffort")).status, 200)
+        const { json, status } = yield* says("Guaranteed")
+        assert.strictEqual(status, 422)
+        assert.include(String(json["message"]), `status.qosClass: Invalid value: "Guaranteed": field is immutable`)
+      }))
+
     it.effect("of kind Node start with the not-ready taint and their own status", () =>
       Effect.gen(function*() {
         const { json } = yield* ask("POST", "/api/v1/nodes", { body: node("fresh") })

@@ -36,7 +36,7 @@ export const guillotine = Effect.fnUntraced(function*(cut: Cut | undefined) {
     image: guarded(runtime.image),
     pull: guarded(runtime.pull),
     ensureSandbox: guarded(runtime.ensureSandbox),
-    sandboxes: guard(runtime.sandboxes),
+    sandboxes: guarded(runtime.sandboxes),
     removeSandbox: guarded(runtime.removeSandbox),
     create: guarded(runtime.create),
     start: guarded(runtime.start),

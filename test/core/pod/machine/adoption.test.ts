@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, References } from "effect"
+import { Effect, Fiber, References } from "effect"
 import { Journal } from "../../../../core/agent/Journal.ts"
 import { ContainerRuntime } from "../../../../core/pod/ContainerRuntime.ts"
 import type { PodAssignment } from "../../../../core/pod/PodAssignment.ts"
@@ -302,8 +302,10 @@ describe("a disk that lied about what it wrote", () => {
     yield* journal.crash
     const machine = yield* device.start
     assert.deepStrictEqual(yield* machine.held, [])
+    // No operator says at once what a device is to run.
+    yield* pass(10)
     yield* machine.ensure(pod(change))
-    yield* pass(60)
+    yield* pass(120)
     return device
   })
 
@@ -313,6 +315,48 @@ describe("a disk that lied about what it wrote", () => {
       assert.lengthOf(yield* (yield* MemoryRuntime).runs, 1)
       assert.strictEqual(device.newest().status.phase, "Running")
       assert.strictEqual(only(device.newest())?.restartCount, 0)
+    }).pipe(Effect.provide(Device.layer)))
+
+  it.effect("makes the agent adopt what had been restarted, in the sandbox that it is in", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const runtime = yield* MemoryRuntime
+      const journal = yield* MemoryJournal
+      yield* runtime.script(({ attempt }) => attempt < 2, { run: exits(1, "1 second") })
+      yield* journal.stopSyncing
+      yield* (yield* device.start).ensure(pod())
+      yield* pass(5)
+      yield* runtime.breakSandbox("u1")
+      yield* pass(60)
+      const before = only(device.newest())
+      const runs = yield* runtime.runs
+      yield* device.kill
+      yield* journal.crash
+      yield* (yield* device.start).ensure(pod())
+      yield* pass(120)
+      assert.deepStrictEqual(only(device.newest())?.state, before?.state)
+      assert.strictEqual(only(device.newest())?.restartCount, before?.restartCount)
+      assert.deepStrictEqual(yield* runtime.runs, runs)
+    }).pipe(Effect.provide(Device.layer)))
+
+  it.effect("leaves no container in a sandbox that is gone", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const runtime = yield* MemoryRuntime
+      const journal = yield* MemoryJournal
+      yield* journal.stopSyncing
+      const two = pod({ containers: [container("app"), container("b")] })
+      yield* (yield* device.start).ensure(two)
+      yield* pass(5)
+      yield* device.kill
+      yield* journal.crash
+      yield* runtime.breakSandbox("u1")
+      yield* runtime.prune(({ container }) => container === "b")
+      yield* (yield* device.start).ensure(two)
+      yield* pass(60)
+      assert.strictEqual(device.newest().status.phase, "Running")
+      const live = (yield* runtime.runs).filter(({ finishedAt }) => finishedAt === undefined)
+      assert.sameMembers(live.map(({ attempt, container }) => `${container}#${attempt}`), ["app#1", "b#0"])
     }).pipe(Effect.provide(Device.layer)))
 
   it.effect("does not make it repeat what may run once only", () =>
@@ -344,6 +388,98 @@ describe("rows that cannot be read", () => {
       assert.lengthOf(yield* runtime.runs, 1)
       assert.strictEqual(device.newest().status.phase, "Running")
     }).pipe(quietly, Effect.provide(Device.layer)))
+
+  /** A pod that was restarted twice, of which its first attempt is gone; then its row was damaged. */
+  const damaged = Effect.gen(function*() {
+    const device = yield* Device
+    const runtime = yield* MemoryRuntime
+    const journal = yield* Journal
+    yield* runtime.script(({ attempt }) => attempt < 2, { run: exits(1, "1 second") })
+    yield* (yield* device.start).ensure(pod())
+    yield* pass(60)
+    yield* device.kill
+    const value = Uint8Array.of(255, 255, 255)
+    yield* journal.commit([{ _tag: "Put", table: "attempts", key: "u1/app", value, secret: false }])
+    return yield* device.start
+  })
+  const attempts = Effect.flatMap(
+    MemoryRuntime,
+    ({ runs }) => Effect.map(runs, (all) => all.map(({ attempt, finishedAt }) => [attempt, finishedAt === undefined]))
+  )
+
+  it.effect("lose their pod nothing that had been restarted", () =>
+    Effect.gen(function*() {
+      const machine = yield* damaged
+      const device = yield* Device
+      yield* pass(5)
+      yield* machine.ensure(pod())
+      yield* pass(60)
+      assert.deepStrictEqual(yield* attempts, [[0, false], [1, false], [2, true]])
+      assert.strictEqual(only(device.newest())?.restartCount, 2)
+      assert.strictEqual(device.newest().status.phase, "Running")
+    }).pipe(quietly, Effect.provide(Device.layer)))
+
+  it.effect("let their pod be removed, and nothing of it runs once it is said not to be held", () =>
+    Effect.gen(function*() {
+      const machine = yield* damaged
+      const journal = yield* Journal
+      const engine = yield* ContainerRuntime
+      assert.deepStrictEqual(yield* machine.unreadable, ["u1"])
+      const removal = yield* Effect.forkChild(machine.remove("u1", 10))
+      yield* pass(15)
+      assert.strictEqual(yield* Fiber.join(removal), false)
+      assert.deepStrictEqual(yield* engine.containers(), [])
+      assert.deepStrictEqual(yield* machine.unreadable, [])
+      assert.deepStrictEqual(yield* journal.rows("assignments"), [])
+      assert.deepStrictEqual(yield* journal.rows("attempts"), [])
+    }).pipe(quietly, Effect.provide(Device.layer)))
+
+  it.effect("end as what nobody knows once their pod is forgotten", () =>
+    Effect.gen(function*() {
+      const machine = yield* damaged
+      const engine = yield* ContainerRuntime
+      yield* pass(100)
+      assert.notDeepEqual(yield* engine.containers(), [])
+      yield* machine.forget("u1")
+      yield* pass(40)
+      assert.deepStrictEqual(yield* engine.containers(), [])
+    }).pipe(quietly, Effect.provide(Device.layer)))
+})
+
+describe("a former attempt that somebody has started", () => {
+  it.effect("ends, and what has taken its place goes on", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const runtime = yield* MemoryRuntime
+      const engine = yield* ContainerRuntime
+      yield* runtime.script(({ attempt }) => attempt === 0, { run: exits(1, "1 second") })
+      yield* (yield* device.start).ensure(pod())
+      yield* pass(60)
+      const now = (yield* engine.containers("u1")).find(({ attempt }) => attempt === 1)
+      yield* runtime.prune(({ attempt }) => attempt === 0)
+      yield* runtime.script(({ attempt }) => attempt === 0, { run: () => Effect.never })
+      const { mounts: _, ...spec } = container("app")
+      const id = yield* engine.create({
+        ...spec,
+        uid: "u1",
+        namespace: "default",
+        pod: "web",
+        sandboxId: now?.sandboxId ?? "",
+        container: "app",
+        attempt: 0,
+        imageId: now?.imageId ?? "",
+        env: [],
+        command: [],
+        args: [],
+        mounts: [],
+        oomScoreAdj: 0
+      })
+      yield* engine.start(id)
+      yield* pass(130)
+      const live = (yield* runtime.runs).filter(({ finishedAt }) => finishedAt === undefined)
+      assert.deepStrictEqual(live.map(({ attempt }) => attempt), [1])
+      assert.strictEqual(only(device.newest())?.restartCount, 1)
+    }).pipe(Effect.provide(Device.layer)))
 })
 
 describe("a restart of the agent alone", () => {
@@ -377,6 +513,23 @@ describe("a restart of the agent alone", () => {
       yield* pass(60)
       const runs = (yield* runtime.runs).map(({ startedAt }) => Math.round(startedAt / 1000))
       assert.deepStrictEqual(runs, [0, 1, 12, 33, 74])
+    }).pipe(Effect.provide(Device.layer)))
+
+  it.effect("needs nobody to say again what the runtime is called", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const runtime = yield* MemoryRuntime
+      yield* (yield* device.start).ensure(pod())
+      yield* pass(3)
+      const before = only(device.newest())
+      yield* runtime.fault("info", { _tag: "Fails" }, { times: Infinity })
+      const machine = yield* device.start
+      yield* pass(3)
+      assert.deepStrictEqual(only(device.newest()), before)
+      yield* machine.remove("u1", 1)
+      yield* pass(5)
+      assert.strictEqual(device.newest().finished, true)
+      assert.match(only(device.newest())?.state?.terminated?.containerID ?? "", /^memory:/)
     }).pipe(Effect.provide(Device.layer)))
 
   it.effect("removes what belongs to no pod it knows", () =>
@@ -423,6 +576,6 @@ describe("a restart of the agent alone", () => {
       yield* device.start
       yield* pass(5)
       assert.deepStrictEqual((yield* engine.containers()).map(({ uid }) => uid), ["u1"])
-      assert.deepStrictEqual((yield* engine.sandboxes).map(({ uid }) => uid), ["u1"])
+      assert.deepStrictEqual((yield* engine.sandboxes()).map(({ uid }) => uid), ["u1"])
     }).pipe(Effect.provide(Device.layer)))
 })

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { RuntimeError } from "../../../../core/pod/ContainerRuntime.ts"
+import { ContainerRuntime, RuntimeError } from "../../../../core/pod/ContainerRuntime.ts"
 import type { PodAssignment } from "../../../../core/pod/PodAssignment.ts"
 import { FilesError } from "../../../../core/pod/PodFiles.ts"
 import { MemoryFiles } from "../../../fakes/MemoryFiles.ts"
@@ -91,6 +91,20 @@ describe("restart policy", () => {
       assert.strictEqual(device.newest().status.phase, "Failed")
       assert.deepInclude(app(device)?.state?.terminated, { exitCode: 128, reason: "StartError" })
       assert.lengthOf(yield* runtime.runs, 0)
+    }).pipe(Effect.provide(Device.layer)))
+
+  it.effect("a process that can never be started leaves no more behind than its newest attempts", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const runtime = yield* MemoryRuntime
+      const engine = yield* ContainerRuntime
+      yield* runtime.script(() => true, { startFails: "exec: \"nope\": executable file not found in $PATH" })
+      yield* (yield* device.start).ensure(pod())
+      yield* pass(3600)
+      const attempts = (yield* engine.containers("u1")).map(({ attempt }) => attempt)
+      const newest = app(device)?.restartCount ?? 0
+      assert.isAbove(newest, 10)
+      assert.sameMembers(attempts, [newest - 1, newest])
     }).pipe(Effect.provide(Device.layer)))
 })
 
@@ -239,11 +253,31 @@ describe("trouble on the way up", () => {
       assert.strictEqual(device.newest().finished, true)
     }).pipe(Effect.provide(Device.layer)))
 
-  it.effect("a container the engine refuses waits with CreateContainerError", () =>
+  it.effect("a sandbox that the engine cannot make for now is told", () =>
     Effect.gen(function*() {
       const device = yield* Device
       const runtime = yield* MemoryRuntime
-      const error = new RuntimeError({ reason: "Invalid", detail: "invalid mount path" })
+      const error = new RuntimeError({ reason: "CreateFailed", detail: "no space left on device" })
+      yield* runtime.fault("ensureSandbox", { _tag: "Fails", error }, { times: 3 })
+      yield* (yield* device.start).ensure(pod())
+      yield* pass(30)
+      assert.strictEqual(device.newest().status.phase, "Running")
+      assert.include(
+        device.events().map(({ message, reason }) => `${reason}: ${message}`),
+        "FailedCreatePodSandBox: Failed to create pod sandbox: no space left on device"
+      )
+    }).pipe(Effect.provide(Device.layer)))
+
+  it.effect.each(
+    [
+      "Invalid",
+      "CreateFailed"
+    ] as const
+  )("a container the engine refuses (%s) waits with CreateContainerError", (reason) =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const runtime = yield* MemoryRuntime
+      const error = new RuntimeError({ reason, detail: "invalid mount path" })
       yield* runtime.fault("create", { _tag: "Fails", error }, { times: 3 })
       const machine = yield* device.start
       yield* machine.ensure(pod())
@@ -252,6 +286,10 @@ describe("trouble on the way up", () => {
         reason: "CreateContainerError",
         message: "invalid mount path"
       })
+      assert.include(
+        device.events().map(({ message, reason }) => `${reason}: ${message}`),
+        "Failed: Error: invalid mount path"
+      )
       yield* pass(30)
       assert.strictEqual(device.newest().status.phase, "Running")
       assert.strictEqual(app(device)?.restartCount, 0)

@@ -53,7 +53,7 @@ describe("a sandbox that ends as soon as it has begun", () => {
         () => ({ uid: "u1", containerId: "s1", kind: "exited" as const })
       ),
       ensureSandbox: (spec) => Effect.map(runtime.ensureSandbox(spec), dead),
-      sandboxes: Effect.map(runtime.sandboxes, (all) => all.map(dead))
+      sandboxes: (uid) => Effect.map(runtime.sandboxes(uid), (all) => all.map(dead))
     })))))
 
   it.effect("is made again after a while, also where it is seen to run first", () =>

@@ -277,6 +277,7 @@ describe("container status", () => {
       waiting: undefined,
       runtimeName: "docker",
       lost: false,
+      ending: false,
       ...change
     })
 
@@ -311,6 +312,14 @@ describe("container status", () => {
     const status = view({ record: record({ step: "Ended", result: result() }), waiting })
     assert.deepStrictEqual(status.state, { waiting })
     assert.strictEqual(status.lastState?.terminated?.exitCode, 1)
+  })
+  it("that ended only to run again waits, and has ended where its pod ends first", () => {
+    const ended = record({ step: "Ended", result: result({ exitCode: 0 }), replacing: true })
+    const status = view({ record: ended })
+    assert.deepStrictEqual(status.state, { waiting: { reason: "ContainerCreating" } })
+    assert.strictEqual(status.lastState?.terminated?.exitCode, 0)
+    assert.strictEqual(view({ record: ended, ending: true }).state?.terminated?.exitCode, 0)
+    assert.isFalse(view({ record: ended, kind: "init" }).ready)
   })
   it("counts a run that vanished", () => {
     const vanished = result({ vanished: true, reason: "ContainerStatusUnknown", exitCode: 137 })

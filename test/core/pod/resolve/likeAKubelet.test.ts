@@ -1,23 +1,24 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import type { Service } from "../../../../core/kube/kinds.ts"
 import type { Pod } from "../../../../core/kube/Pod.ts"
 import { hostsFile } from "../../../../core/pod/machine/podNetworkFiles.ts"
 import { resolvePod } from "../../../../core/pod/resolve/resolvePod.ts"
 import { QuickCryptography } from "../../../fakes/QuickCryptography.ts"
 import { noSources, plainSettings } from "./plain.ts"
 
-const resolution = (spec: object) =>
+const resolution = (spec: object, sources = noSources) =>
   resolvePod(
     {
       metadata: { namespace: "edge", name: "web", uid: "u1" },
       spec: { dnsPolicy: "Default", containers: [{ name: "app", image: "app:1" }], ...spec }
     } as unknown as Pod,
-    noSources,
+    sources,
     plainSettings
   ).pipe(Effect.provide(QuickCryptography.layer))
 
-const assigned = (spec: object) =>
-  Effect.map(resolution(spec), (resolved) => {
+const assigned = (spec: object, sources = noSources) =>
+  Effect.map(resolution(spec, sources), (resolved) => {
     assert(resolved._tag === "Assigned", JSON.stringify(resolved))
     return resolved.assignment
   })
@@ -27,6 +28,41 @@ const waiting = (spec: object) =>
     assert(resolved._tag === "Waiting", JSON.stringify(resolved))
     return [resolved.reason, resolved.message]
   })
+
+describe("the variables of Services", () => {
+  const service = (namespace: string, name: string, clusterIP: string, port = 443): Service => ({
+    metadata: { namespace, name },
+    spec: { clusterIP, ports: [{ port }] }
+  })
+  const services = [
+    service("default", "kubernetes", "10.0.0.1"),
+    service("edge", "web", "10.0.0.2"),
+    service("edge", "db", "10.0.0.3"),
+    service("edge", "kubernetes", "10.0.0.4", 6443)
+  ]
+  const withServices = (services: ReadonlyArray<Service>, spec: object = {}) =>
+    assigned(spec, { ...noSources, services })
+
+  it.effect("make one assignment, in whatever order they were met", () =>
+    Effect.gen(function*() {
+      const [one, other] = yield* Effect.all([withServices(services), withServices(services.toReversed())])
+      assert.strictEqual(one.hash, other.hash)
+      assert.deepStrictEqual(one.containers, other.containers)
+    }))
+
+  it.effect("are those of the namespace's own `kubernetes` where it has one, unless that has no address", () =>
+    Effect.gen(function*() {
+      const names = (given: Effect.Success<ReturnType<typeof withServices>>) =>
+        (given.containers[0]?.env ?? []).map(({ name }) => name).filter((name) => name.startsWith("KUBERNETES_PORT_"))
+      const own = "KUBERNETES_PORT_6443_TCP"
+      const main = "KUBERNETES_PORT_443_TCP"
+      const all = (prefix: string) => ["", "_PROTO", "_PORT", "_ADDR"].map((suffix) => prefix + suffix)
+      assert.deepStrictEqual(names(yield* withServices(services)), all(own))
+      assert.deepStrictEqual(names(yield* withServices(services, { enableServiceLinks: false })), all(main))
+      const headless = [...services.slice(0, 3), service("edge", "kubernetes", "None")]
+      assert.deepStrictEqual(names(yield* withServices(headless)), all(main))
+    }))
+})
 
 describe("a subPathExpr", () => {
   const mounting = (subPathExpr: string, value: string) => ({
