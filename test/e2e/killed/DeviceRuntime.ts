@@ -1,6 +1,6 @@
 /** The two runtimes the kills are survived on, seen without the product's own adapters. */
 import { Effect } from "effect"
-import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { existsSync, lstatSync, readdirSync, readFileSync } from "node:fs"
 import type { Docker } from "../dockerd.ts"
 
 export interface Seen {
@@ -25,6 +25,9 @@ interface Listed {
   readonly State: string
   readonly Labels: Readonly<Record<string, string>>
 }
+
+/** Also a link that leads nowhere, as an exit code is. */
+const isThere = (path: string) => lstatSync(path, { throwIfNoEntry: false }) !== undefined
 
 export const onDocker = ({ engine, socketPath }: Docker): DeviceRuntime => ({
   name: "docker",
@@ -82,7 +85,7 @@ export const asProcesses: DeviceRuntime = {
           container: String(spec["container"]),
           attempt: Number(spec["attempt"]),
           id: `process://${id}`,
-          state: existsSync(`${own}/exit`) ? "exited" : existsSync(`${own}/process`) ? "running" : "created"
+          state: isThere(`${own}/exit`) ? "exited" : existsSync(`${own}/process`) ? "running" : "created"
         }]
       })
       return [...sandboxes, ...containers]
