@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { freePort } from "../adapters/mqtt/mosquitto.ts"
+import { freePorts } from "./freePorts.ts"
 
 const program = ["/usr/sbin/nginx", "/usr/local/sbin/nginx"].find(existsSync)
 const streamModule = "/usr/lib/nginx/modules/ngx_stream_module.so"
@@ -43,8 +43,7 @@ export const nginx = Effect.fnUntraced(function*(
     Effect.sync(() => mkdtempSync(join(tmpdir(), "aranya-nginx-"))),
     (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
   )
-  const httpsPort = yield* freePort
-  const passthroughPort = yield* freePort
+  const [httpsPort = 0, passthroughPort = 0] = yield* freePorts(2)
   for (const [host, { cert, key }] of Object.entries(hosts)) {
     writeFileSync(join(directory, `${host}.crt`), cert)
     writeFileSync(join(directory, `${host}.key`), key, { mode: 0o600 })

@@ -2,9 +2,10 @@
 import { Effect, type Scope } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { connect, createServer } from "node:net"
+import { connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { freePorts } from "../../e2e/freePorts.ts"
 
 const program = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/opt/homebrew/sbin/mosquitto"].find(existsSync)
 
@@ -13,14 +14,6 @@ export const hasMosquitto = program !== undefined
 if (!hasMosquitto) {
   console.warn("SKIPPED: no mosquitto here (apt-get install mosquitto): nothing is tested against a real broker")
 }
-
-export const freePort = Effect.callback<number>((resume) => {
-  const server = createServer()
-  server.listen(0, "127.0.0.1", () => {
-    const address = server.address()
-    server.close(() => resume(Effect.succeed(address === null || typeof address === "string" ? 0 : address.port)))
-  })
-})
 
 const answers = (port: number) =>
   Effect.callback<boolean>((resume) => {
@@ -68,9 +61,8 @@ export const mosquitto = Effect.fnUntraced(function*(options: {
   for (const [name, content] of Object.entries(files)) {
     writeFileSync(join(directory, name), typeof content === "string" ? here(content) : content, { mode: 0o600 })
   }
-  const ports = yield* Effect.forEach(listeners, () => freePort)
   // With websockets alone mosquitto 2.0 believes that it listens nowhere, and ends.
-  const plain = yield* freePort
+  const [plain, ...ports] = yield* freePorts(1 + listeners.length)
   writeFileSync(
     join(directory, "conf"),
     [

@@ -4,7 +4,6 @@ import { execFileSync } from "node:child_process"
 import { randomUUID } from "node:crypto"
 import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises"
 import { copyFile } from "node:fs/promises"
-import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { HOST_EXEC } from "../../../adapters/process/images.ts"
@@ -13,6 +12,7 @@ import * as ProcessRuntime from "../../../adapters/process/ProcessRuntime.ts"
 import { isExecutable } from "../../../adapters/process/tools.ts"
 import type { ContractWorld } from "../../contracts/runtimeWorld.ts"
 import { shellComplaint, shellProgram } from "../../contracts/shellPrograms.ts"
+import { freePorts } from "../../e2e/freePorts.ts"
 
 /** Why no process pod can be tested with other users and mounts here, if so. */
 export const whyNotRoot = process.getuid?.() === 0 ? undefined : "it needs root (other users, mounts)"
@@ -27,14 +27,6 @@ export const temporaryFolder = Effect.acquireRelease(
 
 const GREETER = "const server = require('net').createServer((socket) => socket.end('hello\\n'));" +
   "server.listen(Number(process.argv[1]), '127.0.0.1', () => console.log('listening'))"
-
-export const freePort = Effect.callback<number>((resume) => {
-  const server = createServer()
-  server.listen(0, "127.0.0.1", () => {
-    const address = server.address()
-    server.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
-  })
-})
 
 /** A root filesystem of busybox alone. */
 export const makeBusyboxRoot = async (root: string): Promise<void> => {
@@ -74,7 +66,7 @@ export const openWorld = (
       images: image === "busybox" ? { "busybox:test": join(folder, "busybox") } : {},
       ...rest
     }
-    const port = yield* freePort
+    const [port = 0] = yield* freePorts(1)
     return {
       options,
       runtime: ProcessRuntime.layer(options),

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Ref, Stream } from "effect"
 import { Base64 } from "effect/encoding"
 import { TestClock } from "effect/testing"
-import { connect, createServer } from "node:net"
+import { connect } from "node:net"
 import { createAuthority, readRequest, signRequest } from "../../../adapters/x509/certificate.ts"
 import { AranyaConfig } from "../../../apps/aranya/AranyaConfig.ts"
 import { kubeletDoor } from "../../../apps/aranya/kubeletDoor.ts"
@@ -11,6 +11,7 @@ import { decodeConfig } from "../../../core/config/decodeConfig.ts"
 import type { CertificateSigningRequest } from "../../../core/kube/kinds.ts"
 import { KubeApi, KubeApiError } from "../../../core/kube/KubeApi.ts"
 import { NodeDoors } from "../../../core/operator/NodeDoors.ts"
+import { freePorts } from "../../e2e/freePorts.ts"
 import { FakeKubeletBackend } from "../../fakes/FakeKubeletBackend.ts"
 
 const day = 24 * 3600 * 1000
@@ -50,14 +51,6 @@ const signing = Effect.gen(function*() {
   return { layer, approve, diary: Ref.get(diary) }
 })
 
-const freePort = Effect.callback<number>((resume) => {
-  const server = createServer()
-  server.listen(0, "127.0.0.1", () => {
-    const { port } = server.address() as { port: number }
-    server.close(() => resume(Effect.succeed(port)))
-  })
-})
-
 const listens = (port: number) =>
   Effect.callback<boolean>((resume) => {
     const socket = connect(port, "127.0.0.1")
@@ -70,7 +63,7 @@ const listens = (port: number) =>
 
 /** A door of these settings, opening in the background. */
 const opening = Effect.fnUntraced(function*(serving: object, kube: Layer.Layer<KubeApi>) {
-  const port = yield* freePort
+  const [port = 0] = yield* freePorts(1)
   const yaml = JSON.stringify({ kubelet: { listen: "127.0.0.1", port, serving } })
   const config = yield* decodeConfig(AranyaConfig)("aranya.yaml", yaml, () => undefined)
   const fiber = yield* Layer.build(

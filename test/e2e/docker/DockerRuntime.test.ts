@@ -25,6 +25,7 @@ import {
 import { shellComplaint, shellProgram } from "../../contracts/shellPrograms.ts"
 import { startDocker, whyNoDocker } from "../dockerd.ts"
 import { engineAt } from "../engine.ts"
+import { freePorts } from "../freePorts.ts"
 
 const given = process.env["ARANYA_TEST_DOCKER_SOCKET"]
 const reason = given === undefined ? await Effect.runPromise(whyNoDocker) : Option.none()
@@ -248,7 +249,7 @@ describe.skipIf(Option.isSome(reason))("with a docker engine", () => {
     Effect.gen(function*() {
       const runtime = yield* ContainerRuntime
       yield* ensured(world)
-      const hostPort = yield* freePort
+      const [hostPort = 0] = yield* freePorts(1)
       const sandbox = yield* runtime.ensureSandbox({
         ...sandboxSpec(world, 1),
         ports: [{ containerPort: 8080, hostPort, hostIP: "127.0.0.1", protocol: "TCP" }]
@@ -402,14 +403,6 @@ describe.skipIf(Option.isSome(reason))("with a docker engine", () => {
       assert.strictEqual((yield* Effect.flip(runtime.start(id))).reason, "Invalid")
       assert.deepStrictEqual(yield* runtime.inspect(id), before)
     }))
-})
-
-const freePort = Effect.callback<number>((resume) => {
-  const server = createServer()
-  server.listen(0, "127.0.0.1", () => {
-    const address = server.address()
-    server.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
-  })
 })
 
 /** Takes connections and never says a word. */
