@@ -166,8 +166,12 @@ const makeScene = Effect.fnUntraced(function*(
       meanwhile.delete(what)
       return Effect.orDie(first ?? Effect.void)
     })
+  /** Stories are about the first device. */
+  const beforeOf = (request: string, name: string | undefined) =>
+    request.endsWith(" edgedevices") && name !== "edge-1" ? Effect.void : before(request)
   const get = ((resource, at) =>
-    Effect.tap(api.get(resource, at), () => before(`get ${resource.plural}`))) as typeof api.get
+    Effect.tap(api.get(resource, at), () =>
+      beforeOf(`get ${resource.plural}`, at.name))) as typeof api.get
   const list = ((resource, selection) =>
     Effect.tap(api.list(resource, selection), () =>
       before(`list ${resource.plural}`))) as typeof api.list
@@ -184,7 +188,7 @@ const makeScene = Effect.fnUntraced(function*(
     })) as typeof api.delete
   const replace = ((resource, object, options) =>
     Effect.tap(api.replace(resource, object, options), () =>
-      before(`replace ${resource.plural}`))) as typeof api.replace
+      beforeOf(`replace ${resource.plural}`, object.metadata.name))) as typeof api.replace
   const podWatch = yield* Latch.make(true)
   const observe = ((resource, selection, options) =>
     Stream.tap(
