@@ -6,6 +6,10 @@ import { formatBytes, formatCpu, parseQuantity } from "../pod/resolve/quantity.t
 import type { NodeReport } from "../wire/Event.ts"
 import { outOfServiceTaint } from "./nodeNames.ts"
 
+/** Whether somebody has given the machine up: its pods are replaced, whatever it still holds of them. */
+export const isOutOfService = (node: Node | undefined): boolean =>
+  node?.spec?.taints?.some(({ key }) => key === outOfServiceTaint) === true
+
 /** Why a device is away, where it can be told. */
 export type DisconnectReason = "LinkDown" | "BrokerDown" | "AgentDown" | "DeviceDown" | "NeverConnected"
 

@@ -71,7 +71,7 @@ export const devicePods = Effect.fnUntraced(function*(
     readonly resolveSettings: () => ResolveSettings
     /** Whether this pod was given up while the device was away: that it is an orphan is no surprise. */
     readonly wasReplaced: (uid: string) => boolean
-    /** Whether the owner lets orphans go that are more than half of the device. */
+    /** Whether the owner lets orphans go that are more than half of the device, or has given it up. */
     readonly mayReleaseOrphans: () => boolean
     /** A mirror pod of this Node changed, came or went: none of them is the device's to run. */
     readonly mirrorChanged: () => void

@@ -4,8 +4,9 @@ import { Base64 } from "effect/encoding"
 import { type EdgeDevice, EdgeDevices } from "../device/EdgeDevice.ts"
 import { Leases } from "../kube/kinds.ts"
 import { KubeApi, type KubeApiError } from "../kube/KubeApi.ts"
-import { Nodes } from "../kube/Node.ts"
-import { Pods } from "../kube/Pod.ts"
+import { type Node, Nodes } from "../kube/Node.ts"
+import { type Pod, Pods } from "../kube/Pod.ts"
+import { parseTimestamp } from "../kube/time.ts"
 import { LinkError, type Session } from "../link/Session.ts"
 import { owns } from "../node/desiredNode.ts"
 import { leaseNamespace } from "../node/lease.ts"
@@ -113,24 +114,39 @@ export const farewell = Effect.fnUntraced(function*(
     return true
   })
 
-  const clearCluster = Effect.gen(function*(): Effect.fn.Return<void, KubeApiError> {
+  const nodeNow = api.get(Nodes, { name: context.name }).pipe(
+    Effect.map((found): Node | undefined => found),
+    Effect.catch((error) => absent(error) ? Effect.undefined : Effect.fail(error))
+  )
+  /** As the API itself has them: one that the watch has not shown yet would be the next device's of this name. */
+  const podsHere = api.list(Pods, { fieldSelector: `spec.nodeName=${context.name}` })
+  const finaliseAll = (pods: ReadonlyArray<Pod>) => Effect.forEach(pods, finalise, { concurrency: 8, discard: true })
+
+  let cleared = false
+  const clearNode = Effect.gen(function*(): Effect.fn.Return<void, KubeApiError> {
     // One that the watch does not show may have been made a moment ago, or be somebody else's.
-    const node = nodes.get(context.name) ?? (yield* api.get(Nodes, { name: context.name }).pipe(
-      Effect.map((found) => found),
-      Effect.catch((error) => absent(error) ? Effect.undefined : Effect.fail(error))
-    ))
+    const node = nodes.get(context.name) ?? (yield* nodeNow)
     const mine = node === undefined
       ? (yield* SubscriptionRef.get(context.owned)) !== false
       : owns(node, { uid: context.uid }, identity.installation)
     if (!mine) return
-    // First of all, or controllers would make new pods for it in place of those that go.
+    // Before the Node, which may be another device's a moment after: that one must not meet them.
+    yield* finaliseAll(yield* podsHere)
     if (node !== undefined) {
       yield* unlessAbsent(api.delete(Leases, { namespace: leaseNamespace, name: context.name }))
       yield* unlessAbsent(api.delete(Nodes, { name: context.name }, { uid: node.metadata.uid ?? "" }))
     }
-    // As the API itself has them: one that the watch has not shown yet would be the next device's of this name.
-    const pods = yield* api.list(Pods, { fieldSelector: `spec.nodeName=${context.name}` })
-    yield* Effect.forEach(pods, finalise, { concurrency: 8, discard: true })
+    cleared = true
+  })
+  const clearCluster = Effect.gen(function*(): Effect.fn.Return<void, KubeApiError> {
+    if (!cleared) yield* clearNode
+    if (!cleared) return
+    // Controllers have made new ones for the Node in place of those that went. What is younger than the next Node is that one's.
+    const left = yield* podsHere
+    const next = left.length === 0 ? undefined : parseTimestamp((yield* nodeNow)?.metadata.creationTimestamp)
+    yield* finaliseAll(
+      left.filter((pod) => (parseTimestamp(pod.metadata.creationTimestamp) ?? 0) <= (next ?? Infinity))
+    )
   })
 
   const release = unlessAbsent(

@@ -8,8 +8,14 @@ import { parseTimestamp } from "../kube/time.ts"
 import { desiredNode, isRemnant, newNode, nodePatch, owns } from "../node/desiredNode.ts"
 import { lastKnown } from "../node/lastKnown.ts"
 import { leaseNamespace, nodeLease, renewal, renewJitter, renewMillis } from "../node/lease.ts"
-import { outOfServiceTaint } from "../node/nodeNames.ts"
-import { type DeviceState, differs, type DisconnectReason, nodeStatus, statusPatch } from "../node/nodeStatus.ts"
+import {
+  type DeviceState,
+  differs,
+  type DisconnectReason,
+  isOutOfService,
+  nodeStatus,
+  statusPatch
+} from "../node/nodeStatus.ts"
 import type { DeviceAbsence } from "./deviceAbsence.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
 import { type DoorSubject, NodeDoors } from "./NodeDoors.ts"
@@ -122,7 +128,7 @@ export const keepNode = Effect.fnUntraced(function*(
       disconnectReason: options.reason(),
       disconnectDetail: brokerDown,
       awayTooLong: now >= unreadyAt,
-      givenUp: !options.connected() && node?.spec?.taints?.some(({ key }) => key === outOfServiceTaint) === true,
+      givenUp: !options.connected() && isOutOfService(node),
       version: identity.version,
       kubelet: doors.endpointOf(context.name)
     }

@@ -18,7 +18,7 @@ import type { EdgeDevice, EdgeDeviceObject } from "../device/EdgeDevice.ts"
 import type { KubeApi } from "../kube/KubeApi.ts"
 import type { DeviceHello } from "../link/Hello.ts"
 import type { Handlers, Session } from "../link/Session.ts"
-import { absenceSentence, type DisconnectReason } from "../node/nodeStatus.ts"
+import { absenceSentence, type DisconnectReason, isOutOfService } from "../node/nodeStatus.ts"
 import type { ResolveSettings } from "../pod/resolve/Resolution.ts"
 import type { NodeReport } from "../wire/Event.ts"
 import { aboutDevice } from "./aboutDevice.ts"
@@ -43,7 +43,7 @@ import { keepNode } from "./keepNode.ts"
 import { keepPartition } from "./keepPartition.ts"
 import { keepService } from "./keepService.ts"
 import { keepStatus } from "./keepStatus.ts"
-import type { NodeIndex } from "./NodeIndex.ts"
+import { NodeIndex } from "./NodeIndex.ts"
 import { OperatorIdentity } from "./OperatorIdentity.ts"
 import { OperatorSettings } from "./OperatorSettings.ts"
 import { PodIndex } from "./PodIndex.ts"
@@ -83,6 +83,7 @@ export const serveDevice = Effect.fnUntraced(function*(
   operating: Scope.Scope
 ) {
   const registry = yield* DeviceRegistry
+  const nodes = yield* NodeIndex
   const settings = yield* OperatorSettings
   const events = yield* EventRecorder
   const services = yield* Effect.context<
@@ -207,7 +208,8 @@ export const serveDevice = Effect.fnUntraced(function*(
   const pods = yield* devicePods(context, {
     resolveSettings,
     wasReplaced: (uid) => registry.get(key)?.status?.partition?.replaced?.includes(uid) === true,
-    mayReleaseOrphans: () => annotationsSeen[releaseOrphansAnnotation] !== undefined,
+    mayReleaseOrphans: () =>
+      annotationsSeen[releaseOrphansAnnotation] !== undefined || isOutOfService(nodes.get(first.name)),
     mirrorChanged: () => lookAtHostPod()
   })
   lookAtHostPod = (yield* keepHostPod(context, { connected, holds }).pipe(Scope.provide(keeping))).look

@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { KubeApi } from "../../../../core/kube/KubeApi.ts"
+import { Nodes } from "../../../../core/kube/Node.ts"
 import { Pods } from "../../../../core/kube/Pod.ts"
 import { isMirrorPod } from "../../../../core/node/hostPod.ts"
 import { atHome, elsewhere, eventually, inScene, type Scene } from "./scene.ts"
@@ -58,6 +59,35 @@ describe("what was deleted while its device was away", () => {
           yield* scene.apart(false)
           yield* scene.wait("6 minutes")
           assert.notInclude((yield* scene.running).join(), "bare")
+        })),
+    300_000
+  )
+})
+
+describe("a device that was given up by the taint node.kubernetes.io/out-of-service", () => {
+  it.live(
+    "ends all that was replaced once it is back, whoever holds it then",
+    () =>
+      inScene({}, ({ apart, names, operator, running, told, wait }) =>
+        Effect.gen(function*() {
+          const api = yield* KubeApi
+          const taint = { key: "node.kubernetes.io/out-of-service", effect: "NoExecute" }
+          yield* apart(true)
+          yield* wait("7 minutes")
+          const { spec } = yield* api.get(Nodes, { name: "edge-1" })
+          const taints = [...spec?.taints ?? [], taint]
+          yield* api.patch(Nodes, { name: "edge-1" }, { type: "merge", body: { spec: { taints } } })
+          yield* wait("5 minutes")
+          assert.include(yield* names, "store-0 b on edge-2")
+          assert.include((yield* running).join(), "bare a", "the device knows of nothing")
+          // The next life of the operator has never seen the pods that the device holds.
+          yield* operator.kill
+          yield* operator.start
+          yield* apart(false)
+          yield* wait("6 minutes")
+          assert.isEmpty(yield* told("OrphansHeld"))
+          const left = (yield* running).join()
+          for (const pod of ["bare a", "daemon-of-edge-1 a", "store-0 a", "web a"]) assert.notInclude(left, pod)
         })),
     300_000
   )
