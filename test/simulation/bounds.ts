@@ -29,7 +29,7 @@ const tooMuch = (who: string, { footprint }: Program, most: number, count: Count
 }
 
 /** And of programs that have nothing to do: what a reconnect, a call or a request leaves behind shows here. */
-const idleFibers = { agent: 44, operator: 52, device: 46, pod: 3, stream: 6 }
+const idleFibers = { agent: 44, operator: 52, device: 46, pod: 3, crashing: 4, stream: 6 }
 
 export const idlersFibers = (
   devices: ReadonlyArray<SimulatedDevice>,
@@ -39,7 +39,10 @@ export const idlersFibers = (
   openOf: (device: string) => number,
   count: Count
 ): ReadonlyArray<string> => {
-  const { agent, device, operator, pod, stream } = idleFibers
+  const { agent, crashing, device, operator, pod, stream } = idleFibers
+  /** One that crashes by itself may be telling of it just now. */
+  const ofPods = (pods: ReadonlyArray<Known>) =>
+    pods.reduce((sum, { outcome }) => sum + pod + (outcome === "crashes" ? crashing : 0), 0)
   const streams = devices.reduce((sum, { name }) => sum + openOf(name), 0)
   const over = (who: string, { footprint }: Program, most: number) => {
     const fibers = footprint.fibers()
@@ -48,11 +51,11 @@ export const idlersFibers = (
   }
   return [
     ...devices.flatMap((each) => {
-      const pods = living.filter((known) => known.device === each).length
-      return over(each.name, each.agent, agent + pod * pods + stream * openOf(each.name))
+      const pods = living.filter((known) => known.device === each)
+      return over(each.name, each.agent, agent + ofPods(pods) + stream * openOf(each.name))
     }),
     ...operators.flatMap((each) =>
-      over("an operator", each, operator + device * devices.length + pod * living.length + stream * streams)
+      over("an operator", each, operator + device * devices.length + ofPods(living) + stream * streams)
     )
   ]
 }
