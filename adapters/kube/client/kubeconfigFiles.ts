@@ -1,9 +1,13 @@
 /** The kubeconfig files that count, and what they say together, as kubectl has it: client-node lets the last file win, and no two name the same. */
 import { findHomeDir, KubeConfig } from "@kubernetes/client-node/dist/config.js"
-import { statSync } from "node:fs"
+import { readFileSync, statSync } from "node:fs"
 import { delimiter, join } from "node:path"
 
-const isThere = (file: string): boolean => statSync(file, { throwIfNoEntry: false }) !== undefined
+/** An empty one says nothing, as one that is missing. */
+const isThere = (file: string): boolean => {
+  const found = statSync(file, { throwIfNoEntry: false })
+  return found !== undefined && (!found.isFile() || readFileSync(file, "utf8").trim() !== "")
+}
 
 /** The first before the others. Of those that KUBECONFIG lists some may be missing, not all. */
 export const kubeconfigFiles = (kubeconfigPath: string | undefined): ReadonlyArray<string> => {

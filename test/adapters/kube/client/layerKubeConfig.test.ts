@@ -444,14 +444,16 @@ describe("layerKubeConfig", () => {
     const list = (...paths: ReadonlyArray<string>) => vi.stubEnv("KUBECONFIG", paths.join(delimiter))
     const shown = Effect.map(labels, ({ server, token }) => ({ server, token })).pipe(Effect.provide(layerKubeConfig()))
 
-    it.live("is what the first file says that says it, and those that are not there say nothing", () =>
+    it.live("is what the first file says that says it, and those that are empty or not there say nothing", () =>
       Effect.gen(function*() {
         const one = yield* serverNamed("one")
         const two = yield* serverNamed("two")
         writeFileSync(join(folder, "second-token"), "second")
         const first = kubeconfig(trusted(one.url), { token: "first" })
         const second = kubeconfig(trusted(two.url), { tokenFile: "second-token" })
-        list("/nowhere/config", first, "", second)
+        const empty = join(folder, "empty")
+        writeFileSync(empty, "\n")
+        list("/nowhere/config", empty, first, "", second)
         assert.deepStrictEqual(yield* shown, { server: "one", token: "Bearer first" })
         list(second, first)
         assert.deepStrictEqual(yield* shown, { server: "two", token: "Bearer second" })
