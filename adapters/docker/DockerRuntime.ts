@@ -24,6 +24,8 @@ import { makeProcesses } from "./processStreams.ts"
 
 /** How many containers are looked at at once. */
 const CONCURRENCY = 8
+/** Of what docker could not make: another one at each try, as if each time there was something new to tell. */
+const anyId = /[0-9a-f]{64}/g
 const DIAL_TIMEOUT = "5 seconds"
 
 const defaults = {
@@ -103,7 +105,9 @@ const make = Effect.fnUntraced(function*(
     }
     const error = refused(call, answer.status, answer.words)
     // It has answered: who waits for the pod is to see its words, such as those of a full disk.
-    if (answer.status >= 500) return yield* new RuntimeError({ reason: "CreateFailed", detail: error.detail })
+    if (answer.status >= 500) {
+      return yield* new RuntimeError({ reason: "CreateFailed", detail: error.detail.replace(anyId, "…") })
+    }
     if (answer.status >= 400) return yield* error
     return (yield* client.get({ method: "GET", path: `${pathOf(name)}/json` }, Created)).Id
   })

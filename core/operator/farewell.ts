@@ -122,20 +122,23 @@ export const farewell = Effect.fnUntraced(function*(
   const podsHere = api.list(Pods, { fieldSelector: `spec.nodeName=${context.name}` })
   const finaliseAll = (pods: ReadonlyArray<Pod>) => Effect.forEach(pods, finalise, { concurrency: 8, discard: true })
 
+  /** The Node that is to go, once that is decided: a try whose answer was lost may have made room for another device's. */
+  let going: { readonly node: string | undefined } | undefined
   let cleared = false
   const clearNode = Effect.gen(function*(): Effect.fn.Return<void, KubeApiError> {
-    // One that the watch does not show may have been made a moment ago, or be somebody else's.
-    const node = nodes.get(context.name) ?? (yield* nodeNow)
-    const mine = node === undefined
-      ? (yield* SubscriptionRef.get(context.owned)) !== false
-      : owns(node, { uid: context.uid }, identity.installation)
-    if (!mine) return
-    // Before the Node, which may be another device's a moment after: that one must not meet them.
-    yield* finaliseAll(yield* podsHere)
-    if (node !== undefined) {
-      yield* unlessAbsent(api.delete(Leases, { namespace: leaseNamespace, name: context.name }))
-      yield* unlessAbsent(api.delete(Nodes, { name: context.name }, { uid: node.metadata.uid ?? "" }))
+    if (going === undefined) {
+      // One that the watch does not show may have been made a moment ago, or be somebody else's.
+      const node = nodes.get(context.name) ?? (yield* nodeNow)
+      const mine = node === undefined
+        ? (yield* SubscriptionRef.get(context.owned)) !== false
+        : owns(node, { uid: context.uid }, identity.installation)
+      if (!mine) return
+      // Before the Node, which may be another device's a moment after: that one must not meet them.
+      yield* finaliseAll(yield* podsHere)
+      if (node !== undefined) yield* unlessAbsent(api.delete(Leases, { namespace: leaseNamespace, name: context.name }))
+      going = { node: node?.metadata.uid }
     }
+    if (going.node !== undefined) yield* unlessAbsent(api.delete(Nodes, { name: context.name }, { uid: going.node }))
     cleared = true
   })
   const clearCluster = Effect.gen(function*(): Effect.fn.Return<void, KubeApiError> {

@@ -218,13 +218,12 @@ const make = Effect.gen(function*() {
     Stream.runForEach(({ kind, uid }) => Effect.sync(() => workers.get(uid)?.hint(kind))),
     Effect.forkScoped
   )
-  // Of a journal that was lost or never was: what runs is the operator's to tell, and it is given some time to do so.
-  const patience = store.all().length === 0 ? options.resyncMillis : 0
+  // Of what the journal has lost, be it all or the last it was told, the operator knows, and is given some time to say so.
   yield* Effect.andThen(sweep.close, removeOrphans(machine)).pipe(
     Effect.catchCause((cause) => Effect.logDebug(`orphans are looked for again later: ${Cause.pretty(cause)}`)),
     Effect.andThen(Effect.timeoutOption(sweep.await, Duration.millis(options.resyncMillis))),
     Effect.forever,
-    Effect.delay(Duration.millis(patience)),
+    Effect.delay(Duration.millis(options.resyncMillis)),
     Effect.forkScoped
   )
   yield* Effect.sleep(Duration.millis(options.resyncMillis)).pipe(

@@ -20,8 +20,9 @@ export interface PodWorker {
 /** What an engine that does not answer was called when the pod was last told of: a pod may have no need of it. */
 const nameOfRuntime = (bench: Workbench) =>
   Effect.catch(Effect.map(bench.runtime.info, ({ name }) => name), (error) => {
-    const told = bench.store.get(bench.uid)?.pod.report?.status.containerStatuses ?? []
-    const id = told.find(({ containerID }) => containerID !== undefined)?.containerID
+    const { containerStatuses = [], initContainerStatuses = [] } = bench.store.get(bench.uid)?.pod.report?.status ?? {}
+    const id = [...containerStatuses, ...initContainerStatuses].find(({ containerID }) => containerID !== undefined)
+      ?.containerID
     return id === undefined ? Effect.fail(error) : Effect.succeed(id.slice(0, id.indexOf("://")))
   })
 

@@ -189,10 +189,11 @@ export const planPod = (input: PlanInput): Plan => {
     if (!input.busy.has(container.name)) begin(container, verdict, records.get(container.name))
   }
 
+  const isStopped = ({ id }: Container) => stops.some(({ container }) => container.id === id)
   if (!input.sandboxReady && pod.sandboxId !== "") {
     for (const { name } of assignedContainers(assignment)) {
       const verdict = verdictOf(name)
-      if (verdict?._tag === "Running" && !stops.some((stop) => stop.name === name)) {
+      if (verdict?._tag === "Running" && !isStopped(verdict.container)) {
         stops.push({ name, container: verdict.container, cause: "Sandbox" })
       }
     }
@@ -200,7 +201,7 @@ export const planPod = (input: PlanInput): Plan => {
 
   if (input.resting !== undefined) {
     for (const [name, verdict] of input.verdicts) {
-      if (verdict._tag === "Running" && !stops.some((stop) => stop.name === name)) {
+      if (verdict._tag === "Running" && !isStopped(verdict.container)) {
         stops.push({ name, container: verdict.container, cause: "Resting" })
       }
     }

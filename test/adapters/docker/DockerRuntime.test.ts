@@ -88,15 +88,16 @@ describe("the docker runtime against an engine that misbehaves", () => {
         program: () => ({ command: [], args: [] })
       }
       const container = containerSpec(world as ContractWorld, "s1", { _tag: "Forever" })
-      const words = "failed to create rwlayer: no space left on device"
+      const words = (id: string) => `failed to create rwlayer: mkdir /overlay2/${id}-init: no space left on device`
+      let tries = 0
       const engine = yield* scriptedEngine((call, response) => {
         if (!call.startsWith("POST /containers/create")) return void response.end(inspected({}))
-        response.writeHead(500).end(JSON.stringify({ message: words }))
+        response.writeHead(500).end(JSON.stringify({ message: words(`${tries++}`.repeat(64)) }))
       })
       const made = using(engine, (runtime) => Effect.flip(runtime.create(container)))
       const sandbox = using(engine, (runtime) => Effect.flip(runtime.ensureSandbox(sandboxSpec(world))))
       for (const error of [yield* made, yield* sandbox]) {
-        assert.deepStrictEqual([error.reason, error.message], ["CreateFailed", words])
+        assert.deepStrictEqual([error.reason, error.message], ["CreateFailed", words("…")], "the same at each try")
       }
     }))
 

@@ -127,39 +127,56 @@ describe("an EdgeDevice named as somebody else's Node", () => {
         assert.lengthOf(yield* device.runtime.runs, 3)
       }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
 
-  it.live("leaves its pods to nobody when it goes and a device of another namespace gets the Node", () =>
-    simulate(9, () =>
-      Effect.gen(function*() {
-        const api = yield* KubeApi
-        yield* createNamespaces
-        yield* api.create(Namespaces, { apiVersion: "v1", kind: "Namespace", metadata: { name: "other" } })
-        const device = yield* makeDevice("edge-1", 1)
-        yield* device.runtime.script(() => true, { run: forever })
-        let gone = false
-        const client = yield* Layer.build(clientWithFaults(({ method, path }) =>
-          Effect.sync(() => {
-            const fails = gone && method === "GET" && path.endsWith("/pods")
-            if (fails) gone = false
-            if (method === "DELETE" && path.endsWith("/nodes/edge-1")) gone = true
-            return fails ? { answer: refuse(500, "InternalError", "etcd is slow") } : {}
-          })
-        ))
-        yield* (yield* Effect.provideContext(makeOperator([device]), client)).start
-        yield* api.create(EdgeDevices, device.object())
-        yield* device.agent.start
-        yield* eventually(api.get(Nodes, { name: "edge-1" }), () => true)
-        yield* createPod("first", "edge-1")
-        yield* eventually(phase("first"), (seen) => seen === "Running")
-        yield* api.create(EdgeDevices, { ...device.object(), metadata: { namespace: "other", name: "edge-1" } })
-        yield* eventually(conditions("other", "edge-1"), (seen) => seen.includes("NameConflict"))
-        yield* api.delete(EdgeDevices, { namespace: "edge", name: "edge-1" })
-        yield* eventually(
-          api.get(Nodes, { name: "edge-1" }),
-          ({ metadata }) => metadata.labels?.["arhat.dev/namespace"] === "other"
-        )
-        yield* Effect.sleep("1 minute")
-        assert.deepStrictEqual((yield* api.list(Pods, { namespace: "edge" })).map(({ metadata }) => metadata.name), [])
-      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+  it.live.each(
+    [
+      ["the second look at its pods fails", false],
+      ["the answer is lost", true]
+    ] as const
+  )(
+    "leaves its pods to nobody when a device of another namespace gets the Node, and %s",
+    ([, lost]) =>
+      simulate(9, () =>
+        Effect.gen(function*() {
+          const api = yield* KubeApi
+          yield* createNamespaces
+          yield* api.create(Namespaces, { apiVersion: "v1", kind: "Namespace", metadata: { name: "other" } })
+          const device = yield* makeDevice("edge-1", 1)
+          yield* device.runtime.script(() => true, { run: forever })
+          let gone = false
+          let fails = 1
+          const client = yield* Layer.build(clientWithFaults(({ method, path }) =>
+            Effect.gen(function*() {
+              if (method === "DELETE" && path.endsWith("/nodes/edge-1") && !gone) {
+                gone = true
+                // As a DaemonSet does.
+                yield* Effect.orDie(createPod("meanwhile", "edge-1"))
+                return { loseAnswer: lost }
+              }
+              if (lost || fails === 0 || !gone || method !== "GET" || !path.endsWith("/pods")) return {}
+              fails -= 1
+              return { answer: refuse(500, "InternalError", "etcd is slow") }
+            }).pipe(Effect.provideService(KubeApi, api))
+          ))
+          yield* (yield* Effect.provideContext(makeOperator([device]), client)).start
+          yield* api.create(EdgeDevices, device.object())
+          yield* device.agent.start
+          yield* eventually(api.get(Nodes, { name: "edge-1" }), () => true)
+          yield* createPod("first", "edge-1")
+          yield* eventually(phase("first"), (seen) => seen === "Running")
+          yield* api.create(EdgeDevices, { ...device.object(), metadata: { namespace: "other", name: "edge-1" } })
+          yield* eventually(conditions("other", "edge-1"), (seen) => seen.includes("NameConflict"))
+          yield* api.delete(EdgeDevices, { namespace: "edge", name: "edge-1" })
+          yield* eventually(
+            api.get(Nodes, { name: "edge-1" }),
+            ({ metadata }) => metadata.labels?.["arhat.dev/namespace"] === "other"
+          )
+          yield* Effect.sleep("1 minute")
+          assert.deepStrictEqual(
+            (yield* api.list(Pods, { namespace: "edge" })).map(({ metadata }) => metadata.name),
+            []
+          )
+        }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie))
+  )
 
   it.live("asks now and then whether the Node is free, not all the time", () =>
     simulate(8, () =>

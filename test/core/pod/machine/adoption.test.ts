@@ -290,18 +290,26 @@ describe("a reboot", () => {
 })
 
 describe("a disk that lied about what it wrote", () => {
-  const forgetful = Effect.fnUntraced(function*(change: Partial<PodAssignment>, program: Program) {
+  const forgetful = Effect.fnUntraced(function*(
+    change: Partial<PodAssignment>,
+    program: Program,
+    /** Written before the disk began to lie. */
+    known?: PodAssignment
+  ) {
     const device = yield* Device
     const runtime = yield* MemoryRuntime
     const journal = yield* MemoryJournal
     yield* runtime.script(() => true, { run: program })
+    const before = yield* device.start
+    if (known !== undefined) yield* before.ensure(known)
+    yield* pass(5)
     yield* journal.stopSyncing
-    yield* (yield* device.start).ensure(pod(change))
+    yield* before.ensure(pod(change))
     yield* pass(5)
     yield* device.kill
     yield* journal.crash
     const machine = yield* device.start
-    assert.deepStrictEqual(yield* machine.held, [])
+    assert.deepStrictEqual((yield* machine.held).map(({ uid }) => uid), known === undefined ? [] : [known.uid])
     // No operator says at once what a device is to run.
     yield* pass(10)
     yield* machine.ensure(pod(change))
@@ -315,6 +323,13 @@ describe("a disk that lied about what it wrote", () => {
       assert.lengthOf(yield* (yield* MemoryRuntime).runs, 1)
       assert.strictEqual(device.newest().status.phase, "Running")
       assert.strictEqual(only(device.newest())?.restartCount, 0)
+    }).pipe(Effect.provide(Device.layer)))
+
+  it.effect("makes the agent adopt it, too, where it knows of older pods", () =>
+    Effect.gen(function*() {
+      yield* forgetful({ restartPolicy: "Never" }, exits(0, "1 second"), pod({ uid: "u0", name: "older" }))
+      const runs = (yield* (yield* MemoryRuntime).runs).filter(({ uid }) => uid === "u1")
+      assert.lengthOf(runs, 1)
     }).pipe(Effect.provide(Device.layer)))
 
   it.effect("makes the agent adopt what had been restarted, in the sandbox that it is in", () =>
@@ -574,7 +589,9 @@ describe("a restart of the agent alone", () => {
       })
       yield* engine.start(id)
       yield* device.start
-      yield* pass(5)
+      yield* pass(50)
+      assert.lengthOf(yield* engine.containers(), 2, "the operator has some time to say whose it is")
+      yield* pass(20)
       assert.deepStrictEqual((yield* engine.containers()).map(({ uid }) => uid), ["u1"])
       assert.deepStrictEqual((yield* engine.sandboxes()).map(({ uid }) => uid), ["u1"])
     }).pipe(Effect.provide(Device.layer)))
