@@ -25,7 +25,7 @@ export const retire = Effect.gen(function*() {
 
   return Effect.gen(function*() {
     const began = yield* Clock.monotonicTimeNanos
-    const uids = [...(yield* runtime.held).map(({ uid }) => uid), ...(yield* runtime.unreadable)]
+    const uids = (yield* runtime.held).map(({ uid }) => uid)
     yield* Effect.logWarning(`the cluster has deleted this device: ending ${uids.length} pods and wiping`)
     const grace = Duration.toSeconds(Duration.fromInputUnsafe(settings.retireGrace))
     // All at once: where the disk is full, a removal is answered only when there is space again.

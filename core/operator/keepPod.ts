@@ -91,7 +91,7 @@ export const keepPod = Effect.fnUntraced(function*(
   const settings = yield* OperatorSettings
   const index = yield* PodIndex
   const events = yield* EventRecorder
-  const { exists, finalise, find, tolerate, writeStatus } = yield* podWrites
+  const { exists, finalise, find, isOnNode, tolerate, writeStatus } = yield* podWrites
   const sources = yield* podSources(() => void Queue.offerUnsafe(bell, undefined))
   const ask = askWithin(context)
 
@@ -269,14 +269,15 @@ export const keepPod = Effect.fnUntraced(function*(
       if (session === undefined || !holdings.known()) return false
       if (!held) return true
       // A watch that has not caught up must not end anything: the API itself has to say that the pod is gone. A pod never
-      // seen here waits until the device has told its name.
+      // seen here waits until the device has told its name, which it does not know of one that it cannot read.
       const place = options.place()
-      if (place === undefined) return false
-      if (yield* exists(place.namespace, place.name, uid)) {
+      if (place === undefined && holdings.hashOf(uid) !== "") return false
+      const isThere = place === undefined ? isOnNode(context.name, uid) : exists(place.namespace, place.name, uid)
+      if (yield* isThere) {
         due = Effect.succeed(unseenMillis)
         return false
       }
-      yield* end(session, place.graceSeconds)
+      yield* end(session, place?.graceSeconds ?? 30)
       // One that had ended before it was deleted has nothing more to tell.
       yield* holdings.release(uid)
       return false

@@ -124,5 +124,12 @@ export const podWrites = Effect.gen(function*() {
   const exists = (namespace: string, name: string, uid: string) =>
     Effect.map(find(namespace, name, uid), (pod) => pod !== undefined)
 
-  return { find, writeStatus, writeStatusOnce, tolerate, finalise, exists }
+  /** Of which only the uid is known. */
+  const isOnNode = (node: string, uid: string) =>
+    Effect.map(
+      api.list(Pods, { fieldSelector: `spec.nodeName=${node}` }),
+      (all) => all.some(({ metadata }) => metadata.uid === uid)
+    )
+
+  return { find, writeStatus, writeStatusOnce, tolerate, finalise, exists, isOnNode }
 })

@@ -55,10 +55,11 @@ export class PodRuntime extends Context.Service<PodRuntime, {
    * was ended thus goes on where its restart policy lets it. After a start it rests if the journal's leash says so.
    */
   readonly rest: (resting: boolean) => Effect.Effect<void>
-  /** What it holds: uid and content hash of each assignment. */
+  /**
+   * What it holds: uid and content hash of each assignment. A pod of which it cannot read what it noted has no hash: what runs of it is
+   * left alone until the pod is ensured, removed or forgotten.
+   */
   readonly held: Effect.Effect<ReadonlyArray<{ readonly uid: string; readonly hash: string }>>
-  /** Pods that it would hold if it could read what it noted of them. They are left alone until they are ensured, removed or forgotten. */
-  readonly unreadable: Effect.Effect<ReadonlyArray<string>>
   /** The newest report of each pod, then each change; one subscriber. */
   readonly reports: Stream.Stream<PodReport>
   readonly events: Stream.Stream<Omit<PodEvent, "number">>

@@ -243,8 +243,10 @@ const make = Effect.gen(function*() {
     remove,
     forget,
     rest,
-    held: Effect.sync(() => store.all().map(({ assignment: { hash, uid } }) => ({ uid, hash }))),
-    unreadable: Effect.sync(() => [...store.unreadable]),
+    held: Effect.sync(() => [
+      ...store.all().map(({ assignment: { hash, uid } }) => ({ uid, hash })),
+      ...Array.from(store.unreadable, (uid) => ({ uid, hash: "" }))
+    ]),
     reports: board.reports,
     events: events.events,
     ...podStreams(runtime, store),

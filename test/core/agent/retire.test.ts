@@ -9,12 +9,11 @@ import { MemoryFiles } from "../../fakes/MemoryFiles.ts"
 import { MemoryJournal } from "../../fakes/MemoryJournal.ts"
 
 /** Holds two pods, of which the first is never told to be gone, as where the journal has no space for it. */
-const stuck = (forgetting: Effect.Effect<void> = Effect.void, unreadable: ReadonlyArray<string> = []) => {
+const stuck = (forgetting: Effect.Effect<void> = Effect.void) => {
   const held = new Set(["u1", "u2"])
   const asked: Array<string> = []
   const runtime: Partial<PodRuntime["Service"]> = {
     held: Effect.sync(() => [...held].map((uid) => ({ uid, hash: "" }))),
-    unreadable: Effect.succeed(unreadable),
     remove: (uid, grace) => {
       asked.push(`${uid} ${grace} s`)
       return uid === "u1" ? Effect.never : Effect.succeed(true)
@@ -35,19 +34,6 @@ const memory = Layer.mock(LinkMemory, {
 })
 
 describe("retiring", () => {
-  it.effect("ends pods too that could not be read", () => {
-    const { asked, layer } = stuck(Effect.void, ["u3"])
-    return Effect.gen(function*() {
-      const wiping = yield* Effect.forkChild(yield* retire)
-      yield* TestClock.adjust("2 minutes")
-      yield* Fiber.join(wiping)
-      assert.include(asked, "u3 30 s")
-    }).pipe(
-      Effect.provide(Outbox.layer),
-      Effect.provide(Layer.mergeAll(layer, memory, MemoryFiles.layer, MemoryJournal.layer))
-    )
-  })
-
   it.effect("ends every pod at once, and wipes however long one of them takes", () => {
     const { asked, held, layer } = stuck()
     return Effect.gen(function*() {

@@ -46,6 +46,7 @@ const scene = Effect.fnUntraced(function*(answer: (command: Command) => Reply | 
             ? Effect.fail(new KubeApiError({ reason: "NotFound", status: 404, detail: "there is none" }))
             : Effect.succeed(cluster.api as never)
         ),
+      list: () => Effect.sync(() => (cluster.api === undefined ? [] : [cluster.api]) as never),
       patch: () => Effect.sync(() => cluster.api as never),
       delete: () => Effect.sync(() => void (cluster.api = cluster.watched = undefined)),
       create: ((_: unknown, request: TokenRequest) =>
@@ -173,5 +174,23 @@ describe("the keeper of a pod", () => {
       yield* look
       yield* TestClock.adjust("10 minutes")
       assert.deepStrictEqual(commands, ["ListHeld", "RemovePod", "ForgetPod", "ForgetPod"])
+    }).pipe(Effect.scoped))
+
+  it.effect("has the device end what it cannot read and the API does not have", () =>
+    Effect.gen(function*() {
+      const { cluster, commands, links } = yield* scene(({ _tag }) =>
+        _tag === "ListHeld"
+          ? { _tag: "Held", pods: [{ uid: "u-other", hash: "", reportNumber: 0 }] }
+          : _tag === "RemovePod"
+          ? { _tag: "Failure", code: "NotFound", detail: "there is no such pod" }
+          : done
+      )
+      cluster.watched = undefined
+      cluster.api = { ...web, metadata: { ...web.metadata, uid: "u-other" } }
+      yield* links
+      assert.deepStrictEqual(commands, ["ListHeld"], "the watch may not have caught up")
+      cluster.api = undefined
+      yield* TestClock.adjust("10 minutes")
+      assert.deepStrictEqual(commands, ["ListHeld", "RemovePod"])
     }).pipe(Effect.scoped))
 })
