@@ -1,6 +1,6 @@
 /** The "images" of process pods: the host itself, or root filesystems that the owner of the device put into a table. */
 import { Effect, Semaphore } from "effect"
-import { execFile } from "node:child_process"
+import { type ChildProcess, spawn } from "node:child_process"
 import { createHash } from "node:crypto"
 import { existsSync, mkdirSync, readdirSync, renameSync, statSync } from "node:fs"
 import { rm } from "node:fs/promises"
@@ -25,6 +25,8 @@ const withoutTag = (reference: string): string => {
 
 const EXTRACTION_LIMIT = 30 * 60_000
 const KILLED_WITHIN = "5 seconds"
+/** A disk that is full may be told for every file of an archive. */
+const MOST_WORDS = 1000
 
 export const makeImages = (options: ProcessOptions, tools: Tools) => {
   const folder = join(options.dataDir, "images")
@@ -79,19 +81,23 @@ export const makeImages = (options: ProcessOptions, tools: Tools) => {
     return info
   })
 
-  /** Interrupted or late, it is over when nothing writes any more, unless the disk lets nobody go. */
+  /** Interrupted or late, it is over when nothing writes any more, unless the disk lets nobody go. It may be as talkative as it likes. */
   const run = (tool: Tool, ...args: ReadonlyArray<string>) =>
     Effect.callback<void, RuntimeError>((resume) => {
-      const limit = { timeout: EXTRACTION_LIMIT, killSignal: "SIGKILL" } as const
-      const child = execFile(tools.path(tool), args, limit, (error, _out, words) => {
-        const why = error?.killed === true
-          ? `killed after ${EXTRACTION_LIMIT / 60_000} minutes`
-          : words.trim() || error?.message
-        resume(
-          error === null
-            ? Effect.void
-            : Effect.fail(new RuntimeError({ reason: "ImageUnavailable", detail: `${tool}: ${why}` }))
-        )
+      const fail = (why: string) =>
+        resume(Effect.fail(new RuntimeError({ reason: "ImageUnavailable", detail: `${tool}: ${why}` })))
+      let words = ""
+      const child: ChildProcess = spawn(tools.path(tool), args, {
+        stdio: ["ignore", "ignore", "pipe"],
+        timeout: EXTRACTION_LIMIT,
+        killSignal: "SIGKILL"
+      })
+      child.stderr?.setEncoding("utf8").on("data", (more: string) => (words = (words + more).slice(0, MOST_WORDS)))
+      child.once("error", ({ message }) => fail(message))
+      child.once("close", (code, signal) => {
+        if (code === 0) return resume(Effect.void)
+        const ended = signal === null ? `exit code ${code}` : `ended by ${signal}`
+        fail(child.killed ? `killed after ${EXTRACTION_LIMIT / 60_000} minutes` : words.trim() || ended)
       })
       return Effect.callback<void>((gone) => {
         child.once("close", () => gone(Effect.void))

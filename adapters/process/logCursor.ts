@@ -56,13 +56,12 @@ export const makeCursor = (folder: string, stream: Output["stream"], ended: () =
     offset = 0
   }
 
-  /** Up to `length` bytes of a segment that has `reach` of them or more. */
-  const advance = async ({ file, path }: NonNullable<typeof held>, length: number, reach: number) => {
+  /** Up to `length` bytes of a segment that is said to have `reach` of them or more; none at its end. */
+  const advance = async ({ file }: NonNullable<typeof held>, length: number, reach: number) => {
     if (block.length === 0) {
       const { buffer, bytesRead } = await file.read(Buffer.alloc(Math.min(reach - offset, READ_BYTES)), {
         position: offset
       })
-      if (bytesRead === 0) throw new Error(`${path} is shorter than its index says`)
       block = buffer.subarray(0, bytesRead)
     }
     const bytes = block.subarray(0, length)
@@ -74,7 +73,9 @@ export const makeCursor = (folder: string, stream: Output["stream"], ended: () =
   const nextIndexed = async (from: NonNullable<typeof held>) => {
     const piece = await from.index.pieceAt(offset)
     if (piece === undefined) return undefined
-    return { bytes: await advance(from, piece.size - offset, from.index.reach()), time: piece.time }
+    const bytes = await advance(from, piece.size - offset, from.index.reach())
+    // Two lines that a full disk made one may say more than there is: then the index has told all it knows.
+    return bytes.length === 0 ? undefined : { bytes, time: piece.time }
   }
 
   /** The next piece of one write, or undefined when there is none now. */

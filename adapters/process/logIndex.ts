@@ -11,16 +11,14 @@ export interface Written {
   readonly time: string
 }
 
-/** `2026-11-21 02:47:01.123456789 +0000`, with TZ unset and UTC, to RFC 3339; fewer digits are filled up. */
-const rfc3339 = (written: string): string => {
-  const [date = "", time = ""] = written.split(" ")
-  const [seconds = "", fraction = ""] = time.split(".")
-  return `${date}T${seconds}.${fraction.slice(0, 9).padEnd(9, "0")}Z`
-}
+/** `4096 2026-11-21 02:47:01.123456789 +0000`, in UTC. Some know fewer digits, or leave the zone away. */
+const LINE =
+  /^([1-9][0-9]{0,14}) ([0-9]{4}-[0-9]{2}-[0-9]{2}) ([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?(?: \+0000)?$/
 
-const parse = (line: string): Written => {
-  const space = line.indexOf(" ")
-  return { size: Number(line.slice(0, space)), time: rfc3339(line.slice(space + 1)) }
+/** Undefined for what a full disk left of a line, alone or in one with the line after it. */
+const parse = (line: string): Written | undefined => {
+  const [, size, date, time, fraction = ""] = LINE.exec(line) ?? []
+  return size === undefined ? undefined : { size: Number(size), time: `${date}T${time}.${fraction.padEnd(9, "0")}Z` }
 }
 
 export const openIfThere = (path: string): Promise<FileHandle | undefined> =>
@@ -47,8 +45,7 @@ export const makeLogIndex = (path: string) => {
     offset += bytesRead
     const lines = (begun + bytes.toString("latin1", 0, bytesRead)).split("\n")
     begun = lines.pop() ?? ""
-    // A full disk leaves lines without a number.
-    pieces = lines.map(parse).filter(({ size }) => size > 0)
+    pieces = lines.map(parse).filter((piece) => piece !== undefined)
     at = 0
     return bytesRead > 0
   }

@@ -76,7 +76,8 @@ pump() {
       written=$(stat -c '%s %y' "$file") || break
       size=$${"{"}written%% *}
       [ "$size" = "$used" ] && break
-      echo "$written" >> "$file.index"
+      # What the full disk took of a line must not become one with the next: nothing is added to this segment any more.
+      echo "$written" >> "$file.index" || chunks=${SEGMENT_CHUNKS}
       piece=$((size - used))
       used=$size
       chunks=$((chunks + 1))

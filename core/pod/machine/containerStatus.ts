@@ -39,8 +39,11 @@ const terminated = (result: ContainerResult, runtimeName: string): ContainerStat
   }
 })
 
+/** A runtime may have any number of words for a refusal; a report that holds them all could not be told. */
+const mostWords = 1024
+
 const waitingState = ({ message, reason }: Waiting): ContainerState => ({
-  waiting: { reason, ...(message === "" ? {} : { message }) }
+  waiting: { reason, ...(message === "" ? {} : { message: message.slice(0, mostWords) }) }
 })
 
 /** Probes will decide `ready` and `started` here; without them a container is both as soon as it runs. */

@@ -1,11 +1,21 @@
 import { assert, describe } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Schedule } from "effect"
 import { execFileSync, spawnSync } from "node:child_process"
-import { existsSync, lstatSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs"
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync
+} from "node:fs"
 import { join } from "node:path"
 import { ContainerRuntime } from "../../../core/pod/ContainerRuntime.ts"
 import { containerSpec, ensured, launch, untilExited } from "../../contracts/runtimeWorld.ts"
-import { folderOf, reasonAnd, shell, test } from "./processTest.ts"
+import { folderOf, log, reasonAnd, shell, test } from "./processTest.ts"
 import { openWorld, temporaryFolder, whyNotRoot } from "./processWorld.ts"
 
 if (whyNotRoot !== undefined) console.warn(`skipped: process pods on a full disk, because ${whyNotRoot}`)
@@ -56,6 +66,29 @@ describe.skipIf(whyNotRoot !== undefined)("a process pod on a full disk", () => 
       yield* runtime.start(id)
       assert.strictEqual((yield* untilExited(id)).exitCode, 4)
     }), onSmallDisk)
+
+  test("writes no more to a piece of its log that it could not note", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const sandbox = yield* ensured(world)
+      const go = join(world.options.dataDir, "go")
+      const id = yield* runtime.create({
+        ...containerSpec(world, sandbox.id, { _tag: "Forever" }),
+        ...shell("echo first; until [ -e \"$1\" ]; do sleep 0.02; done; echo second", go)
+      })
+      const at = (name: string) => join(folderOf(world, id), name)
+      symlinkSync("/dev/full", at("stdout.1.index"))
+      yield* runtime.start(id)
+      yield* Effect.suspend(() =>
+        existsSync(at("stdout.1")) && statSync(at("stdout.1")).size > 0 ? Effect.void : Effect.fail("nothing yet")
+      ).pipe(Effect.retry(Schedule.spaced("20 millis")), Effect.timeout("10 seconds"))
+      writeFileSync(go, "")
+      yield* untilExited(id)
+      rmSync(at("stdout.1.index"))
+      writeFileSync(at("stdout.1.index"), "4") // what there was room for
+      assert.strictEqual(readFileSync(at("stdout.1"), "utf8"), "first\n")
+      assert.strictEqual(yield* log(id), "first\nsecond\n")
+    }))
 
   test("is not begun where nobody could tell which process it is", (world) =>
     Effect.gen(function*() {

@@ -36,6 +36,7 @@ const device = Effect.map(openWorld(), (world) => {
     options,
     archive: archive!,
     images: makeImages(options, { ...tools, path: (tool) => instead.get(tool) ?? tools.path(tool) }),
+    withoutTools: makeImages(options, { ...tools, path: (tool) => `${dataDir}.no-${tool}` }),
     become,
     /** A container has this as its root. */
     holds: (root: string) =>
@@ -91,6 +92,31 @@ describe("an archive of the table", () => {
       writeFileSync(archive, "no archive")
       assert.strictEqual((yield* Effect.flip(images.pull(NAME))).reason, "ImageUnavailable")
       assert.deepStrictEqual(kept(), [])
+    }).pipe(Effect.scoped))
+
+  it.live("may be extracted with any number of words, and its failure is told with the first of them", () =>
+    Effect.gen(function*() {
+      const { become, filesOf, images, kept } = yield* device
+      const talk = `yes "no space left on device, or so it is said of this and every other file" | head -n 20000 >&2`
+      become("tar", `${talk}; exit 2`)
+      const { detail, reason } = yield* Effect.flip(images.pull(NAME))
+      assert.strictEqual(reason, "ImageUnavailable")
+      assert.match(detail, /^tar: no space left on device/)
+      assert.isAtMost(detail.length, 1024)
+      become("tar", `${talk}; exec ${findTools(false).path("tar")} "$@"`)
+      yield* images.pull(NAME)
+      assert.deepStrictEqual(kept().map(filesOf), [200])
+    }).pipe(Effect.scoped))
+
+  it.live("is told to be unavailable where its tool ends without a word, or is not there at all", () =>
+    Effect.gen(function*() {
+      const { become, images, withoutTools } = yield* device
+      const detailOf = (pull: typeof images.pull) => Effect.map(Effect.flip(pull(NAME)), ({ detail }) => detail)
+      become("tar", "exit 2")
+      assert.strictEqual(yield* detailOf(images.pull), "tar: exit code 2")
+      become("tar", "kill -9 $$")
+      assert.strictEqual(yield* detailOf(images.pull), "tar: ended by SIGKILL")
+      assert.match(yield* detailOf(withoutTools.pull), /^tar: .*ENOENT/)
     }).pipe(Effect.scoped))
 
   it.live("is kept as it is now, and as containers have it: former versions go with the next start", () =>

@@ -99,6 +99,24 @@ describe("the log of a process", () => {
       assert.isBelow(some.cost, 3 * length)
     }).pipe(Effect.scoped))
 
+  it.live("is read whole where a full disk tore lines of its index", () =>
+    Effect.gen(function*() {
+      const stamp = "2026-11-21 02:47:01.123456789 +0000"
+      const torn = [`10 ${stamp}\n420 ${stamp}\n`, `10 ${stamp}\n20 2026-11-230 ${stamp}\n`, `10 ${stamp}\n2`]
+      for (const index of torn) {
+        const folder = yield* temporaryFolder
+        const lines = ["a", "b"].map((word) => `${word.repeat(9)}\n`)
+        writeFileSync(join(folder, "stdout.1"), lines.join(""))
+        writeFileSync(join(folder, "stdout.1.index"), index)
+        segment(folder, 2, "later\n")
+        for (const [query, text] of [[{}, [...lines, "later\n"].join("")], [{ tail: 1 }, "later\n"]] as const) {
+          const chunks = yield* Stream.runCollect(readLogs(folder, { follow: false, ...query }, Effect.succeed(true)))
+          assert.strictEqual(textOf(chunks), text)
+          for (const { time } of chunks) assert.match(time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$/)
+        }
+      }
+    }).pipe(Effect.scoped))
+
   it.live("says so where its container was removed", () =>
     Effect.gen(function*() {
       const folder = join(yield* temporaryFolder, "container")

@@ -43,6 +43,24 @@ describe("an image", () => {
       )
     }).pipe(Effect.provide(Device.layer)))
 
+  it.effect("that fails with a flood of words is told with the first of them, and holds no other container up", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const detail = "no space left on device\n".repeat(50_000)
+      yield* (yield* MemoryRuntime).image("a:1", { refused: new RuntimeError({ reason: "ImageUnavailable", detail }) })
+      const machine = yield* device.start
+      yield* machine.ensure(pod({ containers: [container("a"), container("b")] }))
+      for (const reason of ["ErrImagePull", "ImagePullBackOff"]) {
+        yield* pass(3)
+        const [a, b] = device.newest().status.containerStatuses ?? []
+        assert.strictEqual(a?.state?.waiting?.reason, reason)
+        assert.strictEqual(a?.state?.waiting?.message?.length, 1024)
+        assert.include(a?.state?.waiting?.message, "no space left on device")
+        assert.isDefined(b?.state?.running)
+        yield* pass(3)
+      }
+    }).pipe(Effect.provide(Device.layer)))
+
   it.effect("is pulled with the credentials for its own registry, which another registry never sees", () =>
     Effect.gen(function*() {
       const device = yield* Device
