@@ -138,7 +138,13 @@ run() {
     interrupted=
     wait "$child"
     code=$?
-    [ -n "$interrupted" ] && [ "$code" -gt 128 ] && kill -0 "$child" 2>/dev/null || break
+    [ -n "$interrupted" ] && [ "$code" -gt 128 ] || break
+    kill -0 "$child" 2>/dev/null && continue
+    # It ended at that moment: its code is remembered, unless it is this one.
+    wait "$child"
+    last=$?
+    [ "$last" -eq 127 ] || code=$last
+    break
   done
   exec 8>&-
   if [ -s "$dir/cgroups" ]; then

@@ -107,6 +107,20 @@ describe.skipIf(whyNotRoot !== undefined)("a process pod on a full disk", () => 
 })
 
 describe.skipIf(whyNotRoot !== undefined)("the exit code of a process", () => {
+  test("is its own also where it ends at the moment at which its input does", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const ended = Effect.fnUntraced(function*(attempt: number) {
+        const { id } = yield* launch(world, { _tag: "Echoes" }, { attempt, stdin: true, stdinOnce: true })
+        yield* Effect.scoped(runtime.attach(id, { stdin: true, stdout: true, stderr: true, tty: false }))
+        return (yield* untilExited(id)).exitCode
+      })
+      const codes = yield* Effect.forEach(Array.from({ length: 30 }, (_, attempt) => attempt), ended, {
+        concurrency: 5
+      })
+      assert.deepStrictEqual(codes.filter((code) => code !== 0), [])
+    }))
+
   test("is read as shims of a former version left it, too", (world) =>
     Effect.gen(function*() {
       const runtime = yield* ContainerRuntime

@@ -156,7 +156,7 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "orphans-stay",
     mistake: "a pod that is gone from the API by force goes on running on its device",
     file: "core/operator/keepPod.ts",
-    from: "      yield* end(session, place.graceSeconds)\n      // One that",
+    from: "      yield* end(session, place?.graceSeconds ?? 30)\n      // One that",
     to: "      // One that",
     profile: "calm"
   },
