@@ -107,31 +107,14 @@ export const jobs = controller({
         ...(complete ? { completionTime: timestamp(now) } : {})
       })
       const counted = suspended ? withoutAt(kept, ["status", "startTime"]) : kept
-      if (complete) {
-        return withCondition(counted, {
-          type: "Complete",
-          status: "True",
-          reason: "CompletionsReached",
-          message: "Reached expected number of succeeded pods"
-        }, now)
-      }
-      if (hopeless) {
-        return withCondition(counted, {
-          type: "Failed",
-          status: "True",
-          reason: "BackoffLimitExceeded",
-          message: "Job has reached the specified backoff limit"
-        }, now)
-      }
-      if (late) {
-        return withCondition(counted, {
-          type: "Failed",
-          status: "True",
-          reason: "DeadlineExceeded",
-          message: "Job was active longer than specified deadline"
-        }, now)
-      }
-      return counted
+      const [type, reason, message] = complete
+        ? ["Complete", "CompletionsReached", "Reached expected number of succeeded pods"]
+        : hopeless
+        ? ["Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit"]
+        : ["Failed", "DeadlineExceeded", "Job was active longer than specified deadline"]
+      return complete || hopeless || late
+        ? withCondition(counted, { type, status: "True", reason, message }, now)
+        : counted
     })
     if (complete) {
       yield* remark(world, job, { component, type: "Normal", reason: "Completed", message: "Job completed" })
