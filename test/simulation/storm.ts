@@ -378,6 +378,9 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
           ?.holder
         const host = hosts.find(({ name }) => holder?.startsWith(`${name}-`) === true)
         if (one !== undefined && host !== undefined) yield* errands.demand(one, dice, host.door)
+        // In a storm few denials last: what else ends a connection meanwhile excuses it.
+        const connection = brokers?.overheard(device.name)?.id
+        if (brokers !== undefined && connection !== undefined) yield* brokers.denies(device.name, connection)
       }
       yield* Effect.sleep(answeredInPeace + patience.step)
     }
