@@ -13,7 +13,7 @@ import { keepLeash } from "./keepLeash.ts"
 import { Outbox } from "./Outbox.ts"
 import { podStreams } from "./podStreams.ts"
 import { reporting } from "./reporting.ts"
-import { retire } from "./retire.ts"
+import { makeRetirement } from "./retire.ts"
 
 /** What lies between the link and the pods; `deviceMemory` needs the outbox too. */
 export const mailLayer = Layer.mergeAll(Outbox.layer, EventRing.layer)
@@ -52,10 +52,10 @@ export const agent = Effect.fnUntraced(function*(keys: AgentKeys) {
   const ring = yield* EventRing
   const leash = yield* keepLeash
   const asked = yield* SubscriptionRef.make(0)
-  const onRequest = yield* commands(leash, SubscriptionRef.update(asked, (times) => times + 1))
+  const retirement = yield* makeRetirement
+  const onRequest = yield* commands(leash, SubscriptionRef.update(asked, (times) => times + 1), retirement)
   const onOpen = yield* podStreams
   const report = yield* reporting(leash.resting, asked)
-  const retirement = yield* retire
 
   yield* runtime.reports.pipe(Stream.runForEach(outbox.put), Effect.forkScoped)
   yield* runtime.events.pipe(
@@ -95,7 +95,7 @@ export const agent = Effect.fnUntraced(function*(keys: AgentKeys) {
   // An operator that proved its key says that the device was deleted: it is obeyed once per refusal, and finds nothing left.
   yield* SubscriptionRef.changes(link.state).pipe(
     Stream.filter(isDeleted),
-    Stream.runForEach(() => retirement),
+    Stream.runForEach(() => retirement.run),
     Effect.forkScoped
   )
   return yield* link.run

@@ -7,22 +7,23 @@ import { encodeReply, failureOf, type Reply } from "../wire/Reply.ts"
 import type { KeepLeash } from "./keepLeash.ts"
 import { measuring } from "./measuring.ts"
 import { Outbox } from "./Outbox.ts"
-import { retire } from "./retire.ts"
+import type { Retirement } from "./retire.ts"
 
 const done: Reply = { _tag: "Done" }
+
+const retiring: Reply = { _tag: "Failure", code: "Unavailable", detail: "the device is being wiped" }
 
 const notHeld = (uid: string): Reply => ({ _tag: "Failure", code: "NotFound", detail: `there is no pod ${uid}` })
 
 export const commands = Effect.fnUntraced(function*(
   leash: Pick<KeepLeash, "allow">,
   /** Has the host told of again. */
-  tellNode: Effect.Effect<void>
+  tellNode: Effect.Effect<void>,
+  retirement: Retirement
 ) {
   const runtime = yield* PodRuntime
   const outbox = yield* Outbox
-  const retirement = yield* retire
   const measure = yield* measuring
-  let retiring = false
 
   /** Goes with its pod, whatever interrupts who asked: nobody asks again for a pod that is not held any more. */
   const forgetReport = (uid: string) =>
@@ -31,9 +32,10 @@ export const commands = Effect.fnUntraced(function*(
   const obey = Effect.fnUntraced(function*(command: Command): Effect.fn.Return<Reply> {
     switch (command._tag) {
       case "AssignPod":
-        // One that was under way when the end began: it would outlive the wipe.
-        if (retiring) return { _tag: "Failure", code: "Unavailable", detail: "the device is being wiped" }
-        return (yield* runtime.ensure(command.assignment)) ? done : notHeld(command.assignment.uid)
+        return yield* retirement.unlessRetiring(
+          Effect.map(runtime.ensure(command.assignment), (held) => held ? done : notHeld(command.assignment.uid)),
+          retiring
+        )
       case "RemovePod":
         return (yield* runtime.remove(command.uid, command.graceSeconds)) ? done : notHeld(command.uid)
       case "ForgetPod":
@@ -64,13 +66,7 @@ export const commands = Effect.fnUntraced(function*(
       case "TellNode":
         return yield* Effect.as(tellNode, done)
       case "Wipe":
-        retiring = true
-        yield* Effect.ensuring(
-          retirement,
-          Effect.sync(() => {
-            retiring = false
-          })
-        )
+        yield* retirement.run
         return done
       case "Tokens":
         yield* runtime.rotate(command.uid, command.volume, command.files)

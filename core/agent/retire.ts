@@ -2,7 +2,7 @@
  * The device was deleted from its cluster: pods end, files and journal go, secrets first. What is left is what the device is: its own
  * key, and the memory of its link.
  */
-import { Clock, Duration, Effect } from "effect"
+import { Clock, Duration, Effect, Exit, Fiber, FiberSet } from "effect"
 import { LinkMemory } from "../link/Hello.ts"
 import { PodFiles } from "../pod/PodFiles.ts"
 import { PodRuntime } from "../pod/PodRuntime.ts"
@@ -10,7 +10,13 @@ import { AgentSettings } from "./AgentSettings.ts"
 import { Journal } from "./Journal.ts"
 import { Outbox } from "./Outbox.ts"
 
-export const retire = Effect.gen(function*() {
+export interface Retirement {
+  readonly run: Effect.Effect<void>
+  /** What begins a pod is given up when the device retires, and does not begin until it has: it would outlive the wipe. */
+  readonly unlessRetiring: <A>(begins: Effect.Effect<A>, otherwise: A) => Effect.Effect<A>
+}
+
+export const makeRetirement = Effect.gen(function*() {
   const runtime = yield* PodRuntime
   const files = yield* PodFiles
   const journal = yield* Journal
@@ -23,8 +29,14 @@ export const retire = Effect.gen(function*() {
     while ((yield* runtime.held).some(({ uid }) => !outbox.finished(uid))) yield* Effect.sleep("200 millis")
   })
 
-  return Effect.gen(function*() {
+  /** An operator may ask for what a refusal has begun. */
+  let retiring = 0
+  const beginning = yield* FiberSet.make<unknown, never>()
+
+  const wipe = Effect.gen(function*() {
     const began = yield* Clock.monotonicTimeNanos
+    // They may be waiting for space on a disk that only the wipe will make.
+    yield* FiberSet.clear(beginning)
     const uids = (yield* runtime.held).map(({ uid }) => uid)
     yield* Effect.logWarning(`the cluster has deleted this device: ending ${uids.length} pods and wiping`)
     const grace = Duration.toSeconds(Duration.fromInputUnsafe(settings.retireGrace))
@@ -57,4 +69,19 @@ export const retire = Effect.gen(function*() {
     const took = Duration.nanos((yield* Clock.monotonicTimeNanos) - began)
     yield* Effect.logWarning(`wiped in ${Math.round(Duration.toMillis(took))} ms`)
   })
+
+  const retirement: Retirement = {
+    run: Effect.acquireUseRelease(
+      Effect.sync(() => void (retiring += 1)),
+      () => wipe,
+      () => Effect.sync(() => void (retiring -= 1))
+    ),
+    unlessRetiring: Effect.fnUntraced(function*(begins, otherwise) {
+      if (retiring > 0) return otherwise
+      const fiber = yield* FiberSet.run(beginning, begins)
+      const exit = yield* Effect.onInterrupt(Fiber.await(fiber), () => Fiber.interrupt(fiber))
+      return Exit.hasInterrupts(exit) ? otherwise : yield* exit
+    })
+  }
+  return retirement
 })

@@ -3,6 +3,7 @@ import { Deferred, Effect, Fiber, Layer, Stream } from "effect"
 import { commands } from "../../../core/agent/commands.ts"
 import { HostFacts } from "../../../core/agent/HostFacts.ts"
 import { Outbox } from "../../../core/agent/Outbox.ts"
+import { makeRetirement } from "../../../core/agent/retire.ts"
 import { LinkMemory } from "../../../core/link/Hello.ts"
 import { PodRuntime } from "../../../core/pod/PodRuntime.ts"
 import { encodeCommand } from "../../../core/wire/Command.ts"
@@ -27,7 +28,7 @@ const holding = (forget: (release: () => void) => Effect.Effect<void>) => {
 }
 
 const forgetting = Effect.gen(function*() {
-  const obey = yield* commands({ allow: () => Effect.undefined }, Effect.void)
+  const obey = yield* commands({ allow: () => Effect.undefined }, Effect.void, yield* makeRetirement)
   return obey(yield* encodeCommand({ _tag: "ForgetPod", uid: "u1" }))
 })
 

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Outbox } from "../../../core/agent/Outbox.ts"
-import { retire } from "../../../core/agent/retire.ts"
+import { makeRetirement } from "../../../core/agent/retire.ts"
 import { LinkMemory } from "../../../core/link/Hello.ts"
 import { PodRuntime } from "../../../core/pod/PodRuntime.ts"
 import { MemoryFiles } from "../../fakes/MemoryFiles.ts"
@@ -38,7 +38,7 @@ describe("retiring", () => {
     const { asked, held, layer } = stuck()
     return Effect.gen(function*() {
       const journal = yield* MemoryJournal
-      const wiping = yield* Effect.forkChild(yield* retire)
+      const wiping = yield* Effect.forkChild((yield* makeRetirement).run)
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(asked, ["u1 30 s", "u2 30 s"])
       assert.notInclude(yield* journal.diary, "wipe")
@@ -57,9 +57,33 @@ describe("retiring", () => {
     return Effect.gen(function*() {
       const files = yield* MemoryFiles
       yield* files.put("u1", "big", "what fills the disk")
-      yield* Effect.forkChild(yield* retire)
+      yield* Effect.forkChild((yield* makeRetirement).run)
       yield* TestClock.adjust("2 minutes")
       assert.isUndefined(yield* files.text("u1", "big"))
+    }).pipe(
+      Effect.provide(Outbox.layer),
+      Effect.provide(Layer.mergeAll(layer, memory, MemoryFiles.layer, MemoryJournal.layer))
+    )
+  })
+
+  it.effect("gives up what is on its way, before it looks at what there is to end, and lets nothing begin meanwhile", () => {
+    const { asked, held, layer } = stuck()
+    return Effect.gen(function*() {
+      const { run, unlessRetiring } = yield* makeRetirement
+      // In the middle of its row in the journal it is not given up.
+      const comes = Effect.uninterruptible(Effect.andThen(Effect.sleep("1 second"), Effect.sync(() => held.add("u3"))))
+      const coming = yield* Effect.forkChild(unlessRetiring(Effect.as(comes, "held"), "given up"))
+      const waiting = yield* Effect.forkChild(unlessRetiring(Effect.never, "given up"))
+      yield* TestClock.adjust("500 millis")
+      const wiping = yield* Effect.forkChild(run)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(asked, ["u1 30 s", "u2 30 s", "u3 30 s"])
+      yield* Fiber.join(coming)
+      assert.strictEqual(yield* Fiber.join(waiting), "given up")
+      assert.strictEqual(yield* unlessRetiring(Effect.succeed("held"), "refused"), "refused")
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(wiping)
+      assert.strictEqual(yield* unlessRetiring(Effect.succeed("held"), "refused"), "held")
     }).pipe(
       Effect.provide(Outbox.layer),
       Effect.provide(Layer.mergeAll(layer, memory, MemoryFiles.layer, MemoryJournal.layer))
