@@ -1,5 +1,5 @@
 /** A device in memory whose agent can be started, killed and started again; what it tells is collected. */
-import { Context, Effect, Exit, Layer, Scope, Stream } from "effect"
+import { Context, Effect, Exit, Layer, References, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { HostFacts } from "../../../../core/agent/HostFacts.ts"
 import type { ContainerRuntime } from "../../../../core/pod/ContainerRuntime.ts"
@@ -96,3 +96,7 @@ export const pass = (seconds: number) =>
   Effect.gen(function*() {
     for (let left = seconds * 1000; left > 0; left -= 250) yield* TestClock.adjust(Math.min(left, 250))
   })
+
+/** For deeds that are meant to go wrong many times. */
+export const quietly = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.provideService(effect, References.MinimumLogLevel, "None")

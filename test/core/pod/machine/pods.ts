@@ -4,6 +4,7 @@ import type {
   AssignedEphemeralContainer,
   PodAssignment
 } from "../../../../core/pod/PodAssignment.ts"
+import type { PodReport } from "../../../../core/pod/PodReport.ts"
 
 export const container = (name: string, change: Partial<AssignedContainer> = {}): AssignedContainer => ({
   name,
@@ -68,3 +69,6 @@ export const pod = (change: Partial<PodAssignment> = {}): PodAssignment => ({
   ephemeralContainers: [],
   ...change
 })
+
+/** What is told of the first container. */
+export const only = (report: PodReport) => report.status.containerStatuses?.[0]
