@@ -13,7 +13,6 @@ import { leaseNamespace } from "../node/lease.ts"
 import { askDevice } from "./askDevice.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
 import { DeviceRegistry } from "./DeviceRegistry.ts"
-import { NodeIndex } from "./NodeIndex.ts"
 import { OperatorIdentity } from "./OperatorIdentity.ts"
 import { OperatorSettings } from "./OperatorSettings.ts"
 import { podWrites } from "./podWrites.ts"
@@ -52,7 +51,6 @@ export const farewell = Effect.fnUntraced(function*(
   const identity = yield* OperatorIdentity
   const settings = yield* OperatorSettings
   const revocations = yield* Revocations
-  const nodes = yield* NodeIndex
   const { finalise } = yield* podWrites
 
   const absent = (error: KubeApiError) => error.reason === "NotFound" || error.reason === "Conflict"
@@ -127,14 +125,15 @@ export const farewell = Effect.fnUntraced(function*(
   let cleared = false
   const clearNode = Effect.gen(function*(): Effect.fn.Return<void, KubeApiError> {
     if (going === undefined) {
-      // One that the watch does not show may have been made a moment ago, or be somebody else's.
-      const node = nodes.get(context.name) ?? (yield* nodeNow)
+      // In this order: pods that were there before the Node was still this device's are, too. A watch might show the Node of days gone by.
+      const pods = yield* podsHere
+      const node = yield* nodeNow
       const mine = node === undefined
         ? (yield* SubscriptionRef.get(context.owned)) !== false
         : owns(node, { uid: context.uid }, identity.installation)
       if (!mine) return
       // Before the Node, which may be another device's a moment after: that one must not meet them.
-      yield* finaliseAll(yield* podsHere)
+      yield* finaliseAll(pods)
       if (node !== undefined) yield* unlessAbsent(api.delete(Leases, { namespace: leaseNamespace, name: context.name }))
       going = { node: node?.metadata.uid }
     }

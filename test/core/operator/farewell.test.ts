@@ -57,8 +57,10 @@ const inWorld = <E>(
     readonly deleted: Effect.Effect<number>
     readonly revoked: Effect.Effect<boolean>
     readonly connectedCondition: Effect.Effect<string | undefined>
-    /** From now on the operator's watches say nothing. */
+    /** From now on the operator's watches of pods and Nodes say nothing. */
     readonly freeze: Effect.Effect<void>
+    /** Whether the API lists no pods to the operator. */
+    readonly keepUnlisted: (is: boolean) => void
     /** Whether the API takes no ConfigMap of the operator's. */
     readonly keepUnwritten: (is: boolean) => void
   }) => Effect.Effect<void, E, KubeApi>
@@ -72,12 +74,15 @@ const inWorld = <E>(
       let thaw: Deferred.Deferred<void> | undefined
       const holdWatch = Effect.suspend(() => thaw === undefined ? Effect.void : Deferred.await(thaw))
       let unwritten = false
+      let unlisted = false
       const client = yield* Layer.build(
         // The API takes its time over Leases, in which controllers go on.
         clientWithFaults(({ method, path }) =>
           Effect.as(
             method === "DELETE" && path.includes("/leases/") ? Effect.sleep("1 second") : Effect.void,
-            path.endsWith("/pods")
+            unlisted && path.endsWith("/pods")
+              ? { answer: refuse(503, "ServiceUnavailable", "try again") }
+              : path.endsWith("/pods") || path.endsWith("/nodes")
               ? { holdWatch }
               : unwritten && method !== "GET" && path.includes("/configmaps")
               ? { answer: refuse(503, "ServiceUnavailable", "try again") }
@@ -116,10 +121,13 @@ const inWorld = <E>(
         Effect.orDie(api.get(Nodes, { name: "edge-1" })),
         ({ status }) => status?.conditions?.find(({ type }) => type === "DeviceConnected")?.status
       )
+      const keepUnlisted = (is: boolean) => {
+        unlisted = is
+      }
       const keepUnwritten = (is: boolean) => {
         unwritten = is
       }
-      yield* story({ device, operator, deleted, revoked, connectedCondition, freeze, keepUnwritten })
+      yield* story({ device, operator, deleted, revoked, connectedCondition, freeze, keepUnlisted, keepUnwritten })
     }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie))
 
 const running = (device: SimulatedDevice) =>
@@ -295,6 +303,34 @@ describe("deleting an EdgeDevice", () => {
         yield* api.create(Pods, { ...pod, metadata: { namespace: "edge", name: "unheard-of" } })
         yield* deleted
         assert.deepStrictEqual((yield* api.list(Pods)).map(({ metadata }) => metadata.name), [])
+      })))
+
+  it.live("leaves pods alone whose Node has become another's meanwhile, though no watch has told of that", () =>
+    inWorld(31, ({ device, freeze, keepUnlisted }) =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        yield* freeze
+        keepUnlisted(true)
+        yield* api.delete(EdgeDevices, here)
+        yield* Effect.flatMap(running(device), (pods) => pods === 0 ? Effect.void : Effect.fail("not yet")).pipe(
+          Effect.retry(every(60))
+        )
+        // As another operator does, which has taken the device over.
+        const { metadata: { labels }, status } = yield* api.get(Nodes, { name: "edge-1" })
+        yield* api.delete(Pods, { namespace: "edge", name: "web" }, { gracePeriodSeconds: 0 })
+        yield* api.delete(Nodes, { name: "edge-1" })
+        yield* api.patch(EdgeDevices, here, { type: "merge", body: { metadata: { finalizers: [] } } })
+        yield* api.create(Nodes, {
+          apiVersion: "v1",
+          kind: "Node",
+          metadata: { name: "edge-1", ...(labels === undefined ? {} : { labels }) },
+          ...(status === undefined ? {} : { status })
+        })
+        yield* api.create(Pods, { ...pod, metadata: { namespace: "edge", name: "theirs" } })
+        keepUnlisted(false)
+        yield* Effect.sleep("40 seconds")
+        assert.deepStrictEqual((yield* api.list(Pods)).map(({ metadata }) => metadata.name), ["theirs"])
+        assert.isDefined(yield* api.get(Nodes, { name: "edge-1" }))
       })))
 
   it.live("begins no pod that is bound to the device while it is being wiped", () =>
