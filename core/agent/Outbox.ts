@@ -2,7 +2,7 @@
  * The newest report of each pod until the operator has taken it. Only that a report was taken is remembered in the journal: the
  * reports themselves follow from the pods' own rows, and a report sent twice changes nothing.
  */
-import { Context, Effect, Layer, Queue } from "effect"
+import { Context, Effect, Layer, Queue, Semaphore } from "effect"
 import type { PodReport } from "../pod/PodReport.ts"
 import { Journal } from "./Journal.ts"
 
@@ -52,6 +52,8 @@ export class Outbox extends Context.Service<Outbox, {
       const journal = yield* Journal
       const scope = yield* Effect.scope
       const due = yield* Queue.sliding<void>(1)
+      /** One row at a time: what is noted of a pod that is forgotten meanwhile would never go. */
+      const noting = yield* Semaphore.make(1)
       const newest = new Map<string, PodReport>()
       const taken = new Map<string, number>()
       /** Insertion order is the order in which pods wait. */
@@ -107,8 +109,8 @@ export class Outbox extends Context.Service<Outbox, {
         put,
         next,
         taken: Effect.fnUntraced(function*(report) {
-          taken.set(report.uid, Math.max(taken.get(report.uid) ?? 0, report.number))
           if (newest.has(report.uid)) {
+            taken.set(report.uid, Math.max(taken.get(report.uid) ?? 0, report.number))
             yield* journal.commit([{
               _tag: "Put",
               table: "reports",
@@ -121,7 +123,7 @@ export class Outbox extends Context.Service<Outbox, {
             )
           }
           yield* settle(report.uid)
-        }),
+        }, noting.withPermit),
         failed: (report) => settle(report.uid),
         repeatAll: Effect.suspend(() => {
           taken.clear()
@@ -134,7 +136,7 @@ export class Outbox extends Context.Service<Outbox, {
           yield* journal.commit([{ _tag: "Remove", table: "reports", key: uid }]).pipe(
             Effect.catch((error) => Effect.logWarning(`a forgotten report stays in the journal: ${error.message}`))
           )
-        }),
+        }, noting.withPermit),
         newest: (uid) => newest.get(uid)?.number ?? 0,
         finished: (uid) => newest.get(uid)?.finished ?? false
       })

@@ -57,7 +57,11 @@ export const makeRetirement = Effect.gen(function*() {
       // As with all that belongs to no pod, it is tried again until they are gone.
       Effect.catch((error) => Effect.logWarning(`files of pods are left behind for now: ${error.message}`))
     )
-    for (const uid of uids) yield* runtime.forget(uid)
+    for (const uid of uids) {
+      yield* runtime.forget(uid)
+      // One that is on its way to the operator would be noted as taken after the wipe.
+      yield* outbox.forget(uid)
+    }
     const known = yield* memory.load
     yield* journal.wipe.pipe(
       Effect.catch((error) => Effect.logError(`the journal could not be wiped: ${error.message}`))

@@ -21,7 +21,9 @@ import {
 import { secretText } from "./workload.ts"
 import type { SimulatedDevice } from "./World.ts"
 
-const tables = ["assignments", "pods", "attempts", "reports", "events", "link"] as const
+/** Their keys begin with the uid of a pod. */
+const podTables = ["assignments", "pods", "attempts", "reports"] as const
+const tables = [...podTables, "events", "link"] as const
 
 export class Violation extends Error {
   override readonly name = "Violation"
@@ -211,6 +213,9 @@ export const filesFollow = [
 ] as const
 
 const stubbornGo = "what ignores SIGTERM goes all the same"
+const oneSandbox = "a pod has one sandbox, and none once it is gone"
+const fewEnds = "of each container one end is kept"
+const rowsGo = "the journal knows of no pod that is gone"
 
 /** What is not as it should be once nothing is broken any more; empty when all is well. */
 export const unsettled = Effect.fnUntraced(function*(
@@ -308,6 +313,24 @@ export const unsettled = Effect.fnUntraced(function*(
     for (const { container, pod, uid } of containers) {
       if (!live.has(uid)) wrong.push(`${device.name} keeps container ${pod}/${container} of a pod that is gone`)
     }
+    const ended = containers.filter(({ state }) => state === "exited")
+    for (const ends of Map.groupBy(ended, ({ container, uid }) => `${uid}/${container}`).values()) {
+      count(`rule: ${fewEnds}`)
+      const [{ container, pod } = { container: "", pod: "" }] = ends
+      if (ends.length > 1) wrong.push(`${device.name} keeps ${ends.length} ended containers of ${pod}/${container}`)
+    }
+    const sandboxes = yield* Effect.orElseSucceed(device.engine.sandboxes(), () => [])
+    for (const [uid, { length }] of Map.groupBy(sandboxes, ({ uid }) => uid)) {
+      count(`rule: ${oneSandbox}`)
+      if (!live.has(uid)) wrong.push(`${device.name} keeps a sandbox of ${uid}, which is gone`)
+      else if (length > 1) wrong.push(`${device.name} keeps ${length} sandboxes of ${uid}`)
+    }
+    for (const table of podTables) {
+      for (const { key } of yield* Effect.catchCause(device.rows(table), () => Effect.succeed([]))) {
+        count(`rule: ${rowsGo}`)
+        if (!live.has(key.split("/")[0] ?? "")) wrong.push(`${device.name} keeps ${table}/${key} of a pod that is gone`)
+      }
+    }
     for (const row of yield* device.journal.secrets) {
       const [table, key = ""] = row.split("/")
       if (table !== "link" && !live.has(key)) wrong.push(`${device.name} keeps secrets in ${row}`)
@@ -365,5 +388,9 @@ export const rules = [
   "what is gone from the API begins nothing",
   "a pod ends as its processes did",
   stubbornGo,
+  oneSandbox,
+  fewEnds,
+  rowsGo,
+  "what is to be prepared begins after that",
   ...filesFollow
 ] as const

@@ -11,6 +11,7 @@ const run = (attempt: number, startedAt: number, rest: Partial<Run> = {}): Run =
   container: "main",
   attempt,
   id: String(attempt),
+  sandboxId: "s",
   askedAt: startedAt,
   startedAt,
   finishedAt: startedAt + 5,
@@ -76,6 +77,19 @@ describe("what is said of processes", () => {
     const losses = [{ uid: "u", what: "sandbox" } as const]
     assert.deepStrictEqual(judged([run(0, 10), run(1, 20)], { inits, losses }), [])
     assert.lengthOf(judged([run(0, 10), run(1, 20)], { losses }), 1, "nothing else is")
+  })
+
+  it("lets nothing begin before it is prepared, in each sandbox anew", () => {
+    const prepared = { inits: new Set(["prepare"]), begins: new Map() }
+    const prepare = (startedAt: number, rest: Partial<Run> = {}) =>
+      run(0, startedAt, { container: "prepare", exitCode: 0, ...rest })
+    assert.deepStrictEqual(judged([prepare(10), run(0, 20)], prepared), [])
+    assert.lengthOf(judged([run(0, 20)], prepared), 1)
+    assert.lengthOf(judged([prepare(10, { exitCode: 1 }), run(0, 20)], prepared), 1)
+    assert.lengthOf(judged([prepare(10), run(0, 12)], prepared), 1, "beside it")
+    assert.deepStrictEqual(judged([prepare(10), run(0, 20), run(1, 30, { sandboxId: "t" })], prepared), [
+      "pod/main#1 begins before prepare has succeeded"
+    ])
   })
 
   it("lets only what is gone run again after it succeeded", () => {

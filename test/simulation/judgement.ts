@@ -182,6 +182,22 @@ const lateBeginnings = (
       )
   })
 
+/** What a pod is made of begins in a sandbox only once its initialisation has succeeded there. */
+const uninitialised = (
+  { inits, name }: Known,
+  runs: ReadonlyArray<Readonly<Run>>,
+  count: Count
+): ReadonlyArray<string> =>
+  runs.filter(({ container }) => inits.size > 0 && !inits.has(container)).flatMap((run) => {
+    count("rule: what is to be prepared begins after that")
+    const missing = [...inits].filter((init) =>
+      !runs.some(({ container, exitCode, finishedAt = Infinity, sandboxId }) =>
+        container === init && sandboxId === run.sandboxId && exitCode === 0 && finishedAt <= run.startedAt
+      )
+    )
+    return missing.map((init) => `${name}/${run.container}#${run.attempt} begins before ${init} has succeeded`)
+  })
+
 /** Looks at every process that ever ran. */
 export const judgeRuns = (
   pods: Iterable<Known>,
@@ -192,7 +208,7 @@ export const judgeRuns = (
   for (const known of pods) {
     const { device, name } = known
     const all = runsOf(device).filter((run) => run.uid === known.uid)
-    found.push(...lateBeginnings(known, all, forgetful, count))
+    found.push(...lateBeginnings(known, all, forgetful, count), ...uninitialised(known, all, count))
     const excuse = { deaths: deaths.get(device.name) ?? [], rests: rests.get(device.name) ?? 0 }
     const byContainer = Map.groupBy(all, ({ container }) => container)
     for (const container of new Set([...known.begins.keys(), ...byContainer.keys()])) {

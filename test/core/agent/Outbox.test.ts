@@ -76,4 +76,18 @@ describe("the outbox", () => {
       assert.isUndefined(next.pollUnsafe())
       yield* Fiber.interrupt(next)
     }).pipe(Effect.provide(layer)))
+
+  it.effect("leaves no row of a report that is forgotten while it is noted as taken", () =>
+    Effect.gen(function*() {
+      const outbox = yield* Outbox
+      const journal = yield* MemoryJournal
+      const told = report(1, "Running", { running: {} })
+      yield* outbox.put(told)
+      yield* journal.intercept(Effect.sleep("1 second"))
+      yield* Effect.forkChild(outbox.taken(told), { startImmediately: true })
+      yield* journal.intercept(Effect.void)
+      yield* Effect.forkChild(outbox.forget("u-1"), { startImmediately: true })
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(yield* journal.diary, ["put reports u-1", "remove reports u-1"])
+    }).pipe(Effect.provide(Layer.provideMerge(Outbox.layer, MemoryJournal.layer))))
 })

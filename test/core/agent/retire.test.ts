@@ -52,6 +52,32 @@ describe("retiring", () => {
     )
   })
 
+  it.effect("leaves nothing of a report that is on its way, whenever it comes to be taken", () => {
+    const { layer } = stuck()
+    return Effect.gen(function*() {
+      const outbox = yield* Outbox
+      const journal = yield* MemoryJournal
+      yield* outbox.put({
+        uid: "u1",
+        namespace: "edge",
+        name: "web",
+        number: 1,
+        finished: true,
+        status: { phase: "Failed" }
+      })
+      yield* TestClock.adjust("1 second")
+      const report = yield* outbox.next
+      yield* Effect.forkChild((yield* makeRetirement).run)
+      yield* TestClock.adjust("2 minutes")
+      yield* outbox.taken(report)
+      assert.strictEqual(outbox.newest("u1"), 0)
+      assert.notInclude((yield* journal.diary).join(), "put reports")
+    }).pipe(
+      Effect.provide(Outbox.layer),
+      Effect.provide(Layer.mergeAll(layer, memory, MemoryFiles.layer, MemoryJournal.layer))
+    )
+  })
+
   it.effect("removes what pods left on the disk also while that is too full to forget them", () => {
     const { layer } = stuck(Effect.never)
     return Effect.gen(function*() {

@@ -43,6 +43,7 @@ export interface Run {
   readonly container: string
   readonly attempt: number
   readonly id: string
+  readonly sandboxId: string
   /** When it was last asked for; it may have been under way since. */
   readonly askedAt: number
   readonly startedAt: number
@@ -208,6 +209,7 @@ export class MemoryEngine {
       container: container.spec.container,
       attempt: container.spec.attempt,
       id,
+      sandboxId: container.spec.sandboxId,
       askedAt: this.#asked.get(id) ?? 0,
       startedAt: this.clocks.world.currentTimeMillisUnsafe()
     }
