@@ -81,3 +81,7 @@ export interface PodState {
 export const hasInitialized = ({ assignment, containers }: PodState): boolean =>
   assignment.containers.some(({ name }) => (containers.get(name)?.step ?? "Creating") !== "Creating") ||
   assignment.containers.some(({ name }) => containers.get(name)?.previous !== undefined)
+
+/** Of what was found in this sandbox, where the newest is that one: of any other it matters only that it was a former one. */
+export const attemptOfSandbox = (id: string, newest: string | undefined, attempt: number): number =>
+  id === newest ? attempt : attempt - 1

@@ -6,7 +6,7 @@ import { assignedContainers } from "../PodAssignment.ts"
 import { vanishedMessage } from "./containerStatus.ts"
 import { backOffAfter } from "./crashBackOff.ts"
 import { judgeContainer, type Verdict } from "./judgeContainer.ts"
-import type { ContainerRecord, ContainerResult } from "./PodState.ts"
+import { attemptOfSandbox, type ContainerRecord, type ContainerResult } from "./PodState.ts"
 import { terminationMessage } from "./terminationMessage.ts"
 import { type AttemptEnd, look, savePod, stateOf, type Workbench } from "./Workbench.ts"
 
@@ -88,7 +88,7 @@ const adoptLost = Effect.fnUntraced(function*(
     image: newest.image,
     imageId: newest.imageId,
     bootId: bench.host().bootId,
-    sandboxAttempt: pod.sandboxAttempt,
+    sandboxAttempt: attemptOfSandbox(newest.sandboxId, pod.sandboxId || newest.sandboxId, pod.sandboxAttempt),
     backOffMillis: 0,
     replacing: false,
     ...(record?.result === undefined ? {} : { previous: record.result })

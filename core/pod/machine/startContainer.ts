@@ -7,7 +7,7 @@ import { ContainerRefused } from "./ContainerRefused.ts"
 import { containerSpec } from "./containerSpec.ts"
 import { ensureImage } from "./ensureImage.ts"
 import type { Start } from "./planPod.ts"
-import type { ContainerRecord } from "./PodState.ts"
+import { attemptOfSandbox, type ContainerRecord } from "./PodState.ts"
 import { podIPs } from "./podStatus.ts"
 import { rootRefusal } from "./runAsNonRoot.ts"
 import { stateOf, wallMillis, type Workbench } from "./Workbench.ts"
@@ -166,7 +166,8 @@ const adopt = Effect.fnUntraced(function*(bench: Workbench, start: Start, id: st
     ...record,
     step: "Starting",
     containerId: id,
-    specHash: holder.specHash
+    specHash: holder.specHash,
+    sandboxAttempt: attemptOfSandbox(holder.sandboxId, bench.sandbox?.id, record.sandboxAttempt)
   })
 })
 

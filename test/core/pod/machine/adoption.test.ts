@@ -202,6 +202,30 @@ describe("a disk that lied about what it wrote", () => {
       assert.deepStrictEqual(yield* runtime.runs, runs)
     }).pipe(Effect.provide(Device.layer)))
 
+  it.effect("has a pod prepared anew in its new sandbox, though the name of that is taken by how it was done before", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const runtime = yield* MemoryRuntime
+      const journal = yield* MemoryJournal
+      const prepared = pod({ initContainers: [container("init")], containers: [container("app")] })
+      yield* runtime.script(({ container }) => container === "init", { run: exits(0, "1 second") })
+      yield* (yield* device.start).ensure(prepared)
+      yield* pass(5)
+      yield* journal.stopSyncing
+      yield* runtime.breakSandbox("u1")
+      yield* pass(30)
+      yield* device.kill
+      yield* journal.crash
+      yield* runtime.breakSandbox("u1")
+      yield* device.start
+      yield* pass(60)
+      const runs = yield* runtime.runs
+      for (const { sandboxId } of runs.filter((run) => run.container === "app")) {
+        assert.isTrue(runs.some((run) => run.container === "init" && run.sandboxId === sandboxId))
+      }
+      assert.lengthOf(new Set(runs.map(({ sandboxId }) => sandboxId)), 3)
+    }).pipe(Effect.provide(Device.layer)))
+
   it.effect("leaves no container in a sandbox that is gone", () =>
     Effect.gen(function*() {
       const device = yield* Device
