@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Clock, Effect, Exit, Fiber, Queue, Random, Ref } from "effect"
-import { randomBytes } from "node:crypto"
+import { hkdf, randomBytes } from "node:crypto"
 import { readFile } from "node:fs"
 import { deflate } from "node:zlib"
 import { Trapped } from "./traps.ts"
@@ -69,7 +69,8 @@ describe("virtual time", () => {
     Immediate: () => setImmediate(() => {}),
     FSREQCALLBACK: () => readFile(import.meta.filename, () => {}),
     ZLIB: () => deflate("text", () => {}),
-    RANDOMBYTESREQUEST: () => randomBytes(8, () => {})
+    RANDOMBYTESREQUEST: () => randomBytes(8, () => {}),
+    DERIVEBITSREQUEST: () => hkdf("sha256", "key", "salt", "info", 8, () => {})
   }
   const ways: Readonly<Record<string, (act: () => unknown) => Effect.Effect<unknown>>> = {
     "": (act) => Effect.sync(act),

@@ -213,7 +213,7 @@ export const filesFollow = [
 ] as const
 
 const stubbornGo = "what ignores SIGTERM goes all the same"
-const oneSandbox = "a pod has one sandbox, and none once it is gone"
+const oneSandbox = "a pod has one sandbox and leaves none"
 const fewEnds = "of each container one end is kept"
 const rowsGo = "the journal knows of no pod that is gone"
 

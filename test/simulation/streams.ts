@@ -2,9 +2,10 @@
 import { Cause, Clock, type Context, Effect, Exit, Fiber, FiberSet, Option, Stream } from "effect"
 import { KubeletBackend } from "../../core/kubelet/KubeletBackend.ts"
 import type { PodLogQuery } from "../../core/pod/PodRuntime.ts"
+import type { Run } from "../fakes/runtime/MemoryEngine.ts"
 import type { Count } from "./coverage.ts"
 import type { Dice } from "./faults/Dice.ts"
-import { isRunning, type Known } from "./known.ts"
+import { isRunning, type Known, runsOf } from "./known.ts"
 import type { Program } from "./World.ts"
 
 type Backend = Context.Service.Shape<typeof KubeletBackend>
@@ -50,6 +51,8 @@ interface Reading {
   /** The newest line that came. */
   last: { readonly attempt: number; readonly line: number } | undefined
   lines: number
+  /** The process that was the newest when it was asked for, and how many lines that had printed. */
+  readonly due: { readonly run: Readonly<Run>; readonly lines: number } | undefined
   /** Milliseconds of the world's clock. */
   readonly since: number
   /** Why it ended, other than in order. */
@@ -76,6 +79,17 @@ export const makeReaders = Effect.fnUntraced(function*(
   let numbers = 0
 
   const printedBy = ({ known, last }: Reading) => printed.get(`${known.uid}#${last?.attempt ?? 0}`) ?? 0
+
+  const newestOf = ({ device, uid }: Known) =>
+    runsOf(device).findLast((run) => run.uid === uid && run.container === "main")
+
+  /** What is there when somebody asks belongs to the answer, as long as nothing has taken the place of its process. */
+  const judgeComplete = ({ due, known, last, words }: Reading) => {
+    if (due === undefined || due.run.vanished === true || newestOf(known)?.id !== due.run.id) return
+    count("rule: a stream that ends in order is complete")
+    const got = last?.attempt === due.run.attempt ? last.line + 1 : 0
+    if (got < due.lines) violated(`${words} ends in order after ${got} lines, and ${due.lines} had been printed`)
+  }
 
   const take = (reading: Reading) => {
     const text = new TextDecoder()
@@ -113,13 +127,13 @@ export const makeReaders = Effect.fnUntraced(function*(
       }
       return "with an error"
     }
-    count("rule: a stream that ends in order is complete")
     if (calm && reading.lines > 0) count(`rule: ${calmRule}`)
     if (reading.last !== undefined && reading.query.follow && reading.last.line + 1 < printedBy(reading)) {
       violated(
         `${reading.words} ends in order after line ${reading.last.line}, and ${printedBy(reading)} were printed`
       )
     }
+    judgeComplete(reading)
     return "in order"
   }
 
@@ -139,12 +153,14 @@ export const makeReaders = Effect.fnUntraced(function*(
       ...(dice.chance() < 0.3 ? { tailLines: dice.between(1, 6) } : {})
     }
     const words = `reader ${++numbers} of ${known.name}`
+    const run = newestOf(known)
     const reading: Reading = {
       known,
       query,
       words,
       last: undefined,
       lines: 0,
+      due: run && { run, lines: printed.get(`${known.uid}#${run.attempt}`) ?? 0 },
       since: yield* Clock.currentTimeMillis
     }
     if (stays) staying.add(reading)

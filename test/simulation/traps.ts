@@ -10,12 +10,18 @@ export class Trapped extends Error {
   override readonly name = "Trapped"
 }
 
-/** What needs neither a timer nor a thread: continuations of promises, what is only queued, a key agreement that is waited for on the spot. */
-const harmless = new Set(["PROMISE", "Microtask", "TickObject", "effect/Fiber", "DERIVEBITSREQUEST"])
+/** What needs neither a timer nor a thread: continuations of promises, and what is only queued. */
+const harmless = new Set(["PROMISE", "Microtask", "TickObject", "effect/Fiber"])
 
-/** Compression that is waited for begins like the one that is not; who called it tells them apart. */
-const onTheSpot = (type: string) =>
-  type === "ZLIB" && /\b(zlibBufferSync|syncBufferWrapper)\b/.test(new Error().stack ?? "")
+/** What is waited for begins like what is not; who called it tells them apart. */
+const onTheSpot = (type: string) => {
+  const waiting = type === "ZLIB"
+    ? /\b(zlibBufferSync|syncBufferWrapper)\b/
+    : type === "DERIVEBITSREQUEST"
+    ? /\b(hkdfSync|diffieHellman)\b/
+    : undefined
+  return waiting?.test(new Error().stack ?? "") === true
+}
 
 let caught: Trapped | undefined
 let armed = false

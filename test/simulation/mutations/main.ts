@@ -69,7 +69,7 @@ const hunt = Effect.fnUntraced(function*({ name, profile }: Mutation) {
   const worker = yield* makeWorker({ mutation: name, limit: "5 minutes" })
   for (let seeds = 1; seeds <= most; seeds++) {
     const seed = first + seeds - 1
-    const { failure } = yield* worker({
+    const { failure, size: played } = yield* worker({
       seed,
       told: false,
       ...(profile === undefined ? {} : { profile }),
@@ -77,8 +77,8 @@ const hunt = Effect.fnUntraced(function*({ name, profile }: Mutation) {
     })
     if (failure === null) continue
     const violation = failure.split("\n")[0] ?? ""
-    // A mistake that cannot be loaded was noticed by no storm.
-    if (violation.startsWith(workerDied)) {
+    // A mistake that cannot be loaded, or a worker that did not come to an end, was noticed by no storm.
+    if (violation.startsWith(workerDied) || played === null) {
       missed.push(name)
       return console.log(`${name.padEnd(24)}    -  ${violation}`)
     }

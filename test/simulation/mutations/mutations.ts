@@ -66,6 +66,54 @@ export const mutations: ReadonlyArray<Mutation> = [
     profile: "calm"
   },
   {
+    name: "skips-initialisation",
+    mistake: "init containers are not run",
+    file: "core/pod/machine/planPod.ts",
+    from: "if (startsSomething || !hasInitialized(input.state)) {",
+    to: "if (input.busy.size < 0) {",
+    profile: "calm"
+  },
+  {
+    name: "initialises-beside",
+    mistake: "containers do not wait for init containers",
+    file: "core/pod/machine/planPod.ts",
+    from: "      initialising = true\n",
+    to: "",
+    profile: "calm"
+  },
+  {
+    name: "keeps-sandboxes",
+    mistake: "a sandbox that was replaced stays",
+    file: "core/pod/machine/ensureSandbox.ts",
+    from: "if (!wanted) yield* bench.runtime.removeSandbox(old.id)",
+    to: "if (wanted) yield* bench.runtime.removeSandbox(old.id)",
+    profile: "device"
+  },
+  {
+    name: "keeps-rows",
+    mistake: "what the journal says of a pod stays when it is forgotten",
+    file: "core/pod/machine/PodStore.ts",
+    from: "    { _tag: \"Remove\", table: \"pods\", key: uid },\n",
+    to: "",
+    profile: "calm"
+  },
+  {
+    name: "keeps-the-dead",
+    mistake: "containers that have ended are never removed while their pod lives",
+    file: "core/pod/machine/collectGarbage.ts",
+    from: "if (newer) yield* bench.runtime.remove(id)",
+    to: "if (newer) yield* Effect.void",
+    profile: "calm"
+  },
+  {
+    name: "empty-logs",
+    mistake: "logs are empty unless they are followed",
+    file: "core/operator/kubeletBackend.ts",
+    from: "(channel) => Stream.mapError(channel.messages, streamError(at.node))",
+    to: "(channel) => query.follow ? Stream.mapError(channel.messages, streamError(at.node)) : Stream.empty",
+    profile: "streams"
+  },
+  {
     name: "distrusts-successors",
     mistake: "a container that ended well is run again where the attempt before it was gone",
     file: "core/pod/machine/planPod.ts",
