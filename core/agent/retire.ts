@@ -2,13 +2,15 @@
  * The device was deleted from its cluster: pods end, files and journal go, secrets first. What is left is what the device is: its own
  * key, and the memory of its link.
  */
-import { Clock, Duration, Effect, Exit, Fiber, FiberSet } from "effect"
+import { Clock, Duration, Effect, Exit, Fiber, FiberSet, Schedule } from "effect"
 import { LinkMemory } from "../link/Hello.ts"
 import { PodFiles } from "../pod/PodFiles.ts"
 import { PodRuntime } from "../pod/PodRuntime.ts"
 import { AgentSettings } from "./AgentSettings.ts"
 import { Journal } from "./Journal.ts"
 import { Outbox } from "./Outbox.ts"
+
+const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")]).pipe(Schedule.jittered)
 
 export interface Retirement {
   readonly run: Effect.Effect<void>
@@ -63,8 +65,11 @@ export const makeRetirement = Effect.gen(function*() {
       yield* outbox.forget(uid)
     }
     const known = yield* memory.load
+    // Nothing is confirmed before it: what the device was told is in there.
     yield* journal.wipe.pipe(
-      Effect.catch((error) => Effect.logError(`the journal could not be wiped: ${error.message}`))
+      Effect.tapError((error) => Effect.logWarning(`the journal cannot be wiped yet: ${error.message}`)),
+      Effect.retry(again),
+      Effect.orDie
     )
     // The next EdgeDevice of its name may let it in, and it die before it hears so: it is known by this, and by nothing else.
     yield* memory.save(known).pipe(

@@ -56,9 +56,8 @@ const make = () => {
     return next
   }
 
-  const commit = Effect.fnUntraced(function*(changes: ReadonlyArray<Change>) {
+  const write = Effect.fnUntraced(function*(words: string, next: () => ReadonlyMap<string, Row>) {
     yield* before
-    const words = changes.map(({ _tag, key, table }) => `${_tag.toLowerCase()} ${table} ${key}`).join(", ")
     if (failing !== undefined && failing.left > 0) {
       failing.left -= 1
       const { reason } = failing
@@ -67,9 +66,15 @@ const make = () => {
       return yield* new JournalError({ reason, detail: "as the test planned" })
     }
     yield* note(words)
-    rows = applied(changes)
+    rows = next()
     if (syncing) synced = rows
   })
+
+  const commit = (changes: ReadonlyArray<Change>) =>
+    write(
+      changes.map(({ _tag, key, table }) => `${_tag.toLowerCase()} ${table} ${key}`).join(", "),
+      () => applied(changes)
+    )
 
   const journal = Journal.of({
     rows: (table) =>
@@ -83,10 +88,7 @@ const make = () => {
           )
       ),
     commit,
-    wipe: Effect.map(note("wipe"), () => {
-      rows = new Map()
-      synced = rows
-    })
+    wipe: write("wipe", () => new Map())
   })
 
   const controls = MemoryJournal.of({

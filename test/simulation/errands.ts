@@ -5,7 +5,7 @@ import type { PodStreamError } from "../../core/pod/PodRuntime.ts"
 import { type Script, standardCommands } from "../fakes/runtime/Program.ts"
 import type { Count } from "./coverage.ts"
 import type { Dice } from "./faults/Dice.ts"
-import { isRunning, type Known } from "./known.ts"
+import { isRunning, type Known, runsOf } from "./known.ts"
 import { answeredInPeace, answeredRule, calmRule, type Door } from "./streams.ts"
 
 type Failure = PodStreamError | RuntimeError
@@ -16,6 +16,16 @@ const answeredWithin = 600_000
 const killed = 137
 const port = 80
 export const peaceRule = "once all is well, what is asked for is done"
+
+/** What ends a process ends what was under way in it first. */
+const momentMillis = 1000
+
+/** Says later whether its main container's process had ended by then, or whether there was none. */
+const endSince = ({ device, uid }: Known) => {
+  const then = runsOf(device).findLast((run) => run.uid === uid && run.container === "main")?.id
+  const ended = () => runsOf(device).find(({ id }) => id === then)?.finishedAt
+  return (at: number) => then === undefined || (ended() ?? Infinity) <= at + momentMillis
+}
 
 const textOf = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
 const bytesOf = (text: string) => new TextEncoder().encode(text)
@@ -37,6 +47,8 @@ export const makeErrands = Effect.fnUntraced(function*(
   const open = new Map<string, number>()
   /** How often a device began each. */
   const begun = new Map<string, number>()
+  /** What only the end of its container excuses, which comes after it. */
+  const doubts: Array<() => string | undefined> = []
   let numbers = 0
 
   const begin = (number: string) => {
@@ -80,10 +92,13 @@ export const makeErrands = Effect.fnUntraced(function*(
       backend: NonNullable<ReturnType<Door["open"]>>["backend"],
       number: string
     ) => Effect.Effect<A, Failure, Scope.Scope>,
-    wrong: (answer: A, number: string, begun: boolean) => string | undefined
+    wrong: (answer: A, number: string, begun: boolean) => string | undefined,
+    /** Whether it is what is left where the container ends meanwhile. */
+    cut: (answer: A) => boolean
   ) {
     const door = (errand.at ?? dice.pick(doors)).open()
     if (door === undefined) {
+      if (errand.at !== undefined) violated(`nobody is there to be asked for ${errand.what} ${errand.known.name}`)
       count("errand: nobody to ask")
       return
     }
@@ -92,8 +107,9 @@ export const makeErrands = Effect.fnUntraced(function*(
     const words = `errand ${number}, ${errand.what} ${known.name},`
     const edits = known.edits
     const here = isRunning(known)
+    const hasEnded = endSince(known)
     yield* note(`${words} sets out`)
-    const answered = (exit: Exit.Exit<A, Failure>): string => {
+    const answered = (exit: Exit.Exit<A, Failure>, at: number): string => {
       const times = begun.get(number) ?? 0
       if (times > 0) count("rule: what is asked for is done at most once")
       if (Exit.isSuccess(exit)) {
@@ -101,7 +117,11 @@ export const makeErrands = Effect.fnUntraced(function*(
         if (calm) count(`rule: ${calmRule}`)
         if (errand.at !== undefined) count(`rule: ${peaceRule}`)
         const what = wrong(exit.value, number, times > 0)
-        if (what !== undefined) violated(`${words} ${what}, as it is told`)
+        if (what !== undefined) {
+          const sentence = `${words} ${what}, as it is told`
+          if (cut(exit.value)) doubts.push(() => hasEnded(at) ? undefined : sentence)
+          else violated(sentence)
+        }
         return "answered"
       }
       const { message = "", reason } = Option.getOrUndefined(Cause.findErrorOption(exit.cause)) ?? {}
@@ -125,7 +145,10 @@ export const makeErrands = Effect.fnUntraced(function*(
     const fiber = yield* FiberSet.run(
       fibers,
       Effect.raceFirst(
-        Effect.map(Effect.exit(Effect.scoped(go(door.backend, number))), answered),
+        Effect.flatMap(
+          Effect.exit(Effect.scoped(go(door.backend, number))),
+          (exit) => Effect.map(Clock.currentTimeMillis, (at) => answered(exit, at))
+        ),
         Effect.delay(late, answeredWithin + errand.takes)
       ).pipe(
         Effect.ensuring(Effect.sync(() => void open.delete(words))),
@@ -169,10 +192,10 @@ export const makeErrands = Effect.fnUntraced(function*(
       }),
       (answer, number, begun) => {
         if (!begun) return "was never begun"
-        if (answer.code === killed && (at === undefined || !isRunning(known))) return undefined
         if (answer.code !== code) return `exited with ${answer.code} instead of ${code}`
         return answer.text === `errand ${number}` ? undefined : `said ${JSON.stringify(answer.text)}`
-      }
+      },
+      ({ code }) => code === killed
     )
   }
 
@@ -187,15 +210,17 @@ export const makeErrands = Effect.fnUntraced(function*(
         return yield* gathered(duplex.read)
       }),
       // A pod that dies ends its connections in order, as TCP does.
-      (answer, number) =>
-        answer === `errand ${number}` || (answer === "" && (at === undefined || !isRunning(known)))
-          ? undefined
-          : `said ${JSON.stringify(answer)}`
+      (answer, number) => answer === `errand ${number}` ? undefined : `said ${JSON.stringify(answer)}`,
+      (answer) => answer === ""
     )
 
   /** Once all has been well for a while: nobody waits any more for what should have come by then. */
   const judge = (now: number): void => {
     for (const [words, due] of open) if (now - due > answeredInPeace) violated(`${words} has no answer`)
+    for (const doubt of doubts) {
+      const what = doubt()
+      if (what !== undefined) violated(what)
+    }
   }
 
   /** Once all is well: a command and a connection to a pod, at the operator that has its device. */

@@ -378,6 +378,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
           ?.holder
         const host = hosts.find(({ name }) => holder?.startsWith(`${name}-`) === true)
         if (one !== undefined && host !== undefined) yield* errands.demand(one, dice, host.door)
+        if (one !== undefined && host === undefined) violated(`nobody holds ${device.name}, and all is well`)
         // In a storm few denials last: what else ends a connection meanwhile excuses it.
         const connection = brokers?.overheard(device.name)?.id
         if (brokers !== undefined && connection !== undefined) yield* brokers.denies(device.name, connection)

@@ -85,7 +85,8 @@ export const makeReaders = Effect.fnUntraced(function*(
 
   /** What is there when somebody asks belongs to the answer, as long as nothing has taken the place of its process. */
   const judgeComplete = ({ due, known, last, words }: Reading) => {
-    if (due === undefined || due.run.vanished === true || newestOf(known)?.id !== due.run.id) return
+    const newest = newestOf(known)
+    if (due === undefined || newest?.id !== due.run.id || newest.vanished === true) return
     count("rule: a stream that ends in order is complete")
     const got = last?.attempt === due.run.attempt ? last.line + 1 : 0
     if (got < due.lines) violated(`${words} ends in order after ${got} lines, and ${due.lines} had been printed`)

@@ -94,12 +94,13 @@ export const makePodStore = Effect.fnUntraced(function*(journal: Journal["Servic
   const commit = (changes: ReadonlyArray<Effect.Effect<Change>>) =>
     Effect.flatMap(Effect.all(changes), (all) => journal.commit(all))
 
-  const exclusively = <A>(uid: string, save: (entry: Entry) => Effect.Effect<A, JournalError>) =>
+  const exclusively = (uid: string, save: (entry: Entry) => Effect.Effect<unknown, JournalError>) =>
     Effect.suspend(() => {
       const entry = entries.get(uid)
-      // Forgotten meanwhile: there is nothing to remember.
       if (entry === undefined) return Effect.void
-      return Effect.asVoid(Effect.uninterruptible(entry.lock.withPermit(Effect.suspend(() => save(entry)))))
+      // Forgotten, also while it waited for its turn: there is nothing to remember.
+      const saved = Effect.suspend(() => entries.get(uid) === entry ? save(entry) : Effect.void)
+      return Effect.asVoid(Effect.uninterruptible(entry.lock.withPermit(saved)))
     })
 
   const assignmentRow = (assignment: PodAssignment) =>

@@ -78,6 +78,24 @@ describe("retiring", () => {
     )
   })
 
+  it.effect("is done only once the journal is wiped, which is tried until the disk takes it", () => {
+    const { layer } = stuck()
+    return Effect.gen(function*() {
+      const journal = yield* MemoryJournal
+      yield* journal.fail("Broken")
+      const wiping = yield* Effect.forkChild((yield* makeRetirement).run)
+      yield* TestClock.adjust("10 minutes")
+      assert.isUndefined(wiping.pollUnsafe())
+      yield* journal.heal
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(wiping)
+      assert.include(yield* journal.diary, "wipe")
+    }).pipe(
+      Effect.provide(Outbox.layer),
+      Effect.provide(Layer.mergeAll(layer, memory, MemoryFiles.layer, MemoryJournal.layer))
+    )
+  })
+
   it.effect("removes what pods left on the disk also while that is too full to forget them", () => {
     const { layer } = stuck(Effect.never)
     return Effect.gen(function*() {
