@@ -127,7 +127,7 @@ export const runOperator = Effect.fnUntraced(function*(config: AranyaConfig) {
     ? Layer.effectDiscard(Effect.logWarning("kubectl logs will not work: kubelet.address (or $POD_IP) is not set"))
     : kubeletDoor(config, { address, namespace })
 
-  yield* Effect.logInfo(`aranya ${version} serves EdgeDevices of all namespaces`)
+  yield* Effect.logInfo(`aranya ${version} starts, for EdgeDevices of all namespaces`)
   // Devices do not wait for a person: until the certificate is approved it is `kubectl logs` alone that does not work.
   const served = waitsForApproval(config) ? beside(operator, doors) : Effect.provide(operator, doors)
   return yield* served.pipe(
