@@ -216,4 +216,7 @@ const command = Command.make("aranya-demo", {
   ])
 )
 
+// A terminal that is closed takes nobody with it but the demo, which ends its children in order.
+process.on("SIGHUP", () => process.emit("SIGTERM", "SIGTERM"))
+
 runProgram(Command.run(command, { version }))
