@@ -127,10 +127,9 @@ export const runOperator = Effect.fnUntraced(function*(config: AranyaConfig) {
     ? Layer.effectDiscard(Effect.logWarning("kubectl logs will not work: kubelet.address (or $POD_IP) is not set"))
     : kubeletDoor(config, { address, namespace })
 
-  yield* Effect.logInfo(`aranya ${version} starts, for EdgeDevices of all namespaces`)
   // Devices do not wait for a person: until the certificate is approved it is `kubectl logs` alone that does not work.
   const served = waitsForApproval(config) ? beside(operator, doors) : Effect.provide(operator, doors)
-  return yield* served.pipe(
+  const running = served.pipe(
     Effect.provide(metricsDoor(config).pipe(Layer.provideMerge(operatorLayer), Layer.provideMerge(outside))),
     Effect.provideService(OperatorSettings, {
       excludedNamespaces: config.aranya.excludedNamespaces,
@@ -145,7 +144,10 @@ export const runOperator = Effect.fnUntraced(function*(config: AranyaConfig) {
       farewell: "2 minutes"
     }),
     Effect.provideService(StreamCreationTimeout, config.pod.timers.streamCreationTimeout),
-    Effect.provideService(LinkTimings, linkTimings(config)),
+    Effect.provideService(LinkTimings, linkTimings(config))
+  )
+  return yield* Effect.logInfo(`aranya ${version} starts, for EdgeDevices of all namespaces`).pipe(
+    Effect.andThen(running),
     Effect.provide(LogSink.layer(config.aranya.log))
   )
 })
