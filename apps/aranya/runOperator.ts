@@ -27,8 +27,8 @@ import { grpcIdentity } from "./grpcIdentity.ts"
 import { kubeletDoor, waitsForApproval } from "./kubeletDoor.ts"
 import { openBroker } from "./openBroker.ts"
 
-const environment = (given: string, variable: string, fallback: string) =>
-  given === "" ? process.env[variable] ?? fallback : given
+/** A variable that is set to nothing says nothing. */
+const environment = (given: string, variable: string, fallback: string) => given || process.env[variable] || fallback
 
 export const ownNamespace = (config: AranyaConfig) => environment(config.aranya.namespace, "POD_NAMESPACE", "default")
 
@@ -57,7 +57,7 @@ const identity = (config: AranyaConfig, namespace: string) =>
       )
       return {
         // A process start is a takeover: no two have the same name.
-        holder: `${process.env["HOSTNAME"] ?? "aranya"}-${Hex.encode(yield* random.bytes(4))}`,
+        holder: `${environment("", "HOSTNAME", "aranya")}-${Hex.encode(yield* random.bytes(4))}`,
         installation: config.aranya.installation,
         version,
         namespace,

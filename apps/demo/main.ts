@@ -36,7 +36,7 @@ const until = <A, E extends { readonly message: string }, R>(
     Effect.retry(Schedule.spaced("250 millis").pipe(Schedule.upTo({ times: limitSeconds * 4 })))
   )
 
-const socketPath = (process.env["DOCKER_HOST"] ?? "unix:///var/run/docker.sock").replace(/^unix:\/\//u, "")
+const socketPath = (process.env["DOCKER_HOST"] || "unix:///var/run/docker.sock").replace(/^unix:\/\//u, "")
 
 const chooseRuntime = Effect.fnUntraced(function*(wanted: "auto" | "docker" | "process") {
   const docker = wanted !== "process" && (yield* dockerAnswers(socketPath))
