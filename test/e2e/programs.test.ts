@@ -33,6 +33,21 @@ describe.each(["aranya", "arhat"])("%s", (program) => {
       assert.notInclude(stdout, "--log-level")
     }))
 
+  it.live("says once what is wrong with its command line, and shows how it should be", () =>
+    Effect.gen(function*() {
+      const misspelt = yield* run(program, "rnu")
+      assert.strictEqual(misspelt.exitCode, 1)
+      assert.include(misspelt.stdout, "SUBCOMMANDS")
+      assert.match(
+        misspelt.stderr,
+        /^\s*ERROR\n {2}Unknown subcommand "rnu" .*\n\n {2}Did you mean this\?\n {4}run\n$/u
+      )
+      const bare = yield* run(program)
+      assert.strictEqual(bare.exitCode, 1)
+      assert.include(bare.stdout, "SUBCOMMANDS")
+      assert.strictEqual(bare.stderr, `error: ${program} needs a subcommand: ${program} --help lists them\n`)
+    }))
+
   it.live("says in a sentence that its log file cannot be opened", () =>
     Effect.gen(function*() {
       const folder = yield* scratch
