@@ -1,6 +1,7 @@
 /** Where a program's log goes: several sinks, each with its own level and format; files are bounded and rotated. */
 import { Cause, Effect, Layer, Logger, LogLevel, References, Schema } from "effect"
 import { closeSync, existsSync, fstatSync, ftruncateSync, openSync, renameSync, writeSync } from "node:fs"
+import { isatty } from "node:tty"
 
 export const LogSink = Schema.Struct({
   level: Schema.Literals(["debug", "info", "warn", "error", "silent"]).pipe(
@@ -39,6 +40,10 @@ class Sink {
   readonly #path: string | undefined
   #fd: number
   #size = 0
+  /** What was not taken yet of a line that was begun. */
+  #rest = Buffer.alloc(0)
+  /** Lines that were not taken at all since the last one that was. */
+  #lost = 0
 
   constructor(file: string) {
     this.#path = file === "stderr" || file === "stdout" ? undefined : file
@@ -46,22 +51,35 @@ class Sink {
     if (this.#path !== undefined) this.#size = fstatSync(this.#fd).size
   }
 
-  get isFile() {
-    return this.#path !== undefined
+  /** A stream of node's, which would say the same, makes the descriptor one that does not wait for its reader. */
+  get isTerminal() {
+    return this.#path === undefined && isatty(this.#fd)
   }
 
-  write(line: string) {
-    const bytes = Buffer.from(`${line}\n`)
+  /** The line is made when it can be written, and told then how many before it could not. */
+  write(line: (lost: number) => string) {
+    this.#lost += 1
     try {
+      this.#flush()
+      const bytes = Buffer.from(`${line(this.#lost - 1)}\n`)
       if (this.#path !== undefined && this.#size + bytes.length > rotateBytes) {
         // Before the attempt: one that fails is not repeated with every line.
         this.#size = 0
         this.#rotate(this.#path)
       }
-      for (let written = 0; written < bytes.length;) written += writeSync(this.#fd, bytes, written)
-      this.#size += bytes.length
+      this.#rest = bytes
+      this.#lost = 0
+      this.#flush()
     } catch {
-      // A full disk or a closed pipe must not take the program with it; there is nowhere left to say so.
+      // A full disk, a closed pipe or a slow reader must not hold the program up, nor take it with it: the next line that is taken tells.
+    }
+  }
+
+  #flush() {
+    while (this.#rest.length > 0) {
+      const written = writeSync(this.#fd, this.#rest)
+      this.#size += written
+      this.#rest = this.#rest.subarray(written)
     }
   }
 
@@ -85,6 +103,11 @@ class Sink {
   }
 
   close() {
+    try {
+      this.#flush()
+    } catch {
+      // Its reader has had all the time there was.
+    }
     if (this.#path !== undefined) closeSync(this.#fd)
   }
 }
@@ -100,24 +123,31 @@ const colours: Readonly<Record<string, string>> = {
 const text = (message: unknown): string =>
   Array.isArray(message) ? message.map(text).join(" ") : typeof message === "string" ? message : JSON.stringify(message)
 
-const prettyLine = Logger.make(({ cause, date, fiber, logLevel, message }) => {
-  const annotations = Object.entries(fiber.getRef(References.CurrentLogAnnotations))
+const annotationsOf = ({ fiber }: Logger.Options<unknown>, lost: number) => ({
+  ...fiber.getRef(References.CurrentLogAnnotations),
+  ...(lost === 0 ? {} : { lostLines: lost })
+})
+
+const prettyLine = (options: Logger.Options<unknown>, lost: number) => {
+  const { cause, date, logLevel, message } = options
+  const annotations = Object.entries(annotationsOf(options, lost))
     .map(([key, value]) => ` \x1b[2m${key}=\x1b[0m${text(value)}`).join("")
   const trouble = cause.reasons.length === 0 ? "" : `\n${Cause.pretty(cause)}`
   return `\x1b[2m${date.toISOString().slice(11, 23)}\x1b[0m ${colours[logLevel] ?? ""}${
     logLevel.toUpperCase().padEnd(5)
   }\x1b[0m ${text(message)}${annotations}${trouble}`
-})
+}
 
-const jsonLine = Logger.make(({ cause, date, fiber, logLevel, message }) =>
-  JSON.stringify({
+const jsonLine = (options: Logger.Options<unknown>, lost: number) => {
+  const { cause, date, logLevel, message } = options
+  return JSON.stringify({
     time: date.toISOString(),
     level: logLevel.toLowerCase(),
     msg: text(message),
-    ...fiber.getRef(References.CurrentLogAnnotations),
+    ...annotationsOf(options, lost),
     ...(cause.reasons.length === 0 ? {} : { cause: Cause.pretty(cause) })
   })
-)
+}
 
 /** Replaces Effect's own logger by these sinks. Fails where a file cannot be opened. */
 export const layer = (sinks: ReadonlyArray<LogSink>) => {
@@ -134,11 +164,11 @@ export const layer = (sinks: ReadonlyArray<LogSink>) => {
         }),
         (opened) => Effect.sync(() => opened.close())
       ).pipe(Effect.map((opened) => {
-        const terminal = !opened.isFile && (sink.file === "stdout" ? process.stdout : process.stderr).isTTY
-        const pretty = sink.format === "pretty" || (sink.format === "auto" && terminal)
-        const line = pretty ? prettyLine : jsonLine
+        const pretty = sink.format === "pretty" || (sink.format === "auto" && opened.isTerminal)
+        const lineOf = pretty ? prettyLine : jsonLine
         return Logger.make<unknown, void>((options) => {
-          if (LogLevel.isGreaterThanOrEqualTo(options.logLevel, levels[sink.level])) opened.write(line.log(options))
+          if (!LogLevel.isGreaterThanOrEqualTo(options.logLevel, levels[sink.level])) return
+          opened.write((lost) => lineOf(options, lost))
         })
       }))
     )),

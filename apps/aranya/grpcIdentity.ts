@@ -7,8 +7,8 @@ import { isDeepStrictEqual } from "node:util"
 import type { ServerIdentity } from "../../adapters/grpc/TlsDoor.ts"
 import { createAuthority, createLeaf } from "../../adapters/x509/certificate.ts"
 import { InvalidConfig } from "../../core/config/decodeConfig.ts"
-import { type Secret, Secrets } from "../../core/kube/kinds.ts"
-import { KubeApi, type KubeApiError } from "../../core/kube/KubeApi.ts"
+import { keptSecret } from "../../core/kube/keptSecret.ts"
+import type { KubeApi, KubeApiError } from "../../core/kube/KubeApi.ts"
 import type { AranyaConfig } from "./AranyaConfig.ts"
 
 /** Its key `ca.crt` is what agents need as connectivity.methods[].config.tls.caCert. */
@@ -30,8 +30,6 @@ const fileAt = (key: string, path: string) =>
   })
 
 const ownMaking = Effect.fnUntraced(function*(namespace: string, names: ReadonlyArray<string>) {
-  const api = yield* KubeApi
-  const at = { namespace, name: grpcSecret }
   const make = Effect.gen(function*() {
     const now = yield* Clock.currentTimeMillis
     const [from, to] = [new Date(now - 3_600_000), new Date(now + 10 * yearMillis)]
@@ -43,26 +41,16 @@ const ownMaking = Effect.fnUntraced(function*(namespace: string, names: Readonly
       notBefore: from,
       notAfter: to
     })
-    return yield* api.create(Secrets, {
-      apiVersion: "v1",
-      kind: "Secret",
-      metadata: at,
+    return {
       type: "kubernetes.io/tls",
       data: {
         "ca.crt": Base64.encode(authority.certificate),
         "tls.crt": Base64.encode(leaf.certificate),
         "tls.key": Base64.encode(leaf.key)
       }
-    })
+    }
   })
-  const secret: Secret = yield* api.get(Secrets, at).pipe(
-    Effect.catch((error) => error.reason === "NotFound" ? make : Effect.fail(error)),
-    Effect.retry({
-      schedule: Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("10 seconds")]),
-      // Another replica may have been faster.
-      while: (error) => error.retryable || error.reason === "AlreadyExists"
-    })
-  )
+  const secret = yield* keptSecret("the certificate of the gRPC listener", { namespace, name: grpcSecret }, { make })
   const part = (key: string): Uint8Array => Buffer.from(secret.data?.[key] ?? "", "base64")
   return { cert: part("tls.crt"), key: part("tls.key") }
 })

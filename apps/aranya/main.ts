@@ -1,16 +1,14 @@
 /** `aranya`: the operator in the cluster. */
-import { Config, Console, Effect, Option } from "effect"
+import { Config, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
-import { Base64 } from "effect/encoding"
 import { NodeCryptography } from "../../adapters/crypto/NodeCryptography.ts"
 import { layerKubeConfig } from "../../adapters/kube/client/layerKubeConfig.ts"
-import { Cryptography } from "../../core/link/Cryptography.ts"
-import { operatorKey } from "../../core/operator/operatorKey.ts"
 import { checkConfig, printVersion } from "../shared/commonCommands.ts"
 import { readConfig } from "../shared/readConfig.ts"
 import { runProgram } from "../shared/runProgram.ts"
 import { version } from "../shared/version.ts"
 import { AranyaConfig } from "./AranyaConfig.ts"
+import { printKey } from "./printKey.ts"
 import { ownNamespace, runOperator } from "./runOperator.ts"
 
 const defaultPath = "/etc/aranya/config.yaml"
@@ -54,11 +52,9 @@ const run = Command.make("run", flags, (given) => Effect.flatMap(configured(give
 const key = Command.make("key", flags, (given) =>
   Effect.gen(function*() {
     const config = yield* configured(given)
-    const { x25519Public } = yield* Cryptography
-    const own = yield* operatorKey(ownNamespace(config)).pipe(
+    yield* printKey(ownNamespace(config)).pipe(
       Effect.provide(layerKubeConfig({ kubeconfigPath: config.aranya.kubeClient.kubeconfig }))
     )
-    yield* Console.log(Base64.encode(x25519Public(own)))
   }).pipe(Effect.provide(NodeCryptography.layer))).pipe(
     Command.withDescription("Print the operator's public key, for connectivity.operatorKey of the agents"),
     Command.withExamples([{ command: "aranya key --kubeconfig ~/.kube/config", description: "Made on the first call" }])

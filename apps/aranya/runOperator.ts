@@ -27,8 +27,8 @@ import { grpcIdentity } from "./grpcIdentity.ts"
 import { kubeletDoor, waitsForApproval } from "./kubeletDoor.ts"
 import { openBroker } from "./openBroker.ts"
 
-const environment = (given: string, variable: string, fallback: string) =>
-  given === "" ? process.env[variable] ?? fallback : given
+/** A variable that is set to nothing says nothing. */
+const environment = (given: string, variable: string, fallback: string) => given || process.env[variable] || fallback
 
 export const ownNamespace = (config: AranyaConfig) => environment(config.aranya.namespace, "POD_NAMESPACE", "default")
 
@@ -57,7 +57,7 @@ const identity = (config: AranyaConfig, namespace: string) =>
       )
       return {
         // A process start is a takeover: no two have the same name.
-        holder: `${process.env["HOSTNAME"] ?? "aranya"}-${Hex.encode(yield* random.bytes(4))}`,
+        holder: `${environment("", "HOSTNAME", "aranya")}-${Hex.encode(yield* random.bytes(4))}`,
         installation: config.aranya.installation,
         version,
         namespace,
@@ -127,10 +127,9 @@ export const runOperator = Effect.fnUntraced(function*(config: AranyaConfig) {
     ? Layer.effectDiscard(Effect.logWarning("kubectl logs will not work: kubelet.address (or $POD_IP) is not set"))
     : kubeletDoor(config, { address, namespace })
 
-  yield* Effect.logInfo(`aranya ${version} serves EdgeDevices of all namespaces`)
   // Devices do not wait for a person: until the certificate is approved it is `kubectl logs` alone that does not work.
   const served = waitsForApproval(config) ? beside(operator, doors) : Effect.provide(operator, doors)
-  return yield* served.pipe(
+  const running = served.pipe(
     Effect.provide(metricsDoor(config).pipe(Layer.provideMerge(operatorLayer), Layer.provideMerge(outside))),
     Effect.provideService(OperatorSettings, {
       excludedNamespaces: config.aranya.excludedNamespaces,
@@ -145,7 +144,10 @@ export const runOperator = Effect.fnUntraced(function*(config: AranyaConfig) {
       farewell: "2 minutes"
     }),
     Effect.provideService(StreamCreationTimeout, config.pod.timers.streamCreationTimeout),
-    Effect.provideService(LinkTimings, linkTimings(config)),
+    Effect.provideService(LinkTimings, linkTimings(config))
+  )
+  return yield* Effect.logInfo(`aranya ${version} starts, for EdgeDevices of all namespaces`).pipe(
+    Effect.andThen(running),
     Effect.provide(LogSink.layer(config.aranya.log))
   )
 })

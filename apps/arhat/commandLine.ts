@@ -1,7 +1,8 @@
 /** What the agent can be asked for on its command line. */
-import { Config, Console, Effect, Option, Schema } from "effect"
+import { Config, Console, Effect, Option, Record, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { Base64 } from "effect/encoding"
+import { resolve } from "node:path"
 import { NodeCryptography } from "../../adapters/crypto/NodeCryptography.ts"
 import { loadOrCreateDeviceKey } from "../../adapters/store/DeviceKeys.ts"
 import { Cryptography } from "../../core/link/Cryptography.ts"
@@ -36,7 +37,10 @@ const flags = {
   dataDir: overriding("data-dir", "ARHAT_DATA_DIR", "Where journal, keys and pods' files lie")
 }
 
-const configured = Effect.fnUntraced(function*(given: {
+/** Programs of pods are started in `/`: what lies below the working directory has another name there. An empty path stays a mistake. */
+const fromHere = (path: string) => path === "" ? path : resolve(path)
+
+export const configured = Effect.fnUntraced(function*(given: {
   readonly config: string
   readonly device: Option.Option<string>
   readonly namespace: Option.Option<string>
@@ -53,7 +57,11 @@ const configured = Effect.fnUntraced(function*(given: {
       ...read.arhat,
       device: Option.getOrElse(given.device, () => read.arhat.device),
       namespace: Option.getOrElse(given.namespace, () => read.arhat.namespace),
-      dataDir: Option.getOrElse(given.dataDir, () => read.arhat.dataDir)
+      dataDir: fromHere(Option.getOrElse(given.dataDir, () => read.arhat.dataDir))
+    },
+    runtime: {
+      ...read.runtime,
+      process: { ...read.runtime.process, images: Record.map(read.runtime.process.images, fromHere) }
     }
   }
 })
@@ -76,7 +84,7 @@ const Unfinished = Schema.StructWithRest(
 /** Where `run` will look for the key: a second one somewhere else would be a second device. */
 const placeOfKey = (given: { readonly config: string; readonly dataDir: Option.Option<string> }) =>
   Option.match(given.dataDir, {
-    onSome: (dataDir) => Effect.succeed(dataDir),
+    onSome: (dataDir) => Effect.succeed(fromHere(dataDir)),
     onNone: () =>
       Effect.map(
         readConfig(Unfinished, {
@@ -84,7 +92,7 @@ const placeOfKey = (given: { readonly config: string; readonly dataDir: Option.O
           required: given.config !== defaultPath,
           remedy: "write one (docs/configuration.md has an example) or say where the key lies with --data-dir"
         }),
-        ({ arhat }) => arhat.dataDir
+        ({ arhat }) => fromHere(arhat.dataDir)
       )
   })
 

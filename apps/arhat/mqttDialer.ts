@@ -16,7 +16,8 @@ const execBytes = 4096
 
 const printedBy = (key: string, [command, ...args]: readonly [string, ...ReadonlyArray<string>]) =>
   Effect.callback<string, UnreadableFile>((resume) => {
-    const child = execFile(command, args, { timeout: execMillis, maxBuffer: execBytes }, (error, stdout) => {
+    const limits = { timeout: execMillis, killSignal: "SIGKILL", maxBuffer: execBytes } as const
+    const child = execFile(command, args, limits, (error, stdout) => {
       resume(
         error === null
           ? Effect.succeed(stdout)

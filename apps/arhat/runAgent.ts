@@ -78,8 +78,7 @@ export const runAgent = Effect.fnUntraced(function*(config: ArhatConfig) {
   )
   const inside = deviceMemory.pipe(Layer.provideMerge(mailLayer), Layer.provideMerge(PodMachine.layer))
 
-  yield* Effect.logInfo(`arhat ${version} is device ${namespace}/${device}`)
-  return yield* agent({ privateKey, operatorKey, enrolment }).pipe(
+  const running = agent({ privateKey, operatorKey, enrolment }).pipe(
     Effect.provide(inside.pipe(Layer.provideMerge(outside))),
     Effect.provideService(AgentSettings, {
       version,
@@ -90,7 +89,10 @@ export const runAgent = Effect.fnUntraced(function*(config: ArhatConfig) {
       reportsAtOnce: 4,
       retireGrace: "30 seconds"
     }),
-    Effect.provideService(LinkTimings, agentTimings(config)),
+    Effect.provideService(LinkTimings, agentTimings(config))
+  )
+  return yield* Effect.logInfo(`arhat ${version} is device ${namespace}/${device}`).pipe(
+    Effect.andThen(running),
     Effect.provide(LogSink.layer(config.arhat.log))
   )
 })

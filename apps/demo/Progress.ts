@@ -1,6 +1,9 @@
 /** Tells a person what is going on: one line per step, with how long it took. */
 import { Clock, Effect } from "effect"
 
+// Whoever listened may be gone, with the terminal or the other end of a pipe: that must not keep the demo from ending in order.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {})
+
 const terminal = process.stdout.isTTY
 
 const paint = (code: string, text: string) => terminal ? `\x1b[${code}m${text}\x1b[0m` : text

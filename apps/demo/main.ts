@@ -36,7 +36,7 @@ const until = <A, E extends { readonly message: string }, R>(
     Effect.retry(Schedule.spaced("250 millis").pipe(Schedule.upTo({ times: limitSeconds * 4 })))
   )
 
-const socketPath = (process.env["DOCKER_HOST"] ?? "unix:///var/run/docker.sock").replace(/^unix:\/\//u, "")
+const socketPath = (process.env["DOCKER_HOST"] || "unix:///var/run/docker.sock").replace(/^unix:\/\//u, "")
 
 const chooseRuntime = Effect.fnUntraced(function*(wanted: "auto" | "docker" | "process") {
   const docker = wanted !== "process" && (yield* dockerAnswers(socketPath))
@@ -215,5 +215,8 @@ const command = Command.make("aranya-demo", {
     { command: "npm start -- --check", description: "Check that everything works here" }
   ])
 )
+
+// A terminal that is closed takes nobody with it but the demo, which ends its children in order.
+process.on("SIGHUP", () => process.emit("SIGTERM", "SIGTERM"))
 
 runProgram(Command.run(command, { version }))

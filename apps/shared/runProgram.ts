@@ -2,7 +2,7 @@
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import type { NodeServices as Services } from "@effect/platform-node/NodeServices"
 import { Cause, Effect, Exit, Layer, Predicate } from "effect"
-import { CliConfig, GlobalFlag } from "effect/cli"
+import { CliConfig, CliError, GlobalFlag } from "effect/cli"
 import { setFlagsFromString } from "node:v8"
 
 /**
@@ -13,6 +13,15 @@ setFlagsFromString("--external-memory-accounted-in-global-limit")
 
 const hasMessage = (error: unknown): error is { readonly message: string } =>
   Predicate.isObject(error) && typeof (error as { readonly message?: unknown }).message === "string"
+
+/** Empty where it has been said: mistakes on a command line are told together with its help. */
+const sentenceOf = (error: unknown): string => {
+  if (CliError.isCliError(error) && error._tag === "ShowHelp") {
+    const command = error.commandPath.join(" ")
+    return error.errors.length > 0 ? "" : `error: ${command} needs a subcommand: ${command} --help lists them`
+  }
+  return `error: ${hasMessage(error) ? error.message : String(error)}`
+}
 
 /** All that every command line has of itself but `--log-level`: levels are said in the configuration, one for each sink. */
 const commandLine = CliConfig.layer({
@@ -25,13 +34,9 @@ export const runProgram = <E>(program: Effect.Effect<void, E, Services>): void =
       Effect.tapCause((cause) =>
         Effect.sync(() => {
           if (Cause.hasInterruptsOnly(cause)) return
-          const error = Cause.squash(cause)
           // A fault of ours shows where it came from; anything else is a sentence.
-          process.stderr.write(
-            Cause.hasDies(cause)
-              ? `${Cause.pretty(cause)}\n`
-              : `error: ${hasMessage(error) ? error.message : String(error)}\n`
-          )
+          const said = Cause.hasDies(cause) ? Cause.pretty(cause) : sentenceOf(Cause.squash(cause))
+          if (said !== "") process.stderr.write(`${said}\n`)
         })
       ),
       Effect.provide(Layer.merge(NodeServices.layer, commandLine))

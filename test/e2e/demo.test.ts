@@ -1,12 +1,13 @@
 /** The README's first command takes its own tour: on plain processes, and on docker where there is one. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
-import { readdirSync, readFileSync } from "node:fs"
+import { spawn } from "node:child_process"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { fileURLToPath } from "node:url"
 import { startDaemon, untilReady } from "./daemon.ts"
 import { startDocker, whyNoDocker } from "./dockerd.ts"
-import { processesNaming, runProgram } from "./program.ts"
+import { minimalEnvironment, processesNaming, runProgram } from "./program.ts"
 import { scratch } from "./scratch.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
@@ -42,7 +43,44 @@ const visit = Effect.fnUntraced(function*(args: ReadonlyArray<string>, env: Read
   assert.deepStrictEqual(processesNaming("aranya-demo-"), [], "nobody is left running")
 }, Effect.scoped)
 
+/** As a person who closes the terminal, and with it whatever showed what the demo says. */
+const abandon = Effect.fnUntraced(function*(args: ReadonlyArray<string>) {
+  const demo = yield* Effect.acquireRelease(
+    Effect.sync(() => spawn(node, [main, ...args], { stdio: ["ignore", "pipe", "pipe"], env: minimalEnvironment() })),
+    (child) => Effect.sync(() => void child.kill("SIGKILL"))
+  )
+  const exited = Effect.callback<string>((resume) => {
+    const tell = () => resume(Effect.succeed(`exit code ${demo.exitCode}, signal ${demo.signalCode}`))
+    if (demo.exitCode !== null || demo.signalCode !== null) return tell()
+    demo.once("exit", tell)
+  })
+  const invited = Effect.callback<string>((resume) => {
+    let said = ""
+    demo.stdout.setEncoding("utf8").on("data", (text: string) => {
+      said += text
+      if (said.includes("Ctrl-C ends everything")) resume(Effect.succeed(said))
+    })
+  })
+  const said = yield* Effect.raceFirst(invited, exited)
+  const folder = /KUBECONFIG=(\S+)\/kubeconfig/u.exec(said)?.[1] ?? assert.fail(said)
+  const children = () => processesNaming(folder)
+  yield* Effect.addFinalizer(() => Effect.sync(() => children().forEach((pid) => process.kill(pid, "SIGKILL"))))
+  assert.isAtLeast(children().length, 3, "control plane, operator and agent")
+  demo.stdout.destroy()
+  demo.stderr.destroy()
+  demo.kill("SIGHUP")
+  assert.strictEqual(yield* exited, "exit code 0, signal null")
+  assert.deepStrictEqual(children(), [], "nobody is left running")
+  assert.isFalse(existsSync(folder), "nothing is left behind")
+}, Effect.scoped)
+
 describe("the demo", () => {
+  it.live(
+    "leaves nothing when its terminal is closed, on plain processes",
+    () => abandon(["--runtime", "process"]),
+    240_000
+  )
+
   it.live(
     "leaves nothing when it is ended by Ctrl-C, on plain processes",
     () => visit(["--runtime", "process"]),

@@ -1,18 +1,23 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { execFileSync, spawn } from "node:child_process"
+import { once } from "node:events"
 import {
   closeSync,
+  constants,
   existsSync,
   fstatSync,
   mkdirSync,
   mkdtempSync,
   openSync,
   readFileSync,
+  readSync,
   rmSync,
   statSync
 } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import * as LogSink from "../../../adapters/logging/LogSink.ts"
 
 const inFolder = <E>(body: (file: string) => Effect.Effect<void, E>) =>
@@ -77,5 +82,64 @@ describe("a log file", () => {
         assert.strictEqual(error._tag, "LogFileError")
         assert.match(error.message, /^the log file cannot be opened: ENOENT: .*in-no-folder/u)
       })
+    ))
+})
+
+const talkative = fileURLToPath(new URL("talkative.ts", import.meta.url))
+
+/** More than a pipe takes. */
+const mostLines = 3000
+
+/** What lies in a pipe, up to its end or as far as it is written yet. */
+const drain = (fd: number) => {
+  const parts: Array<Buffer> = []
+  try {
+    for (;;) {
+      const part = Buffer.alloc(65_536)
+      const length = readSync(fd, part)
+      if (length === 0) break
+      parts.push(part.subarray(0, length))
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error
+  }
+  return Buffer.concat(parts).toString()
+}
+
+describe("a log that is read late", () => {
+  it.live("holds nobody up, has no torn lines, and tells how many are missing", () =>
+    inFolder((file) =>
+      Effect.gen(function*() {
+        execFileSync("mkfifo", [file])
+        const reader = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK)
+        const writer = openSync(file, constants.O_WRONLY)
+        const child = yield* Effect.acquireRelease(
+          Effect.sync(() =>
+            spawn(process.execPath, [talkative, String(mostLines)], { stdio: ["pipe", "pipe", writer] })
+          ),
+          (started) => Effect.sync(() => void started.kill("SIGKILL"))
+        )
+        closeSync(writer)
+        let said = ""
+        yield* Effect.promise(async () => {
+          for await (const part of child.stdout!.setEncoding("utf8")) {
+            said += part
+            if (said.endsWith("has said it all\n")) break
+          }
+        })
+        assert.strictEqual(said, "waits for its reader\nhas said it all\n")
+        const before = drain(reader)
+        yield* Effect.promise(() => {
+          child.stdin!.end("\n")
+          return once(child, "exit")
+        })
+        const lines = (before + drain(reader)).trimEnd().split("\n").map((line) => JSON.parse(line))
+        closeSync(reader)
+        assert.isBelow(lines.length, mostLines)
+        assert.isTrue(lines.slice(0, -1).every(({ msg }, index) => msg.startsWith(`${index} `)), "in order")
+        const { level, lostLines, msg } = lines.at(-1)
+        assert.deepStrictEqual({ level, msg }, { level: "info", msg: "afterwards" })
+        assert.strictEqual(lines.length + lostLines, mostLines + 1)
+      }).pipe(Effect.scoped)
     ))
 })

@@ -1,14 +1,15 @@
 /** What the agent says to who stands at the device. */
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Console, Effect } from "effect"
+import { ConfigProvider, Console, Effect, Option } from "effect"
 import { Command } from "effect/cli"
 import { Base64 } from "effect/encoding"
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
+import { relative } from "node:path"
 import { NodeCryptography } from "../../../adapters/crypto/NodeCryptography.ts"
 import { loadOrCreateDeviceKey } from "../../../adapters/store/DeviceKeys.ts"
-import { arhat } from "../../../apps/arhat/commandLine.ts"
+import { arhat, configured } from "../../../apps/arhat/commandLine.ts"
 import { Cryptography } from "../../../core/link/Cryptography.ts"
 
 const scratch = Effect.acquireRelease(
@@ -70,4 +71,37 @@ describe("arhat identity", () => {
       assert.include(String(yield* Effect.flip(printed(["identity", "-c", file]))), "did you mean dataDir?")
       assert.deepStrictEqual(readdirSync(folder), ["config.yaml"])
     }).pipe(Effect.scoped))
+})
+
+describe("a path below the working directory", () => {
+  const absent = { device: Option.none<string>(), namespace: Option.none<string>(), dataDir: Option.none<string>() }
+
+  it.live("is the same for the programs of pods, which are started somewhere else", () =>
+    Effect.gen(function*() {
+      const folder = yield* scratch
+      const config = `${folder}/config.yaml`
+      const here = relative(process.cwd(), folder)
+      writeFileSync(
+        config,
+        JSON.stringify({
+          arhat: { device: "edge-1", dataDir: `${here}/data` },
+          connectivity: {
+            operatorKey: Buffer.alloc(32, 9).toString("base64"),
+            methods: [{ name: "grpc", config: { endpoint: "aranya.example.com:8443" } }]
+          },
+          runtime: { process: { images: { small: `${here}/small.tar`, large: `${folder}/large` } } }
+        })
+      )
+      const { arhat, runtime } = yield* configured({ ...absent, config })
+      assert.strictEqual(arhat.dataDir, `${folder}/data`)
+      assert.deepStrictEqual(runtime.process.images, { small: `${folder}/small.tar`, large: `${folder}/large` })
+      const told = yield* configured({ ...absent, config, dataDir: Option.some(`${here}/other`) })
+      assert.strictEqual(told.arhat.dataDir, `${folder}/other`)
+    }).pipe(Effect.provide(NodeServices.layer), Effect.scoped))
+
+  it.live("is not meant by an empty one", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(printed(["identity", "--data-dir", ""]))
+      assert.include(String(error), "arhat.dataDir : ENOENT")
+    }))
 })

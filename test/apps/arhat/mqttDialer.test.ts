@@ -52,6 +52,15 @@ describe("an MQTT method of the agent", () => {
       assert.include(yield* refusal({ topicNamespaceFrom: { file: `${path}.not` } }), `${at}.file: ENOENT`)
     }))
 
+  it.live("does not wait for a program that has been ended and does not listen", () =>
+    Effect.gen(function*() {
+      const exec = ["sh", "-c", "trap '' TERM; head -c 5000 /dev/zero; exec sleep 600"]
+      assert.include(
+        yield* refusal({ topicNamespaceFrom: { exec } }),
+        "connectivity.methods[0].config.topicNamespaceFrom.exec: sh: stdout maxBuffer length exceeded"
+      )
+    }))
+
   it.live("says at the start which file is missing, and at each dial which one has gone", () =>
     Effect.gen(function*() {
       const path = `${yield* folder}/password`
