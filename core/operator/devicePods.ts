@@ -15,7 +15,7 @@ import { EventRecorder } from "./EventRecorder.ts"
 import { type Holdings, keepPod, type PodPlace } from "./keepPod.ts"
 import { PodIndex } from "./PodIndex.ts"
 import { isGone, isTerminal, podWrites } from "./podWrites.ts"
-import { statusFor } from "./statusFor.ts"
+import { statusFor, tellsAddresses } from "./statusFor.ts"
 
 /** Set by an owner on an EdgeDevice to let more than half of its pods be removed at once. */
 export const releaseOrphansAnnotation = "aranya.arhat.dev/release-orphans"
@@ -282,7 +282,11 @@ export const devicePods = Effect.fnUntraced(function*(
         // A newer one is on its way in, or was written and its answer was lost: it will be told again.
         if (report.number < (taken.get(report.uid) ?? 0)) return
         const status = statusFor(context, current, report)
-        if (status.phase === current.status?.phase && readiness(status) === readiness(current.status)) return
+        if (
+          status.phase === current.status?.phase
+          && readiness(status) === readiness(current.status)
+          && !tellsAddresses(status, current.status)
+        ) return
         if (!SubscriptionRef.getUnsafe(session.connected)) return void unsaid.add(report.uid)
         // Whoever wrote that may be the one that has the device now, and the watch be late to say so: two would write for ever.
         if (!(yield* context.hold.standsYet)) return
