@@ -11,6 +11,7 @@ import type { ResolveSettings } from "../pod/resolve/Resolution.ts"
 import { holdingsDigest } from "../wire/holdings.ts"
 import { askWithin } from "./askDevice.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
+import { deviceDisconnected } from "./disconnectedPods.ts"
 import { EventRecorder } from "./EventRecorder.ts"
 import { type Holdings, keepPod, type PodPlace } from "./keepPod.ts"
 import { PodIndex } from "./PodIndex.ts"
@@ -60,10 +61,15 @@ const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced(
 
 const sameBytes = (a: Uint8Array, b: Uint8Array) => a.length === b.length && a.every((byte, i) => byte === b[i])
 
-/** The conditions that others write: the node controller turns Ready to False while it hears nothing of a node. */
+/**
+ * The conditions that others write: the node controller turns Ready to False while it hears nothing of a node. One that was False before
+ * its device was away says so still.
+ */
 const readiness = (status: PodStatus | undefined): string =>
-  ["Ready", "ContainersReady"]
-    .map((type) => status?.conditions?.find((condition) => condition.type === type)?.status ?? "").join()
+  ["Ready", "ContainersReady"].map((type) => {
+    const condition = status?.conditions?.find((condition) => condition.type === type)
+    return condition?.reason === deviceDisconnected ? deviceDisconnected : condition?.status ?? ""
+  }).join()
 
 export const devicePods = Effect.fnUntraced(function*(
   context: DeviceContext,
