@@ -1,6 +1,6 @@
 /** Bytes as Kubernetes users write them: `50Mi`, `1.5G`, or a plain number. */
 import { Effect, Schema, SchemaGetter, SchemaIssue } from "effect"
-import { parseQuantity, toWhole } from "../pod/resolve/quantity.ts"
+import { divideUp, nanosPerUnit, parseQuantity } from "../pod/resolve/quantity.ts"
 
 const pattern = /^[0-9]+(?:\.[0-9]{1,9})?(?:k|M|G|T|Ki|Mi|Gi|Ti)?$/u
 const expected = "bytes such as 50Mi or 1G"
@@ -14,7 +14,7 @@ export const byteQuantity = (annotations: { readonly description: string }) =>
     Schema.decodeTo(Schema.Number, {
       decode: SchemaGetter.transformEffect((quantity: number | string) => {
         const nanos = parseQuantity(quantity)
-        const bytes = nanos === undefined ? Number.NaN : toWhole(nanos)
+        const bytes = nanos === undefined ? Number.NaN : Number(divideUp(nanos, nanosPerUnit))
         return Number.isSafeInteger(bytes)
           ? Effect.succeed(bytes)
           : Effect.fail(new SchemaIssue.InvalidValue({ message: `Expected ${expected}` }))

@@ -11,11 +11,12 @@ import type { ResolveSettings } from "../pod/resolve/Resolution.ts"
 import { holdingsDigest } from "../wire/holdings.ts"
 import { askWithin } from "./askDevice.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
+import { deviceDisconnected } from "./disconnectedPods.ts"
 import { EventRecorder } from "./EventRecorder.ts"
 import { type Holdings, keepPod, type PodPlace } from "./keepPod.ts"
 import { PodIndex } from "./PodIndex.ts"
 import { isGone, isTerminal, podWrites } from "./podWrites.ts"
-import { statusFor } from "./statusFor.ts"
+import { statusFor, tellsAddresses } from "./statusFor.ts"
 
 /** Set by an owner on an EdgeDevice to let more than half of its pods be removed at once. */
 export const releaseOrphansAnnotation = "aranya.arhat.dev/release-orphans"
@@ -60,10 +61,15 @@ const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced(
 
 const sameBytes = (a: Uint8Array, b: Uint8Array) => a.length === b.length && a.every((byte, i) => byte === b[i])
 
-/** The conditions that others write: the node controller turns Ready to False while it hears nothing of a node. */
+/**
+ * The conditions that others write: the node controller turns Ready to False while it hears nothing of a node. One that was False before
+ * its device was away says so still.
+ */
 const readiness = (status: PodStatus | undefined): string =>
-  ["Ready", "ContainersReady"]
-    .map((type) => status?.conditions?.find((condition) => condition.type === type)?.status ?? "").join()
+  ["Ready", "ContainersReady"].map((type) => {
+    const condition = status?.conditions?.find((condition) => condition.type === type)
+    return condition?.reason === deviceDisconnected ? deviceDisconnected : condition?.status ?? ""
+  }).join()
 
 export const devicePods = Effect.fnUntraced(function*(
   context: DeviceContext,
@@ -282,7 +288,11 @@ export const devicePods = Effect.fnUntraced(function*(
         // A newer one is on its way in, or was written and its answer was lost: it will be told again.
         if (report.number < (taken.get(report.uid) ?? 0)) return
         const status = statusFor(context, current, report)
-        if (status.phase === current.status?.phase && readiness(status) === readiness(current.status)) return
+        if (
+          status.phase === current.status?.phase
+          && readiness(status) === readiness(current.status)
+          && !tellsAddresses(status, current.status)
+        ) return
         if (!SubscriptionRef.getUnsafe(session.connected)) return void unsaid.add(report.uid)
         // Whoever wrote that may be the one that has the device now, and the watch be late to say so: two would write for ever.
         if (!(yield* context.hold.standsYet)) return

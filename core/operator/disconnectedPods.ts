@@ -13,7 +13,8 @@ import { OperatorSettings } from "./OperatorSettings.ts"
 import { PodIndex } from "./PodIndex.ts"
 import { podWrites } from "./podWrites.ts"
 
-const reason = "DeviceDisconnected"
+/** Why pods are not ready while their device is away. */
+export const deviceDisconnected = "DeviceDisconnected"
 /** Others may write over it: it is said again this often while the device is away. */
 const reassertMillis = 30_000
 
@@ -52,7 +53,7 @@ export const disconnectedPods = Effect.fnUntraced(function*(
     const unmarked = index.onNode(context.name).flatMap((pod) => {
       const ready = readyOf(pod)
       if (pod.status?.phase !== "Running" || ready === undefined) return []
-      return ready.status === "False" && ready.reason === reason ? [] : [{ pod, ready }]
+      return ready.status === "False" && ready.reason === deviceDisconnected ? [] : [{ pod, ready }]
     })
     // It may be away from here only: it may have come to another operator, of which the watch has not told yet.
     if (unmarked.length === 0 || !(yield* context.hold.standsYet)) return
@@ -60,7 +61,7 @@ export const disconnectedPods = Effect.fnUntraced(function*(
       const condition: PodCondition = {
         type: "Ready",
         status: "False",
-        reason,
+        reason: deviceDisconnected,
         message: "the device that runs this pod is not connected",
         lastTransitionTime: ready.status === "False" ? ready.lastTransitionTime ?? now : now
       }
@@ -91,7 +92,7 @@ export const disconnectedPods = Effect.fnUntraced(function*(
       return Effect.void
     }
     told = true
-    return tell("Warning", "DeviceDisconnected", options.why())
+    return tell("Warning", deviceDisconnected, options.why())
   })
   const tellBack = Effect.suspend(() => {
     if (!told) return Effect.void
@@ -119,7 +120,7 @@ export const disconnectedPods = Effect.fnUntraced(function*(
   /** What the device said last is true again; pods of which nothing is known are reported anew by the device. */
   const restore = Effect.sync(() => {
     for (const pod of index.onNode(context.name)) {
-      if (readyOf(pod)?.reason === reason) options.look(pod.metadata.uid ?? "")
+      if (readyOf(pod)?.reason === deviceDisconnected) options.look(pod.metadata.uid ?? "")
     }
   })
 

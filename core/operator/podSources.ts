@@ -11,10 +11,15 @@ import { ServiceIndex } from "./ServiceIndex.ts"
 
 interface Token {
   readonly answer: TokenAnswer
-  /** When it was asked for. */
-  readonly asked: Moment
-  /** Milliseconds after which it is asked for again. */
-  readonly lasts: number
+  /** Until it is asked for again. */
+  readonly fresh: Span
+  /** Until nobody takes it any more; over at once for one that was refused. */
+  readonly valid: Span
+}
+
+interface Span {
+  readonly since: Moment
+  readonly millis: number
 }
 
 interface Moment {
@@ -28,11 +33,11 @@ const moment: Effect.Effect<Moment> = Effect.all({
 })
 
 /**
- * Milliseconds left of a token, from its lifetime as the API server gave it: our clock need not be right, and may be set. Time in which
+ * Milliseconds left, of a token from its lifetime as the API server gave it: our clock need not be right, and may be set. Time in which
  * the machine slept is the wall clock's alone.
  */
-const leftOf = ({ asked, lasts }: Token, now: Moment): number =>
-  lasts - Math.max(now.monotonic - asked.monotonic, now.wall - asked.wall)
+const leftOf = ({ millis, since }: Span, now: Moment): number =>
+  millis - Math.max(now.monotonic - since.monotonic, now.wall - since.wall)
 
 /** How soon a token that was refused is asked for again. */
 const tokenRetryMillis = 30_000
@@ -97,8 +102,18 @@ export const podSources = Effect.fnUntraced(function*(changed: () => void) {
   let unknownSince: Moment | undefined
 
   const request = Effect.fnUntraced(function*(pod: Pod, need: TokenNeed) {
-    const asked = yield* moment
-    const refused = (failed: string): Token => ({ answer: { failed }, asked, lasts: tokenRetryMillis })
+    const since = yield* moment
+    const before = tokens.get(needKey(need))
+    /** What is still good is kept: all else that changes of the pod goes on with it. */
+    const refused = (failed: string): Effect.Effect<Token> => {
+      const fresh = { since, millis: tokenRetryMillis }
+      return before !== undefined && leftOf(before.valid, since) > 0
+        ? Effect.as(Effect.logWarning(`the token of pod ${namespace}/${name} is not renewed: ${failed}`), {
+          ...before,
+          fresh
+        })
+        : Effect.succeed({ answer: { failed }, fresh, valid: { since, millis: 0 } })
+    }
     const { name = "", namespace = "", uid = "" } = pod.metadata
     const token = yield* api.create(TokenRequests, {
       apiVersion: "authentication.k8s.io/v1",
@@ -111,17 +126,17 @@ export const podSources = Effect.fnUntraced(function*(changed: () => void) {
         boundObjectRef: { apiVersion: "v1", kind: "Pod", name, uid }
       }
     }, { subresource: "token" }).pipe(
-      Effect.map(({ spec, status }): Token =>
-        status === undefined
-          ? refused("the answer holds no token")
-          // The server may give it a shorter life than was asked for, and says so.
-          : {
-            answer: { token: status.token },
-            asked,
-            lasts: freshMillis((spec.expirationSeconds ?? need.expirationSeconds) * 1000)
-          }
-      ),
-      Effect.catch((error) => Effect.succeed(refused(error.message)))
+      Effect.flatMap(({ spec, status }) => {
+        if (status === undefined) return refused("the answer holds no token")
+        // The server may give it a shorter life than was asked for, and says so.
+        const millis = (spec.expirationSeconds ?? need.expirationSeconds) * 1000
+        return Effect.succeed<Token>({
+          answer: { token: status.token },
+          fresh: { since, millis: freshMillis(millis) },
+          valid: { since, millis }
+        })
+      }),
+      Effect.catch((error) => refused(error.message))
     )
     tokens.set(needKey(need), token)
   })
@@ -158,7 +173,7 @@ export const podSources = Effect.fnUntraced(function*(changed: () => void) {
     for (const key of tokens.keys()) if (!wantedKeys.has(key)) tokens.delete(key)
     for (const need of wanted) {
       const token = tokens.get(needKey(need))
-      if (token === undefined || leftOf(token, now) <= 0) yield* request(pod, need)
+      if (token === undefined || leftOf(token.fresh, now) <= 0) yield* request(pod, need)
     }
 
     return {
@@ -174,7 +189,7 @@ export const podSources = Effect.fnUntraced(function*(changed: () => void) {
     gather,
     due: Effect.map(moment, (now) => {
       const slow = unknownSince === undefined ? 0 : slowMillis - (now.monotonic - unknownSince.monotonic)
-      const times = [...slow > 0 ? [slow] : [], ...[...tokens.values()].map((token) => leftOf(token, now))]
+      const times = [...slow > 0 ? [slow] : [], ...[...tokens.values()].map(({ fresh }) => leftOf(fresh, now))]
       return times.length === 0 ? undefined : Math.min(...times)
     })
   } satisfies PodSources

@@ -27,21 +27,35 @@ const goesBack = (before: PodStatus | undefined, after: PodStatus): boolean => {
   return containers(after).some(({ name, restartCount }) => restartCount < (restarts.get(name) ?? 0))
 }
 
+/** Replaced as a whole, as a merge would keep the old ones. No addresses are such as are withheld: those that are there are taken away. */
+const addressPatch = (one: "hostIP" | "podIP", before: PodStatus | undefined, after: PodStatus): object => {
+  const many = `${one}s` as const
+  const list = after[many]
+  if (list === undefined) return {}
+  if (list.length > 0) return { [one]: after[one], [many]: [{ $patch: "replace" }, ...list] }
+  return before?.[one] === undefined && before?.[many] === undefined ? {} : { [one]: null, [many]: null }
+}
+
+const withoutAddresses = ({ hostIP: _, hostIPs: _1, podIP: _2, podIPs: _3, ...status }: PodStatus) => status
+
 /**
  * The body of a status PATCH. Lists that the API merges by key are replaced where an entry may vanish; conditions of others
  * (the scheduler's, readiness gates) stay, as strategic merge keeps what is not named.
  */
-export const statusPatch = ({ metadata: { resourceVersion, uid } }: Pod, status: PodStatus): unknown => ({
+export const statusPatch = (
+  { metadata: { resourceVersion, uid }, status: before }: Pod,
+  status: PodStatus
+): unknown => ({
   // Of this very version: what was written since, by whoever speaks for the device now, is not written over.
   metadata: { uid, resourceVersion },
   status: {
-    ...status,
+    ...withoutAddresses(status),
     // A merge keeps what is not named: a reason that no longer holds has to be taken away.
     ...(status.conditions === undefined
       ? {}
       : { conditions: status.conditions.map((condition) => ({ reason: null, message: null, ...condition })) }),
-    ...(status.podIPs === undefined ? {} : { podIPs: [{ $patch: "replace" }, ...status.podIPs] }),
-    ...(status.hostIPs === undefined ? {} : { hostIPs: [{ $patch: "replace" }, ...status.hostIPs] })
+    ...addressPatch("podIP", before, status),
+    ...addressPatch("hostIP", before, status)
   }
 })
 

@@ -18,6 +18,14 @@ const onePerFamily = (first: string, all: ReadonlyArray<Address> = []): Readonly
   return [{ ip: first }, ...other === undefined ? [] : [other]]
 }
 
+/**
+ * Whether the addresses of a status are others than the API has. Of those that it does not name nothing is said; none at all are
+ * withheld.
+ */
+export const tellsAddresses = (status: PodStatus, before: PodStatus | undefined): boolean =>
+  (status.podIPs !== undefined && status.podIP !== before?.podIP)
+  || (status.hostIPs !== undefined && status.hostIP !== before?.hostIP)
+
 export const statusFor = (context: DeviceContext, pod: Pod, report: PodReport): PodStatus => {
   const offset = context.clockOffset()
   const time = <T extends string | null | undefined>(text: T): T | string => {
@@ -40,9 +48,13 @@ export const statusFor = (context: DeviceContext, pod: Pod, report: PodReport): 
   const reachable = publishIP === "always" || (publishIP === "auto" && pod.spec.hostNetwork === true)
   return {
     ...status,
-    // Where the pod runs, as every kubelet says; nothing routes by it.
-    ...(publishIP !== "never" && hostIP !== undefined ? { hostIP, hostIPs: onePerFamily(hostIP, hostIPs) } : {}),
-    ...(reachable && podIP !== undefined ? { podIP, podIPs: onePerFamily(podIP, podIPs) } : {}),
+    // Where the pod runs, as every kubelet says; nothing routes by it. What is withheld may have been told before.
+    ...(publishIP === "never"
+      ? { hostIPs: [] }
+      : hostIP === undefined
+      ? {}
+      : { hostIP, hostIPs: onePerFamily(hostIP, hostIPs) }),
+    ...(!reachable ? { podIPs: [] } : podIP === undefined ? {} : { podIP, podIPs: onePerFamily(podIP, podIPs) }),
     ...(status.startTime === undefined ? {} : { startTime: time(status.startTime) }),
     ...(status.conditions === undefined
       ? {}

@@ -2,6 +2,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf"
 import { Schema } from "effect"
 import { type Command as Message, CommandSchema } from "../gen/aranya/wire/v1/message_pb.ts"
+import { boundedGrace } from "../pod/boundedGrace.ts"
 import { PodAssignment, VolumeFile } from "../pod/PodAssignment.ts"
 import { assignmentMessage, assignmentValue, fileMessage, fileValue } from "./assignment.ts"
 import { uidFields, uidOf } from "./identity.ts"
@@ -48,7 +49,10 @@ const messageOf = (command: Command): Kind => {
     case "AssignPod":
       return { case: "assignPod", value: assignmentMessage(command.assignment) }
     case "RemovePod":
-      return { case: "removePod", value: { ...uidFields(command.uid), graceSeconds: long(command.graceSeconds) } }
+      return {
+        case: "removePod",
+        value: { ...uidFields(command.uid), graceSeconds: long(boundedGrace(command.graceSeconds)) }
+      }
     case "ForgetPod":
       return { case: "forgetPod", value: uidFields(command.uid) }
     case "ListHeld":

@@ -1,5 +1,5 @@
 /** The pod assignment on the wire and in the journal, and the bytes under its content hash. */
-import { create, toBinary } from "@bufbuild/protobuf"
+import { create } from "@bufbuild/protobuf"
 import { Effect } from "effect"
 import {
   type Assignment,
@@ -234,14 +234,15 @@ const withoutTokens = (volume: AssignedVolume): AssignedVolume =>
  * What the content hash is taken over: the assignment without its hash and the content of its tokens. Equal pods have equal
  * bytes, whatever the order of their maps, and a field that a later version adds changes nothing while it has its default.
  */
-export const assignmentContent = (pod: PodAssignment): Uint8Array =>
-  toBinary(
-    AssignmentSchema,
-    assignmentMessage({ ...pod, hash: "", volumes: pod.volumes.map(withoutTokens) })
-  )
+export const assignmentContent = encoding(AssignmentSchema, {
+  subject: "PodAssignment",
+  // Too much to be sent is told of when it is sent.
+  limit: Number.POSITIVE_INFINITY,
+  message: (pod: PodAssignment) => assignmentMessage({ ...pod, hash: "", volumes: pod.volumes.map(withoutTokens) })
+})
 
 /** The content hash, hexadecimal: what `hash` of an assignment has to be. */
 export const assignmentHash = Effect.fnUntraced(function*(pod: PodAssignment) {
   const { sha256 } = yield* Cryptography
-  return toHex(sha256(assignmentContent(pod)))
+  return toHex(sha256(yield* assignmentContent(pod)))
 })

@@ -29,11 +29,13 @@ export const knownText = (text: DeviceText): string | undefined =>
  */
 export const expandReferences = (text: string, lookup: (name: string) => DeviceText | undefined): DeviceText => {
   const texts: Array<DeviceText> = []
+  // No reference begins behind it: its end would be looked for in all the rest, anew at each beginning.
+  const last = text.lastIndexOf(")")
   let plain = ""
   let at = 0
   while (at < text.length) {
     const next = text[at + 1]
-    const close = text[at] === "$" && next === "(" ? text.indexOf(")", at + 2) : -1
+    const close = text[at] === "$" && next === "(" && at < last ? text.indexOf(")", at + 2) : -1
     if (text[at] === "$" && next === "$") {
       plain += "$"
       at += 2

@@ -53,7 +53,7 @@ export const pullCredentials = (
   pod: Pod,
   sources: Sources
 ): { readonly credentials: ReadonlyArray<RegistryCredential>; readonly notices: ReadonlyArray<Notice> } => {
-  const images = allContainers(pod).map(({ image = "" }) => image)
+  const images = [...allContainers(pod), ...pod.spec.ephemeralContainers ?? []].map(({ image = "" }) => image)
   const credentials: Array<RegistryCredential> = []
   const missing: Array<string> = []
   for (const { name = "" } of pod.spec.imagePullSecrets ?? []) {

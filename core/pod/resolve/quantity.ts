@@ -39,11 +39,15 @@ export const parseQuantity = (quantity: string | number): bigint | undefined => 
   return sign === "-" ? -scaled : scaled
 }
 
+/** What is more than a number holds exactly (8 PiB) is more than any device has: the most that it holds says the same. */
+const held = (amount: bigint): number => Number(amount < mostHeld ? amount : mostHeld)
+const mostHeld = BigInt(Number.MAX_SAFE_INTEGER)
+
 /** Thousandths, rounded up: how CPU is counted. */
-export const toMillis = (nanos: bigint): number => Number(divideUp(nanos, nanosPerMilli))
+export const toMillis = (nanos: bigint): number => held(divideUp(nanos, nanosPerMilli))
 
 /** Whole units, rounded up: how bytes are counted. */
-export const toWhole = (nanos: bigint): number => Number(divideUp(nanos, nanosPerUnit))
+export const toWhole = (nanos: bigint): number => held(divideUp(nanos, nanosPerUnit))
 
 /** `1500` thousandths of a core are `1500m`, `2000` are `2`. */
 export const formatCpu = (millis: number): string => (millis % 1000 === 0 ? String(millis / 1000) : `${millis}m`)

@@ -3,13 +3,21 @@ import { Effect } from "effect"
 import type { Pod } from "../../kube/Pod.ts"
 import { Cryptography } from "../../link/Cryptography.ts"
 import { assignmentHash } from "../../wire/assignment.ts"
+import { boundedGrace } from "../boundedGrace.ts"
 import type { AssignedContainer, PodAssignment } from "../PodAssignment.ts"
 import { resolveContainer } from "./containers.ts"
 import { podDns, podHostname } from "./dns.ts"
 import { resolveEphemeralContainers } from "./ephemeralContainers.ts"
 import { pullCredentials } from "./pullCredentials.ts"
 import { allContainers } from "./references.ts"
-import type { Notice, NotYet, RefusedReason, Resolution, ResolveSettings, Sources } from "./Resolution.ts"
+import {
+  type Notice,
+  NotYet,
+  type RefusedReason,
+  type Resolution,
+  type ResolveSettings,
+  type Sources
+} from "./Resolution.ts"
 import { qosClass, unknownResources } from "./resources.ts"
 import { unsupportedFields } from "./unsupported.ts"
 import { resolveVolumes } from "./volumes.ts"
@@ -121,7 +129,7 @@ export const resolvePod = Effect.fnUntraced(function*(
       labels: pod.metadata.labels ?? {},
       annotations: {},
       restartPolicy: restartPolicy(pod),
-      terminationGracePeriodSeconds: Math.max(0, pod.spec.terminationGracePeriodSeconds ?? 30),
+      terminationGracePeriodSeconds: boundedGrace(pod.spec.terminationGracePeriodSeconds ?? 30),
       ...(activeDeadlineSeconds === undefined ? {} : { activeDeadlineSeconds }),
       qosClass: qosClass(pod),
       hostname,
@@ -140,7 +148,15 @@ export const resolvePod = Effect.fnUntraced(function*(
       containers,
       ephemeralContainers: ephemeral.containers
     }
-    const hash = yield* assignmentHash(unhashed).pipe(Effect.orDie)
+    const hash = yield* assignmentHash(unhashed).pipe(
+      Effect.mapError(({ message }) =>
+        new NotYet({
+          reason: "ContainerCreating",
+          message,
+          notice: { type: "Warning", reason: "FailedSync", message, fieldPath: "" }
+        })
+      )
+    )
     return { _tag: "Assigned", assignment: { ...unhashed, hash }, tokens, notices }
   })
 

@@ -75,6 +75,11 @@ describe("an EdgeDevice", () => {
       "spec.connectivity.budget.streams is wrong: expected bytes such as 50Mi or 1G."
     ],
     [
+      "a budget beyond all measure",
+      { connectivity: { method: "grpc", budget: { streams: "9000000Ti" } } },
+      "spec.connectivity.budget.streams is wrong: expected bytes such as 50Mi or 1G."
+    ],
+    [
       "a budget of a kind that there is not",
       { connectivity: { method: "grpc", budget: { exec: "50Mi" } } },
       "spec.connectivity.budget.exec is not a field of an EdgeDevice: remove it, or mend its spelling."

@@ -4,21 +4,24 @@ import { KubeEvents } from "../../../core/kube/kinds.ts"
 import { KubeApi, KubeApiError } from "../../../core/kube/KubeApi.ts"
 import { Pods } from "../../../core/kube/Pod.ts"
 import { OperatorSettings } from "../../../core/operator/OperatorSettings.ts"
+import { exits } from "../../fakes/runtime/Program.ts"
 import { simulate } from "../../simulation/VirtualTime.ts"
 import { makeOperator, worldLayer } from "../../simulation/World.ts"
 import { oneDevice, operated } from "./oneDevice.ts"
 
-const createPod = Effect.gen(function*() {
+const createPodOf = Effect.fnUntraced(function*(...names: ReadonlyArray<string>) {
   yield* (yield* KubeApi).create(Pods, {
     apiVersion: "v1",
     kind: "Pod",
     metadata: { namespace: "edge", name: "web" },
     spec: {
       nodeName: "edge-1",
-      containers: [{ name: "main", image: "busybox:1.36", command: ["sleep", "1000"] }]
+      restartPolicy: "OnFailure",
+      containers: names.map((name) => ({ name, image: "busybox:1.36", command: ["sleep", "1000"] }))
     }
   })
 })
+const createPod = createPodOf("main")
 
 const ready = Effect.gen(function*() {
   const { status } = yield* (yield* KubeApi).get(Pods, { namespace: "edge", name: "web" })
@@ -69,6 +72,31 @@ describe("the pods of a device that was away and goes on with its session", () =
           away = false
           yield* Effect.sleep("2 minutes")
           assert.strictEqual((yield* ready)?.status, "True")
+        }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)),
+    60_000
+  )
+})
+
+describe("the pods of a device that is back", () => {
+  it.live(
+    "are not ready for their own reasons again, where they were not ready before",
+    () =>
+      simulate(1, () =>
+        Effect.gen(function*() {
+          const device = yield* oneDevice
+          yield* device.runtime.script(({ container }) => container === "done", { run: exits(0, "2 seconds") })
+          yield* operated(device, yield* KubeApi)
+          yield* createPodOf("main", "done")
+          yield* Effect.sleep("5 minutes")
+          const before = yield* ready
+          assert.deepInclude(before, { status: "False", reason: "ContainersNotReady" })
+          yield* device.transport.refuse("Refused")
+          yield* device.transport.cut()
+          yield* Effect.sleep("90 seconds")
+          assert.deepInclude(yield* ready, { status: "False", reason: "DeviceDisconnected" })
+          yield* device.transport.refuse(undefined)
+          yield* Effect.sleep("40 seconds")
+          assert.deepStrictEqual(yield* ready, before)
         }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)),
     60_000
   )

@@ -132,4 +132,25 @@ describe("the status of a pod", () => {
         assert.strictEqual((yield* now).status?.reason, "Completed")
       })
     ))
+
+  it.live("takes away the addresses that are withheld, keeps those that it does not name, and replaces others", () =>
+    inWorld((pod) =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        const { writeStatus } = yield* podWrites
+        const now = api.get(Pods, { namespace: "edge", name: "job" })
+        const shown = Effect.map(now, ({ status = {} }) => [status.hostIP, status.hostIPs, status.podIP, status.podIPs])
+        const list = (...ips: ReadonlyArray<string>) => ips.map((ip) => ({ ip }))
+        yield* writeStatus(holding, pod, { phase: "Running", hostIPs: [], podIPs: [] })
+        assert.deepStrictEqual(yield* shown, [undefined, undefined, undefined, undefined])
+        const host = { hostIP: "192.168.7.9", hostIPs: list("192.168.7.9") }
+        yield* writeStatus(holding, yield* now, { ...host, podIP: "10.0.0.1", podIPs: list("10.0.0.1", "fd00::1") })
+        yield* writeStatus(holding, yield* now, { podIP: "10.0.0.2", podIPs: list("10.0.0.2") })
+        assert.deepStrictEqual(yield* shown, [host.hostIP, host.hostIPs, "10.0.0.2", list("10.0.0.2")])
+        yield* writeStatus(holding, yield* now, { ...host, podIPs: [] })
+        assert.deepStrictEqual(yield* shown, [host.hostIP, host.hostIPs, undefined, undefined])
+        yield* writeStatus(holding, yield* now, { hostIPs: [], podIPs: [] })
+        assert.deepStrictEqual(yield* shown, [undefined, undefined, undefined, undefined])
+      })
+    ))
 })

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect } from "effect"
 import { TokenSigner } from "../../../adapters/kube/plane/authority/TokenSigner.ts"
 import { EdgeDevices } from "../../../core/device/EdgeDevice.ts"
-import { KubeApi } from "../../../core/kube/KubeApi.ts"
+import { KubeApi, KubeApiError } from "../../../core/kube/KubeApi.ts"
 import { type Pod, Pods } from "../../../core/kube/Pod.ts"
 import { forever } from "../../fakes/runtime/Program.ts"
 import { simulate } from "../../simulation/VirtualTime.ts"
@@ -48,6 +48,8 @@ const inWorld = <E>(
     readonly expired: Effect.Effect<ReadonlyArray<number>>
     /** What the device was told of pods, from now on. */
     readonly told: Effect.Effect<Effect.Effect<ReadonlyArray<string>>>
+    /** Whether the operator gets no token from now on. */
+    readonly refuse: (refused: boolean) => void
   }) => Effect.Effect<void, E, KubeApi>
 ) =>
   simulate(seed, () =>
@@ -57,7 +59,14 @@ const inWorld = <E>(
       yield* createNamespaces
       const device = yield* makeDevice("edge-1", 1)
       yield* device.runtime.script(() => true, { run: forever })
-      const operator = yield* makeOperator([device])
+      let refusing = false
+      const refusal = new KubeApiError({ reason: "Unavailable", status: 500, detail: "the signer is away" })
+      const seen: KubeApi["Service"] = {
+        ...api,
+        create: (resource, object, options) =>
+          refusing && options?.subresource === "token" ? Effect.fail(refusal) : api.create(resource, object, options)
+      }
+      const operator = yield* Effect.provideService(makeOperator([device]), KubeApi, seen)
       yield* operator.start
       yield* api.create(EdgeDevices, device.object({ credentials: { allowServiceAccountTokens: true } }))
       yield* device.agent.start
@@ -81,7 +90,10 @@ const inWorld = <E>(
         (before) =>
           Effect.map(device.obeyed, (all) => all.slice(before.length).map(({ what }) => what.split(" ")[0] ?? ""))
       )
-      yield* story({ device, operator, expired, told })
+      const refuse = (refused: boolean) => {
+        refusing = refused
+      }
+      yield* story({ device, operator, expired, told, refuse })
     }).pipe(Effect.scoped, Effect.provide(worldLayerWith("quick")), Effect.orDie))
 
 describe("a token on a device", () => {
@@ -124,5 +136,37 @@ describe("a token on a device", () => {
         yield* operator.start
         yield* Effect.sleep("5 minutes")
         assert.deepStrictEqual(yield* since, [])
+      })))
+
+  it.live("is used on while its renewal is refused, and holds up nothing else of the pod", () =>
+    inWorld(5, pod("web", [vault]), ({ expired, refuse, told }) =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        const since = yield* told
+        refuse(true)
+        yield* Effect.sleep("14 minutes")
+        yield* api.patch(Pods, { namespace: "edge", name: "web" }, {
+          type: "strategic",
+          body: { metadata: { labels: { colour: "teal" } } }
+        })
+        yield* Effect.sleep("1 minute")
+        assert.deepStrictEqual(yield* since, ["assign"])
+        refuse(false)
+        yield* Effect.sleep("1 minute")
+        assert.deepStrictEqual(yield* since, ["assign", "rotate"])
+        assert.deepStrictEqual(yield* expired, [])
+      })))
+
+  it.live("that is refused until it has expired is asked for until there is one", () =>
+    inWorld(6, pod("web", [vault]), ({ expired, refuse, told }) =>
+      Effect.gen(function*() {
+        const since = yield* told
+        refuse(true)
+        yield* Effect.sleep("2 hours")
+        assert.deepStrictEqual(yield* since, [])
+        refuse(false)
+        yield* Effect.sleep("1 minute")
+        assert.deepStrictEqual(yield* since, ["rotate"])
+        assert.deepStrictEqual(yield* expired, [])
       })))
 })

@@ -17,12 +17,12 @@ const shown = Effect.fnUntraced(function*(publishIP: string, hostNetwork: boolea
     podIP: "10.88.0.1",
     podIPs: [{ ip: "10.88.0.1" }]
   }
-  const { hostIP, hostIPs, podIP } = statusFor(
+  const { hostIP, hostIPs, podIP, podIPs } = statusFor(
     context as unknown as DeviceContext,
     { metadata: {}, spec: { hostNetwork, containers: [] } },
     { uid: "u1", hash: "", finished: false, status } as unknown as Parameters<typeof statusFor>[2]
   )
-  return { hostIP, hostIPs, podIP }
+  return { hostIP, hostIPs, podIP, podIPs }
 })
 
 /** One of each family, the first of them hostIP: the API takes no more. */
@@ -32,13 +32,19 @@ describe("the addresses in a pod's status", () => {
   it.effect("tell where the pod runs, and its own address only where the owner says that it can be reached", () =>
     Effect.gen(function*() {
       const host = { hostIP: "192.168.7.9", hostIPs }
-      assert.deepStrictEqual(yield* shown("auto", false), { ...host, podIP: undefined })
-      assert.deepStrictEqual(yield* shown("auto", true), { ...host, podIP: "10.88.0.1" })
-      assert.deepStrictEqual(yield* shown("always", false), { ...host, podIP: "10.88.0.1" })
+      const own = { podIP: "10.88.0.1", podIPs: [{ ip: "10.88.0.1" }] }
+      assert.deepStrictEqual(yield* shown("auto", false), { ...host, podIP: undefined, podIPs: [] })
+      assert.deepStrictEqual(yield* shown("auto", true), { ...host, ...own })
+      assert.deepStrictEqual(yield* shown("always", false), { ...host, ...own })
     }))
 
-  it.effect("are not told at all where the owner hides them", () =>
+  it.effect("are taken away where the owner hides them", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(yield* shown("never", true), { hostIP: undefined, hostIPs: undefined, podIP: undefined })
+      assert.deepStrictEqual(yield* shown("never", true), {
+        hostIP: undefined,
+        hostIPs: [],
+        podIP: undefined,
+        podIPs: []
+      })
     }))
 })

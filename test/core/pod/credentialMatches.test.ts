@@ -10,7 +10,11 @@ describe("a registry credential", () => {
     ["index.docker.io", "busybox"],
     ["docker.io", "library/busybox:1"],
     ["index.docker.io", "docker.io/me/app"],
-    ["localhost", "localhost/app"]
+    ["localhost", "localhost/app"],
+    ["*", "localhost/app"],
+    ["eu*.registry.*", "eu.registry.test/app"],
+    ["r*g*y.test:5000", "registry.test:5000/app"],
+    ["[::1]:5000", "[::1]:5000/app"]
   ])("for %s is shown for %s", (registry, image) => assert.isTrue(credentialMatches(registry, image)))
 
   it.each([
@@ -24,6 +28,18 @@ describe("a registry credential", () => {
     ["registry.test/team", "registry.test/other/app"],
     ["registry.test", "busybox"],
     ["registry.test", "registry/test/app"],
-    ["", "registry.test/app"]
+    ["", "registry.test/app"],
+    ["regis*stry.test", "registry.test/app"],
+    ["r*x*y.test", "registry.test/app"],
+    ["registry.*", "registry.test:5000/app"],
+    ["registry.test:*", "registry.test:5000/app"],
+    [`${"r".repeat(254)}.test`, `${"r".repeat(254)}.test/app`]
   ])("for %s is not shown for %s", (registry, image) => assert.isFalse(credentialMatches(registry, image)))
+
+  it("ends with any pattern, however many ways there are to read it", () => {
+    const stars = "*".repeat(30)
+    assert.isFalse(credentialMatches(`${stars}x:5000`, `${"a".repeat(200)}:5000/app`))
+    assert.isFalse(credentialMatches(`${"a*".repeat(30)}x:5000`, `${"a".repeat(200)}:5000/app`))
+    assert.isTrue(credentialMatches(`${stars}:5000`, `${"a".repeat(200)}:5000/app`))
+  })
 })

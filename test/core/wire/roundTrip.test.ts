@@ -57,6 +57,13 @@ describe("the wire", () => {
       decodeAssignment
     ))
 
+  it.effect("bounds a grace, which the API does not", () =>
+    Effect.gen(function*() {
+      const graceSeconds = Number("9223372036854775807")
+      const bytes = yield* encodeCommand({ _tag: "RemovePod", uid: assignment.uid, graceSeconds })
+      assert.deepInclude(yield* decodeCommand(bytes), { graceSeconds: 2 ** 31 - 1 })
+    }))
+
   property("assignment", PodAssignment, encodeAssignment, decodeAssignment)
   property("report", PodReport, encodePodReport, decodePodReport)
   property("pod event", PodEvent, encodePodEvent, decodePodEvent)

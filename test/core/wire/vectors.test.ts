@@ -133,9 +133,8 @@ describe("frozen bytes", () => {
     decodeProcessMessage
   )
 
-  it("under a content hash stay what they were, or every pod of a fleet would be assigned anew", () => {
-    frozen("assignment-content", assignmentContent(assignment))
-  })
+  it.effect("under a content hash stay what they were, or every pod of a fleet would be assigned anew", () =>
+    Effect.map(assignmentContent(assignment), (bytes) => frozen("assignment-content", bytes)))
 
   it("number the words of reports as they always did", () => {
     frozen("vocabulary", new TextEncoder().encode(vocabulary.join("\n")))

@@ -21,6 +21,7 @@ const numberFor = (key: string, value: number): number => {
     case "width":
     case "height":
     case "length":
+    case "graceSeconds":
       return whole(value, 2 ** 31)
     default:
       return whole(value, 2 ** 50)

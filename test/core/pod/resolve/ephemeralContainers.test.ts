@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import type { ConfigMap } from "../../../../core/kube/kinds.ts"
+import { Base64 } from "effect/encoding"
+import type { ConfigMap, Secret } from "../../../../core/kube/kinds.ts"
 import type { Pod } from "../../../../core/kube/Pod.ts"
 import { references } from "../../../../core/pod/resolve/references.ts"
 import type { Sources } from "../../../../core/pod/resolve/Resolution.ts"
@@ -59,5 +60,25 @@ describe("an ephemeral container", () => {
       assert.deepStrictEqual([before.names, before.notices.length], [[], 1])
       const after = yield* resolved(subject, sources(() => ({ metadata: {}, data: { COLOUR: "teal" } }) as ConfigMap))
       assert.deepStrictEqual([after.names, after.notices], [["debug>"], []])
+    }).pipe(Effect.provide(QuickCryptography.layer)))
+
+  it.effect("brings the credentials for its image along, and no others", () =>
+    Effect.gen(function*() {
+      const subject = pod({ name: "debug", image: "tools.test/busybox" })
+      const auth = { username: "me", password: "open sesame" }
+      const secret = {
+        metadata: {},
+        type: "kubernetes.io/dockerconfigjson",
+        data: {
+          ".dockerconfigjson": Base64.encode(JSON.stringify({ auths: { "tools.test": auth, "other.test": auth } }))
+        }
+      }
+      const resolution = yield* resolvePod(
+        { ...subject, spec: { ...subject.spec, imagePullSecrets: [{ name: "login" }] } },
+        { ...noSources, secret: () => secret as Secret },
+        plainSettings
+      )
+      assert(resolution._tag === "Assigned")
+      assert.deepStrictEqual(resolution.assignment.pullCredentials, [{ registry: "tools.test", ...auth }])
     }).pipe(Effect.provide(QuickCryptography.layer)))
 })

@@ -162,3 +162,35 @@ describe("a pod's name for itself", () => {
       )
     }))
 })
+
+describe("amounts that no number holds exactly", () => {
+  it.effect("are the most that one does: the pod runs", () =>
+    Effect.gen(function*() {
+      const { containers, terminationGracePeriodSeconds, volumes } = yield* assigned({
+        terminationGracePeriodSeconds: Number("9223372036854775807"),
+        volumes: [{ name: "data", emptyDir: { sizeLimit: "16Pi" } }],
+        containers: [{
+          name: "app",
+          image: "app:1",
+          resources: { limits: { cpu: "9E", memory: "8Ei" }, requests: { cpu: "1", memory: "1Gi" } }
+        }]
+      })
+      assert.strictEqual(terminationGracePeriodSeconds, 2 ** 31 - 1)
+      assert.deepInclude(volumes[0], { sizeLimit: Number.MAX_SAFE_INTEGER })
+      assert.deepStrictEqual(containers[0]?.resources, {
+        cpuRequest: 1000,
+        cpuLimit: Number.MAX_SAFE_INTEGER,
+        memoryRequest: 2 ** 30,
+        memoryLimit: Number.MAX_SAFE_INTEGER
+      })
+    }))
+
+  it.effect("make the pod wait with a word where they are no amounts a device can be told of", () =>
+    Effect.gen(function*() {
+      const [reason, message] = yield* waiting({ activeDeadlineSeconds: 2 ** 60 })
+      assert.deepStrictEqual([reason, message], [
+        "ContainerCreating",
+        "PodAssignment: 1152921504606847000 is not a whole number"
+      ])
+    }))
+})
