@@ -74,6 +74,8 @@ export class Conversation extends Steps {
   private progressAt = 0
   private resends = 0
   private probe: { readonly sequence: number; readonly at: number } | undefined
+  /** What left before may be lost: it is where nothing more is acknowledged until something would be sent again. */
+  private doubtedBefore: number | undefined
   private questionHeard = 0
   private ackAt: number | undefined
   private unackedBytes = 0
@@ -138,6 +140,7 @@ export class Conversation extends Steps {
     this.progressAt = now
     this.resends = 0
     this.probe = undefined
+    this.doubtedBefore = undefined
     this.questionHeard = 0
     // The peer learns at once that it was heard.
     this.ackAt = now
@@ -186,7 +189,7 @@ export class Conversation extends Steps {
     if (packet.question > 0) this.questionHeard = Math.max(this.questionHeard, packet.question)
     this.acknowledge(ack, now)
     this.hearing.answered(packet.answered)
-    this.probed(ack, held)
+    this.probed(ack, held, now)
     if (held > ack) this.missing(ack, held, now)
     if (packet.segments.length > 0) this.segments(first, packet.segments, now)
     if (packet.closed !== undefined) {
@@ -224,6 +227,7 @@ export class Conversation extends Steps {
     this.acknowledged = upTo
     this.progressAt = now
     this.resends = 0
+    this.doubtedBefore = undefined
     this.hearing.progressed()
     let bytes = 0
     let newest: Sent | undefined
@@ -235,19 +239,25 @@ export class Conversation extends Steps {
     }
     const departure = newest?.times === 1 ? newest.departure : undefined
     if (departure !== undefined) this.hearing.known(departure.at)
-    this.rate.arrive(now, bytes, departure)
+    this.rate.arrive(now, bytes, departure, newest?.firstLeft)
   }
 
   /**
    * The oldest was sent again for lack of any answer, and has arrived. If nothing beyond it was held, all that left before
-   * it is gone too; waiting for each in turn would take as long again.
+   * it is gone too; waiting for each in turn would take as long again. An answer too soon for a round trip is not to what was sent
+   * again: the line is slow, and the rest may be under way as that was.
    */
-  private probed(ack: number, held: number): void {
+  private probed(ack: number, held: number, now: number): void {
     const { probe } = this
     if (probe === undefined || ack < probe.sequence) return
     this.probe = undefined
     if (held !== 0) return
-    for (const sent of this.unacknowledged.leftBefore(ack, Infinity, probe.at)) this.again(sent)
+    if (now - probe.at < (this.rate.roundTrip ?? Infinity) / 2) this.doubtedBefore = probe.at
+    else this.lost(probe.at)
+  }
+
+  private lost(before: number): void {
+    for (const sent of this.unacknowledged.leftBefore(this.acknowledged, Infinity, before)) this.again(sent)
   }
 
   private missing(after: number, before: number, now: number): void {
@@ -262,6 +272,7 @@ export class Conversation extends Steps {
 
   private depart(sent: Sent, now: number): void {
     sent.departure = this.rate.depart(now, this.commandsUnderWay + this.othersUnderWay)
+    sent.firstLeft ??= now
     sent.times += 1
     if (sent.command) this.commandsUnderWay += sent.bytes
     else this.othersUnderWay += sent.bytes
@@ -288,6 +299,7 @@ export class Conversation extends Steps {
     const oldest = this.unacknowledged.oldest
     if (oldest?.departure !== undefined && now >= this.resendAt(oldest)) {
       this.resends += 1
+      if (this.doubtedBefore !== undefined) this.lost(this.doubtedBefore)
       this.probe = { sequence: oldest.sequence, at: now }
       this.again(oldest)
     }
@@ -350,7 +362,16 @@ export class Conversation extends Steps {
     const sequence = this.nextSequence
     for (const { bytes, control = false, priority, segment } of filled) {
       const command = priority === Priority.COMMAND
-      const sent = { sequence: this.nextSequence++, segment, bytes, command, control, departure: undefined, times: 0 }
+      const sent: Sent = {
+        sequence: this.nextSequence++,
+        segment,
+        bytes,
+        command,
+        control,
+        departure: undefined,
+        firstLeft: undefined,
+        times: 0
+      }
       if (control) this.controlUnacknowledged += 1
       this.unacknowledged.add(sent)
       this.depart(sent, now)
@@ -366,10 +387,12 @@ export class Conversation extends Steps {
   }
 
   private resendAt(oldest: Sent): number {
-    const { resendFirstMillis, resendMostMillis } = this.timings
-    const patience = Math.max(resendFirstMillis, this.rate.patience + this.timings.ackDelayMillis)
+    const { ackDelayMillis, resendFirstMillis, resendMostMillis } = this.timings
+    const patience = Math.max(resendFirstMillis, this.rate.patience + ackDelayMillis)
+    // Whatever the limit: nothing is sent again before it can have been answered, the first time.
+    const trip = this.resends === 0 ? Math.max(this.rate.longest, this.rate.roundTrip ?? 0) + ackDelayMillis : 0
     return Math.max(oldest.departure?.at ?? 0, this.progressAt) +
-      Math.min(resendMostMillis, patience * 2 ** Math.min(this.resends, 10))
+      Math.max(trip, Math.min(resendMostMillis, patience * 2 ** Math.min(this.resends, 10)))
   }
 
   /** When the connection will have to be given up if nothing is heard until then. */
