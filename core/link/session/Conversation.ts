@@ -53,6 +53,8 @@ export class Conversation extends Steps {
   /** Which connection carries it; counts up, so that an old one knows that it was replaced. */
   carrier = 0
   carried = false
+  /** Whether a device has yet to take the session up on the connection that is new. */
+  private takesUp = false
   over: { readonly why: string; readonly ours: boolean } | undefined
   /** Set when this side wants to end it: the farewell to send. */
   farewell: string | undefined
@@ -136,6 +138,7 @@ export class Conversation extends Steps {
     this.dismiss = dismiss
     this.carrier += 1
     this.carried = true
+    this.takesUp = this.side === "device"
     this.hearing.begin(now)
     this.progressAt = now
     this.resends = 0
@@ -296,6 +299,11 @@ export class Conversation extends Steps {
       this.farewellLeft = true
       return this.stamp(create(PacketSchema, { closed: { why: this.farewell, cause: this.farewellCause } }))
     }
+    // The operator waits for it no longer than for a handshake: what is to be sent again may take many times that.
+    if (this.takesUp) {
+      this.takesUp = false
+      return this.stamp(create(PacketSchema))
+    }
     const oldest = this.unacknowledged.oldest
     if (oldest?.departure !== undefined && now >= this.resendAt(oldest)) {
       this.resends += 1
@@ -382,7 +390,8 @@ export class Conversation extends Steps {
   /** Whether `next` is worth asking before `until`, its deadline as it was. */
   wantsAsking(now: number, until: number): boolean {
     // What may wait has its time from when it is first looked at.
-    return this.outbox.pressing(now) || this.farewell !== undefined || this.unacknowledged.due() !== undefined ||
+    return this.takesUp || this.outbox.pressing(now) || this.farewell !== undefined ||
+      this.unacknowledged.due() !== undefined ||
       this.deadline(now) < until
   }
 
