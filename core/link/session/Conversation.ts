@@ -28,6 +28,8 @@ const acknowledgeAtOnce = 256 * 1024
 const leastChunk = 4 * 1024
 /** A gap younger than this may be mere reordering. */
 const reorderMillis = 30
+/** So many connections in a row were alive and got nothing across before what is too large for the line is given up. */
+const mostInVain = 3
 const outOfRange = "the peer broke the protocol: numbers out of range"
 
 /** What a conversation hands in-order segments and its end to. */
@@ -78,6 +80,8 @@ export class Conversation extends Steps {
   private probe: { readonly sequence: number; readonly at: number } | undefined
   /** What left before may be lost: it is where nothing more is acknowledged until something would be sent again. */
   private doubtedBefore: number | undefined
+  /** Connections in a row over which the peer was heard, and nothing got across for as long as a beat. */
+  private inVain = 0
   private questionHeard = 0
   private ackAt: number | undefined
   private unackedBytes = 0
@@ -135,6 +139,7 @@ export class Conversation extends Steps {
   attach(now: number, plain: number, peerReceived: number, dismiss: (why: string) => void): number {
     const former = this.dismiss
     if (former !== undefined) this.afterwards(() => former("another connection took over"))
+    if (this.carried) this.judge(now)
     this.dismiss = dismiss
     this.carrier += 1
     this.carried = true
@@ -157,14 +162,24 @@ export class Conversation extends Steps {
     // Segments keep their numbers, and so their sizes.
     if (this.unacknowledged.largest > plain - packetOverhead) {
       this.end("what was sent over the connection before does not fit the frames of the new one", false)
+    } else if (this.inVain >= mostInVain && this.unacknowledged.largest > leastChunk) {
+      // A frame surfaces as a whole or not at all: on a line so slow neither side ever hears the other out. What a new session sends is smaller.
+      this.end("what was sent over the connection before does not get across this line", false)
     }
     return this.carrier
   }
 
-  detach(carrier: number): void {
+  detach(carrier: number, now: number): void {
     if (this.carrier !== carrier) return
+    this.judge(now)
     this.carried = false
     this.dismiss = undefined
+  }
+
+  /** A connection is gone. One that broke soon, or was dead, says nothing of what gets across. */
+  private judge(now: number): void {
+    const since = this.unacknowledged.oldest?.firstLeft
+    if (this.hearing.spoken && since !== undefined && now - since >= this.timings.beatMillis) this.inVain += 1
   }
 
   end(why: string, ours: boolean): void {
@@ -231,6 +246,7 @@ export class Conversation extends Steps {
     this.progressAt = now
     this.resends = 0
     this.doubtedBefore = undefined
+    this.inVain = 0
     this.hearing.progressed()
     let bytes = 0
     let newest: Sent | undefined
