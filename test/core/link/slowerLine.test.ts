@@ -30,7 +30,7 @@ describe("a session that filled a fast line", () => {
       Effect.gen(function*() {
         yield* fillThenSlow(world, "device", 2_000)
         const operator = yield* world.session("operator")
-        assert.strictEqual(string(yield* operator.request(text("x"), { timeoutMillis: 600_000 })), "x")
+        assert.strictEqual(string(yield* operator.request(text("x"), { timeoutMillis: 3_600_000 })), "x")
         assert.lengthOf(world.sessions.operator, 1)
         const diary = yield* world.transport.diary
         assert.lengthOf(diary.filter((entry) => entry.includes("hung up")), 0)
