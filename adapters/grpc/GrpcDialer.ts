@@ -16,7 +16,7 @@ import { type Dialer, TransportError } from "../../core/link/Transport.ts"
 import { type CallConnection, callConnection } from "./callConnection.ts"
 import { linkMethod, messageOverhead } from "./linkMethod.ts"
 import { ownedSockets } from "./ownedSockets.ts"
-import { cause, isAboutCertificates, remedyFor, saidByOpenssl } from "./trouble.ts"
+import { cause, isAboutCertificates, isNotYetValid, remedyFor, saidByOpenssl } from "./trouble.ts"
 
 export interface DialerTls {
   /** PEM of the authorities to trust; absent: those of the system. */
@@ -95,7 +95,8 @@ const errorOf = (target: string, opened: () => boolean) => (error: unknown): Tra
     return new TransportError({ reason: "Rejected", detail: what })
   }
   if (!opened() && isAboutCertificates(told)) {
-    return new TransportError({ reason: "Rejected", detail: `${what}; ${remedyFor(detail)}` })
+    const reason = isNotYetValid(told) ? "Refused" : "Rejected"
+    return new TransportError({ reason, detail: `${what}; ${remedyFor(detail)}` })
   }
   if (opened()) return new TransportError({ reason: "Lost", detail: what })
   return new TransportError({

@@ -9,6 +9,9 @@ const certificate = /certificate|altname|unable to (get|verify)|CERT_|ssl alert|
 
 export const isAboutCertificates = (detail: string): boolean => certificate.test(detail)
 
+/** Mends itself: a device without a battery for its clock sees it after each boot, until it has the time. */
+export const isNotYetValid = (detail: string): boolean => /not.yet.valid/iu.test(detail)
+
 const endedAtOnce =
   "the connection was ended at once: check that this is the operator's gRPC door, that tls.enabled fits it, "
   + "and tls.cert and tls.key where it wants a client certificate"

@@ -5,9 +5,12 @@ import { type BrokerOptions, describeBroker } from "./MqttBroker.ts"
 /** How OpenSSL and Node name a certificate that one side or the other does not accept. */
 const certificate = /certificate|altname|unable to (get|verify)|CERT_|ssl alert|tlsv1 alert|ERR_SSL_\w*ALERT/iu
 
+/** Mends itself: a device without a battery for its clock sees it after each boot, until it has the time. */
+const notYetValid = /not.yet.valid/iu
+
 const remedyFor = (detail: string): string => {
   if (/altname|hostname/iu.test(detail)) return "set tls.serverName to a name that is in the broker's certificate"
-  if (/expired|not yet valid/iu.test(detail)) return "renew the broker's certificate, or set this machine's clock"
+  if (/expired|not.yet.valid/iu.test(detail)) return "renew the broker's certificate, or set this machine's clock"
   if (/alert/iu.test(detail)) return "the broker does not accept this client's certificate: see tls.cert and tls.key"
   return "the broker's certificate is not of an authority in tls.caCert"
 }
@@ -66,9 +69,10 @@ export const streamError = (broker: BrokerOptions, error: unknown, connected: bo
   const told = tidy(typeof message === "string" && message !== "" ? message : String(code ?? "no reason given"))
   const where = describeBroker(broker)
   if (!connected && (certificate.test(told) || (typeof code === "string" && certificate.test(code)))) {
+    const all = `${told} ${String(code)}`
     return new TransportError({
-      reason: "Rejected",
-      detail: `${where}: ${told}; ${remedyFor(`${told} ${String(code)}`)}`
+      reason: notYetValid.test(all) ? "Refused" : "Rejected",
+      detail: `${where}: ${told}; ${remedyFor(all)}`
     })
   }
   const status = /Unexpected server response: (\d+)/u.exec(told)?.[1]

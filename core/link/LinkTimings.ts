@@ -19,7 +19,7 @@ export interface LinkTimings {
   readonly sessionTimeoutMillis: number
   /** How long a request waits for its reply unless it says otherwise. */
   readonly requestTimeoutMillis: number
-  /** From connection to session. */
+  /** How long each message of the handshake is waited for; on a device at least as long as its dialer may take to connect. */
   readonly handshakeTimeoutMillis: number
   /** An unanswered handshake message is repeated, for transports that lose frames. */
   readonly handshakeResendMillis: number

@@ -27,7 +27,7 @@ import { type DeviceHello, type OperatorHello, Refused } from "./Hello.ts"
 import { LinkLimits } from "./LinkLimits.ts"
 import { LinkTimings } from "./LinkTimings.ts"
 import { keyLength, nothing } from "./noise/CipherState.ts"
-import { initiate, respond, type Response } from "./noise/ikPsk2.ts"
+import { initiate, respond } from "./noise/ikPsk2.ts"
 import { Sealing } from "./Sealing.ts"
 import { SecureRandom } from "./SecureRandom.ts"
 import type { Connection, TransportError } from "./Transport.ts"
@@ -265,13 +265,8 @@ export const answer = Effect.fnUntraced(function*(
   const random = yield* SecureRandom
   const receive = yield* carefully(connection)
 
-  const greeted = Effect.gen(function*() {
-    let response: {
-      readonly initiation: Uint8Array
-      readonly response: Response
-      readonly introduction: { readonly namespace: string; readonly device: string }
-    } | undefined
-    while (response === undefined) {
+  const introduced = Effect.gen(function*() {
+    while (true) {
       const { initiation } = yield* receive
       if (initiation.length === 0) continue
       const ephemeral = yield* random.bytes(keyLength)
@@ -284,9 +279,11 @@ export const answer = Effect.fnUntraced(function*(
       }
       // Not a word to it: a refusal would be the operator's, at a place that is another's.
       if (connection.admits !== undefined && !(yield* connection.admits(introduction))) continue
-      response = { initiation, response: read, introduction }
+      return { initiation, response: read, introduction }
     }
-    const { introduction: { device, namespace }, response: { publicKey, write } } = response
+  })
+  const challenged = Effect.gen(function*() {
+    const { initiation, introduction: { device, namespace }, response: { publicKey, write } } = yield* introduced
     const { psk } = yield* challenge({ namespace, device, publicKey }).pipe(
       Effect.tapError((refused) => {
         const written = write(refusalKey(cryptography), encodeRefusal(refused))
@@ -297,12 +294,17 @@ export const answer = Effect.fnUntraced(function*(
     if (written === undefined) {
       return yield* new HandshakeFailed({ reason: "Malformed", detail: "the device's key is of low order" })
     }
-    const sealing = new Sealing(cryptography, written.keys)
-    const answered = encodeFrame({ answer: written.message })
+    return { initiation, namespace, device, publicKey, psk, ...written }
+  })
+  // Each message has the time of a message: on a far line both would not come within that of one.
+  const { device, initiation, keys, message, namespace, psk, publicKey } = yield* limited(challenged, "no handshake")
+  const sealing = new Sealing(cryptography, keys)
+  const answered = encodeFrame({ answer: message })
+  const greeted = Effect.gen(function*() {
     yield* connection.send(answered)
     while (true) {
       const frame = yield* receive
-      if (frame.initiation.length > 0 && equal(frame.initiation, response.initiation)) yield* connection.send(answered)
+      if (frame.initiation.length > 0 && equal(frame.initiation, initiation)) yield* connection.send(answered)
       const packet = frame.sealed.length > 0 ? sealing.open(frame) : undefined
       if (packet?.hello === undefined) continue
       const read = deviceHelloFromWire(packet.hello)

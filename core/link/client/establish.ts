@@ -113,6 +113,8 @@ export const makeEstablish = Effect.fnUntraced(function*<R>(
       const resumable = live
       const asked = now()
       const takes = Math.min(maxFrame, connection.maxFrame)
+      // Who gives a dial much time has a far line, or a slow one.
+      const handshakeTimeoutMillis = Math.max(timings.handshakeTimeoutMillis, dialer.dialTimeoutMillis ?? 0)
       const welcomed = yield* greet(
         connection,
         options,
@@ -133,7 +135,7 @@ export const makeEstablish = Effect.fnUntraced(function*<R>(
         },
         resumable && { session: resumable.idBytes, received: resumable.conversation.received },
         takes
-      )
+      ).pipe(Effect.provideService(LinkTimings, { ...timings, handshakeTimeoutMillis }))
       const link = welcomed.resumed && resumable !== undefined && resumable === live
         ? resumable
         : yield* begin(parent, connection, welcomed)

@@ -24,6 +24,16 @@ export class AckRate {
   private deliveredAt = 0
   private smoothed: number | undefined
   private variation = 0
+  /**
+   * Until when the last acknowledged was certainly there, since it first left: 0 where its trip was measured, Infinity before any. What
+   * is sent more than once is not, since nobody knows which copy is acknowledged.
+   */
+  private bound = Infinity
+  /**
+   * The next must have so long before it is sent again: on a line that takes longer than that wait nothing would ever be measured, and
+   * everything sent twice. The lesser of two bounds, because what was sent more than once where trips are known was lost, more likely.
+   */
+  longest = 0
   private shortest = { now: Infinity, before: Infinity, since: 0 }
   private best = { now: 0, before: 0, since: 0 }
   /**
@@ -71,11 +81,14 @@ export class AckRate {
     return { at: now, delivered: this.delivered, deliveredAt: this.deliveredAt, limited }
   }
 
-  /** `departure` of the newest segment acknowledged, absent where it was sent more than once. */
-  arrive(now: number, bytes: number, departure: Departure | undefined): void {
+  /** `departure` of the newest segment acknowledged, absent where it was sent more than once, and when it left first. */
+  arrive(now: number, bytes: number, departure: Departure | undefined, firstLeft = now): void {
     this.delivered += bytes
     this.deliveredAt = now
     if (this.emptyingUntil !== undefined && now >= this.emptyingUntil) this.emptyingUntil = undefined
+    const bound = departure === undefined ? now - firstLeft : 0
+    this.longest = Math.min(this.bound, bound)
+    this.bound = bound
     if (departure === undefined) return
     const trip = now - departure.at
     this.variation = this.smoothed === undefined

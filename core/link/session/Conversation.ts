@@ -28,6 +28,8 @@ const acknowledgeAtOnce = 256 * 1024
 const leastChunk = 4 * 1024
 /** A gap younger than this may be mere reordering. */
 const reorderMillis = 30
+/** So many connections in a row were alive and got nothing across before what is too large for the line is given up. */
+const mostInVain = 3
 const outOfRange = "the peer broke the protocol: numbers out of range"
 
 /** What a conversation hands in-order segments and its end to. */
@@ -53,6 +55,8 @@ export class Conversation extends Steps {
   /** Which connection carries it; counts up, so that an old one knows that it was replaced. */
   carrier = 0
   carried = false
+  /** Whether a device has yet to take the session up on the connection that is new. */
+  private takesUp = false
   over: { readonly why: string; readonly ours: boolean } | undefined
   /** Set when this side wants to end it: the farewell to send. */
   farewell: string | undefined
@@ -74,6 +78,10 @@ export class Conversation extends Steps {
   private progressAt = 0
   private resends = 0
   private probe: { readonly sequence: number; readonly at: number } | undefined
+  /** What left before may be lost: it is where nothing more is acknowledged until something would be sent again. */
+  private doubtedBefore: number | undefined
+  /** Connections in a row over which the peer was heard, and nothing got across for as long as a beat. */
+  private inVain = 0
   private questionHeard = 0
   private ackAt: number | undefined
   private unackedBytes = 0
@@ -131,13 +139,16 @@ export class Conversation extends Steps {
   attach(now: number, plain: number, peerReceived: number, dismiss: (why: string) => void): number {
     const former = this.dismiss
     if (former !== undefined) this.afterwards(() => former("another connection took over"))
+    if (this.carried) this.judge(now)
     this.dismiss = dismiss
     this.carrier += 1
     this.carried = true
+    this.takesUp = this.side === "device"
     this.hearing.begin(now)
     this.progressAt = now
     this.resends = 0
     this.probe = undefined
+    this.doubtedBefore = undefined
     this.questionHeard = 0
     // The peer learns at once that it was heard.
     this.ackAt = now
@@ -151,14 +162,24 @@ export class Conversation extends Steps {
     // Segments keep their numbers, and so their sizes.
     if (this.unacknowledged.largest > plain - packetOverhead) {
       this.end("what was sent over the connection before does not fit the frames of the new one", false)
+    } else if (this.inVain >= mostInVain && this.unacknowledged.largest > leastChunk) {
+      // A frame surfaces as a whole or not at all: on a line so slow neither side ever hears the other out. What a new session sends is smaller.
+      this.end("what was sent over the connection before does not get across this line", false)
     }
     return this.carrier
   }
 
-  detach(carrier: number): void {
+  detach(carrier: number, now: number): void {
     if (this.carrier !== carrier) return
+    this.judge(now)
     this.carried = false
     this.dismiss = undefined
+  }
+
+  /** A connection is gone. One that broke soon, or was dead, says nothing of what gets across. */
+  private judge(now: number): void {
+    const since = this.unacknowledged.oldest?.firstLeft
+    if (this.hearing.spoken && since !== undefined && now - since >= this.timings.beatMillis) this.inVain += 1
   }
 
   end(why: string, ours: boolean): void {
@@ -186,7 +207,7 @@ export class Conversation extends Steps {
     if (packet.question > 0) this.questionHeard = Math.max(this.questionHeard, packet.question)
     this.acknowledge(ack, now)
     this.hearing.answered(packet.answered)
-    this.probed(ack, held)
+    this.probed(ack, held, now)
     if (held > ack) this.missing(ack, held, now)
     if (packet.segments.length > 0) this.segments(first, packet.segments, now)
     if (packet.closed !== undefined) {
@@ -224,6 +245,8 @@ export class Conversation extends Steps {
     this.acknowledged = upTo
     this.progressAt = now
     this.resends = 0
+    this.doubtedBefore = undefined
+    this.inVain = 0
     this.hearing.progressed()
     let bytes = 0
     let newest: Sent | undefined
@@ -235,19 +258,25 @@ export class Conversation extends Steps {
     }
     const departure = newest?.times === 1 ? newest.departure : undefined
     if (departure !== undefined) this.hearing.known(departure.at)
-    this.rate.arrive(now, bytes, departure)
+    this.rate.arrive(now, bytes, departure, newest?.firstLeft)
   }
 
   /**
    * The oldest was sent again for lack of any answer, and has arrived. If nothing beyond it was held, all that left before
-   * it is gone too; waiting for each in turn would take as long again.
+   * it is gone too; waiting for each in turn would take as long again. An answer too soon for a round trip is not to what was sent
+   * again: the line is slow, and the rest may be under way as that was.
    */
-  private probed(ack: number, held: number): void {
+  private probed(ack: number, held: number, now: number): void {
     const { probe } = this
     if (probe === undefined || ack < probe.sequence) return
     this.probe = undefined
     if (held !== 0) return
-    for (const sent of this.unacknowledged.leftBefore(ack, Infinity, probe.at)) this.again(sent)
+    if (now - probe.at < (this.rate.roundTrip ?? Infinity) / 2) this.doubtedBefore = probe.at
+    else this.lost(probe.at)
+  }
+
+  private lost(before: number): void {
+    for (const sent of this.unacknowledged.leftBefore(this.acknowledged, Infinity, before)) this.again(sent)
   }
 
   private missing(after: number, before: number, now: number): void {
@@ -262,6 +291,7 @@ export class Conversation extends Steps {
 
   private depart(sent: Sent, now: number): void {
     sent.departure = this.rate.depart(now, this.commandsUnderWay + this.othersUnderWay)
+    sent.firstLeft ??= now
     sent.times += 1
     if (sent.command) this.commandsUnderWay += sent.bytes
     else this.othersUnderWay += sent.bytes
@@ -285,9 +315,15 @@ export class Conversation extends Steps {
       this.farewellLeft = true
       return this.stamp(create(PacketSchema, { closed: { why: this.farewell, cause: this.farewellCause } }))
     }
+    // The operator waits for it no longer than for a handshake: what is to be sent again may take many times that.
+    if (this.takesUp) {
+      this.takesUp = false
+      return this.stamp(create(PacketSchema))
+    }
     const oldest = this.unacknowledged.oldest
     if (oldest?.departure !== undefined && now >= this.resendAt(oldest)) {
       this.resends += 1
+      if (this.doubtedBefore !== undefined) this.lost(this.doubtedBefore)
       this.probe = { sequence: oldest.sequence, at: now }
       this.again(oldest)
     }
@@ -350,7 +386,16 @@ export class Conversation extends Steps {
     const sequence = this.nextSequence
     for (const { bytes, control = false, priority, segment } of filled) {
       const command = priority === Priority.COMMAND
-      const sent = { sequence: this.nextSequence++, segment, bytes, command, control, departure: undefined, times: 0 }
+      const sent: Sent = {
+        sequence: this.nextSequence++,
+        segment,
+        bytes,
+        command,
+        control,
+        departure: undefined,
+        firstLeft: undefined,
+        times: 0
+      }
       if (control) this.controlUnacknowledged += 1
       this.unacknowledged.add(sent)
       this.depart(sent, now)
@@ -361,15 +406,18 @@ export class Conversation extends Steps {
   /** Whether `next` is worth asking before `until`, its deadline as it was. */
   wantsAsking(now: number, until: number): boolean {
     // What may wait has its time from when it is first looked at.
-    return this.outbox.pressing(now) || this.farewell !== undefined || this.unacknowledged.due() !== undefined ||
+    return this.takesUp || this.outbox.pressing(now) || this.farewell !== undefined ||
+      this.unacknowledged.due() !== undefined ||
       this.deadline(now) < until
   }
 
   private resendAt(oldest: Sent): number {
-    const { resendFirstMillis, resendMostMillis } = this.timings
-    const patience = Math.max(resendFirstMillis, this.rate.patience + this.timings.ackDelayMillis)
+    const { ackDelayMillis, resendFirstMillis, resendMostMillis } = this.timings
+    const patience = Math.max(resendFirstMillis, this.rate.patience + ackDelayMillis)
+    // Whatever the limit: nothing is sent again before it can have been answered, the first time.
+    const trip = this.resends === 0 ? Math.max(this.rate.longest, this.rate.roundTrip ?? 0) + ackDelayMillis : 0
     return Math.max(oldest.departure?.at ?? 0, this.progressAt) +
-      Math.min(resendMostMillis, patience * 2 ** Math.min(this.resends, 10))
+      Math.max(trip, Math.min(resendMostMillis, patience * 2 ** Math.min(this.resends, 10)))
   }
 
   /** When the connection will have to be given up if nothing is heard until then. */

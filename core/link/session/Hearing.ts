@@ -24,6 +24,8 @@ export class Hearing {
   /** Whether something is under way that somebody waits for. */
   private readonly busy: () => boolean
   private heardAt = 0
+  /** Whether anything was heard on the connection that is up, or was last. */
+  spoken = false
   /** When the first segment left since anything was heard, and what was under way with it. */
   private unanswered: { readonly since: number; readonly bytes: number } | undefined
   /** The longest wait for an answer that came, forgotten by and by. */
@@ -43,6 +45,7 @@ export class Hearing {
   /** On a new connection. */
   begin(now: number): void {
     this.heardAt = now
+    this.spoken = false
     this.unanswered = undefined
     this.askedAt = undefined
     this.questions = []
@@ -53,6 +56,7 @@ export class Hearing {
   /** Something came. */
   heard(now: number): void {
     this.heardAt = now
+    this.spoken = true
     this.askedAt = undefined
     if (this.unanswered === undefined) return
     this.slowestAnswer = Math.max(now - this.unanswered.since, this.slowestAnswer * 63 / 64)

@@ -12,6 +12,8 @@ export interface Sent {
   readonly control: boolean
   /** Of the last time it was sent on the connection that is up; undefined when it must be sent (again). */
   departure: Departure | undefined
+  /** When it left first on the connection that is up. */
+  firstLeft: number | undefined
   times: number
 }
 
@@ -65,7 +67,9 @@ export class Unacknowledged {
   allAgain(): void {
     for (let index = this.start; index < this.entries.length; index++) {
       const sent = this.entries[index]
-      if (sent !== undefined) sent.departure = undefined
+      if (sent === undefined) continue
+      sent.departure = undefined
+      sent.firstLeft = undefined
     }
     this.cursor = this.start
   }

@@ -128,7 +128,7 @@ export const carry = (
       conversation.over === undefined ? talk(carrier) : Effect.succeed({ why: conversation.over.why, silent: false }),
     (carrier) =>
       Effect.suspend(() => {
-        conversation.step(() => conversation.detach(carrier))
+        conversation.step(() => conversation.detach(carrier, now()))
         return link.detached
       })
   )

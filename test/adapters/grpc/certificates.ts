@@ -1,8 +1,9 @@
-/** Throw-away certificates for tests, made by openssl. */
+/** Throw-away certificates for tests, made by openssl; those that are not valid at this time by ourselves, which openssl 3.0 cannot. */
 import { spawnSync } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { createAuthority, createLeaf } from "../../../adapters/x509/certificate.ts"
 
 export interface Issued {
   readonly key: Uint8Array
@@ -49,5 +50,27 @@ export const makeAuthority = (name: string): Authority => {
         )
         return { key: readFileSync(join(directory, "key")), cert: readFileSync(join(directory, "cert")) }
       })
+  }
+}
+
+const day = 24 * 3_600_000
+
+/** A server's certificate that is valid from tomorrow on, of an authority that is valid already. */
+export const notYetValid = (name: string): Issued & { readonly authority: Uint8Array } => {
+  const now = Date.now()
+  const days = (from: number) => [new Date(now + from * day), new Date(now + (from + 2) * day)] as const
+  const authority = createAuthority("of tomorrow", ...days(-1))
+  const [notBefore, notAfter] = days(1)
+  const leaf = createLeaf(authority, {
+    subject: { commonName: name },
+    names: { dns: [name] },
+    purposes: ["server auth"],
+    notBefore,
+    notAfter
+  })
+  return {
+    key: Buffer.from(leaf.key),
+    cert: Buffer.from(leaf.certificate),
+    authority: Buffer.from(authority.certificate)
   }
 }

@@ -6,7 +6,7 @@ import { makeGrpcAcceptor } from "../../../adapters/grpc/GrpcAcceptor.ts"
 import { defaultMaxFrame, makeGrpcDialer } from "../../../adapters/grpc/GrpcDialer.ts"
 import type { NamedIdentity } from "../../../adapters/grpc/TlsDoor.ts"
 import type { Connection } from "../../../core/link/Transport.ts"
-import { type Issued, makeAuthority } from "./certificates.ts"
+import { type Issued, makeAuthority, notYetValid } from "./certificates.ts"
 import { listening } from "./listening.ts"
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
@@ -260,6 +260,18 @@ describe("gRPC over TLS", () => {
         yield* said("insecure"),
         "could not connect: HERE: the connection was ended at once: check that this is the operator's gRPC door, that "
           + "tls.enabled fits it, and tls.cert and tls.key where it wants a client certificate"
+      )
+    }))
+
+  it.live("is refused for now, not rejected, by a clock that is not yet in the certificate's time", () =>
+    Effect.gen(function*() {
+      const { authority, cert, key } = notYetValid("aranya.example")
+      const { port } = yield* listening({ tls: { cert, key } }, echo)
+      const error = yield* Effect.flip(over(port, { ca: authority, serverName: "aranya.example" }).connect)
+      assert.strictEqual(
+        error.message,
+        `could not connect: 127.0.0.1:${port}: certificate is not yet valid; renew the operator's certificate, or set this `
+          + "device's clock"
       )
     }))
 

@@ -9,7 +9,7 @@ import type { BrokerOptions } from "../../../adapters/mqtt/MqttBroker.ts"
 import { makeMqttDialer } from "../../../adapters/mqtt/MqttDialer.ts"
 import type { Connection } from "../../../core/link/Transport.ts"
 import { deviceOn, operatorOn } from "../../contracts/linked.ts"
-import { makeAuthority } from "../grpc/certificates.ts"
+import { makeAuthority, notYetValid } from "../grpc/certificates.ts"
 import { aedesBroker, overWebsockets } from "./aedesBroker.ts"
 import { hasMosquitto, mosquitto } from "./mosquitto.ts"
 import { serverOn } from "./serverOn.ts"
@@ -238,6 +238,18 @@ describe.skipIf(!hasMosquitto)("with mosquitto", () => {
         cipherSuites: ["TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", "TLS_CHACHA20_POLY1305_SHA256"]
       })
       yield* Effect.scoped(dialer(picky).connect)
+    }).pipe(Effect.scoped, Effect.timeout("40 seconds")))
+
+  it.live("a clock that is not yet in the certificate's time is Refused: it may be set soon", () =>
+    Effect.gen(function*() {
+      const { authority: ca, cert, key } = notYetValid("broker.example")
+      const { ports: [port = 0] } = yield* mosquitto({
+        files: { "ca.pem": ca, "cert.pem": cert, "key.pem": key },
+        listeners: [{ lines: encrypted }]
+      })
+      const error = yield* refusal(at(port, { transport: "tls", tls: { ca, serverName: "broker.example" } }))
+      assert.strictEqual(error.reason, "Refused")
+      assert.match(error.detail, /not yet valid; renew the broker's certificate, or set this machine's clock/u)
     }).pipe(Effect.scoped, Effect.timeout("40 seconds")))
 
   it.live("a client certificate that is missing is not accepted, over websockets neither", () =>

@@ -40,6 +40,28 @@ describe("the handshake", () => {
         assert.deepStrictEqual([...world.memory.lineage], [1, 2])
       })))
 
+  it.live.each([5_000, 8_000])("leads to a session where a round trip takes %i ms", (trip) =>
+    inWorld({
+      // A call of gRPC reaches the operator a round trip before its first message.
+      dialers: (own) =>
+        own.map((dialer) => ({ ...dialer, connect: Effect.tap(dialer.connect, () => Effect.sleep(trip / 2)) }))
+    }, (world) =>
+      Effect.gen(function*() {
+        yield* world.transport.weather({ delayMillis: [trip / 2, trip / 2] })
+        const operator = yield* Effect.timeout(world.session("operator"), "2 minutes")
+        assert.strictEqual(string(yield* operator.request(text("x"))), "x")
+      })))
+
+  it.live("is waited for as long as a dial where that may take longer", () =>
+    inWorld({
+      dialers: (own) => own.map((dialer) => ({ ...dialer, dialTimeoutMillis: 30_000 })),
+      challenge: () => Effect.as(Effect.sleep("9 seconds"), { psk: undefined })
+    }, (world) =>
+      Effect.gen(function*() {
+        yield* world.transport.weather({ delayMillis: [3_000, 3_000] }, "toDevice")
+        yield* Effect.timeout(world.session("operator"), "2 minutes")
+      })))
+
   it.live("shows a listener neither names nor messages", () =>
     inWorld({ transport: { record: true } }, (world) =>
       Effect.gen(function*() {
