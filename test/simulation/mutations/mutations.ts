@@ -236,7 +236,7 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "disconnected-stays",
     mistake: "pods of a device that is back stay not ready",
     file: "core/operator/disconnectedPods.ts",
-    from: "if (readyOf(pod)?.reason === reason) options.look(pod.metadata.uid ?? \"\")",
+    from: "if (readyOf(pod)?.reason === deviceDisconnected) options.look(pod.metadata.uid ?? \"\")",
     to: "readyOf(pod)",
     profile: "link"
   },
