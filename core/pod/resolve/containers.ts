@@ -5,7 +5,7 @@ import type { Container, Pod } from "../../kube/Pod.ts"
 import { Cryptography } from "../../link/Cryptography.ts"
 import type { AssignedContainer, ContainerSecurity, DeviceText, Mount } from "../PodAssignment.ts"
 import { expandReferences, knownText } from "./deviceText.ts"
-import { containerEnvironment } from "./environment.ts"
+import { containerEnvironment, tooLong } from "./environment.ts"
 import { containerNotYet, type NotYet, type ResolveSettings, type Sources } from "./Resolution.ts"
 import { containerResources } from "./resources.ts"
 
@@ -63,7 +63,10 @@ export const resolveContainer = Effect.fnUntraced(function*(
 ): Effect.fn.Return<AssignedContainer, NotYet, Cryptography> {
   const notYet = (message: string) => containerNotYet(container.name, fieldPath, message)
   const { entries, lookup } = yield* containerEnvironment(pod, container, fieldPath, sources, settings)
-  const expand = (text: string): DeviceText => expandReferences(text, lookup)
+  const expand = (what: string) => (text: string): Effect.Effect<DeviceText, NotYet> => {
+    const expanded = expandReferences(text, lookup)
+    return expanded === undefined ? Effect.fail(notYet(`${what} ${tooLong}`)) : Effect.succeed(expanded)
+  }
 
   const mounts: Array<Mount> = []
   for (const mount of container.volumeMounts ?? []) {
@@ -71,11 +74,13 @@ export const resolveContainer = Effect.fnUntraced(function*(
     if (mount.subPathExpr !== undefined && mount.subPathExpr !== "") {
       // An empty one counts as missing: it would show the whole volume, where a part of it was meant.
       const missing = new Set<string>()
-      const known = knownText(expandReferences(mount.subPathExpr, (name) => {
+      const text = expandReferences(mount.subPathExpr, (name) => {
         const value = lookup(name)
         if (value === undefined || value.length === 0) missing.add(name)
         return value
-      }))
+      })
+      if (text === undefined) return yield* notYet(`subPathExpr ${mount.subPathExpr} ${tooLong}`)
+      const known = knownText(text)
       if (missing.size > 0) return yield* notYet(`missing value for ${[...missing].toSorted().join(", ")}`)
       if (known === undefined) return yield* notYet(`subPathExpr ${mount.subPathExpr} needs what only the device knows`)
       subPath = known
@@ -88,8 +93,8 @@ export const resolveContainer = Effect.fnUntraced(function*(
     name: container.name,
     image: container.image ?? "",
     imagePullPolicy: pullPolicy(container),
-    command: (container.command ?? []).map(expand),
-    args: (container.args ?? []).map(expand),
+    command: yield* Effect.forEach(container.command ?? [], expand("command")),
+    args: yield* Effect.forEach(container.args ?? [], expand("args")),
     workingDir: container.workingDir ?? "",
     env: entries,
     mounts,

@@ -23,12 +23,24 @@ export const joinTexts = (texts: Iterable<DeviceText>): DeviceText => {
 export const knownText = (text: DeviceText): string | undefined =>
   text.every((piece) => typeof piece === "string") ? text.join("") : undefined
 
+/** Linux takes no longer argument or variable. */
+export const longestExpansion = 128 * 1024
+
+/** Characters that it has at least: what the device fills in may be empty. */
+export const lengthOf = (text: DeviceText): number =>
+  text.reduce((sum, piece) => sum + (typeof piece === "string" ? piece.length : 1), 0)
+
 /**
  * `$(NAME)` becomes the value `lookup` knows, or stays as it is; `$$` is a dollar sign that begins no reference. What is put
- * in is not expanded again.
+ * in is not expanded again. Undefined where that becomes longer than `longestExpansion`: variables that name one another twice
+ * double with each.
  */
-export const expandReferences = (text: string, lookup: (name: string) => DeviceText | undefined): DeviceText => {
+export const expandReferences = (
+  text: string,
+  lookup: (name: string) => DeviceText | undefined
+): DeviceText | undefined => {
   const texts: Array<DeviceText> = []
+  let expanded = 0
   // No reference begins behind it: its end would be looked for in all the rest, anew at each beginning.
   const last = text.lastIndexOf(")")
   let plain = ""
@@ -43,6 +55,8 @@ export const expandReferences = (text: string, lookup: (name: string) => DeviceT
       const value = lookup(text.slice(at + 2, close))
       if (value === undefined) plain += text.slice(at, close + 1)
       else {
+        expanded += lengthOf(value)
+        if (expanded > longestExpansion) return undefined
         texts.push([plain], value)
         plain = ""
       }

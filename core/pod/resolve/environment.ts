@@ -4,7 +4,7 @@ import { Base64 } from "effect/encoding"
 import type { Secret, Service } from "../../kube/kinds.ts"
 import type { Container, Pod } from "../../kube/Pod.ts"
 import type { DeviceText, EnvEntry } from "../PodAssignment.ts"
-import { expandReferences, literal } from "./deviceText.ts"
+import { expandReferences, literal, longestExpansion } from "./deviceText.ts"
 import { fieldRef } from "./fieldRef.ts"
 import { allContainers } from "./references.ts"
 import { containerNotYet, type NotYet, type ResolveSettings, type Sources } from "./Resolution.ts"
@@ -75,6 +75,9 @@ export const secretBytes = (secret: Secret, key: string): Uint8Array | undefined
 /** Since 1.34 nearly any printable ASCII makes a name, except `=`. */
 const isVariableName = (name: string) => /^[ -<>-~]+$/u.test(name)
 
+/** Of what its references make of a text. */
+export const tooLong = `becomes longer than ${longestExpansion} bytes by what its references stand for`
+
 export interface Environment {
   readonly entries: ReadonlyArray<EnvEntry>
   /** For `$(NAME)` in command, args and subPathExpr. */
@@ -130,7 +133,9 @@ export const containerEnvironment = Effect.fnUntraced(function*(
 
   for (const { name, value, valueFrom } of container.env ?? []) {
     if (valueFrom === undefined) {
-      collected.set(name, expandReferences(value ?? "", lookup))
+      const text = expandReferences(value ?? "", lookup)
+      if (text === undefined) return yield* notYet(`env ${name} ${tooLong}`)
+      collected.set(name, text)
     } else if (valueFrom.fieldRef !== undefined) {
       const text = fieldRef(pod, valueFrom.fieldRef.fieldPath, settings.nodeName)
       if (text === undefined) return yield* notYet(`unsupported fieldPath: ${valueFrom.fieldRef.fieldPath}`)

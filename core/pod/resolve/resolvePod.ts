@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import type { Pod } from "../../kube/Pod.ts"
 import { Cryptography } from "../../link/Cryptography.ts"
 import { assignmentHash } from "../../wire/assignment.ts"
+import { limits } from "../../wire/limits.ts"
 import { boundedGrace } from "../boundedGrace.ts"
 import type { AssignedContainer, PodAssignment } from "../PodAssignment.ts"
 import { resolveContainer } from "./containers.ts"
@@ -19,6 +20,7 @@ import {
   type Sources
 } from "./Resolution.ts"
 import { qosClass, unknownResources } from "./resources.ts"
+import { leastSize } from "./size.ts"
 import { unsupportedFields } from "./unsupported.ts"
 import { resolveVolumes } from "./volumes.ts"
 
@@ -148,15 +150,20 @@ export const resolvePod = Effect.fnUntraced(function*(
       containers,
       ephemeralContainers: ephemeral.containers
     }
-    const hash = yield* assignmentHash(unhashed).pipe(
-      Effect.mapError(({ message }) =>
-        new NotYet({
-          reason: "ContainerCreating",
-          message,
-          notice: { type: "Warning", reason: "FailedSync", message, fieldPath: "" }
-        })
+    const cannotSync = (message: string) =>
+      new NotYet({
+        reason: "ContainerCreating",
+        message,
+        notice: { type: "Warning", reason: "FailedSync", message, fieldPath: "" }
+      })
+    const size = leastSize(unhashed)
+    if (size > limits.assignment) {
+      return yield* cannotSync(
+        `the pod does not fit any message to its device: its variables, arguments and files are ${size} bytes at least, and at most `
+          + `${limits.assignment} are allowed. Let it use fewer or smaller ConfigMaps and Secrets, in fewer containers`
       )
-    )
+    }
+    const hash = yield* Effect.mapError(assignmentHash(unhashed), ({ message }) => cannotSync(message))
     return { _tag: "Assigned", assignment: { ...unhashed, hash }, tokens, notices }
   })
 
