@@ -1,5 +1,5 @@
 /** The pods of one device: a keeper for each, what the device holds, and what it reports. */
-import { Effect, FiberMap, Queue, Schedule, Schema, SubscriptionRef } from "effect"
+import { Effect, FiberMap, Queue, Schedule, Schema, Semaphore, SubscriptionRef } from "effect"
 import { KubeApi, type KubeApiError } from "../kube/KubeApi.ts"
 import { type Pod, Pods, type PodStatus } from "../kube/Pod.ts"
 import { Cryptography } from "../link/Cryptography.ts"
@@ -35,6 +35,9 @@ export class TooManyStrangers extends Schema.TaggedError<TooManyStrangers>()("To
     return "the device tells of too many pods that are not in the API: of this one again once others have ended"
   }
 }
+
+/** Pods that are on their way to a device at a time: of more that share a thin line none would arrive for long. */
+const assignedAtOnce = 2
 
 /** Events of one device that are written at a time. */
 const eventsAtOnce = 4
@@ -86,6 +89,7 @@ export const devicePods = Effect.fnUntraced(function*(
   const life = yield* Effect.scope
   const keepers = yield* FiberMap.make<string>()
   const bells = new Map<string, Queue.Queue<void>>()
+  const assigning = yield* Semaphore.make(assignedAtOnce)
 
   let held: Map<string, string> | undefined
   /** The session in which the device has said so. */
@@ -157,6 +161,7 @@ export const devicePods = Effect.fnUntraced(function*(
       keepPod(context, uid, {
         bell: made,
         holdings,
+        assignInTurn: assigning.withPermit,
         place: () => places.get(uid),
         resolveSettings: options.resolveSettings
       }).pipe(

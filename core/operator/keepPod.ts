@@ -83,6 +83,8 @@ export const keepPod = Effect.fnUntraced(function*(
   options: {
     readonly bell: Queue.Queue<void>
     readonly holdings: Holdings
+    /** Lets few pods at a time be on their way to the device. */
+    readonly assignInTurn: <A, E, R>(asking: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
     readonly place: () => PodPlace | undefined
     readonly resolveSettings: () => ResolveSettings
   }
@@ -209,12 +211,15 @@ export const keepPod = Effect.fnUntraced(function*(
           if (before && refused?.forGood === true) return
           if (mayBeBehind() && (yield* wasBehind(pod))) return
           // Until it answers, and when it never does, the device may hold it: only the device's own word settles that.
-          const held = holdings.hashOf(uid)
-          holdings.assigning(uid)
-          const answer = yield* ask(session, { _tag: "AssignPod", assignment }, {
-            priority: "assignment",
-            compress: !carriesSecrets(pod, assignment)
-          }).pipe(
+          let held: string | undefined
+          const answer = yield* options.assignInTurn(Effect.suspend(() => {
+            held = holdings.hashOf(uid)
+            holdings.assigning(uid)
+            return ask(session, { _tag: "AssignPod", assignment }, {
+              priority: "assignment",
+              compress: !carriesSecrets(pod, assignment)
+            })
+          })).pipe(
             Effect.tapError((error) => {
               if (!isRefusal(error)) return Effect.void
               refused = { session, hash: assignment.hash, forGood: isForGood(error) }
