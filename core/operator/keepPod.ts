@@ -58,6 +58,10 @@ const refusal = ({ detail, reason }: LinkError) =>
       + "ConfigMaps and Secrets, or only some keys of them (items)"
     : `the device refuses the pod: ${detail}`
 
+const silence = ({ detail }: LinkError) =>
+  `the device did not take the pod, twice in a row: ${detail}. It is told again; a line that is so slow may need a longer `
+  + "spec.connectivity.timers.unarySessionTimeout"
+
 const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("1 minute")]).pipe(Schedule.jittered)
 
 /** What the API has and no watch has told of may go without a word, too: it is looked at so often. */
@@ -187,6 +191,9 @@ export const keepPod = Effect.fnUntraced(function*(
   const mayBeBehind = () =>
     holdings.hashOf(uid) !== undefined || metUnder === undefined || metUnder !== context.hold.epoch()
 
+  /** Assignments in a row that found the device there and were not answered in time. */
+  let unanswered = 0
+
   /** What the device did not take in this session, and whether it never will. */
   let refused: { readonly session: Session; readonly hash: string; readonly forGood: boolean } | undefined
 
@@ -221,11 +228,17 @@ export const keepPod = Effect.fnUntraced(function*(
             })
           })).pipe(
             Effect.tapError((error) => {
+              const failed = (message: string) =>
+                notify(pod, { type: "Warning", reason: "FailedSync", message, fieldPath: "" })
+              if (error.reason === "Timeout") {
+                if (!SubscriptionRef.getUnsafe(session.connected)) return Effect.void
+                unanswered += 1
+                return unanswered === 2 ? failed(silence(error)) : Effect.void
+              }
+              unanswered = 0
               if (!isRefusal(error)) return Effect.void
               refused = { session, hash: assignment.hash, forGood: isForGood(error) }
-              return before
-                ? Effect.void
-                : notify(pod, { type: "Warning", reason: "FailedSync", message: refusal(error), fieldPath: "" })
+              return before ? Effect.void : failed(refusal(error))
             }),
             // Nothing of it has left: the device holds what it held.
             Effect.catchIf(
@@ -234,6 +247,7 @@ export const keepPod = Effect.fnUntraced(function*(
             )
           )
           if (answer === undefined) return
+          unanswered = 0
           if (answer._tag === "NotHeld") return holdings.forgotten(uid)
           holdings.assigned(uid, assignment.hash)
         } else {

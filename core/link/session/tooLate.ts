@@ -30,8 +30,8 @@ export const tooLate = (
       Effect.fail(
         new LinkError({
           reason: "Timeout",
-          detail: `no reply within ${millis / 1000} s`
-            + (size < partBytes ? "" : ` after ${arrived} of ${size} bytes had arrived`)
+          detail: `no reply within ${millis / 1000} s `
+            + (size < partBytes ? `to ${size} bytes` : `after ${arrived} of ${size} bytes had arrived`)
         })
       )
     )

@@ -117,7 +117,7 @@ describe("a session", () => {
       Effect.gen(function*() {
         const operator = yield* world.session("operator")
         const late = yield* failure(operator.request(text("x"), { timeoutMillis: 2000 }))
-        assert.strictEqual(late.message, "Timeout: no reply within 2 s")
+        assert.strictEqual(late.message, "Timeout: no reply within 2 s to 1 bytes")
         yield* Effect.sleep(1000)
         assert.strictEqual(interrupted, 1)
       }))

@@ -37,6 +37,7 @@ const scene = Effect.fnUntraced(function*(answer: (command: Command) => Reply | 
   let looks = 0
   let tokens = 0
   const commands: Array<Command["_tag"]> = []
+  const told: Array<string> = []
   const services = Layer.mergeAll(
     QuickCryptography.layer,
     Layer.mock(KubeApi, {
@@ -66,7 +67,9 @@ const scene = Effect.fnUntraced(function*(answer: (command: Command) => Reply | 
       serve: () => Effect.void,
       learn: () => {}
     }),
-    Layer.mock(EventRecorder, { record: () => Effect.void }),
+    Layer.mock(EventRecorder, {
+      record: ({ message, reason }) => Effect.sync(() => void (reason === "FailedSync" && told.push(message)))
+    }),
     Layer.mock(ReferencedObjects, {}),
     Layer.mock(ServiceIndex, { synced: Effect.void, visibleFrom: () => [] })
   )
@@ -115,6 +118,7 @@ const scene = Effect.fnUntraced(function*(answer: (command: Command) => Reply | 
   return {
     cluster,
     commands,
+    told,
     looks: () => looks,
     links: SubscriptionRef.set(context.session, session).pipe(
       Effect.andThen(pods.attach(session, new Uint8Array(0))),
@@ -192,5 +196,23 @@ describe("the keeper of a pod", () => {
       cluster.api = undefined
       yield* TestClock.adjust("10 minutes")
       assert.deepStrictEqual(commands, ["ListHeld", "RemovePod"])
+    }).pipe(Effect.scoped))
+
+  it.effect("tells once that the device does not take the pod, and goes on trying", () =>
+    Effect.gen(function*() {
+      const timeout = new LinkError({ reason: "Timeout", detail: "no reply within 60 s to 3812 bytes" })
+      const { commands, links, told } = yield* scene(({ _tag }) =>
+        _tag === "ListHeld" ? holds() : _tag === "AssignPod" ? Effect.delay(timeout, "60 seconds") : done
+      )
+      yield* links
+      yield* TestClock.adjust("90 seconds")
+      assert.deepStrictEqual(told, [])
+      yield* TestClock.adjust("1 hour")
+      assert.isAbove(commands.length, 20)
+      assert.lengthOf(told, 1)
+      assert.include(
+        told[0],
+        "the device did not take the pod, twice in a row: no reply within 60 s to 3812 bytes"
+      )
     }).pipe(Effect.scoped))
 })
