@@ -10,6 +10,7 @@ import type { PodEvent, PodReport } from "../pod/PodReport.ts"
 import type { ResolveSettings } from "../pod/resolve/Resolution.ts"
 import { holdingsDigest } from "../wire/holdings.ts"
 import { askWithin } from "./askDevice.ts"
+import { Bell } from "./Bell.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
 import { EventRecorder } from "./EventRecorder.ts"
 import { type Holdings, keepPod, type PodPlace } from "./keepPod.ts"
@@ -88,7 +89,7 @@ export const devicePods = Effect.fnUntraced(function*(
   const ask = askWithin(context)
   const life = yield* Effect.scope
   const keepers = yield* FiberMap.make<string>()
-  const bells = new Map<string, Queue.Queue<void>>()
+  const bells = new Map<string, Bell>()
   const assigning = yield* Semaphore.make(assignedAtOnce)
 
   let held: Map<string, string> | undefined
@@ -153,8 +154,8 @@ export const devicePods = Effect.fnUntraced(function*(
       }
     }
     const bell = bells.get(uid)
-    if (bell !== undefined) return void Queue.offerUnsafe(bell, undefined)
-    const made = Effect.runSync(Queue.sliding<void>(1))
+    if (bell !== undefined) return bell.ring()
+    const made = new Bell(Effect.runSync(Queue.sliding<void>(1)))
     bells.set(uid, made)
     run(
       uid,

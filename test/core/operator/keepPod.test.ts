@@ -215,4 +215,66 @@ describe("the keeper of a pod", () => {
         "the device did not take the pod, twice in a row: no reply within 60 s to 3812 bytes"
       )
     }).pipe(Effect.scoped))
+
+  const deleted: Pod = { ...web, metadata: { ...web.metadata, deletionTimestamp: "2026-01-01T00:00:00Z" } }
+
+  it.effect("hears of its deletion while it pauses, and of nothing else that is no reason to try again", () =>
+    Effect.gen(function*() {
+      const { cluster, commands, links, look } = yield* scene(({ _tag }) =>
+        _tag === "ListHeld"
+          ? holds()
+          : _tag === "AssignPod"
+          ? { _tag: "Failure", code: "Unsupported", detail: "not this one" }
+          : done
+      )
+      yield* links
+      for (let seconds = 0; seconds < 300; seconds += 5) {
+        // As where its status is written.
+        cluster.api = cluster.watched = { ...web, metadata: { ...web.metadata, resourceVersion: `1${seconds}` } }
+        yield* look
+        yield* TestClock.adjust("5 seconds")
+      }
+      assert.isBelow(commands.filter((each) => each === "AssignPod").length, 16)
+      assert.notInclude(commands, "RemovePod")
+      cluster.api = cluster.watched = deleted
+      yield* look
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(commands.at(-1), "RemovePod")
+    }).pipe(Effect.scoped))
+
+  it.effect("begins its back-off anew with another spec", () =>
+    Effect.gen(function*() {
+      const { cluster, commands, links, look } = yield* scene(({ _tag }) =>
+        _tag === "ListHeld"
+          ? holds()
+          : _tag === "AssignPod"
+          ? { _tag: "Failure", code: "Unsupported", detail: "not this one" }
+          : done
+      )
+      yield* links
+      yield* TestClock.adjust("5 minutes")
+      const before = commands.length
+      cluster.api = cluster.watched = { ...web, spec: { ...web.spec, activeDeadlineSeconds: 60 } }
+      yield* look
+      yield* TestClock.adjust("1 second")
+      assert.isAtLeast(commands.length - before, 2)
+    }).pipe(Effect.scoped))
+
+  it.effect("gives an assignment up that is under way when the pod is deleted, and has the device end what it may have taken", () =>
+    Effect.gen(function*() {
+      let asked = 0
+      const { cluster, commands, links, look } = yield* scene(({ _tag }) => {
+        if (_tag === "ListHeld") return holds()
+        if (_tag !== "AssignPod") return done
+        asked += 1
+        return Effect.never.pipe(Effect.ensuring(Effect.sync(() => void (asked -= 1))))
+      })
+      yield* links
+      assert.strictEqual(asked, 1)
+      cluster.api = cluster.watched = deleted
+      yield* look
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(asked, 0)
+      assert.deepStrictEqual(commands, ["ListHeld", "AssignPod", "RemovePod"])
+    }).pipe(Effect.scoped))
 })
