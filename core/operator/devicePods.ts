@@ -1,5 +1,5 @@
 /** The pods of one device: a keeper for each, what the device holds, and what it reports. */
-import { Effect, FiberMap, Queue, Schedule, Schema, Semaphore, SubscriptionRef } from "effect"
+import { Cause, Effect, FiberMap, Queue, Schedule, Schema, Semaphore, SubscriptionRef } from "effect"
 import { KubeApi, type KubeApiError } from "../kube/KubeApi.ts"
 import { type Pod, Pods, type PodStatus } from "../kube/Pod.ts"
 import { Cryptography } from "../link/Cryptography.ts"
@@ -129,6 +129,20 @@ export const devicePods = Effect.fnUntraced(function*(
     Effect.Services<ReturnType<typeof keepPod>>
   >()
 
+  /** Nobody waits for a keeper: what it dies of would not be heard of, nor its pod any more. */
+  const tellFault = Effect.fnUntraced(function*(uid: string, cause: Cause.Cause<never>) {
+    const { name, namespace } = places.get(uid) ?? { name: "", namespace: "" }
+    yield* Effect.logError(`pod ${namespace}/${name} (${uid}) on ${context.key} could not be kept`, cause)
+    if (name === "") return
+    yield* events.record({
+      about: { apiVersion: "v1", kind: "Pod", namespace, name, uid },
+      type: "Warning",
+      reason: "FailedSync",
+      message: "the operator met with an internal error at this pod, of which its log tells more; it goes on trying",
+      host: context.name
+    })
+  })
+
   const mirrors = new Set<string>()
 
   /** Looks at a pod, with a keeper of its own from the first look on. */
@@ -166,6 +180,12 @@ export const devicePods = Effect.fnUntraced(function*(
         place: () => places.get(uid),
         resolveSettings: options.resolveSettings
       }).pipe(
+        Effect.matchCauseEffect({
+          onSuccess: () => Effect.succeed(true),
+          onFailure: (cause) =>
+            Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : Effect.as(tellFault(uid, cause), false)
+        }),
+        Effect.repeat({ schedule: again, until: (ended) => ended }),
         Effect.ensuring(Effect.sync(() => {
           bells.delete(uid)
           reported.delete(uid)

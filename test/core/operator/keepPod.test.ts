@@ -1,6 +1,6 @@
 /** The keeper of one pod between a cluster and a device that are both played here, request by request. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, SubscriptionRef } from "effect"
+import { Cause, Effect, Layer, Logger, SubscriptionRef } from "effect"
 import { TestClock } from "effect/testing"
 import { decodeEdgeDevice } from "../../../core/device/decodeEdgeDevice.ts"
 import type { TokenRequest } from "../../../core/kube/kinds.ts"
@@ -277,4 +277,31 @@ describe("the keeper of a pod", () => {
       assert.strictEqual(asked, 0)
       assert.deepStrictEqual(commands, ["ListHeld", "AssignPod", "RemovePod"])
     }).pipe(Effect.scoped))
+
+  it.effect("is there again after a fault of ours, which is told of in the log and in an event", () => {
+    const logged: Array<string> = []
+    return Effect.gen(function*() {
+      let broken = true
+      const { commands, links, told } = yield* scene(({ _tag }) =>
+        _tag === "ListHeld" ? holds() : _tag === "AssignPod" && broken ? Effect.die(new Error("a fault")) : done
+      )
+      yield* links
+      yield* TestClock.adjust("10 minutes")
+      const before = commands.length
+      assert.isAbove(before, 8)
+      assert.isBelow(before, 40, "it pauses")
+      assert.match(logged[0] ?? "", /pod edge\/web \(u-web\) on edge\/edge-1 could not be kept.*a fault/su)
+      assert.match(told[0] ?? "", /internal error/u)
+      broken = false
+      yield* TestClock.adjust("2 minutes")
+      assert.deepStrictEqual(commands.slice(before), ["AssignPod"])
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(Logger.layer([
+        Logger.make(({ cause, logLevel, message }) => {
+          if (logLevel === "Error") logged.push(`${String(message)} ${Cause.pretty(cause)}`)
+        })
+      ]))
+    )
+  })
 })
