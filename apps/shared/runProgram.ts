@@ -4,6 +4,7 @@ import type { NodeServices as Services } from "@effect/platform-node/NodeService
 import { Cause, Effect, Exit, Layer, Predicate } from "effect"
 import { CliConfig, CliError, GlobalFlag } from "effect/cli"
 import { setFlagsFromString } from "node:v8"
+import { loggingDefects } from "./loggingDefects.ts"
 
 /**
  * Bytes on their way are buffers outside of V8's heap. By default it collects all of the heap for each 30 MB or so of them, which is
@@ -30,7 +31,7 @@ const commandLine = CliConfig.layer({
 
 export const runProgram = <E>(program: Effect.Effect<void, E, Services>): void =>
   NodeRuntime.runMain(
-    program.pipe(
+    loggingDefects(program).pipe(
       Effect.tapCause((cause) =>
         Effect.sync(() => {
           if (Cause.hasInterruptsOnly(cause)) return

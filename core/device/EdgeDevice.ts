@@ -134,7 +134,7 @@ const Connectivity = Schema.Struct({
   }),
   timers: Schema.Struct({
     unarySessionTimeout: goDuration({
-      description: "How long one request to the device may take, as a Go duration of at least 1ms.",
+      description: "How long one request to the device may take once it has it, as a Go duration of at least 1ms.",
       default: "1m"
     }).pipe(Schema.withDecodingDefaultKey(Effect.succeed("1m")))
   }).annotate({ description: "Time limits of the conversation." }).pipe(

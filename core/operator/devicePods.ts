@@ -1,5 +1,5 @@
 /** The pods of one device: a keeper for each, what the device holds, and what it reports. */
-import { Effect, FiberMap, Queue, Schedule, Schema, SubscriptionRef } from "effect"
+import { Cause, Effect, FiberMap, Queue, Schedule, Schema, Semaphore, SubscriptionRef } from "effect"
 import { KubeApi, type KubeApiError } from "../kube/KubeApi.ts"
 import { type Pod, Pods, type PodStatus } from "../kube/Pod.ts"
 import { Cryptography } from "../link/Cryptography.ts"
@@ -10,6 +10,7 @@ import type { PodEvent, PodReport } from "../pod/PodReport.ts"
 import type { ResolveSettings } from "../pod/resolve/Resolution.ts"
 import { holdingsDigest } from "../wire/holdings.ts"
 import { askWithin } from "./askDevice.ts"
+import { Bell } from "./Bell.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
 import { deviceDisconnected } from "./disconnectedPods.ts"
 import { EventRecorder } from "./EventRecorder.ts"
@@ -36,6 +37,9 @@ export class TooManyStrangers extends Schema.TaggedError<TooManyStrangers>()("To
     return "the device tells of too many pods that are not in the API: of this one again once others have ended"
   }
 }
+
+/** Pods that are on their way to a device at a time: of more that share a thin line none would arrive for long. */
+const assignedAtOnce = 2
 
 /** Events of one device that are written at a time. */
 const eventsAtOnce = 4
@@ -91,7 +95,8 @@ export const devicePods = Effect.fnUntraced(function*(
   const ask = askWithin(context)
   const life = yield* Effect.scope
   const keepers = yield* FiberMap.make<string>()
-  const bells = new Map<string, Queue.Queue<void>>()
+  const bells = new Map<string, Bell>()
+  const assigning = yield* Semaphore.make(assignedAtOnce)
 
   let held: Map<string, string> | undefined
   /** The session in which the device has said so. */
@@ -130,6 +135,20 @@ export const devicePods = Effect.fnUntraced(function*(
     Effect.Services<ReturnType<typeof keepPod>>
   >()
 
+  /** Nobody waits for a keeper: what it dies of would not be heard of, nor its pod any more. */
+  const tellFault = Effect.fnUntraced(function*(uid: string, cause: Cause.Cause<never>) {
+    const { name, namespace } = places.get(uid) ?? { name: "", namespace: "" }
+    yield* Effect.logError(`pod ${namespace}/${name} (${uid}) on ${context.key} could not be kept`, cause)
+    if (name === "") return
+    yield* events.record({
+      about: { apiVersion: "v1", kind: "Pod", namespace, name, uid },
+      type: "Warning",
+      reason: "FailedSync",
+      message: "the operator met with an internal error at this pod, of which its log tells more; it goes on trying",
+      host: context.name
+    })
+  })
+
   const mirrors = new Set<string>()
 
   /** Looks at a pod, with a keeper of its own from the first look on. */
@@ -155,17 +174,24 @@ export const devicePods = Effect.fnUntraced(function*(
       }
     }
     const bell = bells.get(uid)
-    if (bell !== undefined) return void Queue.offerUnsafe(bell, undefined)
-    const made = Effect.runSync(Queue.sliding<void>(1))
+    if (bell !== undefined) return bell.ring()
+    const made = new Bell(Effect.runSync(Queue.sliding<void>(1)))
     bells.set(uid, made)
     run(
       uid,
       keepPod(context, uid, {
         bell: made,
         holdings,
+        assignInTurn: assigning.withPermit,
         place: () => places.get(uid),
         resolveSettings: options.resolveSettings
       }).pipe(
+        Effect.matchCauseEffect({
+          onSuccess: () => Effect.succeed(true),
+          onFailure: (cause) =>
+            Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : Effect.as(tellFault(uid, cause), false)
+        }),
+        Effect.repeat({ schedule: again, until: (ended) => ended }),
         Effect.ensuring(Effect.sync(() => {
           bells.delete(uid)
           reported.delete(uid)

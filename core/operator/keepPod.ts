@@ -2,7 +2,7 @@
  * Keeps one pod as the API has it on the device: resolves it, assigns it, ends it, finalises it. Level-triggered: each round
  * looks at the pod, at what it refers to and at the device as they are, and does the next thing.
  */
-import { Clock, Duration, Effect, Queue, Schedule, SubscriptionRef } from "effect"
+import { Clock, Duration, Effect, Option, Schedule, SubscriptionRef } from "effect"
 import type { KubeApiError } from "../kube/KubeApi.ts"
 import type { Pod, PodStatus } from "../kube/Pod.ts"
 import { timestamp } from "../kube/time.ts"
@@ -14,6 +14,7 @@ import { carriesSecrets } from "../pod/resolve/carriesSecrets.ts"
 import type { Notice, Resolution, ResolveSettings, Sources } from "../pod/resolve/Resolution.ts"
 import { resolvePod } from "../pod/resolve/resolvePod.ts"
 import { askWithin } from "./askDevice.ts"
+import type { Bell } from "./Bell.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
 import { EventRecorder } from "./EventRecorder.ts"
 import { OperatorSettings } from "./OperatorSettings.ts"
@@ -58,7 +59,17 @@ const refusal = ({ detail, reason }: LinkError) =>
       + "ConfigMaps and Secrets, or only some keys of them (items)"
     : `the device refuses the pod: ${detail}`
 
+const silence = ({ detail }: LinkError) =>
+  `the device did not take the pod, twice in a row: ${detail}. It is told again; a line that is so slow may need a longer `
+  + "spec.connectivity.timers.unarySessionTimeout"
+
 const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("1 minute")]).pipe(Schedule.jittered)
+
+/** What a step goes by, and a change of which makes it another; what becomes of the pod meanwhile does not. */
+const wishes = (pod: Pod | undefined) =>
+  pod === undefined
+    ? ""
+    : JSON.stringify([pod.metadata.deletionTimestamp, pod.metadata.deletionGracePeriodSeconds, pod.spec])
 
 /** What the API has and no watch has told of may go without a word, too: it is looked at so often. */
 const unseenMillis = 60_000
@@ -81,8 +92,10 @@ export const keepPod = Effect.fnUntraced(function*(
   context: DeviceContext,
   uid: string,
   options: {
-    readonly bell: Queue.Queue<void>
+    readonly bell: Bell
     readonly holdings: Holdings
+    /** Lets few pods at a time be on their way to the device. */
+    readonly assignInTurn: <A, E, R>(asking: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
     readonly place: () => PodPlace | undefined
     readonly resolveSettings: () => ResolveSettings
   }
@@ -92,7 +105,7 @@ export const keepPod = Effect.fnUntraced(function*(
   const index = yield* PodIndex
   const events = yield* EventRecorder
   const { exists, finalise, find, isOnNode, tolerate, writeStatus } = yield* podWrites
-  const sources = yield* podSources(() => void Queue.offerUnsafe(bell, undefined))
+  const sources = yield* podSources(() => bell.ring())
   const ask = askWithin(context)
 
   const told = new Set<string>()
@@ -160,7 +173,7 @@ export const keepPod = Effect.fnUntraced(function*(
     const answer = yield* ask(session, { _tag: "RemovePod", uid, graceSeconds })
     if (answer._tag === "NotHeld") {
       holdings.forgotten(uid)
-      return void Queue.offerUnsafe(bell, undefined)
+      return bell.ring()
     }
     ending = { session, graceSeconds }
   })
@@ -185,11 +198,24 @@ export const keepPod = Effect.fnUntraced(function*(
   const mayBeBehind = () =>
     holdings.hashOf(uid) !== undefined || metUnder === undefined || metUnder !== context.hold.epoch()
 
+  /** Assignments in a row that found the device there and were not answered in time. */
+  let unanswered = 0
+
   /** What the device did not take in this session, and whether it never will. */
   let refused: { readonly session: Session; readonly hash: string; readonly forGood: boolean } | undefined
 
   /** The tokens the device has from here, by volume. */
   const rotated = new Map<string, string>()
+
+  /** The pod as the step that is under way, or was last, has met it. */
+  let met: Pod | undefined
+  const isAnother = () => {
+    const now = index.byUid(uid)
+    return now !== met && wishes(now) !== wishes(met)
+  }
+  /** Gives up what takes long once something else is to be done; nothing then. */
+  const unlessAnother = <A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<Option.Option<A>, E, R> =>
+    Effect.raceFirst(Effect.as(bell.until(isAnother), Option.none()), Effect.asSome(work))
 
   /** Milliseconds until the next look, if nothing is heard before; each look says it anew. */
   let due: Effect.Effect<number | undefined> = Effect.undefined
@@ -209,34 +235,51 @@ export const keepPod = Effect.fnUntraced(function*(
           if (before && refused?.forGood === true) return
           if (mayBeBehind() && (yield* wasBehind(pod))) return
           // Until it answers, and when it never does, the device may hold it: only the device's own word settles that.
-          const held = holdings.hashOf(uid)
-          holdings.assigning(uid)
-          const answer = yield* ask(session, { _tag: "AssignPod", assignment }, {
-            priority: "assignment",
-            compress: !carriesSecrets(pod, assignment)
-          }).pipe(
+          let held: string | undefined
+          const answer = yield* unlessAnother(options.assignInTurn(Effect.suspend(() => {
+            held = holdings.hashOf(uid)
+            holdings.assigning(uid)
+            return ask(session, { _tag: "AssignPod", assignment }, {
+              priority: "assignment",
+              compress: !carriesSecrets(pod, assignment)
+            })
+          }))).pipe(
             Effect.tapError((error) => {
+              const failed = (message: string) =>
+                notify(pod, { type: "Warning", reason: "FailedSync", message, fieldPath: "" })
+              if (error.reason === "Timeout") {
+                if (!SubscriptionRef.getUnsafe(session.connected)) return Effect.void
+                unanswered += 1
+                return unanswered === 2 ? failed(silence(error)) : Effect.void
+              }
+              unanswered = 0
               if (!isRefusal(error)) return Effect.void
               refused = { session, hash: assignment.hash, forGood: isForGood(error) }
-              return before
-                ? Effect.void
-                : notify(pod, { type: "Warning", reason: "FailedSync", message: refusal(error), fieldPath: "" })
+              return before ? Effect.void : failed(refusal(error))
             }),
             // Nothing of it has left: the device holds what it held.
             Effect.catchIf(
               isForGood,
-              () => Effect.sync(() => held === undefined ? holdings.forgotten(uid) : holdings.assigned(uid, held))
+              () =>
+                Effect.sync(() => {
+                  if (held === undefined) holdings.forgotten(uid)
+                  else holdings.assigned(uid, held)
+                  return Option.none()
+                })
             )
           )
-          if (answer === undefined) return
-          if (answer._tag === "NotHeld") return holdings.forgotten(uid)
+          // What it was told of a pod that is to be another, or to end, is overtaken by what it is told next.
+          if (Option.isNone(answer)) return
+          unanswered = 0
+          if (answer.value._tag === "NotHeld") return holdings.forgotten(uid)
           holdings.assigned(uid, assignment.hash)
         } else {
           // Rotated tokens are outside the hash and travel alone; so do those of a device that another operator served before, as
           // what that one sent may be about to expire.
           for (const [volume, { files, text }] of tokens) {
             if (rotated.get(volume) === text) continue
-            yield* ask(session, { _tag: "Tokens", uid, volume, files }, { compress: false })
+            const telling = ask(session, { _tag: "Tokens", uid, volume, files }, { compress: false })
+            if (Option.isNone(yield* unlessAnother(telling))) return
           }
         }
         for (const [volume, { text }] of tokens) rotated.set(volume, text)
@@ -261,6 +304,7 @@ export const keepPod = Effect.fnUntraced(function*(
   /** One look and one step. True when there is nothing left to keep. */
   const step = Effect.gen(function*(): Effect.fn.Return<boolean, KubeApiError | LinkError, Cryptography> {
     const pod = index.byUid(uid)
+    met = pod
     const session = yield* SubscriptionRef.get(context.session)
     const held = holdings.hashOf(uid) !== undefined
 
@@ -346,25 +390,35 @@ export const keepPod = Effect.fnUntraced(function*(
     return done
   })
 
-  const patientStep = look.pipe(
-    Effect.tapError((error) => Effect.logDebug(`pod ${uid} on ${context.key}: ${error.message}`)),
-    Effect.retry({
-      schedule: again,
-      // A lost session is a new situation, as is a pod that is gone: look again when the bell rings.
-      while: (error) =>
-        error._tag === "LinkError"
-          ? error.reason !== "SessionLost" && error.reason !== "Closed"
-          : error.reason !== "NotFound"
-    }),
-    Effect.catch((error) => Effect.as(Effect.logDebug(`pod ${uid} on ${context.key} waits: ${error.message}`), false))
-  )
+  /** A lost session is a new situation, as is a pod that is gone: look again when the bell rings. */
+  const isWorthAPause = (error: KubeApiError | LinkError) =>
+    error._tag === "LinkError"
+      ? error.reason !== "SessionLost" && error.reason !== "Closed"
+      : error.reason !== "NotFound"
+
+  /** Looks until nothing fails, with growing pauses; none of them holds up what is another step. */
+  const patientStep = Effect.gen(function*() {
+    let pause = yield* Schedule.toStepWithSleep(again)
+    while (true) {
+      const looked = yield* Effect.result(look)
+      if (looked._tag === "Success") return looked.success
+      const { failure } = looked
+      if (!isWorthAPause(failure)) {
+        yield* Effect.logDebug(`pod ${uid} on ${context.key} waits: ${failure.message}`)
+        return false
+      }
+      yield* Effect.logDebug(`pod ${uid} on ${context.key}: ${failure.message}`)
+      // The schedule has no end.
+      const paused = yield* unlessAnother(Effect.ignore(pause(failure)))
+      if (Option.isNone(paused)) pause = yield* Schedule.toStepWithSleep(again)
+    }
+  })
 
   while (true) {
     // Whoever does not come to do anything about its tokens waits for news, such as that the device is back, however old they grow.
     due = Effect.undefined
     if (yield* patientStep) return
     const left = yield* due
-    const ring = Queue.take(bell)
-    yield* left === undefined ? ring : Effect.timeoutOption(ring, Duration.millis(Math.max(1000, left)))
+    yield* left === undefined ? bell.heard : Effect.timeoutOption(bell.heard, Duration.millis(Math.max(1000, left)))
   }
 }, Effect.scoped)

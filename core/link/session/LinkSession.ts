@@ -12,6 +12,7 @@ import { Conversation, type Side } from "./Conversation.ts"
 import type { LinkStream } from "./LinkStream.ts"
 import { type Fork, Serving } from "./Serving.ts"
 import { Streams } from "./Streams.ts"
+import { tooLate } from "./tooLate.ts"
 
 const priorities: { readonly [priority in Priority]: WirePriority } = {
   command: WirePriority.COMMAND,
@@ -143,16 +144,14 @@ export const makeLinkSession = Effect.fnUntraced(function*(options: {
   const request: Session["request"] = (message, request) =>
     Effect.acquireUseRelease(
       start("request", message, request?.priority ?? "command", request),
-      (stream) => {
-        const millis = request?.timeoutMillis ?? timings.requestTimeoutMillis
-        return Effect.callback<Uint8Array, LinkError>((resume) => {
-          if (stream.reply !== undefined) resume(stream.reply)
-          else stream.replied = resume
-        }).pipe(Effect.timeoutOrElse({
-          duration: millis,
-          orElse: () => Effect.fail(new LinkError({ reason: "Timeout", detail: `no reply within ${millis / 1000} s` }))
-        }))
-      },
+      (stream) =>
+        Effect.raceFirst(
+          Effect.callback<Uint8Array, LinkError>((resume) => {
+            if (stream.reply !== undefined) resume(stream.reply)
+            else stream.replied = resume
+          }),
+          tooLate(conversation, stream, request?.timeoutMillis ?? timings.requestTimeoutMillis)
+        ),
       (stream) =>
         Effect.sync(() => {
           stream.replied = undefined

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Stream } from "effect"
+import { Clock, Effect, Fiber, Stream } from "effect"
 import { LinkError } from "../../../core/link/Session.ts"
 import { noise } from "./noise.ts"
 import { echo, failure, inWorld, string, text } from "./world.ts"
@@ -117,11 +117,43 @@ describe("a session", () => {
       Effect.gen(function*() {
         const operator = yield* world.session("operator")
         const late = yield* failure(operator.request(text("x"), { timeoutMillis: 2000 }))
-        assert.strictEqual(late.message, "Timeout: no reply within 2 s")
+        assert.strictEqual(late.message, "Timeout: no reply within 2 s to 1 bytes")
         yield* Effect.sleep(1000)
         assert.strictEqual(interrupted, 1)
       }))
   })
+
+  it.live("gives a long message the time that a thin line takes for it, and says it once", () =>
+    inWorld(
+      { device: () => Effect.succeed({ ...echo, onRequest: () => Effect.succeed(text("done")) }) },
+      (world) =>
+        Effect.gen(function*() {
+          const operator = yield* world.session("operator")
+          yield* world.transport.weather({ bytesPerSecond: 5_000 })
+          for (const priority of ["assignment", "command"] as const) {
+            const before = (yield* world.transport.traffic).toDevice.bytes
+            const reply = yield* operator.request(noise(400_000), { priority, timeoutMillis: 30_000 })
+            assert.strictEqual(string(reply), "done")
+            assert.isBelow((yield* world.transport.traffic).toDevice.bytes - before, 420_000)
+          }
+        })
+    ))
+
+  it.live("waits for the reply to a long message no longer than to any other once it has arrived", () =>
+    inWorld(
+      { device: () => Effect.succeed({ ...echo, onRequest: () => Effect.never }) },
+      (world) =>
+        Effect.gen(function*() {
+          const operator = yield* world.session("operator")
+          yield* world.transport.weather({ bytesPerSecond: 5_000 })
+          const begun = yield* Clock.currentTimeMillis
+          const late = yield* failure(
+            operator.request(noise(200_000), { priority: "assignment", timeoutMillis: 30_000 })
+          )
+          assert.strictEqual(late.message, "Timeout: no reply within 30 s after 200000 of 200000 bytes had arrived")
+          assert.approximately((yield* Clock.currentTimeMillis) - begun, 72_000, 4_000)
+        })
+    ))
 
   it.live("holds nothing of requests that were given up before there was anybody to answer them", () => {
     const streams: Array<() => number> = []
@@ -146,7 +178,7 @@ describe("a session", () => {
         const operator = yield* world.session("operator")
         yield* world.transport.weather({ bytesPerSecond: 50_000 })
         for (let times = 0; times < 5; times++) {
-          yield* failure(operator.request(noise(1_000_000), { timeoutMillis: 3_000 }))
+          yield* Effect.timeoutOption(operator.request(noise(1_000_000)), 3_000)
         }
         yield* world.transport.weather({ bytesPerSecond: 0 })
         yield* Effect.sleep("1 minute")

@@ -1,6 +1,6 @@
 /** The keeper of one pod between a cluster and a device that are both played here, request by request. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, SubscriptionRef } from "effect"
+import { Cause, Effect, Layer, Logger, SubscriptionRef } from "effect"
 import { TestClock } from "effect/testing"
 import { decodeEdgeDevice } from "../../../core/device/decodeEdgeDevice.ts"
 import type { TokenRequest } from "../../../core/kube/kinds.ts"
@@ -37,6 +37,7 @@ const scene = Effect.fnUntraced(function*(answer: (command: Command) => Reply | 
   let looks = 0
   let tokens = 0
   const commands: Array<Command["_tag"]> = []
+  const told: Array<string> = []
   const services = Layer.mergeAll(
     QuickCryptography.layer,
     Layer.mock(KubeApi, {
@@ -66,7 +67,9 @@ const scene = Effect.fnUntraced(function*(answer: (command: Command) => Reply | 
       serve: () => Effect.void,
       learn: () => {}
     }),
-    Layer.mock(EventRecorder, { record: () => Effect.void }),
+    Layer.mock(EventRecorder, {
+      record: ({ message, reason }) => Effect.sync(() => void (reason === "FailedSync" && told.push(message)))
+    }),
     Layer.mock(ReferencedObjects, {}),
     Layer.mock(ServiceIndex, { synced: Effect.void, visibleFrom: () => [] })
   )
@@ -115,6 +118,7 @@ const scene = Effect.fnUntraced(function*(answer: (command: Command) => Reply | 
   return {
     cluster,
     commands,
+    told,
     looks: () => looks,
     links: SubscriptionRef.set(context.session, session).pipe(
       Effect.andThen(pods.attach(session, new Uint8Array(0))),
@@ -193,4 +197,111 @@ describe("the keeper of a pod", () => {
       yield* TestClock.adjust("10 minutes")
       assert.deepStrictEqual(commands, ["ListHeld", "RemovePod"])
     }).pipe(Effect.scoped))
+
+  it.effect("tells once that the device does not take the pod, and goes on trying", () =>
+    Effect.gen(function*() {
+      const timeout = new LinkError({ reason: "Timeout", detail: "no reply within 60 s to 3812 bytes" })
+      const { commands, links, told } = yield* scene(({ _tag }) =>
+        _tag === "ListHeld" ? holds() : _tag === "AssignPod" ? Effect.delay(timeout, "60 seconds") : done
+      )
+      yield* links
+      yield* TestClock.adjust("90 seconds")
+      assert.deepStrictEqual(told, [])
+      yield* TestClock.adjust("1 hour")
+      assert.isAbove(commands.length, 20)
+      assert.lengthOf(told, 1)
+      assert.include(
+        told[0],
+        "the device did not take the pod, twice in a row: no reply within 60 s to 3812 bytes"
+      )
+    }).pipe(Effect.scoped))
+
+  const deleted: Pod = { ...web, metadata: { ...web.metadata, deletionTimestamp: "2026-01-01T00:00:00Z" } }
+
+  it.effect("hears of its deletion while it pauses, and of nothing else that is no reason to try again", () =>
+    Effect.gen(function*() {
+      const { cluster, commands, links, look } = yield* scene(({ _tag }) =>
+        _tag === "ListHeld"
+          ? holds()
+          : _tag === "AssignPod"
+          ? { _tag: "Failure", code: "Unsupported", detail: "not this one" }
+          : done
+      )
+      yield* links
+      for (let seconds = 0; seconds < 300; seconds += 5) {
+        // As where its status is written.
+        cluster.api = cluster.watched = { ...web, metadata: { ...web.metadata, resourceVersion: `1${seconds}` } }
+        yield* look
+        yield* TestClock.adjust("5 seconds")
+      }
+      assert.isBelow(commands.filter((each) => each === "AssignPod").length, 16)
+      assert.notInclude(commands, "RemovePod")
+      cluster.api = cluster.watched = deleted
+      yield* look
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(commands.at(-1), "RemovePod")
+    }).pipe(Effect.scoped))
+
+  it.effect("begins its back-off anew with another spec", () =>
+    Effect.gen(function*() {
+      const { cluster, commands, links, look } = yield* scene(({ _tag }) =>
+        _tag === "ListHeld"
+          ? holds()
+          : _tag === "AssignPod"
+          ? { _tag: "Failure", code: "Unsupported", detail: "not this one" }
+          : done
+      )
+      yield* links
+      yield* TestClock.adjust("5 minutes")
+      const before = commands.length
+      cluster.api = cluster.watched = { ...web, spec: { ...web.spec, activeDeadlineSeconds: 60 } }
+      yield* look
+      yield* TestClock.adjust("1 second")
+      assert.isAtLeast(commands.length - before, 2)
+    }).pipe(Effect.scoped))
+
+  it.effect("gives an assignment up that is under way when the pod is deleted, and has the device end what it may have taken", () =>
+    Effect.gen(function*() {
+      let asked = 0
+      const { cluster, commands, links, look } = yield* scene(({ _tag }) => {
+        if (_tag === "ListHeld") return holds()
+        if (_tag !== "AssignPod") return done
+        asked += 1
+        return Effect.never.pipe(Effect.ensuring(Effect.sync(() => void (asked -= 1))))
+      })
+      yield* links
+      assert.strictEqual(asked, 1)
+      cluster.api = cluster.watched = deleted
+      yield* look
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(asked, 0)
+      assert.deepStrictEqual(commands, ["ListHeld", "AssignPod", "RemovePod"])
+    }).pipe(Effect.scoped))
+
+  it.effect("is there again after a fault of ours, which is told of in the log and in an event", () => {
+    const logged: Array<string> = []
+    return Effect.gen(function*() {
+      let broken = true
+      const { commands, links, told } = yield* scene(({ _tag }) =>
+        _tag === "ListHeld" ? holds() : _tag === "AssignPod" && broken ? Effect.die(new Error("a fault")) : done
+      )
+      yield* links
+      yield* TestClock.adjust("10 minutes")
+      const before = commands.length
+      assert.isAbove(before, 8)
+      assert.isBelow(before, 40, "it pauses")
+      assert.match(logged[0] ?? "", /pod edge\/web \(u-web\) on edge\/edge-1 could not be kept.*a fault/su)
+      assert.match(told[0] ?? "", /internal error/u)
+      broken = false
+      yield* TestClock.adjust("2 minutes")
+      assert.deepStrictEqual(commands.slice(before), ["AssignPod"])
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(Logger.layer([
+        Logger.make(({ cause, logLevel, message }) => {
+          if (logLevel === "Error") logged.push(`${String(message)} ${Cause.pretty(cause)}`)
+        })
+      ]))
+    )
+  })
 })
