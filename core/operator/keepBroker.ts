@@ -3,8 +3,9 @@ import { Clock, Effect, Queue, Stream, SubscriptionRef } from "effect"
 import type { BrokerBackoff } from "../device/brokerBackoff.ts"
 import type { MqttConnectivity } from "../device/MqttConnectivity.ts"
 import type { Secret } from "../kube/kinds.ts"
+import { monotonicMillis } from "../pod/machine/Workbench.ts"
 import { brokerAccess } from "./brokerAccess.ts"
-import { Brokers, type Standing } from "./Brokers.ts"
+import { Brokers, type BrokerWish, type Standing } from "./Brokers.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
 import { DeviceRegistry } from "./DeviceRegistry.ts"
 import type { ConditionDraft } from "./deviceStatus.ts"
@@ -16,10 +17,15 @@ export interface BrokerKeeper {
   readonly condition: () => ConditionDraft | undefined
   /** Why its broker cannot be used, where that is so. */
   readonly down: () => string | undefined
+  /** The EdgeDevice may be about to leave. */
+  readonly look: () => void
 }
 
 /** The owner hears of others on the device's topics once in so long. */
 const strayedMillis = 10 * 60_000
+
+/** Who deletes a namespace has Secrets and EdgeDevices of it deleted within moments, in any order. */
+const vanishedMillis = 60_000
 
 /** The place is taken while this process speaks for the device: two operators at one broker would both answer it. */
 export const keepBroker = Effect.fnUntraced(function*(
@@ -37,6 +43,9 @@ export const keepBroker = Effect.fnUntraced(function*(
   let unusable: string | undefined
   let named: MqttConnectivity | undefined
   let strayedTold: number | undefined
+  /** What was asked for last with Secrets that were right, and since when they are not: monotonic milliseconds. */
+  let lastGood: { readonly mqtt: MqttConnectivity; readonly wish: BrokerWish; vanishedAt?: number } | undefined
+  let look = () => {}
 
   const warn = (reason: string, message: string) =>
     events.record({
@@ -66,6 +75,15 @@ export const keepBroker = Effect.fnUntraced(function*(
     )
   })
 
+  /** Where the EdgeDevice leaves: what was right of this section until a moment ago. */
+  const stillGood = Effect.fnUntraced(function*(mqtt: MqttConnectivity) {
+    if (lastGood?.mqtt !== mqtt) return undefined
+    const now = yield* monotonicMillis
+    if (!context.leaving()) lastGood.vanishedAt ??= now
+    if (now - (lastGood.vanishedAt ?? now) > vanishedMillis) lastGood = undefined
+    return context.leaving() ? lastGood?.wish : undefined
+  })
+
   const take = Effect.fnUntraced(function*(
     mqtt: MqttConnectivity,
     backoff: BrokerBackoff | undefined,
@@ -74,42 +92,50 @@ export const keepBroker = Effect.fnUntraced(function*(
   ) {
     const reading = brokerAccess(mqtt, tlsSecret, loginSecret)
     const before = unusable
-    unusable = "wrong" in reading ? reading.wrong : undefined
-    yield* brokers.wish(
-      context.key,
-      "wrong" in reading ? undefined : {
+    if ("found" in reading) {
+      const wish: BrokerWish = {
         access: reading.found,
         topicNamespace: mqtt.topicNamespace,
         backoff,
         since: registry.get(context.key)?.metadata.creationTimestamp ?? "",
         strayed
       }
-    )
+      lastGood = { mqtt, wish }
+      unusable = undefined
+      yield* brokers.wish(context.key, wish)
+      return options.changed()
+    }
+    // A device that is to be told that it was deleted is told where it listens, though its Secrets go with it.
+    const kept = yield* stillGood(mqtt)
+    unusable = kept === undefined ? reading.wrong : undefined
+    yield* brokers.wish(context.key, kept)
     options.changed()
     if (unusable !== undefined && unusable !== before) yield* warn("BrokerUnusable", unusable)
   })
 
   const none = Effect.suspend(() => {
     unusable = undefined
+    lastGood = undefined
     return Effect.tap(brokers.wish(context.key, undefined), () => Effect.sync(options.changed))
   })
 
   const keep = (mqtt: MqttConnectivity, backoff: BrokerBackoff | undefined) =>
     Stream.scoped(Stream.unwrap(Effect.gen(function*() {
       const bell = yield* Queue.sliding<void>(1)
+      look = () => void Queue.offerUnsafe(bell, undefined)
       const secretOf = (name: string | undefined) =>
         (name ?? "") === "" ? Effect.succeed(() => undefined) : objects.follow(
           "Secret",
           context.namespace,
           name ?? "",
-          () => void Queue.offerUnsafe(bell, undefined)
+          look
         )
       const tls = yield* secretOf(mqtt.tlsSecretRef?.name)
       const login = yield* secretOf(mqtt.userPassRef?.name)
-      yield* Queue.offer(bell, undefined)
+      look()
       return Stream.fromQueue(bell).pipe(
-        Stream.map(() => [tls(), login()] as const),
-        Stream.changesWith(([a, b], [c, d]) => a === c && b === d),
+        Stream.map(() => [tls(), login(), context.leaving()] as const),
+        Stream.changesWith(([a, b, c], [d, e, f]) => a === d && b === e && c === f),
         Stream.mapEffect(([tlsSecret, loginSecret]) => take(mqtt, backoff, tlsSecret, loginSecret))
       )
     })))
@@ -156,6 +182,7 @@ export const keepBroker = Effect.fnUntraced(function*(
 
   const keeper: BrokerKeeper = {
     down: () => broken()?.[1],
+    look: () => look(),
     condition: () => {
       if (named === undefined) return undefined
       const trouble = broken()

@@ -390,6 +390,7 @@ export const serveDevice = Effect.fnUntraced(function*(
     if (object.metadata.deletionTimestamp !== undefined) {
       if (deleting) return
       deleting = true
+      broker.look()
       const leave = farewell(context, Scope.close(keeping, Exit.void)).pipe(
         Effect.onExit((exit) =>
           Exit.isSuccess(exit) && !exit.value ? Effect.void : Effect.asVoid(Deferred.succeed(gone, undefined))

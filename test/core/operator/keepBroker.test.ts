@@ -46,6 +46,7 @@ const stage = Effect.fnUntraced(function*(mqtt: object | undefined, settle: Effe
   let wish: BrokerWish | undefined
   let standing: Standing = { _tag: "Connecting" }
   let changes = 0
+  let leaving = false
   const follow = (kind: string, namespace: string, name: string, changed: () => void) =>
     Effect.sync(() => {
       assert.strictEqual(`${kind} ${namespace}`, "Secret edge")
@@ -65,7 +66,7 @@ const stage = Effect.fnUntraced(function*(mqtt: object | undefined, settle: Effe
     owned: yield* SubscriptionRef.make<boolean | undefined>(true),
     hold: { epoch: () => 1, stands: () => Effect.succeed(true), standsYet: Effect.succeed(true) },
     clockOffset: () => 0,
-    leaving: () => false
+    leaving: () => leaving
   }
   const keeper = yield* keepBroker(context, { holding, changed: () => changes += 1 }).pipe(
     Effect.provide(Layer.mergeAll(
@@ -96,6 +97,12 @@ const stage = Effect.fnUntraced(function*(mqtt: object | undefined, settle: Effe
     keeper,
     wish: () => wish,
     changes: () => changes,
+    /** The EdgeDevice is deleted. */
+    leave: Effect.suspend(() => {
+      leaving = true
+      keeper.look()
+      return settle
+    }),
     stand: (now: Standing) => void (standing = now),
     says: () => {
       const said = keeper.condition()
@@ -243,6 +250,58 @@ describe("the broker of an EdgeDevice", () => {
       yield* put("login", undefined)
       assert.isUndefined(wish(), "a Secret that goes takes its login with it")
     }).pipe(Effect.scoped))
+
+  describe("whose EdgeDevice is deleted", () => {
+    const login = secretOf({ username: "aranya", password: "p" })
+    const withLogin = Effect.gen(function*() {
+      const staged = yield* stage({ userPassRef: { name: "login" } })
+      yield* staged.put("login", login)
+      /** The password with which the broker is asked for. */
+      const entered = () => {
+        const asked = staged.wish()?.access.login
+        return asked && Redacted.value(asked.password)
+      }
+      assert.strictEqual(entered(), "p")
+      return { ...staged, entered }
+    })
+
+    it.effect("is stayed at when its Secret goes as well, so that the device is told", () =>
+      Effect.gen(function*() {
+        const { entered, leave, put, says, told } = yield* withLogin
+        yield* leave
+        yield* put("login", undefined)
+        assert.strictEqual(entered(), "p")
+        assert.strictEqual(says(), "False Connecting: connecting to broker:8883")
+        assert.lengthOf(told, 1, "but that it was missing at first")
+      }).pipe(Effect.scoped))
+
+    it.effect("is come back to where its Secret went a moment before", () =>
+      Effect.gen(function*() {
+        const { entered, leave, put } = yield* withLogin
+        yield* put("login", undefined)
+        assert.isUndefined(entered())
+        yield* TestClock.adjust("50 seconds")
+        yield* leave
+        assert.strictEqual(entered(), "p")
+      }).pipe(Effect.scoped))
+
+    it.effect("is not come back to with what has not been right for long", () =>
+      Effect.gen(function*() {
+        const { entered, leave, put } = yield* withLogin
+        yield* put("login", undefined)
+        yield* TestClock.adjust("2 minutes")
+        yield* leave
+        assert.isUndefined(entered())
+      }).pipe(Effect.scoped))
+
+    it.effect("is not come to with Secrets that were never right", () =>
+      Effect.gen(function*() {
+        const { leave, says, wish } = yield* stage({ userPassRef: { name: "login" } })
+        yield* leave
+        assert.isUndefined(wish())
+        assert.match(says(), /^False BrokerUnusable: /u)
+      }).pipe(Effect.scoped))
+  })
 
   it.effect("is left to the operator that holds the device", () =>
     Effect.gen(function*() {
