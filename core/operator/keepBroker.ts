@@ -19,6 +19,8 @@ export interface BrokerKeeper {
   readonly down: () => string | undefined
   /** The EdgeDevice may be about to leave. */
   readonly look: () => void
+  /** Its device is still to hear that it was deleted. */
+  readonly outlive: () => void
 }
 
 /** The owner hears of others on the device's topics once in so long. */
@@ -140,7 +142,7 @@ export const keepBroker = Effect.fnUntraced(function*(
       )
     })))
 
-  yield* brokers.follow(context.key, options.changed)
+  const { outlive } = yield* brokers.follow(context.key, options.changed)
   // Each change is but a bell, and what is so is read after it: `Stream.zipLatest` may tell an older pair after a newer one.
   yield* Stream.merge(SubscriptionRef.changes(context.device), SubscriptionRef.changes(options.holding)).pipe(
     Stream.map(() => {
@@ -183,6 +185,7 @@ export const keepBroker = Effect.fnUntraced(function*(
   const keeper: BrokerKeeper = {
     down: () => broken()?.[1],
     look: () => look(),
+    outlive,
     condition: () => {
       if (named === undefined) return undefined
       const trouble = broken()

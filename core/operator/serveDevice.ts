@@ -391,7 +391,7 @@ export const serveDevice = Effect.fnUntraced(function*(
       if (deleting) return
       deleting = true
       broker.look()
-      const leave = farewell(context, Scope.close(keeping, Exit.void)).pipe(
+      const leave = farewell(context, { stopKeeping: Scope.close(keeping, Exit.void), untold: broker.outlive }).pipe(
         Effect.onExit((exit) =>
           Exit.isSuccess(exit) && !exit.value ? Effect.void : Effect.asVoid(Deferred.succeed(gone, undefined))
         ),

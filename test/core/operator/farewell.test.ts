@@ -1,16 +1,20 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Deferred, Effect, Layer, Schedule, Schema } from "effect"
+import { Base64 } from "effect/encoding"
 import { refuse } from "../../../adapters/kube/plane/memory/Faults.ts"
 import { EdgeDevices } from "../../../core/device/EdgeDevice.ts"
-import { ConfigMaps } from "../../../core/kube/kinds.ts"
+import { ConfigMaps, type Secret, Secrets } from "../../../core/kube/kinds.ts"
 import { KubeApi } from "../../../core/kube/KubeApi.ts"
 import type { KubeResource } from "../../../core/kube/KubeResource.ts"
 import { Nodes } from "../../../core/kube/Node.ts"
 import type { KubeObject } from "../../../core/kube/ObjectMeta.ts"
 import { type Pod, Pods } from "../../../core/kube/Pod.ts"
+import { SecureRandom } from "../../../core/link/SecureRandom.ts"
 import { finalizer } from "../../../core/operator/farewell.ts"
+import { makeMemoryBroker } from "../../fakes/MemoryBroker.ts"
 import { forever } from "../../fakes/runtime/Program.ts"
 import { simulate } from "../../simulation/VirtualTime.ts"
+import { directly, through, topicNamespaceOf } from "../../simulation/ways.ts"
 import {
   clientWithFaults,
   createNamespaces,
@@ -46,6 +50,20 @@ const pod: Pod = {
   }
 }
 
+const login: Secret = {
+  apiVersion: "v1",
+  kind: "Secret",
+  metadata: { namespace: "edge", name: "login" },
+  type: "kubernetes.io/basic-auth",
+  data: { username: Base64.encode("aranya"), password: Base64.encode("p") }
+}
+const withLogin = {
+  connectivity: {
+    method: "mqtt",
+    mqtt: { broker: "broker:1883", topicNamespace: topicNamespaceOf("edge-1"), userPassRef: { name: "login" } }
+  }
+}
+
 const here = { namespace: "edge", name: "edge-1" }
 
 /** One device that runs a pod and is connected; `deleted` deletes its EdgeDevice and tells after how many seconds it was gone. */
@@ -61,13 +79,20 @@ const inWorld = <E>(
     readonly freeze: Effect.Effect<void>
     /** Whether the API takes no ConfigMap of the operator's. */
     readonly keepUnwritten: (is: boolean) => void
-  }) => Effect.Effect<void, E, KubeApi>
+  }) => Effect.Effect<void, E, KubeApi>,
+  /** `broker`: the device comes through one, and by no other way. */
+  { broker: byBroker = false, spec = {} }: { readonly broker?: boolean; readonly spec?: object } = {}
 ) =>
   simulate(seed, () =>
     Effect.gen(function*() {
       const api = yield* KubeApi
       yield* createNamespaces
-      const device = yield* makeDevice("edge-1", 1)
+      yield* api.create(Secrets, login)
+      const broker = yield* makeMemoryBroker
+      const reaching = byBroker
+        ? through("edge-1", broker.line("edge-1"), ["mqtt"], yield* SecureRandom)
+        : directly
+      const device = yield* makeDevice("edge-1", 1, undefined, undefined, undefined, reaching)
       yield* device.runtime.script(() => true, { run: forever, onTerm: "ignored" })
       let thaw: Deferred.Deferred<void> | undefined
       const holdWatch = Effect.suspend(() => thaw === undefined ? Effect.void : Deferred.await(thaw))
@@ -88,9 +113,16 @@ const inWorld = <E>(
       const freeze = Effect.sync(() => {
         thaw = Deferred.makeUnsafe()
       })
-      const operator = yield* Effect.provideContext(makeOperator([device]), client)
+      const operator = yield* makeOperator(
+        [device],
+        undefined,
+        undefined,
+        undefined,
+        undefined,
+        byBroker ? broker.line("operator") : undefined
+      ).pipe(Effect.provideContext(client))
       yield* operator.start
-      yield* api.create(EdgeDevices, device.object())
+      yield* api.create(EdgeDevices, device.object(spec))
       yield* device.agent.start
       yield* api.get(Nodes, { name: "edge-1" }).pipe(Effect.retry(every(60)))
       yield* api.create(Pods, pod)
@@ -151,6 +183,43 @@ describe("deleting an EdgeDevice", () => {
           Effect.retry(every(400))
         )
       })))
+
+  it.live("tells a device that comes by a broker alone when it is back", () =>
+    inWorld(12, ({ deleted, device, revoked }) =>
+      Effect.gen(function*() {
+        yield* device.transport.refuse("Refused")
+        yield* device.transport.cut()
+        yield* deleted
+        assert.isTrue(yield* revoked)
+        assert.isAbove(yield* running(device), 0)
+        yield* Effect.sleep("1 hour")
+        yield* device.transport.refuse(undefined)
+        yield* Effect.flatMap(running(device), (left) => left === 0 ? Effect.void : Effect.fail("not yet")).pipe(
+          Effect.retry(every(600))
+        )
+      }), { broker: true }))
+
+  const loginGoes = Effect.flatMap(KubeApi, (api) => api.delete(Secrets, { namespace: "edge", name: "login" }))
+
+  it.live("has a device wiped that comes by a broker alone, though the broker's login is deleted meanwhile", () =>
+    inWorld(13, ({ deleted, device, revoked }) =>
+      Effect.gen(function*() {
+        yield* Effect.forkChild(Effect.delay(Effect.orDie(loginGoes), "2 seconds"))
+        yield* deleted
+        assert.strictEqual(yield* running(device), 0)
+        assert.isFalse(yield* revoked)
+      }), { broker: true, spec: withLogin }))
+
+  it.live("tells a device that comes by a broker alone, though the broker's login was deleted a moment before", () =>
+    inWorld(14, ({ deleted, device }) =>
+      Effect.gen(function*() {
+        yield* loginGoes
+        yield* Effect.sleep("2 seconds")
+        yield* deleted
+        yield* Effect.flatMap(running(device), (left) => left === 0 ? Effect.void : Effect.fail("not yet")).pipe(
+          Effect.retry(every(600))
+        )
+      }).pipe(Effect.orDie), { broker: true, spec: withLogin }))
 
   it.live("leaves a device that the next one of its name knows, though it dies before it hears of being let in", () =>
     inWorld(11, ({ deleted, device }) =>
