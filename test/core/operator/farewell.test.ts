@@ -77,6 +77,8 @@ const inWorld = <E>(
     readonly connectedCondition: Effect.Effect<string | undefined>
     /** From now on the operator's watches say nothing. */
     readonly freeze: Effect.Effect<void>
+    /** How often the operator has written finalizers. */
+    readonly finalized: () => number
     /** Whether the API takes no ConfigMap of the operator's. */
     readonly keepUnwritten: (is: boolean) => void
   }) => Effect.Effect<void, E, KubeApi>,
@@ -97,11 +99,16 @@ const inWorld = <E>(
       let thaw: Deferred.Deferred<void> | undefined
       const holdWatch = Effect.suspend(() => thaw === undefined ? Effect.void : Deferred.await(thaw))
       let unwritten = false
+      let finalized = 0
       const client = yield* Layer.build(
         // The API takes its time over Leases, in which controllers go on.
         clientWithFaults(({ method, path }) =>
           Effect.as(
-            method === "DELETE" && path.includes("/leases/") ? Effect.sleep("1 second") : Effect.void,
+            method === "DELETE" && path.includes("/leases/")
+              ? Effect.sleep("1 second")
+              : Effect.sync(() => {
+                if (method === "PATCH" && path.endsWith("/edgedevices/edge-1")) finalized += 1
+              }),
             path.endsWith("/pods")
               ? { holdWatch }
               : unwritten && method !== "GET" && path.includes("/configmaps")
@@ -151,7 +158,16 @@ const inWorld = <E>(
       const keepUnwritten = (is: boolean) => {
         unwritten = is
       }
-      yield* story({ device, operator, deleted, revoked, connectedCondition, freeze, keepUnwritten })
+      yield* story({
+        device,
+        operator,
+        deleted,
+        revoked,
+        connectedCondition,
+        freeze,
+        finalized: () => finalized,
+        keepUnwritten
+      })
     }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie))
 
 const running = (device: SimulatedDevice) =>
@@ -327,6 +343,35 @@ describe("deleting an EdgeDevice", () => {
         yield* Effect.sleep("1 minute")
         const left = yield* api.list(Pods)
         assert.deepStrictEqual(left.map(({ metadata }) => metadata.name), [])
+      }).pipe(Effect.orDie)))
+
+  const takeFinalizer = Effect.flatMap(
+    KubeApi,
+    (api) => api.patch(EdgeDevices, here, { type: "merge", body: { metadata: { finalizers: [] } } })
+  )
+
+  it.live("takes leave of the device where somebody took its finalizer away before", () =>
+    inWorld(29, ({ device, revoked }) =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        yield* takeFinalizer
+        yield* Effect.sleep("5 seconds")
+        yield* api.delete(EdgeDevices, here)
+        yield* Effect.flip(api.get(EdgeDevices, here)).pipe(Effect.retry(every(60)))
+        assert.strictEqual((yield* Effect.flip(api.get(Nodes, { name: "edge-1" }))).reason, "NotFound")
+        assert.strictEqual(yield* running(device), 0)
+        assert.isFalse(yield* revoked)
+      }).pipe(Effect.orDie)))
+
+  it.live("keeps its finalizer against who takes it away again and again, at leisure", () =>
+    inWorld(30, ({ finalized }) =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        const before = finalized()
+        yield* Effect.repeat(Effect.andThen(takeFinalizer, Effect.sleep("200 millis")), { times: 300 })
+        assert.isBelow(finalized() - before, 10)
+        yield* Effect.sleep("20 seconds")
+        assert.deepStrictEqual((yield* api.get(EdgeDevices, here)).metadata.finalizers, [finalizer])
       }).pipe(Effect.orDie)))
 
   it.live("leaves no pod that a DaemonSet made for it in place of those that went", () =>
