@@ -15,7 +15,7 @@ import { ReferencedObjects } from "./ReferencedObjects.ts"
 export interface BrokerKeeper {
   /** What the EdgeDevice's status says of its broker; undefined where it has none. */
   readonly condition: () => ConditionDraft | undefined
-  /** Why its broker cannot be used, where that is so. */
+  /** Why its broker cannot be reached or used at all, where that is so; one that is well may still refuse these topics. */
   readonly down: () => string | undefined
   /** The EdgeDevice may be about to leave. */
   readonly look: () => void
@@ -183,7 +183,10 @@ export const keepBroker = Effect.fnUntraced(function*(
   }
 
   const keeper: BrokerKeeper = {
-    down: () => broken()?.[1],
+    down: () => {
+      const at = standing()
+      return at._tag === "Down" || at._tag === "Unusable" ? at.why : undefined
+    },
     look: () => look(),
     outlive,
     condition: () => {

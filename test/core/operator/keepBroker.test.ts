@@ -123,7 +123,7 @@ const stage = Effect.fnUntraced(function*(mqtt: object | undefined, settle: Effe
 describe("the broker of an EdgeDevice", () => {
   it.effect("is asked for as the spec says, without TLS and login where it names none", () =>
     Effect.gen(function*() {
-      const { says, stand, wish } = yield* stage({ transport: "websocket", clientID: "aranya-1" })
+      const { keeper, says, stand, wish } = yield* stage({ transport: "websocket", clientID: "aranya-1" })
       assert.deepStrictEqual(wish()?.access, {
         host: "broker",
         port: 8883,
@@ -144,6 +144,7 @@ describe("the broker of an EdgeDevice", () => {
       assert.strictEqual(says(), "True Connected: connected to broker:8883")
       stand({ _tag: "Down", why: "no route to host" })
       assert.strictEqual(says(), "False BrokerDown: no route to host")
+      assert.strictEqual(keeper.down(), "no route to host")
     }).pipe(Effect.scoped))
 
   it.effect("is come back to as the spec says, and as it says anew", () =>
@@ -332,14 +333,16 @@ describe("the broker of an EdgeDevice", () => {
 
   it.effect("says whose topics and subscriptions are refused, and who strays there, but not each time", () =>
     Effect.gen(function*() {
-      const { says, stand, told, wish } = yield* stage({})
+      const { keeper, says, stand, told, wish } = yield* stage({})
       stand({ _tag: "TopicTaken" })
+      assert.isUndefined(keeper.down(), "the broker itself is well")
       assert.strictEqual(
         says(),
         "False TopicTaken: spec.connectivity.mqtt.topicNamespace sites/1 is that of another EdgeDevice at broker broker:8883: "
           + "give each device a text of its own"
       )
       stand({ _tag: "TopicRefused", why: "not authorised" })
+      assert.isUndefined(keeper.down(), "the broker itself is well")
       assert.strictEqual(
         says(),
         "False TopicRefused: not authorised"
