@@ -47,11 +47,13 @@ const stage = Effect.fnUntraced(function*(mqtt: object | undefined, settle: Effe
   let standing: Standing = { _tag: "Connecting" }
   let changes = 0
   let leaving = false
-  const follow = (kind: string, namespace: string, name: string, changed: () => void) =>
+  /** Secrets of which the API server tells nothing. */
+  const unheard = new Set<string>()
+  const watch: ReferencedObjects["Service"]["watch"] = (kind, namespace, name, changed) =>
     Effect.sync(() => {
       assert.strictEqual(`${kind} ${namespace}`, "Secret edge")
       listeners.set(name, changed)
-      return () => secrets.get(name)
+      return { known: () => !unheard.has(name), read: () => secrets.get(name) }
     })
   const device = yield* SubscriptionRef.make(yield* deviceWith(mqtt))
   const holding = yield* SubscriptionRef.make(true)
@@ -71,7 +73,7 @@ const stage = Effect.fnUntraced(function*(mqtt: object | undefined, settle: Effe
   const keeper = yield* keepBroker(context, { holding, changed: () => changes += 1 }).pipe(
     Effect.provide(Layer.mergeAll(
       Layer.mock(EventRecorder, { record: (draft) => Effect.sync(() => void told.push(draft)) }),
-      Layer.mock(ReferencedObjects, { follow: follow as ReferencedObjects["Service"]["follow"] }),
+      Layer.mock(ReferencedObjects, { watch }),
       Layer.succeed(Brokers, {
         wish: (_, asked) => Effect.sync(() => void (wish = asked)),
         standingOf: () => wish === undefined ? { _tag: "None" } : standing,
@@ -91,6 +93,7 @@ const stage = Effect.fnUntraced(function*(mqtt: object | undefined, settle: Effe
   yield* settle
   return {
     told,
+    unheard,
     device,
     holding,
     settle,
@@ -250,6 +253,50 @@ describe("the broker of an EdgeDevice", () => {
       assert.isDefined(wish())
       yield* put("login", undefined)
       assert.isUndefined(wish(), "a Secret that goes takes its login with it")
+    }).pipe(Effect.scoped))
+
+  const nothingOf = (names: string) =>
+    `the API server tells nothing of Secret ${names} of spec.connectivity.mqtt: it cannot be reached, or aranya may not list and watch there`
+
+  it.effect("whose Secrets the API server tells nothing of is said to be unusable after ten seconds, until it does", () =>
+    Effect.gen(function*() {
+      const { device, keeper, put, says, settle, told, unheard, wish } = yield* stage(undefined)
+      unheard.add("tls").add("login")
+      const refs = { tlsSecretRef: { name: "tls" }, userPassRef: { name: "login" } }
+      yield* SubscriptionRef.set(device, yield* deviceWith(refs, 2))
+      yield* settle
+      yield* TestClock.adjust("9 seconds")
+      assert.strictEqual(says(), "False Connecting: connecting to broker:8883")
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(says(), `False BrokerUnusable: ${nothingOf("tls and login")}`)
+      assert.strictEqual(keeper.down(), nothingOf("tls and login"))
+      unheard.delete("tls")
+      yield* put("tls", secretOf({ "ca.crt": "CA" }))
+      assert.strictEqual(says(), `False BrokerUnusable: ${nothingOf("login")}`)
+      assert.deepStrictEqual(told.map(({ reason }) => reason), ["BrokerUnusable", "BrokerUnusable"])
+      assert.isUndefined(wish())
+      unheard.clear()
+      yield* put("login", secretOf({ username: "aranya", password: "p" }))
+      assert.strictEqual(says(), "False Connecting: connecting to broker:8883")
+      assert.isDefined(wish())
+    }).pipe(Effect.scoped))
+
+  it.effect("is the one that is served, until what another one needs is known", () =>
+    Effect.gen(function*() {
+      const { device, put, says, settle, stand, unheard, wish } = yield* stage({})
+      stand({ _tag: "Up" })
+      unheard.add("login")
+      yield* SubscriptionRef.set(device, yield* deviceWith({ broker: "other:8883", userPassRef: { name: "login" } }, 2))
+      yield* settle
+      assert.strictEqual(wish()?.access.host, "broker")
+      assert.strictEqual(says(), "True Connected: connected to broker:8883")
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(wish()?.access.host, "broker")
+      assert.strictEqual(says(), `False BrokerUnusable: ${nothingOf("login")}`)
+      unheard.clear()
+      yield* put("login", secretOf({ username: "aranya", password: "p" }))
+      assert.strictEqual(wish()?.access.host, "other")
+      assert.strictEqual(says(), "True Connected: connected to other:8883")
     }).pipe(Effect.scoped))
 
   describe("whose EdgeDevice is deleted", () => {
