@@ -39,6 +39,8 @@ export interface MqttAcceptorOptions {
    * every few minutes, and at the next connection. Undefined: it is so no longer.
    */
   readonly onNamespaceRefused?: (topicNamespace: string, why: string | undefined) => Effect.Effect<void>
+  /** Whether another operator may have devices in this namespace, too: nothing is said of connections that are not known here. */
+  readonly isShared?: (topicNamespace: string) => boolean
   /** Who speaks MQTT; absent: the mqtt package. */
   readonly open?: OpenBrokerClient
 }
@@ -82,6 +84,7 @@ export const makeMqttAcceptor = (options: MqttAcceptorOptions): Acceptor => {
       maxConnections: options.maxConnections ?? 20_000,
       clock: yield* Clock.Clock,
       random: yield* Random.Random,
+      isShared: options.isShared,
       serve: (connection, done) => {
         fork(
           Effect.scoped(serve(connection)).pipe(Effect.ensuring(Effect.sync(done))) as Effect.Effect<

@@ -38,6 +38,8 @@ export interface SwitchboardOptions {
   readonly maxConnections: number
   readonly clock: Clock.Clock
   readonly random: { readonly nextDoubleUnsafe: () => number }
+  /** Others may have connections in this namespace: what is not known here may be known to them. Absent: in none. */
+  readonly isShared?: ((topicNamespace: string) => boolean) | undefined
   /** Serves a connection until it is done with it, then calls `done`. */
   readonly serve: (connection: Connection, done: () => void) => void
 }
@@ -89,7 +91,11 @@ export class Switchboard {
     const peer = this.peers.get(keyOf(route.topicNamespace, message.id))
     if (peer === undefined) this.unknown(through, route.topicNamespace, namespace, message)
     else if (!peer.end.isLost()) this.known(peer, namespace, message, route.dying)
-    else if (message.kind !== Kind.End) through.hint(namespace.command, encode(Kind.End, message.id))
+    else if (message.kind !== Kind.End) this.hintEnd(through, route.topicNamespace, namespace, message.id)
+  }
+
+  private hintEnd(through: BrokerConnection, topicNamespace: string, { command }: Namespace, id: string): void {
+    if (this.options.isShared?.(topicNamespace) !== true) through.hint(command, encode(Kind.End, id))
   }
 
   /** The broker is gone, and with it every connection through it. */
@@ -114,7 +120,7 @@ export class Switchboard {
   private unknown(through: BrokerConnection, topicNamespace: string, namespace: Namespace, message: Message): void {
     if (message.kind === Kind.Open) return this.open(through, topicNamespace, namespace, message)
     if (message.kind === Kind.Frame || message.kind === Kind.Ask) {
-      through.hint(namespace.command, encode(Kind.End, message.id))
+      this.hintEnd(through, topicNamespace, namespace, message.id)
     }
   }
 
@@ -150,7 +156,7 @@ export class Switchboard {
     namespace.unproven.add(peer)
     end.offer(body)
     serve({ ...end.connection, place: topicNamespace }, () => {
-      if (!end.isLost()) through.hint(namespace.command, encode(Kind.End, id))
+      if (!end.isLost()) this.hintEnd(through, topicNamespace, namespace, id)
       this.lose(peer, "the operator hung up")
       end.discard()
       this.peers.delete(key)

@@ -38,6 +38,7 @@ export const openBroker = Effect.map(SecureRandom, (random): OpenBroker => (acce
       broker: optionsOf(access, clientId),
       topicNamespaces: task.topicNamespaces,
       backoff: task.backoff,
+      isShared: task.isLeft,
       onState: (state) =>
         task.onState(
           state.status === "Connected"

@@ -15,6 +15,7 @@ import {
 } from "effect"
 import type { BrokerBackoff } from "../device/brokerBackoff.ts"
 import type { Acceptor, Connection } from "../link/Transport.ts"
+import { makeLingering } from "./lingering.ts"
 
 /** All that makes a connection to a broker the one it is. */
 export interface BrokerAccess {
@@ -49,6 +50,8 @@ export interface BrokerTask {
   readonly topicNamespaces: Stream.Stream<ReadonlyArray<string>>
   /** As it is wanted now; undefined: all defaults. */
   readonly backoff: () => BrokerBackoff | undefined
+  /** Whether it is served for an EdgeDevice that is gone: it may have one of another operator by now, who is not to be disturbed. */
+  readonly isLeft: (topicNamespace: string) => boolean
   readonly onState: (state: BrokerState) => Effect.Effect<void>
   /** The broker does not let us hear this namespace; undefined: it does after all. */
   readonly onRefused: (topicNamespace: string, why: string | undefined) => Effect.Effect<void>
@@ -95,6 +98,9 @@ const identityOf = ({ login, tls, ...rest }: BrokerAccess): string =>
     login && [login.username, Redacted.value(login.password)]
   ])
 
+/** When an owner that is gone was created, among those that claim one topic namespace: it has it where nobody else asks for it. */
+const afterAllOthers = "~"
+
 const addressOf = ({ host, port }: BrokerAccess) => `${host.includes(":") ? `[${host}]` : host}:${port}`
 
 /** A broker ends the connection of a client identifier when another one comes with it, at whatever port: two would end each other for ever. */
@@ -117,12 +123,20 @@ const placeOf = ({ access, topicNamespace }: BrokerWish): Place => ({
 const isSamePlace = (one: BrokerWish & Place, other: BrokerWish & Place): boolean =>
   one.identity === other.identity && one.topics === other.topics && one.since === other.since
 
+export interface Follower {
+  /**
+   * The owner's device is still to hear that its EdgeDevice was deleted: the wish stays when the scope ends, for a while, and until
+   * another owner wants its topics or its client identifier.
+   */
+  readonly outlive: () => void
+}
+
 export class Brokers extends Context.Service<Brokers, {
   /** What this owner (an EdgeDevice's key) asks for from now on, or that it asks for nothing. */
   readonly wish: (owner: string, wish: BrokerWish | undefined) => Effect.Effect<void>
   readonly standingOf: (owner: string) => Standing
   /** Calls `changed` when the standing of this owner may have changed, while the scope lives; the wish goes with the scope. */
-  readonly follow: (owner: string, changed: () => void) => Effect.Effect<void, never, Scope.Scope>
+  readonly follow: (owner: string, changed: () => void) => Effect.Effect<Follower, never, Scope.Scope>
   /** The door at all brokers there are: connections to them are opened and closed as EdgeDevices ask for them. */
   readonly acceptor: (open: OpenBroker) => Acceptor
 }>()("aranya/operator/Brokers") {
@@ -139,6 +153,8 @@ export class Brokers extends Context.Service<Brokers, {
       /** By owner: why the broker does not let us hear its topics. */
       const refusals = new Map<string, string>()
       const followers = new Map<string, () => void>()
+      /** Those whose wish has outlived them. */
+      const gone = yield* makeLingering((owner) => wish(owner, undefined))
       /** Connections that are to be looked at, and a bell for it. */
       const dirty = new Set<string>()
       const bell = yield* Queue.sliding<void>(1)
@@ -183,8 +199,9 @@ export class Brokers extends Context.Service<Brokers, {
         return wishes.get(saying.sort(earlier)[0] ?? "")?.backoff
       }
 
-      const wish = (owner: string, wanted: BrokerWish | undefined) =>
+      const wish = (owner: string, wanted: BrokerWish | undefined): Effect.Effect<void> =>
         Effect.sync(() => {
+          gone.delete(owner)
           const before = wishes.get(owner)
           const placed = wanted && { ...wanted, ...placeOf(wanted) }
           // Who stays where it is keeps what is known of it there.
@@ -209,6 +226,15 @@ export class Brokers extends Context.Service<Brokers, {
           tell([owner])
           Queue.offerUnsafe(bell, undefined)
         })
+
+      const linger = Effect.fnUntraced(function*(owner: string) {
+        const last = wishes.get(owner)
+        if (last === undefined) return
+        yield* wish(owner, { ...last, since: afterAllOthers, strayed: () => Effect.void })
+        yield* gone.add(owner)
+      })
+      /** Whether nobody is served there who still asks for it. */
+      const isLeft = ({ owners }: Group) => [...owners.values()].every(gone.has)
 
       const standingOf = (owner: string): Standing => {
         const wanted = wishes.get(owner)
@@ -242,6 +268,7 @@ export class Brokers extends Context.Service<Brokers, {
         const task: BrokerTask = {
           topicNamespaces: namespaces,
           backoff: () => backoffOf(group),
+          isLeft: (topicNamespace) => gone.has(owners.get(topicNamespace) ?? ""),
           onState,
           onRefused: Effect.fnUntraced(function*(topicNamespace, why) {
             const owner = owners.get(topicNamespace)
@@ -290,15 +317,21 @@ export class Brokers extends Context.Service<Brokers, {
         wish,
         standingOf,
         follow: (owner, changed) =>
-          Effect.acquireRelease(
-            Effect.sync(() => followers.set(owner, changed)),
-            () =>
-              Effect.suspend(() => {
-                if (followers.get(owner) !== changed) return Effect.void
-                followers.delete(owner)
-                return wish(owner, undefined)
-              })
-          ),
+          Effect.suspend(() => {
+            let outlives = false
+            return Effect.acquireRelease(
+              Effect.sync(() => {
+                followers.set(owner, changed)
+                return { outlive: () => void (outlives = true) }
+              }),
+              () =>
+                Effect.suspend(() => {
+                  if (followers.get(owner) !== changed) return Effect.void
+                  followers.delete(owner)
+                  return outlives ? linger(owner) : wish(owner, undefined)
+                })
+            )
+          }),
         acceptor: (open) => ({
           method: "mqtt",
           run: Effect.fnUntraced(function*<R>(
@@ -328,10 +361,14 @@ export class Brokers extends Context.Service<Brokers, {
                 const group = groups.get(identity)
                 if (group === undefined) continue
                 const known = served.get(identity)
-                const now = [...group.owners.keys()]
+                // Where a broker has no room for all of them, those that are gone wait.
+                const now = [...group.owners].toSorted(([, a], [, b]) => Number(gone.has(a)) - Number(gone.has(b)))
+                  .map(([topicNamespace]) => topicNamespace)
                 const rival = [...served.values()].find((other) => other.group !== group && ousts(other.group, group))
                 if (known !== undefined) yield* SubscriptionRef.set(known.namespaces, now)
-                else if (rival !== undefined) {
+                else if (rival !== undefined && isLeft(rival.group)) {
+                  for (const owner of [...rival.group.owners.values()]) yield* wish(owner, undefined)
+                } else if (rival !== undefined) {
                   const why =
                     `client identifier ${group.access.clientId} is in use at broker ${addressOf(group.access)} for `
                     + `EdgeDevice ${[...rival.group.owners.values()][0]}, with other settings: `

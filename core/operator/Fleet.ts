@@ -1,5 +1,5 @@
 /** All EdgeDevices this operator serves: one `serveDevice` each, from the first sight of a valid object to its farewell. */
-import { Cause, Context, Deferred, Effect, Exit, Layer, Scope, Stream, SubscriptionRef } from "effect"
+import { Cause, Context, Deferred, Effect, Exit, FiberMap, Layer, Scope, Stream, SubscriptionRef } from "effect"
 import { decodeEdgeDevice } from "../device/decodeEdgeDevice.ts"
 import type { EdgeDeviceObject } from "../device/EdgeDevice.ts"
 import { type DeviceHello, Refused } from "../link/Hello.ts"
@@ -61,6 +61,8 @@ export class Fleet extends Context.Service<Fleet, {
       const registry = yield* DeviceRegistry
       const pods = yield* PodIndex
       const served = new Map<string, Served>()
+      /** What cannot be understood, by key: who says so. */
+      const rejected = yield* FiberMap.make<string>()
       const inTurn = makeTurns()
       const services = yield* Effect.context<Effect.Services<ReturnType<typeof serveDevice>>>()
       const parent = yield* Effect.scope
@@ -84,8 +86,9 @@ export class Fleet extends Context.Service<Fleet, {
         const decoded = yield* Effect.result(readable)
         // Whatever the API server answers to that, what is said of the device meanwhile does not wait for it.
         if (decoded._tag === "Failure") {
-          return yield* Effect.asVoid(Effect.forkIn(rejectSpec(object, decoded.failure.message), parent))
+          return yield* Effect.asVoid(FiberMap.run(rejected, key, rejectSpec(object, decoded.failure.message)))
         }
+        yield* FiberMap.remove(rejected, key)
         const scope = yield* Scope.fork(parent)
         const gone = yield* Deferred.make<void>()
         const device = yield* serveDevice(decoded.success, gone, parent).pipe(Scope.provide(scope))

@@ -43,8 +43,12 @@ const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced(
 /** Whether leave was taken: another operator that has the device by now takes leave of it itself. */
 export const farewell = Effect.fnUntraced(function*(
   context: DeviceContext,
-  /** Ends what would make the Node anew. */
-  stopKeeping: Effect.Effect<void>
+  options: {
+    /** Ends what would make the Node anew. */
+    readonly stopKeeping: Effect.Effect<void>
+    /** The device is to be told when it comes back. */
+    readonly untold: () => void
+  }
 ) {
   const api = yield* KubeApi
   const registry = yield* DeviceRegistry
@@ -105,9 +109,12 @@ export const farewell = Effect.fnUntraced(function*(
     if (!told && (yield* Effect.orDie(Effect.retry(isElsewhere, again)))) return false
     const publicKey = link()?.publicKey
     const key = publicKey === undefined ? undefined : Base64.decode(publicKey)
-    if (!told && key?._tag === "Success") yield* revocations.revoke(context.key, key.success)
+    if (!told && key?._tag === "Success") {
+      yield* revocations.revoke(context.key, key.success)
+      options.untold()
+    }
     // Nobody is to write of a device that is going that its link is down.
-    yield* stopKeeping
+    yield* options.stopKeeping
     if (session !== undefined) yield* session.close("the EdgeDevice was deleted")
     return true
   })

@@ -18,6 +18,7 @@ import {
 } from "../node/nodeStatus.ts"
 import type { DeviceAbsence } from "./deviceAbsence.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
+import { leaseWatch, standByMillis, takeOverMillis } from "./leaseWatch.ts"
 import { type DoorSubject, NodeDoors } from "./NodeDoors.ts"
 import { NodeIndex } from "./NodeIndex.ts"
 import { OperatorIdentity } from "./OperatorIdentity.ts"
@@ -30,10 +31,6 @@ const askAgainMillis = 10_000
 
 /** A device that is there links within a moment of its EdgeDevice: its Node is then made whole, in one write. */
 const firstLink = "2 seconds"
-/** Between two looks at the Lease of a device that another process holds. */
-const standByMillis = 20_000
-/** A Lease that says the same for so long is nobody's: more than the controllers' patience, many renewals. */
-const takeOverMillis = 60_000
 
 const monotonicMillis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos / 1_000_000n))
 
@@ -280,27 +277,17 @@ export const keepNode = Effect.fnUntraced(function*(
     return node !== undefined && !owns(node, yield* SubscriptionRef.get(context.device), identity.installation)
   })
 
-  let renewalSeen: { readonly text: string; readonly at: number } | undefined
-  /** Looks whether the process that holds the device still renews its Lease; time by this process's own clock alone. */
+  const lease = yield* leaseWatch(context.name)
+  /** Looks whether the process that holds the device still renews its Lease. */
   const standBy = Effect.gen(function*(): Effect.fn.Return<void, KubeApiError> {
-    if (options.holds() || (yield* isNobodysToRenew)) {
-      renewalSeen = undefined
-      return
-    }
-    const text = yield* api.get(Leases, leaseAt).pipe(
-      Effect.map(({ spec }) => spec?.renewTime ?? ""),
-      Effect.catch((error) => error.reason === "NotFound" ? Effect.succeed("") : Effect.fail(error))
-    )
-    const now = yield* monotonicMillis
-    if (renewalSeen?.text !== text) renewalSeen = { text, at: now }
-    else if (now - renewalSeen.at > takeOverMillis) {
-      renewalSeen = undefined
-      yield* Effect.logWarning(`the operator that held ${context.key} renews its Lease no more: taking the device over`)
-      yield* options.claim
-    }
+    if (options.holds() || (yield* isNobodysToRenew)) return yield* lease.forget
+    if (!(yield* lease.unchangedFor(takeOverMillis))) return
+    yield* lease.forget
+    yield* Effect.logWarning(`the operator that held ${context.key} renews its Lease no more: taking the device over`)
+    yield* options.claim
   }).pipe(
-    // What could not be looked at could not be renewed either, perhaps: whoever holds the device has its time anew.
-    Effect.tapError(() => Effect.sync(() => void (renewalSeen = undefined)))
+    // As where the Lease itself could not be looked at.
+    Effect.tapError(() => lease.forget)
   )
 
   const lastRenewal = api.get(Leases, leaseAt).pipe(

@@ -233,43 +233,42 @@ export const keepPod = Effect.fnUntraced(function*(
         if (holdings.hashOf(uid) !== assignment.hash) {
           const before = refused?.session === session && refused.hash === assignment.hash
           if (before && refused?.forGood === true) return
-          if (mayBeBehind() && (yield* wasBehind(pod))) return
-          // Until it answers, and when it never does, the device may hold it: only the device's own word settles that.
-          let held: string | undefined
-          const answer = yield* unlessAnother(options.assignInTurn(Effect.suspend(() => {
-            held = holdings.hashOf(uid)
+          const tellFailure = (error: LinkError) => {
+            const failed = (message: string) =>
+              notify(pod, { type: "Warning", reason: "FailedSync", message, fieldPath: "" })
+            if (error.reason === "Timeout") {
+              if (!SubscriptionRef.getUnsafe(session.connected)) return Effect.void
+              unanswered += 1
+              return unanswered === 2 ? failed(silence(error)) : Effect.void
+            }
+            unanswered = 0
+            if (!isRefusal(error)) return Effect.void
+            refused = { session, hash: assignment.hash, forGood: isForGood(error) }
+            return before ? Effect.void : failed(refusal(error))
+          }
+          const asking = Effect.gen(function*() {
+            // Once it is its turn, which may be long after it was looked at.
+            if (mayBeBehind() && (yield* wasBehind(pod))) return undefined
+            // Until it answers, and when it never does, the device may hold it: only the device's own word settles that.
+            const held = holdings.hashOf(uid)
             holdings.assigning(uid)
-            return ask(session, { _tag: "AssignPod", assignment }, {
+            return yield* ask(session, { _tag: "AssignPod", assignment }, {
               priority: "assignment",
               compress: !carriesSecrets(pod, assignment)
-            })
-          }))).pipe(
-            Effect.tapError((error) => {
-              const failed = (message: string) =>
-                notify(pod, { type: "Warning", reason: "FailedSync", message, fieldPath: "" })
-              if (error.reason === "Timeout") {
-                if (!SubscriptionRef.getUnsafe(session.connected)) return Effect.void
-                unanswered += 1
-                return unanswered === 2 ? failed(silence(error)) : Effect.void
-              }
-              unanswered = 0
-              if (!isRefusal(error)) return Effect.void
-              refused = { session, hash: assignment.hash, forGood: isForGood(error) }
-              return before ? Effect.void : failed(refusal(error))
-            }),
-            // Nothing of it has left: the device holds what it held.
-            Effect.catchIf(
-              isForGood,
-              () =>
+            }).pipe(
+              Effect.tapError(tellFailure),
+              // Nothing of it has left: the device holds what it held.
+              Effect.catchIf(isForGood, () =>
                 Effect.sync(() => {
                   if (held === undefined) holdings.forgotten(uid)
                   else holdings.assigned(uid, held)
-                  return Option.none()
-                })
+                  return undefined
+                }))
             )
-          )
+          })
+          const answer = yield* unlessAnother(options.assignInTurn(asking))
           // What it was told of a pod that is to be another, or to end, is overtaken by what it is told next.
-          if (Option.isNone(answer)) return
+          if (Option.isNone(answer) || answer.value === undefined) return
           unanswered = 0
           if (answer.value._tag === "NotHeld") return holdings.forgotten(uid)
           holdings.assigned(uid, assignment.hash)

@@ -37,6 +37,7 @@ import { EventRecorder } from "./EventRecorder.ts"
 import { addFinalizer, farewell } from "./farewell.ts"
 import { forcedSync } from "./forcedSync.ts"
 import { keepBroker } from "./keepBroker.ts"
+import { keepFinalizer } from "./keepFinalizer.ts"
 import { keepHostPod } from "./keepHostPod.ts"
 import { keepIdentity } from "./keepIdentity.ts"
 import { keepNode } from "./keepNode.ts"
@@ -373,6 +374,7 @@ export const serveDevice = Effect.fnUntraced(function*(
     return makeHandlers(hello.capabilities)
   })
 
+  const finalizerKept = yield* keepFinalizer(first, holds)
   /** What works and should be mended all the same. */
   const warn = Effect.fnUntraced(function*(object: EdgeDeviceObject, { warnings }: EdgeDevice) {
     for (const warning of warnings) {
@@ -390,7 +392,8 @@ export const serveDevice = Effect.fnUntraced(function*(
     if (object.metadata.deletionTimestamp !== undefined) {
       if (deleting) return
       deleting = true
-      const leave = farewell(context, Scope.close(keeping, Exit.void)).pipe(
+      broker.look()
+      const leave = farewell(context, { stopKeeping: Scope.close(keeping, Exit.void), untold: broker.outlive }).pipe(
         Effect.onExit((exit) =>
           Exit.isSuccess(exit) && !exit.value ? Effect.void : Effect.asVoid(Deferred.succeed(gone, undefined))
         ),
@@ -408,6 +411,7 @@ export const serveDevice = Effect.fnUntraced(function*(
       )
       return
     }
+    yield* finalizerKept
     const released = annotationsSeen[releaseOrphansAnnotation] === undefined
     annotationsSeen = object.metadata.annotations ?? {}
     if (released && annotationsSeen[releaseOrphansAnnotation] !== undefined) yield* pods.releaseOrphans

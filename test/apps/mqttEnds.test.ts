@@ -107,6 +107,7 @@ const operator = Effect.fnUntraced(function*(
   yield* (yield* openBroker)(reading.found, {
     topicNamespaces: Stream.make([topics]),
     backoff: () => device.spec.connectivity.backoff,
+    isLeft: () => false,
     onState: (now) => Effect.asVoid(Deferred.succeed(state, now)),
     onRefused: (_, why = "") => Effect.asVoid(Deferred.succeed(state, { _tag: "Down", why }))
   }).run(serve).pipe(Effect.forkScoped)

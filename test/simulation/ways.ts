@@ -157,6 +157,7 @@ export const openBrokerOver = (line: BrokerLine, clientId: string): OpenBroker =
     open: line.open,
     topicNamespaces: task.topicNamespaces,
     backoff: task.backoff,
+    isShared: task.isLeft,
     onState: (state) =>
       task.onState(state.status === "Connected" ? { _tag: "Up" } : { _tag: "Down", why: state.error.message }),
     onNamespaceRefused: task.onRefused

@@ -7,15 +7,17 @@ import { encode, Kind, newConnectionId } from "../../../adapters/mqtt/envelope.t
 import { Switchboard } from "../../../adapters/mqtt/Switchboard.ts"
 import type { Connection } from "../../../core/link/Transport.ts"
 
+const hints: Array<string> = []
 const through: BrokerConnection = {
   publish: () => Effect.void,
-  hint: () => {},
+  hint: (topic, payload) => void hints.push(`${topic} ${payload[0] === Kind.End ? "End" : "something else"}`),
   subscribe: () => Effect.succeed([]),
   unsubscribe: () => Effect.void,
   gone: Effect.never
 }
 
 const makeBoard = Effect.gen(function*() {
+  hints.length = 0
   const served: Array<{ readonly connection: Connection; readonly done: () => void }> = []
   const board = new Switchboard({
     broker: "127.0.0.1:1883",
@@ -23,6 +25,7 @@ const makeBoard = Effect.gen(function*() {
     maxConnections: 20_000,
     clock: yield* Clock.Clock,
     random: yield* Random.Random,
+    isShared: (topicNamespace) => topicNamespace === "edge/door",
     serve: (connection, done) => void served.push({ connection, done })
   })
   board.serveNamespaces(new Set(["edge/lamp", "edge/door"]))
@@ -77,5 +80,22 @@ describe("new connections of one namespace", () => {
       assert.strictEqual(lost.filter((gone) => !gone).length, 64 + 1)
       board.deliver(through, "edge/lamp/msg", encode(Kind.Frame, id, Uint8Array.of(7)))
       assert.deepStrictEqual(yield* connection.receive, Uint8Array.of(7))
+    }))
+})
+
+describe("a namespace in which another operator may have devices", () => {
+  it.effect("hears nothing of connections that are not known, nor of the end of those that were", () =>
+    Effect.gen(function*() {
+      const { begin, board, served } = yield* makeBoard
+      const saysOf = (topicNamespace: string) => {
+        for (const kind of [Kind.Frame, Kind.Ask]) {
+          board.deliver(through, `${topicNamespace}/msg`, encode(kind, newConnectionId().id))
+        }
+        begin(topicNamespace)
+        served.at(-1)?.done()
+        return hints.splice(0)
+      }
+      assert.deepStrictEqual(saysOf("edge/lamp"), ["edge/lamp/cmd End", "edge/lamp/cmd End", "edge/lamp/cmd End"])
+      assert.deepStrictEqual(saysOf("edge/door"), [])
     }))
 })

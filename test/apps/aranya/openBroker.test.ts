@@ -33,6 +33,7 @@ it.live("a broker that is away is dialed as often as the EdgeDevice says", () =>
     }, {
       topicNamespaces: Stream.make(["edge/lamp"]),
       backoff: () => ({ initialDelay: Duration.millis(100), maxDelay: Duration.millis(100), factor: 1 }),
+      isLeft: () => false,
       onState: () => Effect.void,
       onRefused: () => Effect.void
     })

@@ -341,4 +341,103 @@ describe("brokers", () => {
       assert.strictEqual(diary.at(-1), "broker as old closes")
       assert.strictEqual(brokers.standingOf("edge/a")._tag, "None")
     }).pipe(Effect.scoped, Effect.provide(Brokers.layer)))
+
+  describe("whose EdgeDevice is gone, and whose device is still to hear of it,", () => {
+    /** Who these were is gone; each of them asked for this. */
+    const gone = (brokers: Brokers["Service"], wishes: Readonly<Record<string, BrokerWish>>) =>
+      Effect.forEach(Object.entries(wishes), ([owner, wish]) =>
+        Effect.scoped(Effect.gen(function*() {
+          const { outlive } = yield* brokers.follow(owner, () => {})
+          yield* brokers.wish(owner, wish)
+          outlive()
+        }))).pipe(Effect.andThen(settle))
+
+    it.effect("are stayed at, for that device and for a while", () =>
+      Effect.gen(function*() {
+        const brokers = yield* Brokers
+        const { diary, meet, open, tasks } = doors()
+        let met: Connection | undefined
+        yield* Effect.forkScoped(
+          Effect.scoped(brokers.acceptor(open).run((connection) => Effect.sync(() => void (met = connection))))
+        )
+        yield* gone(brokers, {
+          "edge/a": wishFor("sites/a", { strayed: () => Effect.die("nobody is left to hear of it") })
+        })
+        const admits = (device: string) =>
+          Effect.andThen(
+            meet({ ...noConnection, place: "sites/a" }),
+            Effect.suspend(() => met?.admits?.({ namespace: "edge", device }) ?? Effect.die("nobody was met"))
+          )
+        assert.isTrue(yield* admits("a"))
+        assert.isFalse(yield* admits("b"))
+        yield* brokers.wish("edge/c", wishFor("sites/c"))
+        const { isLeft } = tasks.get("broker as old") ?? assert.fail("not opened")
+        assert.deepStrictEqual(["sites/a", "sites/c"].map(isLeft), [true, false])
+        yield* brokers.wish("edge/c", undefined)
+        yield* TestClock.adjust("6 days")
+        assert.notInclude(diary, "broker as old closes")
+        yield* TestClock.adjust("2 days")
+        assert.strictEqual(diary.at(-1), "broker as old closes")
+        assert.strictEqual(brokers.standingOf("edge/a")._tag, "None")
+      }).pipe(Effect.scoped, Effect.provide(Brokers.layer)))
+
+    it.effect("give their topics at once to who asks for them anew, however late that one was created", () =>
+      Effect.gen(function*() {
+        const brokers = yield* Brokers
+        const { diary, open } = doors()
+        yield* Effect.forkScoped(Effect.scoped(brokers.acceptor(open).run(() => Effect.void)))
+        yield* gone(brokers, { "edge/a": wishFor("sites/a") })
+        diary.length = 0
+        yield* brokers.wish(
+          "edge/b",
+          wishFor("sites/a", { access: access({ login: undefined }), since: "2026-09-01T00:00:00Z" })
+        )
+        yield* settle
+        assert.strictEqual(brokers.standingOf("edge/b")._tag, "Connecting")
+        assert.deepStrictEqual(diary, [
+          "broker as old closes",
+          "broker as nobody opens",
+          "broker as nobody hears sites/a"
+        ])
+      }).pipe(Effect.scoped, Effect.provide(Brokers.layer)))
+
+    it.effect("give up their client identifier to who asks for it with other settings", () =>
+      Effect.gen(function*() {
+        const brokers = yield* Brokers
+        const { diary, open } = doors()
+        yield* Effect.forkScoped(Effect.scoped(brokers.acceptor(open).run(() => Effect.void)))
+        const as = (keepaliveMillis: number) => ({ access: access({ clientId: "aranya", keepaliveMillis }) })
+        yield* gone(brokers, { "edge/a": wishFor("sites/a", as(60_000)), "edge/b": wishFor("sites/b", as(60_000)) })
+        diary.length = 0
+        yield* brokers.wish("edge/c", wishFor("sites/c", as(30_000)))
+        yield* settle
+        assert.strictEqual(brokers.standingOf("edge/c")._tag, "Connecting")
+        assert.deepStrictEqual(diary, ["broker as old closes", "broker as old opens", "broker as old hears sites/c"])
+      }).pipe(Effect.scoped, Effect.provide(Brokers.layer)))
+
+    it.effect("are what an EdgeDevice made anew says, and left with it", () =>
+      Effect.gen(function*() {
+        const brokers = yield* Brokers
+        const { diary, open } = doors()
+        yield* Effect.forkScoped(Effect.scoped(brokers.acceptor(open).run(() => Effect.void)))
+        yield* gone(brokers, { "edge/a": wishFor("sites/a") })
+        yield* Effect.scoped(Effect.gen(function*() {
+          yield* brokers.follow("edge/a", () => {})
+          yield* brokers.wish("edge/a", wishFor("sites/b"))
+          yield* TestClock.adjust("8 days")
+          assert.strictEqual(diary.at(-1), "broker as old hears sites/b")
+        }))
+        yield* settle
+        assert.strictEqual(diary.at(-1), "broker as old closes")
+      }).pipe(Effect.scoped, Effect.provide(Brokers.layer)))
+
+    it.effect("are left for the oldest where there are too many of them", () =>
+      Effect.gen(function*() {
+        const brokers = yield* Brokers
+        const names = Array.from({ length: 1001 }, (_, number) => `device-${number}`)
+        yield* gone(brokers, Object.fromEntries(names.map((name) => [`edge/${name}`, wishFor(`sites/${name}`)])))
+        const left = names.filter((name) => brokers.standingOf(`edge/${name}`)._tag !== "None")
+        assert.deepStrictEqual(left, names.slice(1))
+      }).pipe(Effect.scoped, Effect.provide(Brokers.layer)))
+  })
 })

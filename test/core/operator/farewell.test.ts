@@ -1,16 +1,20 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Deferred, Effect, Layer, Schedule, Schema } from "effect"
+import { Base64 } from "effect/encoding"
 import { refuse } from "../../../adapters/kube/plane/memory/Faults.ts"
 import { EdgeDevices } from "../../../core/device/EdgeDevice.ts"
-import { ConfigMaps } from "../../../core/kube/kinds.ts"
+import { ConfigMaps, type Secret, Secrets } from "../../../core/kube/kinds.ts"
 import { KubeApi } from "../../../core/kube/KubeApi.ts"
 import type { KubeResource } from "../../../core/kube/KubeResource.ts"
 import { Nodes } from "../../../core/kube/Node.ts"
 import type { KubeObject } from "../../../core/kube/ObjectMeta.ts"
 import { type Pod, Pods } from "../../../core/kube/Pod.ts"
+import { SecureRandom } from "../../../core/link/SecureRandom.ts"
 import { finalizer } from "../../../core/operator/farewell.ts"
+import { makeMemoryBroker } from "../../fakes/MemoryBroker.ts"
 import { forever } from "../../fakes/runtime/Program.ts"
 import { simulate } from "../../simulation/VirtualTime.ts"
+import { directly, through, topicNamespaceOf } from "../../simulation/ways.ts"
 import {
   clientWithFaults,
   createNamespaces,
@@ -46,6 +50,20 @@ const pod: Pod = {
   }
 }
 
+const login: Secret = {
+  apiVersion: "v1",
+  kind: "Secret",
+  metadata: { namespace: "edge", name: "login" },
+  type: "kubernetes.io/basic-auth",
+  data: { username: Base64.encode("aranya"), password: Base64.encode("p") }
+}
+const withLogin = {
+  connectivity: {
+    method: "mqtt",
+    mqtt: { broker: "broker:1883", topicNamespace: topicNamespaceOf("edge-1"), userPassRef: { name: "login" } }
+  }
+}
+
 const here = { namespace: "edge", name: "edge-1" }
 
 /** One device that runs a pod and is connected; `deleted` deletes its EdgeDevice and tells after how many seconds it was gone. */
@@ -61,25 +79,39 @@ const inWorld = <E>(
     readonly freeze: Effect.Effect<void>
     /** Whether the API lists no pods to the operator. */
     readonly keepUnlisted: (is: boolean) => void
+    /** How often the operator has written finalizers. */
+    readonly finalized: () => number
     /** Whether the API takes no ConfigMap of the operator's. */
     readonly keepUnwritten: (is: boolean) => void
-  }) => Effect.Effect<void, E, KubeApi>
+  }) => Effect.Effect<void, E, KubeApi>,
+  /** `broker`: the device comes through one, and by no other way. */
+  { broker: byBroker = false, spec = {} }: { readonly broker?: boolean; readonly spec?: object } = {}
 ) =>
   simulate(seed, () =>
     Effect.gen(function*() {
       const api = yield* KubeApi
       yield* createNamespaces
-      const device = yield* makeDevice("edge-1", 1)
+      yield* api.create(Secrets, login)
+      const broker = yield* makeMemoryBroker
+      const reaching = byBroker
+        ? through("edge-1", broker.line("edge-1"), ["mqtt"], yield* SecureRandom)
+        : directly
+      const device = yield* makeDevice("edge-1", 1, undefined, undefined, undefined, reaching)
       yield* device.runtime.script(() => true, { run: forever, onTerm: "ignored" })
       let thaw: Deferred.Deferred<void> | undefined
       const holdWatch = Effect.suspend(() => thaw === undefined ? Effect.void : Deferred.await(thaw))
       let unwritten = false
       let unlisted = false
+      let finalized = 0
       const client = yield* Layer.build(
         // The API takes its time over Leases, in which controllers go on.
         clientWithFaults(({ method, path }) =>
           Effect.as(
-            method === "DELETE" && path.includes("/leases/") ? Effect.sleep("1 second") : Effect.void,
+            method === "DELETE" && path.includes("/leases/")
+              ? Effect.sleep("1 second")
+              : Effect.sync(() => {
+                if (method === "PATCH" && path.endsWith("/edgedevices/edge-1")) finalized += 1
+              }),
             unlisted && path.endsWith("/pods")
               ? { answer: refuse(503, "ServiceUnavailable", "try again") }
               : path.endsWith("/pods") || path.endsWith("/nodes")
@@ -93,9 +125,16 @@ const inWorld = <E>(
       const freeze = Effect.sync(() => {
         thaw = Deferred.makeUnsafe()
       })
-      const operator = yield* Effect.provideContext(makeOperator([device]), client)
+      const operator = yield* makeOperator(
+        [device],
+        undefined,
+        undefined,
+        undefined,
+        undefined,
+        byBroker ? broker.line("operator") : undefined
+      ).pipe(Effect.provideContext(client))
       yield* operator.start
-      yield* api.create(EdgeDevices, device.object())
+      yield* api.create(EdgeDevices, device.object(spec))
       yield* device.agent.start
       yield* api.get(Nodes, { name: "edge-1" }).pipe(Effect.retry(every(60)))
       yield* api.create(Pods, pod)
@@ -127,7 +166,17 @@ const inWorld = <E>(
       const keepUnwritten = (is: boolean) => {
         unwritten = is
       }
-      yield* story({ device, operator, deleted, revoked, connectedCondition, freeze, keepUnlisted, keepUnwritten })
+      yield* story({
+        device,
+        operator,
+        deleted,
+        revoked,
+        connectedCondition,
+        freeze,
+        keepUnlisted,
+        finalized: () => finalized,
+        keepUnwritten
+      })
     }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie))
 
 const running = (device: SimulatedDevice) =>
@@ -159,6 +208,43 @@ describe("deleting an EdgeDevice", () => {
           Effect.retry(every(400))
         )
       })))
+
+  it.live("tells a device that comes by a broker alone when it is back", () =>
+    inWorld(12, ({ deleted, device, revoked }) =>
+      Effect.gen(function*() {
+        yield* device.transport.refuse("Refused")
+        yield* device.transport.cut()
+        yield* deleted
+        assert.isTrue(yield* revoked)
+        assert.isAbove(yield* running(device), 0)
+        yield* Effect.sleep("1 hour")
+        yield* device.transport.refuse(undefined)
+        yield* Effect.flatMap(running(device), (left) => left === 0 ? Effect.void : Effect.fail("not yet")).pipe(
+          Effect.retry(every(600))
+        )
+      }), { broker: true }))
+
+  const loginGoes = Effect.flatMap(KubeApi, (api) => api.delete(Secrets, { namespace: "edge", name: "login" }))
+
+  it.live("has a device wiped that comes by a broker alone, though the broker's login is deleted meanwhile", () =>
+    inWorld(13, ({ deleted, device, revoked }) =>
+      Effect.gen(function*() {
+        yield* Effect.forkChild(Effect.delay(Effect.orDie(loginGoes), "2 seconds"))
+        yield* deleted
+        assert.strictEqual(yield* running(device), 0)
+        assert.isFalse(yield* revoked)
+      }), { broker: true, spec: withLogin }))
+
+  it.live("tells a device that comes by a broker alone, though the broker's login was deleted a moment before", () =>
+    inWorld(14, ({ deleted, device }) =>
+      Effect.gen(function*() {
+        yield* loginGoes
+        yield* Effect.sleep("2 seconds")
+        yield* deleted
+        yield* Effect.flatMap(running(device), (left) => left === 0 ? Effect.void : Effect.fail("not yet")).pipe(
+          Effect.retry(every(600))
+        )
+      }).pipe(Effect.orDie), { broker: true, spec: withLogin }))
 
   it.live("leaves a device that the next one of its name knows, though it dies before it hears of being let in", () =>
     inWorld(11, ({ deleted, device }) =>
@@ -266,6 +352,35 @@ describe("deleting an EdgeDevice", () => {
         yield* Effect.sleep("1 minute")
         const left = yield* api.list(Pods)
         assert.deepStrictEqual(left.map(({ metadata }) => metadata.name), [])
+      }).pipe(Effect.orDie)))
+
+  const takeFinalizer = Effect.flatMap(
+    KubeApi,
+    (api) => api.patch(EdgeDevices, here, { type: "merge", body: { metadata: { finalizers: [] } } })
+  )
+
+  it.live("takes leave of the device where somebody took its finalizer away before", () =>
+    inWorld(29, ({ device, revoked }) =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        yield* takeFinalizer
+        yield* Effect.sleep("5 seconds")
+        yield* api.delete(EdgeDevices, here)
+        yield* Effect.flip(api.get(EdgeDevices, here)).pipe(Effect.retry(every(60)))
+        assert.strictEqual((yield* Effect.flip(api.get(Nodes, { name: "edge-1" }))).reason, "NotFound")
+        assert.strictEqual(yield* running(device), 0)
+        assert.isFalse(yield* revoked)
+      }).pipe(Effect.orDie)))
+
+  it.live("keeps its finalizer against who takes it away again and again, at leisure", () =>
+    inWorld(30, ({ finalized }) =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        const before = finalized()
+        yield* Effect.repeat(Effect.andThen(takeFinalizer, Effect.sleep("200 millis")), { times: 300 })
+        assert.isBelow(finalized() - before, 10)
+        yield* Effect.sleep("20 seconds")
+        assert.deepStrictEqual((yield* api.get(EdgeDevices, here)).metadata.finalizers, [finalizer])
       }).pipe(Effect.orDie)))
 
   it.live("leaves no pod that a DaemonSet made for it in place of those that went", () =>

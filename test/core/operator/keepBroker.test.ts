@@ -46,11 +46,14 @@ const stage = Effect.fnUntraced(function*(mqtt: object | undefined, settle: Effe
   let wish: BrokerWish | undefined
   let standing: Standing = { _tag: "Connecting" }
   let changes = 0
-  const follow = (kind: string, namespace: string, name: string, changed: () => void) =>
+  let leaving = false
+  /** Secrets of which the API server tells nothing. */
+  const unheard = new Set<string>()
+  const watch: ReferencedObjects["Service"]["watch"] = (kind, namespace, name, changed) =>
     Effect.sync(() => {
       assert.strictEqual(`${kind} ${namespace}`, "Secret edge")
       listeners.set(name, changed)
-      return () => secrets.get(name)
+      return { known: () => !unheard.has(name), read: () => secrets.get(name) }
     })
   const device = yield* SubscriptionRef.make(yield* deviceWith(mqtt))
   const holding = yield* SubscriptionRef.make(true)
@@ -65,16 +68,16 @@ const stage = Effect.fnUntraced(function*(mqtt: object | undefined, settle: Effe
     owned: yield* SubscriptionRef.make<boolean | undefined>(true),
     hold: { epoch: () => 1, stands: () => Effect.succeed(true), standsYet: Effect.succeed(true) },
     clockOffset: () => 0,
-    leaving: () => false
+    leaving: () => leaving
   }
   const keeper = yield* keepBroker(context, { holding, changed: () => changes += 1 }).pipe(
     Effect.provide(Layer.mergeAll(
       Layer.mock(EventRecorder, { record: (draft) => Effect.sync(() => void told.push(draft)) }),
-      Layer.mock(ReferencedObjects, { follow: follow as ReferencedObjects["Service"]["follow"] }),
+      Layer.mock(ReferencedObjects, { watch }),
       Layer.succeed(Brokers, {
         wish: (_, asked) => Effect.sync(() => void (wish = asked)),
         standingOf: () => wish === undefined ? { _tag: "None" } : standing,
-        follow: () => Effect.void,
+        follow: () => Effect.succeed({ outlive: () => {} }),
         acceptor: () => assert.fail("no door is opened here")
       }),
       Layer.succeed(DeviceRegistry, {
@@ -90,12 +93,19 @@ const stage = Effect.fnUntraced(function*(mqtt: object | undefined, settle: Effe
   yield* settle
   return {
     told,
+    unheard,
     device,
     holding,
     settle,
     keeper,
     wish: () => wish,
     changes: () => changes,
+    /** The EdgeDevice is deleted. */
+    leave: Effect.suspend(() => {
+      leaving = true
+      keeper.look()
+      return settle
+    }),
     stand: (now: Standing) => void (standing = now),
     says: () => {
       const said = keeper.condition()
@@ -116,7 +126,7 @@ const stage = Effect.fnUntraced(function*(mqtt: object | undefined, settle: Effe
 describe("the broker of an EdgeDevice", () => {
   it.effect("is asked for as the spec says, without TLS and login where it names none", () =>
     Effect.gen(function*() {
-      const { says, stand, wish } = yield* stage({ transport: "websocket", clientID: "aranya-1" })
+      const { keeper, says, stand, wish } = yield* stage({ transport: "websocket", clientID: "aranya-1" })
       assert.deepStrictEqual(wish()?.access, {
         host: "broker",
         port: 8883,
@@ -137,6 +147,7 @@ describe("the broker of an EdgeDevice", () => {
       assert.strictEqual(says(), "True Connected: connected to broker:8883")
       stand({ _tag: "Down", why: "no route to host" })
       assert.strictEqual(says(), "False BrokerDown: no route to host")
+      assert.strictEqual(keeper.down(), "no route to host")
     }).pipe(Effect.scoped))
 
   it.effect("is come back to as the spec says, and as it says anew", () =>
@@ -244,6 +255,102 @@ describe("the broker of an EdgeDevice", () => {
       assert.isUndefined(wish(), "a Secret that goes takes its login with it")
     }).pipe(Effect.scoped))
 
+  const nothingOf = (names: string) =>
+    `the API server tells nothing of Secret ${names} of spec.connectivity.mqtt: it cannot be reached, or aranya may not list and watch there`
+
+  it.effect("whose Secrets the API server tells nothing of is said to be unusable after ten seconds, until it does", () =>
+    Effect.gen(function*() {
+      const { device, keeper, put, says, settle, told, unheard, wish } = yield* stage(undefined)
+      unheard.add("tls").add("login")
+      const refs = { tlsSecretRef: { name: "tls" }, userPassRef: { name: "login" } }
+      yield* SubscriptionRef.set(device, yield* deviceWith(refs, 2))
+      yield* settle
+      yield* TestClock.adjust("9 seconds")
+      assert.strictEqual(says(), "False Connecting: connecting to broker:8883")
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(says(), `False BrokerUnusable: ${nothingOf("tls and login")}`)
+      assert.strictEqual(keeper.down(), nothingOf("tls and login"))
+      unheard.delete("tls")
+      yield* put("tls", secretOf({ "ca.crt": "CA" }))
+      assert.strictEqual(says(), `False BrokerUnusable: ${nothingOf("login")}`)
+      assert.deepStrictEqual(told.map(({ reason }) => reason), ["BrokerUnusable", "BrokerUnusable"])
+      assert.isUndefined(wish())
+      unheard.clear()
+      yield* put("login", secretOf({ username: "aranya", password: "p" }))
+      assert.strictEqual(says(), "False Connecting: connecting to broker:8883")
+      assert.isDefined(wish())
+    }).pipe(Effect.scoped))
+
+  it.effect("is the one that is served, until what another one needs is known", () =>
+    Effect.gen(function*() {
+      const { device, put, says, settle, stand, unheard, wish } = yield* stage({})
+      stand({ _tag: "Up" })
+      unheard.add("login")
+      yield* SubscriptionRef.set(device, yield* deviceWith({ broker: "other:8883", userPassRef: { name: "login" } }, 2))
+      yield* settle
+      assert.strictEqual(wish()?.access.host, "broker")
+      assert.strictEqual(says(), "True Connected: connected to broker:8883")
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(wish()?.access.host, "broker")
+      assert.strictEqual(says(), `False BrokerUnusable: ${nothingOf("login")}`)
+      unheard.clear()
+      yield* put("login", secretOf({ username: "aranya", password: "p" }))
+      assert.strictEqual(wish()?.access.host, "other")
+      assert.strictEqual(says(), "True Connected: connected to other:8883")
+    }).pipe(Effect.scoped))
+
+  describe("whose EdgeDevice is deleted", () => {
+    const login = secretOf({ username: "aranya", password: "p" })
+    const withLogin = Effect.gen(function*() {
+      const staged = yield* stage({ userPassRef: { name: "login" } })
+      yield* staged.put("login", login)
+      /** The password with which the broker is asked for. */
+      const entered = () => {
+        const asked = staged.wish()?.access.login
+        return asked && Redacted.value(asked.password)
+      }
+      assert.strictEqual(entered(), "p")
+      return { ...staged, entered }
+    })
+
+    it.effect("is stayed at when its Secret goes as well, so that the device is told", () =>
+      Effect.gen(function*() {
+        const { entered, leave, put, says, told } = yield* withLogin
+        yield* leave
+        yield* put("login", undefined)
+        assert.strictEqual(entered(), "p")
+        assert.strictEqual(says(), "False Connecting: connecting to broker:8883")
+        assert.lengthOf(told, 1, "but that it was missing at first")
+      }).pipe(Effect.scoped))
+
+    it.effect("is come back to where its Secret went a moment before", () =>
+      Effect.gen(function*() {
+        const { entered, leave, put } = yield* withLogin
+        yield* put("login", undefined)
+        assert.isUndefined(entered())
+        yield* TestClock.adjust("50 seconds")
+        yield* leave
+        assert.strictEqual(entered(), "p")
+      }).pipe(Effect.scoped))
+
+    it.effect("is not come back to with what has not been right for long", () =>
+      Effect.gen(function*() {
+        const { entered, leave, put } = yield* withLogin
+        yield* put("login", undefined)
+        yield* TestClock.adjust("2 minutes")
+        yield* leave
+        assert.isUndefined(entered())
+      }).pipe(Effect.scoped))
+
+    it.effect("is not come to with Secrets that were never right", () =>
+      Effect.gen(function*() {
+        const { leave, says, wish } = yield* stage({ userPassRef: { name: "login" } })
+        yield* leave
+        assert.isUndefined(wish())
+        assert.match(says(), /^False BrokerUnusable: /u)
+      }).pipe(Effect.scoped))
+  })
+
   it.effect("is left to the operator that holds the device", () =>
     Effect.gen(function*() {
       const { holding, settle, wish } = yield* stage({})
@@ -273,14 +380,16 @@ describe("the broker of an EdgeDevice", () => {
 
   it.effect("says whose topics and subscriptions are refused, and who strays there, but not each time", () =>
     Effect.gen(function*() {
-      const { says, stand, told, wish } = yield* stage({})
+      const { keeper, says, stand, told, wish } = yield* stage({})
       stand({ _tag: "TopicTaken" })
+      assert.isUndefined(keeper.down(), "the broker itself is well")
       assert.strictEqual(
         says(),
         "False TopicTaken: spec.connectivity.mqtt.topicNamespace sites/1 is that of another EdgeDevice at broker broker:8883: "
           + "give each device a text of its own"
       )
       stand({ _tag: "TopicRefused", why: "not authorised" })
+      assert.isUndefined(keeper.down(), "the broker itself is well")
       assert.strictEqual(
         says(),
         "False TopicRefused: not authorised"

@@ -6,6 +6,8 @@ import { atHome, bound, elsewhere, eventually, everything, inScene } from "./sce
 const rested = ["daemon-of-edge-2 a #0"]
 const boundAgain = ["bare a #1", "daemon-of-edge-1 a #1", "daemon-of-edge-2 a #0"]
 const replacements = ["store-0 b #0", "web b #0"]
+/** A pod of a ReplicaSet that is set aside has another one in its place; one of a StatefulSet has no place but its own. */
+const standsIn = [...atHome, "web b on edge-2"]
 
 /** From the cut on, which may take 135 s to be noticed. */
 interface Moment {
@@ -45,8 +47,8 @@ const stories: ReadonlyArray<readonly [title: string, story: Story]> = [
     away: [
       { minutes: 4.5, ready: "True", names: atHome, running: everything },
       { minutes: 14, ready: "False", names: atHome, running: rested },
-      { minutes: 20, ready: "False", names: [...atHome, "web b on edge-2"], running: [...rested, "web b #0"] },
-      { minutes: 50, ready: "False", names: [...atHome, "web b on edge-2"], running: [...rested, "web b #0"] }
+      { minutes: 20, ready: "False", names: standsIn, running: [...rested, "web b #0"] },
+      { minutes: 50, ready: "False", names: standsIn, running: [...rested, "web b #0"] }
     ],
     back: { names: atHome, running: [...boundAgain, "store-0 a #1", "web a #1"] },
     told: ["PodsReplaced", "SetAsideWhileDeviceIsAway"],
@@ -73,6 +75,63 @@ const stories: ReadonlyArray<readonly [title: string, story: Story]> = [
     back: { names: elsewhere, running: [...boundAgain, ...replacements] },
     told: ["PodsReplaced", "ReplacedWhileDeviceIsAway", "ReplacedWhileDeviceIsAway"],
     twice: true
+  }],
+  [
+    "keepOriginal with notReadyAfter and allowRunningTwice: the original runs on beside what stands in for it, and stays",
+    {
+      partition: { notReadyAfter: "5m", replaceAfter: "15m", allowRunningTwice: true, onReturn: "keepOriginal" },
+      away: [
+        { minutes: 4.5, ready: "True", names: atHome, running: everything },
+        { minutes: 14, ready: "False", names: atHome, running: everything },
+        { minutes: 20, ready: "False", names: standsIn, running: [...everything, "web b #0"].sort() },
+        { minutes: 50, ready: "False", names: standsIn, running: [...everything, "web b #0"].sort() }
+      ],
+      back: { names: atHome, running: everything },
+      told: ["PodsReplaced", "SetAsideWhileDeviceIsAway"],
+      twice: false
+    }
+  ],
+  ["keepOriginal with replaceAfter before stopWorkloadsAfter: set aside while it runs, at rest later, and back", {
+    partition: { replaceAfter: "15m", stopWorkloadsAfter: "30m", allowRunningTwice: true, onReturn: "keepOriginal" },
+    away: [
+      { minutes: 14, ready: "True", names: atHome, running: everything },
+      { minutes: 20, ready: "True", names: standsIn, running: [...everything, "web b #0"].sort() },
+      { minutes: 32, ready: "True", names: standsIn, running: [...rested, "web b #0"] },
+      { minutes: 50, ready: "True", names: standsIn, running: [...rested, "web b #0"] }
+    ],
+    back: { names: atHome, running: [...boundAgain, "store-0 a #1", "web a #1"] },
+    told: ["PodsReplaced", "SetAsideWhileDeviceIsAway"],
+    twice: false
+  }],
+  ["all times with allowRunningTwice: not ready, replaced while the originals run, at rest", {
+    partition: { notReadyAfter: "5m", replaceAfter: "15m", stopWorkloadsAfter: "30m", allowRunningTwice: true },
+    away: [
+      { minutes: 4.5, ready: "True", names: atHome, running: everything },
+      { minutes: 14, ready: "False", names: atHome, running: everything },
+      { minutes: 20, ready: "False", names: elsewhere, running: [...everything, ...replacements].sort() },
+      { minutes: 32, ready: "False", names: elsewhere, running: [...rested, ...replacements] }
+    ],
+    back: { names: elsewhere, running: [...boundAgain, ...replacements] },
+    told: ["PodsReplaced", "ReplacedWhileDeviceIsAway", "ReplacedWhileDeviceIsAway"],
+    twice: true
+  }],
+  ["all times with allowRunningTwice and keepOriginal, in another order: set aside, not ready, at rest, and back", {
+    partition: {
+      replaceAfter: "10m",
+      notReadyAfter: "20m",
+      stopWorkloadsAfter: "30m",
+      allowRunningTwice: true,
+      onReturn: "keepOriginal"
+    },
+    away: [
+      { minutes: 9, ready: "True", names: atHome, running: everything },
+      { minutes: 15, ready: "True", names: standsIn, running: [...everything, "web b #0"].sort() },
+      { minutes: 25, ready: "False", names: standsIn, running: [...everything, "web b #0"].sort() },
+      { minutes: 35, ready: "False", names: standsIn, running: [...rested, "web b #0"] }
+    ],
+    back: { names: atHome, running: [...boundAgain, "store-0 a #1", "web a #1"] },
+    told: ["PodsReplaced", "SetAsideWhileDeviceIsAway"],
+    twice: false
   }],
   ["all times, for want of a broker: a policy asks how long, not why", {
     partition: { notReadyAfter: "5m", stopWorkloadsAfter: "10m", replaceAfter: "15m" },
