@@ -6,8 +6,10 @@ import { Cryptography } from "../link/Cryptography.ts"
 import { makeTurns } from "../link/makeTurns.ts"
 import type { Session } from "../link/Session.ts"
 import { isMirrorPod } from "../node/hostPod.ts"
+import type { PodAssignment } from "../pod/PodAssignment.ts"
 import type { PodEvent, PodReport } from "../pod/PodReport.ts"
 import type { ResolveSettings } from "../pod/resolve/Resolution.ts"
+import { leastSize } from "../pod/resolve/size.ts"
 import { holdingsDigest } from "../wire/holdings.ts"
 import { askWithin } from "./askDevice.ts"
 import { Bell } from "./Bell.ts"
@@ -38,8 +40,13 @@ export class TooManyStrangers extends Schema.TaggedError<TooManyStrangers>()("To
   }
 }
 
-/** Pods that are on their way to a device at a time: of more that share a thin line none would arrive for long. */
-const assignedAtOnce = 2
+/**
+ * KiB of pods that are on their way to a device at a time: of more that share a thin line none would arrive for long. A large one counts
+ * for half of them, so that another goes beside it; small ones go eight at a time, as a far line takes seconds for each answer.
+ */
+const assignedAtOnce = 16
+const shareOf = (assignment: PodAssignment) =>
+  Math.min(assignedAtOnce / 2, 1 + Math.ceil((leastSize(assignment) + 1) / 1024))
 
 /** Events of one device that are written at a time. */
 const eventsAtOnce = 4
@@ -182,7 +189,7 @@ export const devicePods = Effect.fnUntraced(function*(
       keepPod(context, uid, {
         bell: made,
         holdings,
-        assignInTurn: assigning.withPermit,
+        assignInTurn: (assignment) => assigning.withPermits(shareOf(assignment)),
         place: () => places.get(uid),
         resolveSettings: options.resolveSettings
       }).pipe(

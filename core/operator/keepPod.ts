@@ -9,7 +9,7 @@ import { timestamp } from "../kube/time.ts"
 import type { Cryptography } from "../link/Cryptography.ts"
 import type { LinkError, Session } from "../link/Session.ts"
 import { withoutAside } from "../node/setAside.ts"
-import type { VolumeFile } from "../pod/PodAssignment.ts"
+import type { PodAssignment, VolumeFile } from "../pod/PodAssignment.ts"
 import { carriesSecrets } from "../pod/resolve/carriesSecrets.ts"
 import type { Notice, Resolution, ResolveSettings, Sources } from "../pod/resolve/Resolution.ts"
 import { resolvePod } from "../pod/resolve/resolvePod.ts"
@@ -94,8 +94,10 @@ export const keepPod = Effect.fnUntraced(function*(
   options: {
     readonly bell: Bell
     readonly holdings: Holdings
-    /** Lets few pods at a time be on their way to the device. */
-    readonly assignInTurn: <A, E, R>(asking: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+    /** Lets few pods at a time be on their way to the device, by how large they are. */
+    readonly assignInTurn: (
+      assignment: PodAssignment
+    ) => <A, E, R>(asking: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
     readonly place: () => PodPlace | undefined
     readonly resolveSettings: () => ResolveSettings
   }
@@ -266,7 +268,7 @@ export const keepPod = Effect.fnUntraced(function*(
                 }))
             )
           })
-          const answer = yield* unlessAnother(options.assignInTurn(asking))
+          const answer = yield* unlessAnother(options.assignInTurn(assignment)(asking))
           // What it was told of a pod that is to be another, or to end, is overtaken by what it is told next.
           if (Option.isNone(answer) || answer.value === undefined) return
           unanswered = 0
