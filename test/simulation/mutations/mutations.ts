@@ -235,9 +235,9 @@ export const mutations: ReadonlyArray<Mutation> = [
   {
     name: "disconnected-stays",
     mistake: "pods of a device that is back stay not ready",
-    file: "core/operator/disconnectedPods.ts",
-    from: "if (readyOf(pod)?.reason === deviceDisconnected) options.look(pod.metadata.uid ?? \"\")",
-    to: "readyOf(pod)",
+    file: "core/operator/devicePods.ts",
+    from: "          && readiness(status) === readiness(current.status)\n",
+    to: "",
     profile: "link"
   },
   {
