@@ -230,11 +230,11 @@ export class Brokers extends Context.Service<Brokers, {
       const linger = Effect.fnUntraced(function*(owner: string) {
         const last = wishes.get(owner)
         if (last === undefined) return
+        // One with this identifier is the only one at its broker: another cluster's operator that has the device by now would be ended by it.
+        if (last.access.clientId !== undefined) return yield* wish(owner, undefined)
         yield* wish(owner, { ...last, since: afterAllOthers, strayed: () => Effect.void })
         yield* gone.add(owner)
       })
-      /** Whether nobody is served there who still asks for it. */
-      const isLeft = ({ owners }: Group) => [...owners.values()].every(gone.has)
 
       const standingOf = (owner: string): Standing => {
         const wanted = wishes.get(owner)
@@ -366,9 +366,7 @@ export class Brokers extends Context.Service<Brokers, {
                   .map(([topicNamespace]) => topicNamespace)
                 const rival = [...served.values()].find((other) => other.group !== group && ousts(other.group, group))
                 if (known !== undefined) yield* SubscriptionRef.set(known.namespaces, now)
-                else if (rival !== undefined && isLeft(rival.group)) {
-                  for (const owner of [...rival.group.owners.values()]) yield* wish(owner, undefined)
-                } else if (rival !== undefined) {
+                else if (rival !== undefined) {
                   const why =
                     `client identifier ${group.access.clientId} is in use at broker ${addressOf(group.access)} for `
                     + `EdgeDevice ${[...rival.group.owners.values()][0]}, with other settings: `

@@ -251,6 +251,8 @@ export const keepPod = Effect.fnUntraced(function*(
           const asking = Effect.gen(function*() {
             // Once it is its turn, which may be long after it was looked at.
             if (mayBeBehind() && (yield* wasBehind(pod))) return undefined
+            // What the next one says that it holds is not to be forgotten for this one's sake.
+            if (SubscriptionRef.getUnsafe(context.session) !== session) return undefined
             // Until it answers, and when it never does, the device may hold it: only the device's own word settles that.
             const held = holdings.hashOf(uid)
             holdings.assigning(uid)

@@ -4,7 +4,8 @@ import { Hex } from "effect/encoding"
 import type { Container, Pod } from "../../kube/Pod.ts"
 import { Cryptography } from "../../link/Cryptography.ts"
 import type { AssignedContainer, ContainerSecurity, DeviceText, Mount } from "../PodAssignment.ts"
-import { expandReferences, knownText } from "./deviceText.ts"
+import { Allowance } from "./Allowance.ts"
+import { expandReferences, knownText, lengthOf } from "./deviceText.ts"
 import { containerEnvironment, tooLong } from "./environment.ts"
 import { containerNotYet, type NotYet, type ResolveSettings, type Sources } from "./Resolution.ts"
 import { containerResources } from "./resources.ts"
@@ -60,12 +61,15 @@ export const resolveContainer = Effect.fnUntraced(function*(
   fieldPath: string,
   sources: Sources,
   settings: ResolveSettings
-): Effect.fn.Return<AssignedContainer, NotYet, Cryptography> {
+): Effect.fn.Return<AssignedContainer, NotYet, Allowance | Cryptography> {
+  const allowance = yield* Allowance
   const notYet = (message: string) => containerNotYet(container.name, fieldPath, message)
   const { entries, lookup } = yield* containerEnvironment(pod, container, fieldPath, sources, settings)
   const expand = (what: string) => (text: string): Effect.Effect<DeviceText, NotYet> => {
     const expanded = expandReferences(text, lookup)
-    return expanded === undefined ? Effect.fail(notYet(`${what} ${tooLong}`)) : Effect.succeed(expanded)
+    return expanded === undefined
+      ? Effect.fail(notYet(`${what} ${tooLong}`))
+      : Effect.as(allowance.take(lengthOf(expanded)), expanded)
   }
 
   const mounts: Array<Mount> = []

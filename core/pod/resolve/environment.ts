@@ -4,7 +4,8 @@ import { Base64 } from "effect/encoding"
 import type { Secret, Service } from "../../kube/kinds.ts"
 import type { Container, Pod } from "../../kube/Pod.ts"
 import type { DeviceText, EnvEntry } from "../PodAssignment.ts"
-import { expandReferences, literal, longestExpansion } from "./deviceText.ts"
+import { Allowance } from "./Allowance.ts"
+import { expandReferences, lengthOf, literal, longestExpansion } from "./deviceText.ts"
 import { fieldRef } from "./fieldRef.ts"
 import { allContainers } from "./references.ts"
 import { containerNotYet, type NotYet, type ResolveSettings, type Sources } from "./Resolution.ts"
@@ -90,11 +91,16 @@ export const containerEnvironment = Effect.fnUntraced(function*(
   fieldPath: string,
   sources: Sources,
   settings: ResolveSettings
-): Effect.fn.Return<Environment, NotYet> {
+): Effect.fn.Return<Environment, NotYet, Allowance> {
+  const allowance = yield* Allowance
   const namespace = pod.metadata.namespace ?? ""
   const services = serviceVariables(sources.services, { namespace, links: pod.spec.enableServiceLinks !== false })
   const notYet = (message: string) => containerNotYet(container.name, fieldPath, message)
   const collected = new Map<string, DeviceText>()
+  const collect = (name: string, text: DeviceText) =>
+    Effect.map(allowance.take(name.length + lengthOf(text)), () => {
+      collected.set(name, text)
+    })
 
   for (const { configMapRef, prefix = "", secretRef } of container.envFrom ?? []) {
     if (configMapRef !== undefined) {
@@ -105,7 +111,7 @@ export const containerEnvironment = Effect.fnUntraced(function*(
         return yield* notYet(`configmap "${name}" not found`)
       }
       for (const [key, value] of Object.entries(configMap.data ?? {})) {
-        if (isVariableName(prefix + key)) collected.set(prefix + key, literal(value))
+        if (isVariableName(prefix + key)) yield* collect(prefix + key, literal(value))
       }
     }
     if (secretRef !== undefined) {
@@ -118,7 +124,7 @@ export const containerEnvironment = Effect.fnUntraced(function*(
       for (const key of Object.keys(secret.data ?? {})) {
         const bytes = secretBytes(secret, key)
         if (bytes !== undefined && isVariableName(prefix + key)) {
-          collected.set(prefix + key, literal(utf8.decode(bytes)))
+          yield* collect(prefix + key, literal(utf8.decode(bytes)))
         }
       }
     }
@@ -135,23 +141,23 @@ export const containerEnvironment = Effect.fnUntraced(function*(
     if (valueFrom === undefined) {
       const text = expandReferences(value ?? "", lookup)
       if (text === undefined) return yield* notYet(`env ${name} ${tooLong}`)
-      collected.set(name, text)
+      yield* collect(name, text)
     } else if (valueFrom.fieldRef !== undefined) {
       const text = fieldRef(pod, valueFrom.fieldRef.fieldPath, settings.nodeName)
       if (text === undefined) return yield* notYet(`unsupported fieldPath: ${valueFrom.fieldRef.fieldPath}`)
-      collected.set(name, text)
+      yield* collect(name, text)
     } else if (valueFrom.resourceFieldRef !== undefined) {
       const { containerName = "" } = valueFrom.resourceFieldRef
       const meant = containerName === "" ? container : allContainers(pod).find(({ name }) => name === containerName)
       if (meant === undefined) return yield* notYet(`container ${containerName} not found`)
       const shown = resourceField(meant, valueFrom.resourceFieldRef, settings)
       if ("wrong" in shown) return yield* notYet(shown.wrong)
-      collected.set(name, literal(shown.text))
+      yield* collect(name, literal(shown.text))
     } else if (valueFrom.configMapKeyRef !== undefined) {
       const { key, name: object = "", optional } = valueFrom.configMapKeyRef
       const configMap = sources.configMap(object)
       const found = configMap?.data?.[key]
-      if (found !== undefined) collected.set(name, literal(found))
+      if (found !== undefined) yield* collect(name, literal(found))
       else if (optional !== true) {
         return yield* notYet(
           configMap === undefined
@@ -163,7 +169,7 @@ export const containerEnvironment = Effect.fnUntraced(function*(
       const { key, name: object = "", optional } = valueFrom.secretKeyRef
       const secret = sources.secret(object)
       const found = secret === undefined ? undefined : secretBytes(secret, key)
-      if (found !== undefined) collected.set(name, literal(utf8.decode(found)))
+      if (found !== undefined) yield* collect(name, literal(utf8.decode(found)))
       else if (optional !== true) {
         return yield* notYet(
           secret === undefined
@@ -175,7 +181,11 @@ export const containerEnvironment = Effect.fnUntraced(function*(
   }
 
   const entries: Array<EnvEntry> = []
-  for (const [name, value] of services) if (!collected.has(name)) entries.push({ name, value: literal(value) })
+  for (const [name, value] of services) {
+    if (collected.has(name)) continue
+    yield* allowance.take(name.length + value.length)
+    entries.push({ name, value: literal(value) })
+  }
   for (const [name, value] of collected) entries.push({ name, value })
   return { entries, lookup }
 })

@@ -3,6 +3,7 @@ import { Effect, Result } from "effect"
 import type { Pod } from "../../kube/Pod.ts"
 import type { Cryptography } from "../../link/Cryptography.ts"
 import type { AssignedEphemeralContainer } from "../PodAssignment.ts"
+import type { Allowance } from "./Allowance.ts"
 import { resolveContainer } from "./containers.ts"
 import type { Notice, ResolveSettings, Sources } from "./Resolution.ts"
 import { unsupportedInEphemeral } from "./unsupported.ts"
@@ -14,7 +15,7 @@ export const resolveEphemeralContainers = Effect.fnUntraced(function*(
 ): Effect.fn.Return<
   { readonly containers: ReadonlyArray<AssignedEphemeralContainer>; readonly notices: ReadonlyArray<Notice> },
   never,
-  Cryptography
+  Allowance | Cryptography
 > {
   const containers: Array<AssignedEphemeralContainer> = []
   const notices: Array<Notice> = []

@@ -3,9 +3,9 @@ import { Effect } from "effect"
 import type { Pod } from "../../kube/Pod.ts"
 import { Cryptography } from "../../link/Cryptography.ts"
 import { assignmentHash } from "../../wire/assignment.ts"
-import { limits } from "../../wire/limits.ts"
 import { boundedGrace } from "../boundedGrace.ts"
 import type { AssignedContainer, PodAssignment } from "../PodAssignment.ts"
+import { Allowance, newAllowance } from "./Allowance.ts"
 import { resolveContainer } from "./containers.ts"
 import { podDns, podHostname } from "./dns.ts"
 import { resolveEphemeralContainers } from "./ephemeralContainers.ts"
@@ -20,7 +20,6 @@ import {
   type Sources
 } from "./Resolution.ts"
 import { qosClass, unknownResources } from "./resources.ts"
-import { leastSize } from "./size.ts"
 import { unsupportedFields } from "./unsupported.ts"
 import { resolveVolumes } from "./volumes.ts"
 
@@ -96,10 +95,15 @@ export const resolvePod = Effect.fnUntraced(function*(
   }
   const { dns, notices: dnsNotices } = podDns(pod, settings)
   const { credentials, notices: pullNotices } = pullCredentials(pod, sources)
-  const ephemeral = yield* resolveEphemeralContainers(pod, sources, settings)
+  // Of their own: they take nothing from the pod.
+  const ephemeral = yield* Effect.provideService(
+    resolveEphemeralContainers(pod, sources, settings),
+    Allowance,
+    newAllowance()
+  )
   const notices: Array<Notice> = [...dnsNotices, ...pullNotices, ...ephemeral.notices]
 
-  const resolved = Effect.gen(function*(): Effect.fn.Return<Resolution, NotYet, Cryptography> {
+  const resolved = Effect.gen(function*(): Effect.fn.Return<Resolution, NotYet, Allowance | Cryptography> {
     const { tokens, volumes, withheld } = yield* resolveVolumes(pod, sources, settings)
     if (withheld) {
       notices.push({
@@ -156,18 +160,12 @@ export const resolvePod = Effect.fnUntraced(function*(
         message,
         notice: { type: "Warning", reason: "FailedSync", message, fieldPath: "" }
       })
-    const size = leastSize(unhashed)
-    if (size > limits.assignment) {
-      return yield* cannotSync(
-        `the pod does not fit any message to its device: its variables, arguments and files are ${size} bytes at least, and at most `
-          + `${limits.assignment} are allowed. Let it use fewer or smaller ConfigMaps and Secrets, in fewer containers`
-      )
-    }
     const hash = yield* Effect.mapError(assignmentHash(unhashed), ({ message }) => cannotSync(message))
     return { _tag: "Assigned", assignment: { ...unhashed, hash }, tokens, notices }
   })
 
   return yield* resolved.pipe(
+    Effect.provideService(Allowance, newAllowance()),
     Effect.catchTag("NotYet", ({ container, message, notice, reason }) =>
       Effect.succeed<Resolution>({
         _tag: "Waiting",

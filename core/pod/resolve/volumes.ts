@@ -4,6 +4,7 @@ import { Base64 } from "effect/encoding"
 import type { ConfigMap, Secret } from "../../kube/kinds.ts"
 import type { Container, Pod, Volume } from "../../kube/Pod.ts"
 import type { AssignedVolume, VolumeFile } from "../PodAssignment.ts"
+import { Allowance } from "./Allowance.ts"
 import { knownText } from "./deviceText.ts"
 import { secretBytes } from "./environment.ts"
 import { fieldRef } from "./fieldRef.ts"
@@ -24,12 +25,14 @@ const selected = Effect.fnUntraced(function*(
   keys: ReadonlyArray<string>,
   read: (key: string) => Uint8Array | undefined,
   options: { readonly items: Items; readonly mode: number; readonly optional: boolean }
-): Effect.fn.Return<ReadonlyArray<VolumeFile>, NotYet> {
+): Effect.fn.Return<ReadonlyArray<VolumeFile>, NotYet, Allowance> {
+  const allowance = yield* Allowance
   const wanted = options.items ?? keys.map((key) => ({ key, path: key }))
   const files: Array<VolumeFile> = []
   for (const item of wanted) {
     const content = read(item.key)
     if (content !== undefined) {
+      yield* allowance.take(item.path.length + content.length)
       files.push({
         path: item.path,
         mode: "mode" in item && item.mode !== undefined ? item.mode : options.mode,
@@ -84,7 +87,8 @@ const downwardFiles = Effect.fnUntraced(function*(
   items: DownwardItems,
   mode: number,
   settings: ResolveSettings
-): Effect.fn.Return<ReadonlyArray<VolumeFile>, NotYet> {
+): Effect.fn.Return<ReadonlyArray<VolumeFile>, NotYet, Allowance> {
+  const allowance = yield* Allowance
   const files: Array<VolumeFile> = []
   for (const item of items ?? []) {
     let text: string | undefined
@@ -100,7 +104,9 @@ const downwardFiles = Effect.fnUntraced(function*(
       if ("wrong" in shown) return yield* volumeNotYet(volume, shown.wrong)
       text = shown.text
     }
-    files.push({ path: item.path, mode: item.mode ?? mode, content: utf8.encode(text ?? "") })
+    const content = utf8.encode(text ?? "")
+    yield* allowance.take(item.path.length + content.length)
+    files.push({ path: item.path, mode: item.mode ?? mode, content })
   }
   return files
 })
@@ -128,7 +134,7 @@ export const resolveVolumes = Effect.fnUntraced(function*(
   pod: Pod,
   sources: Sources,
   settings: ResolveSettings
-): Effect.fn.Return<ResolvedVolumes, NotYet> {
+): Effect.fn.Return<ResolvedVolumes, NotYet, Allowance> {
   const volumes: Array<AssignedVolume> = []
   const tokens: Array<TokenFile> = []
   let withheld = false

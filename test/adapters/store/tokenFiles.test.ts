@@ -4,6 +4,7 @@ import { Effect } from "effect"
 import { spawnSync } from "node:child_process"
 import { make } from "../../../adapters/store/DiskPodFiles.ts"
 import type { Pod } from "../../../core/kube/Pod.ts"
+import { Allowance, newAllowance } from "../../../core/pod/resolve/Allowance.ts"
 import type { ResolveSettings, Sources } from "../../../core/pod/resolve/Resolution.ts"
 import { resolveVolumes } from "../../../core/pod/resolve/volumes.ts"
 import { temporary } from "./temporary.ts"
@@ -25,7 +26,11 @@ const podOf = (securityContext: NonNullable<Pod["spec"]["securityContext"]>, def
 /** The folder of the token as it is on the device, with the pod's fsGroup. */
 const folderOf = Effect.fnUntraced(function*(pod: Pod) {
   const pods = yield* make({ root: `${yield* temporary}/arhat`, memory: "never" })
-  const { volumes: [volume] } = yield* resolveVolumes(pod, sources, settings)
+  const { volumes: [volume] } = yield* Effect.provideService(
+    resolveVolumes(pod, sources, settings),
+    Allowance,
+    newAllowance()
+  )
   assert.isDefined(volume)
   return yield* pods.volume("u1", volume!, { fsGroup: pod.spec.securityContext?.fsGroup })
 })
