@@ -56,11 +56,15 @@ export const commands = Effect.fnUntraced(function*(
             detail: "this agent takes no addresses and no name servers from its operator"
           }
         }
-        return yield* leash.allow(stopWorkloadsAfter).pipe(
-          Effect.as(done),
-          Effect.catch(({ message }) =>
-            Effect.succeed<Reply>({ _tag: "Failure", code: "Unavailable", detail: message })
-          )
+        // What is said to be allowed stays so over a wipe that is under way.
+        return yield* retirement.unlessRetiring(
+          leash.allow(stopWorkloadsAfter).pipe(
+            Effect.as(done),
+            Effect.catch(({ message }) =>
+              Effect.succeed<Reply>({ _tag: "Failure", code: "Unavailable", detail: message })
+            )
+          ),
+          retiring
         )
       }
       case "TellNode":

@@ -64,13 +64,14 @@ export const makeRetirement = Effect.gen(function*() {
       // One that is on its way to the operator would be noted as taken after the wipe.
       yield* outbox.forget(uid)
     }
-    const known = yield* memory.load
     // Nothing is confirmed before it: what the device was told is in there.
     yield* journal.wipe.pipe(
       Effect.tapError((error) => Effect.logWarning(`the journal cannot be wiped yet: ${error.message}`)),
       Effect.retry(again),
       Effect.orDie
     )
+    // As it is by now: the next EdgeDevice may have let it in while the wipe was tried again.
+    const known = yield* memory.load
     // The next EdgeDevice of its name may let it in, and it die before it hears so: it is known by this, and by nothing else.
     yield* memory.save(known).pipe(
       Effect.catch((error) => Effect.logWarning(error.message))

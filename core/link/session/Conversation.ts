@@ -36,6 +36,8 @@ const outOfRange = "the peer broke the protocol: numbers out of range"
 export interface Listener {
   /** What the segment did wrong, if anything. */
   readonly segment: (segment: Segment) => string | undefined
+  /** The peer has this one of ours. */
+  readonly acknowledged: (segment: Segment) => void
   readonly leaving: (stream: LinkStream) => void
   /** Whether something is under way that somebody waits for. */
   readonly busy: () => boolean
@@ -254,6 +256,7 @@ export class Conversation extends Steps {
       bytes += sent.bytes
       if (sent.control) this.controlUnacknowledged -= 1
       this.land(sent)
+      this.listener?.acknowledged(sent.segment)
       newest = sent
     }
     const departure = newest?.times === 1 ? newest.departure : undefined

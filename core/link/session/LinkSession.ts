@@ -87,6 +87,7 @@ export const makeLinkSession = Effect.fnUntraced(function*(options: {
   streams.server = serving
   conversation.listener = {
     segment: (segment) => streams.segment(segment),
+    acknowledged: (segment) => streams.acknowledged(segment),
     leaving: (stream) => streams.table.leaving(stream),
     busy: () => streams.table.live.size > 0,
     ended: (why) => {

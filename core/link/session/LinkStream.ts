@@ -56,6 +56,8 @@ export class LinkStream {
   readonly tail: Array<Segment> = []
   queuedBytes = 0
   sentBytes = 0
+  /** Of data, which the peer is known to have. */
+  acknowledgedBytes = 0
   credit: number
   /** Whether it stands in the outbox. */
   listed = false

@@ -159,6 +159,11 @@ export class Streams {
 
   // What the peer did
 
+  acknowledged({ data, stream }: Segment): void {
+    const known = data.length === 0 ? undefined : this.table.find(stream)
+    if (known !== undefined) known.acknowledgedBytes += data.length
+  }
+
   segment(segment: Segment): string | undefined {
     if (segment.detail.length > mostDetail) return "a detail that is too long"
     // It may be of a later version, and costs no credit.

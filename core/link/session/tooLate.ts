@@ -17,26 +17,19 @@ export const tooLate = (
   millis: number
 ): Effect.Effect<never, LinkError> =>
   Effect.suspend(() => {
-    /** Of what is under way nobody knows whose it is: all of it may be this one's. */
-    const left = () => Math.max(0, stream.sentBytes - messageCost)
-    const size = left() + stream.queuedBytes
-    let arrived = 0
-    const arriving = (next: number) =>
-      conversation.stirred.until(() => {
-        arrived = Math.max(arrived, left() - conversation.underWay)
-        return arrived >= next
-      })
+    const size = Math.max(0, stream.sentBytes - messageCost) + stream.queuedBytes
+    const arriving = (next: number) => conversation.stirred.until(() => stream.acknowledgedBytes >= next)
     const late = Effect.suspend(() =>
       Effect.fail(
         new LinkError({
           reason: "Timeout",
           detail: `no reply within ${millis / 1000} s `
-            + (size < partBytes ? `to ${size} bytes` : `after ${arrived} of ${size} bytes had arrived`)
+            + (size < partBytes ? `to ${size} bytes` : `after ${stream.acknowledgedBytes} of ${size} bytes had arrived`)
         })
       )
     )
     const wait: Effect.Effect<never, LinkError> = Effect.suspend(() =>
-      arriving(arrived + partBytes).pipe(
+      arriving(stream.acknowledgedBytes + partBytes).pipe(
         Effect.timeoutOption(millis),
         Effect.flatMap((more) => Option.isSome(more) ? wait : late)
       )

@@ -96,6 +96,30 @@ describe("retiring", () => {
     )
   })
 
+  it.effect("leaves what the next session is known by as that has come to be while the wipe was tried again", () => {
+    const { layer } = stuck()
+    let memory = { journalId: "j", bootId: "b", epoch: 1, lineage: Uint8Array.of(1) }
+    const kept: Array<number> = []
+    const changing = Layer.mock(LinkMemory, {
+      load: Effect.sync(() => memory),
+      save: ({ epoch }) => Effect.sync(() => void kept.push(epoch))
+    })
+    return Effect.gen(function*() {
+      const journal = yield* MemoryJournal
+      yield* journal.fail("Full")
+      const wiping = yield* Effect.forkChild((yield* makeRetirement).run)
+      yield* TestClock.adjust("2 minutes")
+      memory = { ...memory, epoch: 2 }
+      yield* journal.heal
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(wiping)
+      assert.deepStrictEqual(kept, [2])
+    }).pipe(
+      Effect.provide(Outbox.layer),
+      Effect.provide(Layer.mergeAll(layer, changing, MemoryFiles.layer, MemoryJournal.layer))
+    )
+  })
+
   it.effect("removes what pods left on the disk also while that is too full to forget them", () => {
     const { layer } = stuck(Effect.never)
     return Effect.gen(function*() {

@@ -97,6 +97,7 @@ export class Line {
   private side(side: Side): Conversation {
     const conversation = new Conversation(side, defaultTimings, defaultLimits)
     conversation.listener = {
+      acknowledged: () => {},
       segment: () => undefined,
       leaving: (stream) => {
         if (stream.id === 0) stream.id = 2 * this.streams++ + 1

@@ -139,6 +139,29 @@ describe("a session", () => {
         })
     ))
 
+  it.live("gives it the time beside another one, and over a connection that breaks", () =>
+    inWorld(
+      { device: () => Effect.succeed({ ...echo, onRequest: () => Effect.succeed(text("done")) }) },
+      (world) =>
+        Effect.gen(function*() {
+          const operator = yield* world.session("operator")
+          yield* world.transport.weather({ bytesPerSecond: 600 })
+          const before = (yield* world.transport.traffic).toDevice.bytes
+          const asking = yield* Effect.forkChild(Effect.all(
+            [60_000, 60_000].map((bytes) =>
+              operator.request(noise(bytes), { priority: "assignment", timeoutMillis: 40_000 })
+            ),
+            { concurrency: "unbounded" }
+          ))
+          for (let breaks = 0; breaks < 2; breaks++) {
+            yield* Effect.sleep("50 seconds")
+            yield* world.transport.cut()
+          }
+          assert.deepStrictEqual((yield* Fiber.join(asking)).map(string), ["done", "done"])
+          assert.isBelow((yield* world.transport.traffic).toDevice.bytes - before, 300_000)
+        })
+    ))
+
   it.live("waits for the reply to a long message no longer than to any other once it has arrived", () =>
     inWorld(
       { device: () => Effect.succeed({ ...echo, onRequest: () => Effect.never }) },

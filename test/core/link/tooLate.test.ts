@@ -12,15 +12,16 @@ import { failure } from "./world.ts"
 const taking = Effect.fnUntraced(function*(bytes: number) {
   const size = 20 * 1024
   const stirred = new Signal()
-  const stream = { sentBytes: 0, queuedBytes: size }
+  const stream = { sentBytes: 0, acknowledgedBytes: 0, queuedBytes: size }
   yield* Effect.sync(() => {
     const more = Math.min(bytes, stream.queuedBytes)
     if (stream.sentBytes === 0) stream.sentBytes = messageCost
     stream.sentBytes += more
+    stream.acknowledgedBytes += more
     stream.queuedBytes -= more
     stirred.notify()
   }).pipe(Effect.delay("10 seconds"), Effect.forever, Effect.forkScoped)
-  const conversation = { stirred, underWay: 0 } as Conversation
+  const conversation = { stirred } as Conversation
   const waiting = yield* failure(tooLate(conversation, stream as LinkStream, 65_000)).pipe(
     Effect.flatMap(({ detail }) => Effect.map(Clock.currentTimeMillis, (now) => ({ detail, seconds: now / 1000 }))),
     Effect.forkScoped
