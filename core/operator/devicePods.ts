@@ -1,17 +1,16 @@
 /** The pods of one device: a keeper for each, what the device holds, and what it reports. */
-import { Cause, Effect, FiberMap, Queue, Schedule, Schema, Semaphore, SubscriptionRef } from "effect"
+import { Cause, Effect, FiberMap, Queue, Schedule, Schema, SubscriptionRef } from "effect"
 import { KubeApi, type KubeApiError } from "../kube/KubeApi.ts"
 import { type Pod, Pods, type PodStatus } from "../kube/Pod.ts"
 import { Cryptography } from "../link/Cryptography.ts"
 import { makeTurns } from "../link/makeTurns.ts"
 import type { Session } from "../link/Session.ts"
 import { isMirrorPod } from "../node/hostPod.ts"
-import type { PodAssignment } from "../pod/PodAssignment.ts"
 import type { PodEvent, PodReport } from "../pod/PodReport.ts"
 import type { ResolveSettings } from "../pod/resolve/Resolution.ts"
-import { leastSize } from "../pod/resolve/size.ts"
 import { holdingsDigest } from "../wire/holdings.ts"
 import { askWithin } from "./askDevice.ts"
+import { makeAssignmentTurns } from "./assignmentTurns.ts"
 import { Bell } from "./Bell.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
 import { deviceDisconnected } from "./disconnectedPods.ts"
@@ -39,14 +38,6 @@ export class TooManyStrangers extends Schema.TaggedError<TooManyStrangers>()("To
     return "the device tells of too many pods that are not in the API: of this one again once others have ended"
   }
 }
-
-/**
- * KiB of pods that are on their way to a device at a time: of more that share a thin line none would arrive for long. A large one counts
- * for half of them, so that another goes beside it; small ones go eight at a time, as a far line takes seconds for each answer.
- */
-const assignedAtOnce = 16
-const shareOf = (assignment: PodAssignment) =>
-  Math.min(assignedAtOnce / 2, 1 + Math.ceil((leastSize(assignment) + 1) / 1024))
 
 /** Events of one device that are written at a time. */
 const eventsAtOnce = 4
@@ -103,7 +94,7 @@ export const devicePods = Effect.fnUntraced(function*(
   const life = yield* Effect.scope
   const keepers = yield* FiberMap.make<string>()
   const bells = new Map<string, Bell>()
-  const assigning = yield* Semaphore.make(assignedAtOnce)
+  const assignInTurn = makeAssignmentTurns()
 
   let held: Map<string, string> | undefined
   /** The session in which the device has said so. */
@@ -189,7 +180,7 @@ export const devicePods = Effect.fnUntraced(function*(
       keepPod(context, uid, {
         bell: made,
         holdings,
-        assignInTurn: (assignment) => assigning.withPermits(shareOf(assignment)),
+        assignInTurn,
         place: () => places.get(uid),
         resolveSettings: options.resolveSettings
       }).pipe(

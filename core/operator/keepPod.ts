@@ -9,11 +9,12 @@ import { timestamp } from "../kube/time.ts"
 import type { Cryptography } from "../link/Cryptography.ts"
 import type { LinkError, Session } from "../link/Session.ts"
 import { withoutAside } from "../node/setAside.ts"
-import type { PodAssignment, VolumeFile } from "../pod/PodAssignment.ts"
+import type { VolumeFile } from "../pod/PodAssignment.ts"
 import { carriesSecrets } from "../pod/resolve/carriesSecrets.ts"
 import type { Notice, Resolution, ResolveSettings, Sources } from "../pod/resolve/Resolution.ts"
 import { resolvePod } from "../pod/resolve/resolvePod.ts"
 import { askWithin } from "./askDevice.ts"
+import type { AssignmentTurns } from "./assignmentTurns.ts"
 import type { Bell } from "./Bell.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
 import { EventRecorder } from "./EventRecorder.ts"
@@ -94,10 +95,7 @@ export const keepPod = Effect.fnUntraced(function*(
   options: {
     readonly bell: Bell
     readonly holdings: Holdings
-    /** Lets few pods at a time be on their way to the device, by how large they are. */
-    readonly assignInTurn: (
-      assignment: PodAssignment
-    ) => <A, E, R>(asking: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+    readonly assignInTurn: AssignmentTurns
     readonly place: () => PodPlace | undefined
     readonly resolveSettings: () => ResolveSettings
   }

@@ -1,4 +1,4 @@
-/** How large an assignment is at least, found without encoding it: a small pod may refer to the same large ConfigMap ten thousand times. */
+/** How large an assignment is at least, found without encoding it. */
 import { assignedContainers, type PodAssignment } from "../PodAssignment.ts"
 import { lengthOf } from "./deviceText.ts"
 

@@ -216,17 +216,18 @@ describe("the keeper of a pod", () => {
       )
     }).pipe(Effect.scoped))
 
+  const refusing = scene(({ _tag }) =>
+    _tag === "ListHeld"
+      ? holds()
+      : _tag === "AssignPod"
+      ? { _tag: "Failure", code: "Unsupported", detail: "not this one" }
+      : done
+  )
   const deleted: Pod = { ...web, metadata: { ...web.metadata, deletionTimestamp: "2026-01-01T00:00:00Z" } }
 
   it.effect("hears of its deletion while it pauses, and of nothing else that is no reason to try again", () =>
     Effect.gen(function*() {
-      const { cluster, commands, links, look } = yield* scene(({ _tag }) =>
-        _tag === "ListHeld"
-          ? holds()
-          : _tag === "AssignPod"
-          ? { _tag: "Failure", code: "Unsupported", detail: "not this one" }
-          : done
-      )
+      const { cluster, commands, links, look } = yield* refusing
       yield* links
       for (let seconds = 0; seconds < 300; seconds += 5) {
         // As where its status is written.
@@ -244,13 +245,7 @@ describe("the keeper of a pod", () => {
 
   it.effect("begins its back-off anew with another spec", () =>
     Effect.gen(function*() {
-      const { cluster, commands, links, look } = yield* scene(({ _tag }) =>
-        _tag === "ListHeld"
-          ? holds()
-          : _tag === "AssignPod"
-          ? { _tag: "Failure", code: "Unsupported", detail: "not this one" }
-          : done
-      )
+      const { cluster, commands, links, look } = yield* refusing
       yield* links
       yield* TestClock.adjust("5 minutes")
       const before = commands.length
