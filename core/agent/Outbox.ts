@@ -2,7 +2,7 @@
  * The newest report of each pod until the operator has taken it. Only that a report was taken is remembered in the journal: the
  * reports themselves follow from the pods' own rows, and a report sent twice changes nothing.
  */
-import { Context, Effect, Layer, Queue, Semaphore } from "effect"
+import { Context, Effect, Layer, Queue, Schedule, Semaphore } from "effect"
 import type { PodReport } from "../pod/PodReport.ts"
 import { Journal } from "./Journal.ts"
 
@@ -10,6 +10,8 @@ import { Journal } from "./Journal.ts"
 const mayPass = "1 second"
 /** What happens in one go, such as started and ready, is told in one go. */
 const gathering = "25 millis"
+
+const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")]).pipe(Schedule.jittered)
 
 const goingWell = new Set(["ContainerCreating", "PodInitializing"])
 
@@ -63,8 +65,24 @@ export class Outbox extends Context.Service<Outbox, {
       const passing = new Set<string>()
       const gathered = new Set<string>()
 
-      for (const row of yield* journal.rows("reports")) {
-        taken.set(row.key, Number(new TextDecoder().decode(row.value)) || 0)
+      /** Nobody asks for it twice, and a row that outlived its pod would stay for ever. */
+      const forgetRow = (uid: string) => {
+        const removed = Effect.suspend(() =>
+          newest.has(uid) ? Effect.void : journal.commit([{ _tag: "Remove", table: "reports", key: uid }])
+        ).pipe(noting.withPermit)
+        return removed.pipe(
+          Effect.tapError((error) =>
+            Effect.logWarning(`a forgotten report stays in the journal for now: ${error.message}`)
+          ),
+          Effect.catch(() => removed.pipe(Effect.retry(again), Effect.orDie, Effect.forkIn(scope), Effect.asVoid))
+        )
+      }
+
+      const held = new Set((yield* journal.rows("assignments")).map(({ key }) => key))
+      for (const { key, value } of yield* journal.rows("reports")) {
+        if (held.has(key)) taken.set(key, Number(new TextDecoder().decode(value)) || 0)
+        // The agent ended after it had forgotten the pod, and before its report.
+        else yield* Effect.forkIn(forgetRow(key), scope)
       }
 
       const queue = (uid: string) => {
@@ -133,10 +151,8 @@ export class Outbox extends Context.Service<Outbox, {
           newest.delete(uid)
           taken.delete(uid)
           waiting.delete(uid)
-          yield* journal.commit([{ _tag: "Remove", table: "reports", key: uid }]).pipe(
-            Effect.catch((error) => Effect.logWarning(`a forgotten report stays in the journal: ${error.message}`))
-          )
-        }, noting.withPermit),
+          yield* forgetRow(uid)
+        }),
         newest: (uid) => newest.get(uid)?.number ?? 0,
         finished: (uid) => newest.get(uid)?.finished ?? false
       })

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
+import { Journal } from "../../../core/agent/Journal.ts"
 import { Outbox } from "../../../core/agent/Outbox.ts"
 import type { PodReport } from "../../../core/pod/PodReport.ts"
 import { MemoryJournal } from "../../fakes/MemoryJournal.ts"
@@ -90,4 +91,46 @@ describe("the outbox", () => {
       yield* TestClock.adjust("2 seconds")
       assert.deepStrictEqual(yield* journal.diary, ["put reports u-1", "remove reports u-1"])
     }).pipe(Effect.provide(Layer.provideMerge(Outbox.layer, MemoryJournal.layer))))
+
+  it.effect("tries again to forget what the journal did not let go", () =>
+    Effect.gen(function*() {
+      const outbox = yield* Outbox
+      const journal = yield* MemoryJournal
+      const told = report(1, "Running", { running: {} })
+      yield* outbox.put(told)
+      yield* outbox.taken(told)
+      yield* journal.fail("Broken", 3)
+      yield* outbox.forget("u-1")
+      assert.isTrue(yield* journal.has("reports", "u-1"))
+      yield* TestClock.adjust("1 minute")
+      assert.isFalse(yield* journal.has("reports", "u-1"))
+    }).pipe(Effect.provide(Layer.provideMerge(Outbox.layer, MemoryJournal.layer))))
+
+  it.effect("does not take away what is told of the next pod of that uid", () =>
+    Effect.gen(function*() {
+      const outbox = yield* Outbox
+      const journal = yield* MemoryJournal
+      const told = report(1, "Running", { running: {} })
+      yield* outbox.put(told)
+      yield* outbox.taken(told)
+      yield* journal.fail("Broken", 1)
+      yield* outbox.forget("u-1")
+      yield* outbox.put(told)
+      yield* outbox.taken(told)
+      yield* TestClock.adjust("1 minute")
+      assert.isTrue(yield* journal.has("reports", "u-1"))
+    }).pipe(Effect.provide(Layer.provideMerge(Outbox.layer, MemoryJournal.layer))))
+
+  it.effect("forgets, when the agent begins, what belongs to no pod that the device holds", () =>
+    Effect.gen(function*() {
+      const journal = yield* Journal
+      const value = new TextEncoder().encode("7")
+      yield* journal.commit([
+        { _tag: "Put", table: "assignments", key: "held", value, secret: true },
+        { _tag: "Put", table: "reports", key: "held", value, secret: false },
+        { _tag: "Put", table: "reports", key: "gone", value, secret: false }
+      ])
+      yield* Effect.scoped(Effect.andThen(Layer.build(Outbox.layer), TestClock.adjust("1 second")))
+      assert.deepStrictEqual((yield* journal.rows("reports")).map(({ key }) => key), ["held"])
+    }).pipe(Effect.provide(MemoryJournal.layer)))
 })
