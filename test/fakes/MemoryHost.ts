@@ -8,6 +8,8 @@ export class MemoryHost extends Context.Service<MemoryHost, {
   readonly set: (change: Partial<HostInfo>) => Effect.Effect<void>
   readonly press: (change: Partial<HostPressure>) => Effect.Effect<void>
   readonly use: (change: Partial<HostUsage>) => Effect.Effect<void>
+  /** How often somebody wanted to know what it uses. */
+  readonly measured: Effect.Effect<number>
   /** From now on the machine is going down, until it is booted again. */
   readonly end: Effect.Effect<void>
 }>()("test/MemoryHost") {
@@ -30,7 +32,8 @@ export class MemoryHost extends Context.Service<MemoryHost, {
       addresses: ["192.168.7.9"]
     }
     let used: Partial<HostUsage> = {}
-    const usage = Effect.map(Clock.monotonicTimeNanos, (nanos): HostUsage => ({
+    let measured = 0
+    const usageAt = (nanos: bigint): HostUsage => ({
       cpuNanoseconds: Math.floor(Number(nanos) / 10),
       memoryUsedBytes: 1024 ** 3,
       memoryWorkingSetBytes: 600 * 1024 ** 2,
@@ -43,7 +46,11 @@ export class MemoryHost extends Context.Service<MemoryHost, {
       network: { receivedBytes: Math.floor(Number(nanos) / 1e7), sentBytes: Math.floor(Number(nanos) / 2e7) },
       processes: 120,
       ...used
-    }))
+    })
+    const usage = Effect.map(Clock.monotonicTimeNanos, (nanos) => {
+      measured += 1
+      return usageAt(nanos)
+    })
     return Context.make(HostFacts, {
       info: Effect.sync(() => info),
       pressure: Effect.sync(() => pressure),
@@ -64,6 +71,7 @@ export class MemoryHost extends Context.Service<MemoryHost, {
           Effect.sync(() => {
             pressure = { ...pressure, ...change }
           }),
+        measured: Effect.sync(() => measured),
         end: Effect.sync(() => {
           ending = true
         }),

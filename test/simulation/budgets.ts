@@ -10,6 +10,7 @@ export const budgetRules = [
   "counters never go down within a day",
   "control goes on beyond its budget",
   "streams are refused only beyond a budget",
+  "metrics are refused only beyond a budget",
   "counters agree with what was sent"
 ]
 
@@ -26,10 +27,10 @@ const mostReceived = 2
 interface Spec {
   readonly connectivity?: { readonly budget?: Readonly<Partial<Record<(typeof classes)[number], number | string>>> }
 }
-const budgetOf = ({ spec }: EdgeDeviceObject) => (spec as Spec | undefined)?.connectivity?.budget ?? {}
+const budgetsOf = ({ spec }: EdgeDeviceObject) => (spec as Spec | undefined)?.connectivity?.budget ?? {}
 const trafficOf = ({ status }: EdgeDeviceObject) => status?.traffic
 
-/** Looks at every change of an EdgeDevice, and is told of every stream that ended for a budget. */
+/** Looks at every change of an EdgeDevice, and is told of everything that was refused for a budget. */
 export const watchBudgets = (
   plane: Context.Service.Shape<typeof ControlPlane>,
   /** Bytes that were sent to a device until now. */
@@ -37,15 +38,15 @@ export const watchBudgets = (
   count: Count,
   violated: (what: string) => void
 ) => {
-  /** Devices that were ever granted only so much. */
-  const limited = new Set<string>()
+  /** By class, devices that were ever granted only so much. */
+  const limited = { control: new Set<string>(), streams: new Set<string>(), metrics: new Set<string>() }
   /** All that was ever added to a device's counters, over days and operators whose days differ. */
   const counted = new Map<string, { sent: number; received: number; sentByThen: number }>()
   plane.world.store.listen("edgedevices.aranya.arhat.dev", "all", ({ previous, revision }: Change) => {
     const object = revision.object as unknown as EdgeDeviceObject
     const before = previous?.object as unknown as EdgeDeviceObject | undefined
     const { name = "", uid } = object.metadata
-    if (budgetOf(object).streams !== undefined) limited.add(name)
+    for (const each of classes) if (budgetsOf(object)[each] !== undefined) limited[each].add(name)
     const then = before?.metadata.uid === uid && before !== undefined ? trafficOf(before) : undefined
     const now = trafficOf(object)
     if (now !== undefined && JSON.stringify(now) !== JSON.stringify(then)) {
@@ -69,7 +70,7 @@ export const watchBudgets = (
     const control = (traffic: typeof now) => (traffic.control?.sent ?? 0) + (traffic.control?.received ?? 0)
     if (control(now) === control(then)) return
     count("rule: counters never go down within a day")
-    if (control(then) >= Number(budgetOf(object).control ?? Infinity)) count("rule: control goes on beyond its budget")
+    if (control(then) >= Number(budgetsOf(object).control ?? Infinity)) count("rule: control goes on beyond its budget")
   })
   return {
     /** `steady`: one operator counted from beginning to end. */
@@ -94,9 +95,16 @@ export const watchBudgets = (
       }
     },
     refused: (device: string, sentence: string): void => {
-      count("rule: streams are refused only beyond a budget")
-      if (!limited.has(device)) violated(`a stream of ${device} is refused for a budget that it never had: ${sentence}`)
-      if (!sentence.includes(" on streams ")) violated(`what is no stream is refused: ${sentence}`)
+      const bulk = (["streams", "metrics"] as const).find((each) => sentence.includes(` on ${each} `))
+      if (bulk === undefined) return violated(`what keeps ${device} going is refused: ${sentence}`)
+      count(`rule: ${bulk} are refused only beyond a budget`)
+      if (!limited[bulk].has(device)) violated(`${device} is refused a budget that it never had: ${sentence}`)
+    },
+    /** What the owner grants metrics now. */
+    metricsOf: (device: string): number | undefined => {
+      const object = plane.world.store.get("edgedevices.aranya.arhat.dev", "edge", device)?.object
+      const granted = object && budgetsOf(object as unknown as EdgeDeviceObject).metrics
+      return granted === undefined ? undefined : Number(granted)
     }
   }
 }

@@ -87,6 +87,7 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
   readonly read: (known: Known, dice: Dice) => Effect.Effect<void>
   readonly run: (known: Known, dice: Dice) => Effect.Effect<void>
   readonly forward: (known: Known, dice: Dice) => Effect.Effect<void>
+  readonly scrape: (device: SimulatedDevice, dice: Dice) => Effect.Effect<void>
 }) {
   const { devices, known, note, plane } = world
   const api = yield* KubeApi
@@ -296,11 +297,12 @@ export const makeDeeds = Effect.fnUntraced(function*(world: {
       const budget = {
         streams: dice.pick([0, 0, 500, 2_000, "1Mi", null]),
         control: dice.pick([1, 20_000, null]),
-        metrics: dice.pick([0, null])
+        metrics: dice.pick([0, 400, null])
       }
       yield* note(`grants ${name} ${JSON.stringify(budget)} a day`)
       yield* editDevice(name, { spec: { connectivity: { budget } } })
     }),
+    scrape: (dice, device) => world.scrape(device, dice),
     partition: Effect.fnUntraced(function*(dice, { name }) {
       if (absent.has(name)) return
       const policy = dice.pick(policies)

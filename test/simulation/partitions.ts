@@ -7,6 +7,7 @@ import type { Change } from "../../adapters/kube/plane/store/Collection.ts"
 import type { EdgeDeviceObject } from "../../core/device/EdgeDevice.ts"
 import { LeashRowSchema } from "../../core/gen/aranya/device/v1/journal_pb.ts"
 import type { Pod } from "../../core/kube/Pod.ts"
+import { isAside } from "../../core/node/setAside.ts"
 import { worldMillis } from "../fakes/worldClock.ts"
 import type { Count } from "./coverage.ts"
 import type { Known } from "./known.ts"
@@ -77,15 +78,14 @@ export const makePartitions = (
     apart.set(name, found)
     return found
   }
-  /** Whether any owner ever wished to keep the original. */
-  let standIns = false
+  /** How many pods that were set aside another one may stand in for, which goes when they are back. */
+  let standIns = 0
   /** Devices from which pods were ever to be given up. */
   const replacing = new Set<string>()
 
   plane.world.store.listen("edgedevices.aranya.arhat.dev", "all", ({ revision }: Change) => {
     const { metadata } = revision.object as unknown as EdgeDeviceObject
-    const { onReturn, replaceAfter } = policyOf(revision.object)
-    if (onReturn === "keepOriginal") standIns = true
+    const { replaceAfter } = policyOf(revision.object)
     if (replaceAfter !== undefined) replacing.add(metadata.name ?? "")
   })
 
@@ -93,8 +93,9 @@ export const makePartitions = (
   const running = (each: Known) => runs(each).filter(({ finishedAt }) => finishedAt === undefined)
 
   /** Pods that go without the storm's asking go by a policy, or because they only stood in. */
-  plane.world.store.listen("pods", "all", ({ revision, type }: Change) => {
+  plane.world.store.listen("pods", "all", ({ previous, revision, type }: Change) => {
     const pod = revision.object as unknown as Pod
+    if (isAside(pod) && previous !== undefined && !isAside(previous.object as unknown as Pod)) standIns += 1
     const each = known.get(pod.metadata.uid ?? "")
     if (each === undefined) return
     const device = plane.world.store.get("edgedevices.aranya.arhat.dev", "edge", each.device.name)?.object
@@ -102,7 +103,9 @@ export const makePartitions = (
     const listed = replacedOf(device).includes(each.uid)
     if (going && !each.deleted) {
       if (listed) count("rule: what is given up is given up by policy")
-      if (listed || (standIns && ownerOf(pod) === "ReplicaSet")) each.mayGo = true
+      const stoodIn = !listed && !each.mayGo && standIns > 0 && ownerOf(pod) === "ReplicaSet"
+      if (stoodIn) standIns -= 1
+      if (listed || stoodIn) each.mayGo = true
     }
     if (type !== "DELETED" || each.forced || each.givenUp || !replacing.has(each.device.name)) return
     // Its device is away: what lies there is cleared away when it is back.

@@ -6,6 +6,7 @@ import { episodes, type FaultName, kinds } from "./faults/episodes.ts"
 import { filesFollow, rules } from "./invariants.ts"
 import { methodRules } from "./methods.ts"
 import { partitionRules } from "./partitions.ts"
+import { scrapeRules } from "./scrapes.ts"
 import { serviceRule } from "./services.ts"
 import { answeredRule, calmRule } from "./streams.ts"
 
@@ -181,7 +182,7 @@ export const profiles: Readonly<Record<string, Profile>> = {
   },
   budgets: {
     faults: ["badLink", "cut", "flap", "agentDies", "operatorDies", "operatorDiesAtRequest", "badApi", "watchesCut"],
-    deeds: { create: 1, delete: 1, editImage: 1, follow: 16, run: 6, forward: 2, budget: 12 },
+    deeds: { create: 1, delete: 1, editImage: 1, follow: 16, run: 6, forward: 2, scrape: 8, budget: 12 },
     // A budget is used up, and asked for all the same.
     storm: { lasts: [60_000, 120_000], pause: [500, 4_000] }
   }
@@ -206,7 +207,7 @@ export const promised = (profile: string): ReadonlyArray<string> => {
   const { deeds = {}, faults = [] } = profiles[profile] ?? {}
   const isBroad = profile === "everything"
   const special = [
-    ...deeds["budget"] === undefined ? [] : budgetRules,
+    ...deeds["budget"] === undefined ? [] : [...budgetRules, ...scrapeRules],
     ...faults.includes("retainedJunk") ? brokerRules : [],
     ...faults.includes("betterWayDies") ? [...methodRules, ...lostErrands] : [],
     ...deeds["partition"] === undefined ? [] : partitionRules

@@ -10,6 +10,7 @@ import { ConfigMaps, type KubeEvent, Secrets } from "../../core/kube/kinds.ts"
 import { KubeApi } from "../../core/kube/KubeApi.ts"
 import { readmitAnnotation } from "../../core/operator/deviceAdmission.ts"
 import { releaseOrphansAnnotation } from "../../core/operator/devicePods.ts"
+import { OperatorSettings } from "../../core/operator/OperatorSettings.ts"
 import { worldMillis } from "../fakes/worldClock.ts"
 import { holderOf, tellApi } from "./apiDiary.ts"
 import { glance, makeAttendance } from "./attendance.ts"
@@ -35,6 +36,7 @@ import { makePartitions } from "./partitions.ts"
 import { type Plan, planOf, type PlanOptions } from "./plan.ts"
 import { profileOf } from "./profiles.ts"
 import { listening } from "./programLogs.ts"
+import { makeScrapes, minInterval } from "./scrapes.ts"
 import { strayEndpoints } from "./services.ts"
 import { hostOfDevice, type SizeName, sizeOf, skewOf } from "./sizes.ts"
 import { answeredInPeace, makeDoor, makeReaders } from "./streams.ts"
@@ -163,6 +165,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
       streamsOf: readers.reading
     })
     const errands = yield* makeErrands(hosts.map(({ door }) => door), asking)
+    const scrapes = yield* makeScrapes(hosts.map(({ door }) => door), { ...asking, budgetOf: budgets.metricsOf })
     const { deeds, unheard } = yield* makeDeeds({
       plane,
       devices,
@@ -176,7 +179,8 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
       named: (uid, name) => diary.names.set(uid, name),
       read: readers.read,
       run: errands.run,
-      forward: errands.forward
+      forward: errands.forward,
+      scrape: scrapes.scrape
     })
     const forgetful = new Map<string, ReadonlyArray<number>>()
     const attendance = makeAttendance()
@@ -378,6 +382,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
           ?.holder
         const host = hosts.find(({ name }) => holder?.startsWith(`${name}-`) === true)
         if (one !== undefined && host !== undefined) yield* errands.demand(one, dice, host.door)
+        if (host !== undefined) yield* scrapes.demand(device, host.door)
         if (one !== undefined && host === undefined) violated(`nobody holds ${device.name}, and all is well`)
         // In a storm few denials last: what else ends a connection meanwhile excuses it.
         const connection = brokers?.overheard(device.name)?.id
@@ -409,6 +414,10 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
     for (const what of judgeEpochs(devices, forgetful, count)) violated(what)
   }).pipe(
     Effect.scoped,
+    Effect.provideServiceEffect(
+      OperatorSettings,
+      Effect.map(OperatorSettings, (settings) => ({ ...settings, metricsMinInterval: minInterval }))
+    ),
     Effect.provide(worldLayerWith(plan.ciphers)),
     Effect.orDie,
     listening({

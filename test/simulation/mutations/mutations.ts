@@ -354,6 +354,14 @@ export const mutations: ReadonlyArray<Mutation> = [
     profile: "budgets"
   },
   {
+    name: "measures-anyway",
+    mistake: "a device is measured when its owner lets nothing be spent on metrics",
+    file: "core/operator/deviceUsage.ts",
+    from: "traffic: \"metrics\"",
+    to: "traffic: \"control\"",
+    profile: "budgets"
+  },
+  {
     name: "leaks-channels",
     mistake: "a channel that has ended in order is never forgotten by the side that served it",
     file: "core/link/session/Streams.ts",
