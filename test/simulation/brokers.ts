@@ -49,8 +49,10 @@ export interface Brokers {
 /** Messages of each device that a stranger remembers. */
 const remembered = 64
 
-export const makeBrokers = Effect.fnUntraced(function*({ count, note, violated }: {
+export const makeBrokers = Effect.fnUntraced(function*({ count, holderOf, note, violated }: {
   readonly count: Count
+  /** Which process has this device now; one that takes it over keeps no connection of the former one. */
+  readonly holderOf: (device: string) => string | undefined
   readonly note: (what: string) => Effect.Effect<void>
   readonly violated: (what: string) => void
 }) {
@@ -113,7 +115,7 @@ export const makeBrokers = Effect.fnUntraced(function*({ count, note, violated }
       + (line?.darkness().times ?? 0)
     // What lies on a dark line may be given up at any moment, and nobody else has said so.
     if (line?.darkness().dark === true) return
-    const before = seen()
+    const [before, holder] = [seen(), holderOf(device)]
     yield* ask
     yield* Effect.sleep(answerMillis)
     if (!each.here.delete(id) || each.ended.has(id)) return
@@ -122,7 +124,7 @@ export const makeBrokers = Effect.fnUntraced(function*({ count, note, violated }
     yield* Effect.sleep(answerMillis)
     yield* ask
     yield* Effect.sleep(answerMillis)
-    if (seen() !== before || each.hungUp.has(id)) return
+    if (seen() !== before || holderOf(device) !== holder || each.hungUp.has(id)) return
     if (each.here.has(id)) count("rule: a stranger's word ends no connection")
     else if (each.ended.has(id)) violated(`${device}'s connection ${id} is over, because a stranger said so`)
   })

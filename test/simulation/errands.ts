@@ -5,7 +5,7 @@ import type { PodStreamError } from "../../core/pod/PodRuntime.ts"
 import { type Script, standardCommands } from "../fakes/runtime/Program.ts"
 import type { Count } from "./coverage.ts"
 import type { Dice } from "./faults/Dice.ts"
-import { isRunning, type Known, runsOf } from "./known.ts"
+import { goesOn, isRunning, type Known, runsOf } from "./known.ts"
 import { answeredInPeace, answeredRule, calmRule, type Door } from "./streams.ts"
 
 type Failure = PodStreamError | RuntimeError
@@ -20,11 +20,13 @@ export const peaceRule = "once all is well, what is asked for is done"
 /** What ends a process ends what was under way in it first. */
 const momentMillis = 1000
 
-/** Says later whether its main container's process had ended by then, or whether there was none. */
-const endSince = ({ device, uid }: Known) => {
-  const then = runsOf(device).findLast((run) => run.uid === uid && run.container === "main")?.id
-  const ended = () => runsOf(device).find(({ id }) => id === then)?.finishedAt
-  return (at: number) => then === undefined || (ended() ?? Infinity) <= at + momentMillis
+/** Says later whether a process had ended by then that might be asked: of its main container, or of whichever answers at its ports. */
+const endSince = ({ device, uid }: Known, asked: "main" | "any") => {
+  const then = runsOf(device).filter((run) => run.uid === uid && (asked === "any" || run.container === "main"))
+  const ids = asked === "any" ? then.filter(goesOn).map(({ id }) => id) : then.slice(-1).map(({ id }) => id)
+  return (at: number) =>
+    ids.length === 0 ||
+    runsOf(device).some(({ finishedAt = Infinity, id }) => ids.includes(id) && finishedAt <= at + momentMillis)
 }
 
 const textOf = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
@@ -84,6 +86,8 @@ export const makeErrands = Effect.fnUntraced(function*(
       readonly known: Known
       readonly takes: number
       readonly once: boolean
+      /** The container that is asked. */
+      readonly asks: "main" | "any"
       /** Whom it asks, where nothing is broken any more; anybody otherwise. */
       readonly at?: Door | undefined
     },
@@ -107,7 +111,7 @@ export const makeErrands = Effect.fnUntraced(function*(
     const words = `errand ${number}, ${errand.what} ${known.name},`
     const edits = known.edits
     const here = isRunning(known)
-    const hasEnded = endSince(known)
+    const hasEnded = endSince(known, errand.asks)
     yield* note(`${words} sets out`)
     const answered = (exit: Exit.Exit<A, Failure>, at: number): string => {
       const times = begun.get(number) ?? 0
@@ -176,7 +180,7 @@ export const makeErrands = Effect.fnUntraced(function*(
     const takes = dice.between(0, at === undefined ? 30_000 : 1000)
     const code = dice.between(0, 255)
     return send(
-      { what: "a command in", known, takes, once: true, at },
+      { what: "a command in", known, takes, once: true, asks: "main", at },
       dice,
       Effect.fnUntraced(function*(backend, number) {
         const command = ["errand", number, String(takes), String(code)]
@@ -201,7 +205,7 @@ export const makeErrands = Effect.fnUntraced(function*(
 
   const forward = (known: Known, dice: Dice, at?: Door) =>
     send(
-      { what: "a connection to", known, takes: 0, once: false, at },
+      { what: "a connection to", known, takes: 0, once: false, asks: "any", at },
       dice,
       Effect.fnUntraced(function*(backend, number) {
         const duplex = yield* backend.dial({ node: known.device.name, uid: known.uid }, port)

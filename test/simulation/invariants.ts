@@ -91,9 +91,33 @@ export const watchDevices = (plane: ControlPlaneService, count: Count, violated:
   })
 }
 
-/** It never learned to tolerate its Node's absence; what has not begun may be evicted, where no operator had the time to teach it. */
-const unknownToAll = (pod: Pod) =>
-  keepTolerations(pod) !== undefined && (pod.status?.containerStatuses ?? []).length === 0
+/** It never learned to tolerate its Node's absence: it may be evicted, where no operator had the time to teach it. */
+const unknownToAll = (pod: Pod) => keepTolerations(pod) !== undefined
+
+/** What still runs of a pod that is said to have ended, but for what its device begins anew that has forgotten that end since. */
+const stillRunning = (known: Known, forgetful: Forgetful) => {
+  const { device, overAt, policy, uid } = known
+  const removed = Effect.runSync(device.obeyed).flatMap(({ at, what }) => what === `remove ${uid}` ? [at] : [])
+  const hadEnded = (container: string, lost: number) => {
+    const before = runsOf(device).findLast((run) =>
+      run.uid === uid && run.container === container && run.startedAt <= lost
+    )
+    return (overAt ?? Infinity) <= lost || removed.some((at) => at <= lost) ||
+      (policy !== "Always" && before !== undefined && before.cut !== true && (before.finishedAt ?? Infinity) <= lost)
+  }
+  return runningOf(known).filter(({ container, startedAt }) =>
+    !(forgetful.get(device.name) ?? []).some((lost) => lost <= startedAt && hadEnded(container, lost))
+  )
+}
+
+/** Id of the container that runs as a pod's main one, as far as the API knows. */
+export const mainContainerTold = (plane: ControlPlaneService, { place, uid }: Known): string | undefined => {
+  const pod = plane.world.store.get("pods", "edge", place)?.object as unknown as Pod | undefined
+  const main = pod?.metadata.uid === uid
+    ? pod.status?.containerStatuses?.find(({ name }) => name === "main")
+    : undefined
+  return main?.state?.running === undefined ? undefined : main.containerID?.split("//")[1]
+}
 
 /** Looks at every change of a pod in the API, at the instant it is made. */
 export const watchApi = (
@@ -130,7 +154,7 @@ export const watchApi = (
     if (isOver(pod)) pod0.overAt ??= now()
     if (type === "DELETED") {
       if (!forced) pod0.goneAt = now()
-      const running = runningOf(pod0)
+      const running = stillRunning(pod0, forgetful)
       if (!forced && ranEver(pod0)) count("rule: a pod is gone only after its containers and files")
       if (!forced && running.length > 0) violated(`${name} is gone from the API while ${words(running)} still run`)
       if (!forced && !givenUp && !overBefore.has(pod0.uid) && !isForgotten(forgetful, pod0) && hasFiles(pod0)) {
@@ -143,7 +167,7 @@ export const watchApi = (
       violated(`${name} leaves phase ${before?.status?.phase} for ${pod.status?.phase}`)
     }
     if (isOver(pod) && !isOver(before)) {
-      const running = runningOf(pod0)
+      const running = stillRunning(pod0, forgetful)
       if (ranEver(pod0)) count("rule: nothing runs in a terminal phase")
       if (running.length > 0) violated(`${name} is ${pod.status?.phase} while ${words(running)} still run`)
     }

@@ -93,13 +93,14 @@ describe("what is said of processes", () => {
   })
 
   it("lets only what is gone run again after it succeeded", () => {
-    const again = (vanished: boolean) =>
-      judged([run(0, 10, { exitCode: 0, vanished }), run(1, 20, { exitCode: 0 })], {
+    const again = (lost: Partial<Run>) =>
+      judged([run(0, 10, { exitCode: 0, ...lost }), run(1, 20, { exitCode: 0 })], {
         policy: "OnFailure",
         begins: new Map()
       })
-    assert.deepStrictEqual(again(true), [])
-    assert.deepStrictEqual(again(false), [
+    assert.deepStrictEqual(again({ vanished: true }), [])
+    assert.deepStrictEqual(again({ cut: true }), [], "its sandbox was lost under it")
+    assert.deepStrictEqual(again({}), [
       "pod/main of policy OnFailure ran again after it succeeded: main#0, main#1"
     ])
   })
@@ -120,5 +121,7 @@ describe("what is said of processes", () => {
     ])
     assert.deepStrictEqual(judged([run(0, 10), run(1, 20)], { ...late, forgot: [19] }), [])
     assert.deepStrictEqual(judged([run(0, 8), run(1, 20)], { ...late, forgot: [14] }), [], "before the API heard of it")
+    const since = { begins: new Map(), overAt: 15, goneAt: 38, forgot: [18] }
+    assert.deepStrictEqual(judged([run(0, 8), run(1, 20), run(2, 40)], since), [], "by another memory than its end")
   })
 })

@@ -148,7 +148,7 @@ const judgeRemembered = (
     if (next === undefined) continue
     if (next.attempt < run.attempt) found.push(`attempts of ${name} go back: ${words(runs)}`)
     if (policy === "Never") found.push(`${name} of policy Never ran again: ${words(runs)}`)
-    if (policy === "OnFailure" && run.exitCode === 0 && run.vanished !== true) {
+    if (policy === "OnFailure" && run.exitCode === 0 && run.vanished !== true && run.cut !== true) {
       found.push(`${name} of policy OnFailure ran again after it succeeded: ${words(runs)}`)
     }
   }
@@ -174,7 +174,9 @@ const lateBeginnings = (
   [["has ended", overAt], ["is gone from the API", goneAt]].flatMap(([what, since]) => {
     if (typeof since !== "number" || runs.length === 0) return []
     count(`rule: what ${what} begins nothing`)
-    const ended = runs.flatMap(({ finishedAt = Infinity }) => finishedAt <= since ? [finishedAt] : [])
+    // What leaves the API after it has ended says nothing of what a device does that has forgotten the end.
+    const until = Math.min(since, overAt ?? since)
+    const ended = runs.flatMap(({ finishedAt = Infinity }) => finishedAt <= until ? [finishedAt] : [])
     const memory = memoryAt(forgetful, device, Math.max(born, ...ended))
     return runs.filter(({ startedAt }) => startedAt > since && memoryAt(forgetful, device, startedAt) === memory)
       .map(({ attempt, container, startedAt }) =>

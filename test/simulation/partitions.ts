@@ -109,11 +109,12 @@ export const makePartitions = (
     }
     if (type !== "DELETED" || each.forced || each.givenUp || !replacing.has(each.device.name)) return
     // Its device is away: what lies there is cleared away when it is back.
-    if (!listed && of(each.device.name).dark === undefined && !each.deleted) return
+    const isAway = of(each.device.name).dark !== undefined
+    if (!listed && !isAway && !each.deleted) return
     const left = running(each)
     count("rule: what is given up has stopped")
     if (left.length > 0) violated(`${each.name} is given up while ${left.length} of its containers run`)
-    each.givenUp = true
+    each.givenUp = listed || isAway
   })
 
   const overdue = Effect.fnUntraced(function*(device: SimulatedDevice) {

@@ -27,7 +27,16 @@ import type { Victims } from "./faults/Episode.ts"
 import { episodes, harms, healEverything } from "./faults/episodes.ts"
 import { makeGhost } from "./ghost.ts"
 import { type HostClock, makeHostClock } from "./HostClock.ts"
-import { firstColour, stillness, unsettled, Violation, watchApi, watchDevices, watchStarts } from "./invariants.ts"
+import {
+  firstColour,
+  mainContainerTold,
+  stillness,
+  unsettled,
+  Violation,
+  watchApi,
+  watchDevices,
+  watchStarts
+} from "./invariants.ts"
 import { judgeEpochs, judgeGraces, judgePlaces, judgeRuns } from "./judgement.ts"
 import { isRunning, type Known } from "./known.ts"
 import { withLivesTold } from "./lives.ts"
@@ -102,9 +111,11 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
     const stores = plan.deeds.some(({ what }) => what === "partition")
     const sets = stores || plan.deeds.some(({ what }) => what === "replaceOwned")
     const partitions = makePartitions({ plane, known, count, violated })
+    const holdsNow = (name: string) =>
+      holderOf(plane.world.store.get("edgedevices.aranya.arhat.dev", "edge", name)?.object)?.holder
     const brokers = plan.ways.length === 0
       ? undefined
-      : yield* makeBrokers({ count, note, violated })
+      : yield* makeBrokers({ count, note, violated, holderOf: holdsNow })
     const methods = yield* makeMethods({ count, deaths, note, violated })
     diary.heard = (name, text) => {
       methods.heard(name, text)
@@ -158,10 +169,13 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
     const calm = plan.deeds.every(({ what }) => episodes[what] === undefined)
     // Of two operators one does not have the device, and says so.
     const asking = { calm: calm && plan.operators === 1, count, note, refused, violated }
-    const readers = yield* makeReaders(hosts.map(({ door }) => door), printed, asking)
+    const readers = yield* makeReaders(hosts.map(({ door }) => door), printed, {
+      ...asking,
+      told: (each) => mainContainerTold(plane, each)
+    })
     methods.begin({
       devices,
-      holderOf: (name) => holderOf(plane.world.store.get("edgedevices.aranya.arhat.dev", "edge", name)?.object)?.holder,
+      holderOf: holdsNow,
       streamsOf: readers.reading
     })
     const errands = yield* makeErrands(hosts.map(({ door }) => door), asking)
@@ -378,8 +392,7 @@ const program = (plan: Plan, diary: Diary, time: VirtualTime, shown: boolean) =>
         const [one] = [...known.values()].filter((each) =>
           each.device === device && !each.deleted && each.outcome === "runs" && isRunning(each)
         )
-        const holder = holderOf(plane.world.store.get("edgedevices.aranya.arhat.dev", "edge", device.name)?.object)
-          ?.holder
+        const holder = holdsNow(device.name)
         const host = hosts.find(({ name }) => holder?.startsWith(`${name}-`) === true)
         if (one !== undefined && host !== undefined) yield* errands.demand(one, dice, host.door)
         if (host !== undefined) yield* scrapes.demand(device, host.door)

@@ -63,10 +63,12 @@ interface Reading {
 export const makeReaders = Effect.fnUntraced(function*(
   doors: ReadonlyArray<Door>,
   printed: ReadonlyMap<string, number>,
-  { calm, count, note, refused, violated }: {
+  { calm, count, note, refused, told, violated }: {
     /** Nothing is ever broken. */
     readonly calm: boolean
     readonly count: Count
+    /** Id of the container that runs as this pod's main one, as far as the API knows. */
+    readonly told: (known: Known) => string | undefined
     /** A stream ended, or was not to be had, because a budget is used up. */
     readonly refused: (device: string, sentence: string) => void
     readonly note: (what: string) => Effect.Effect<void>
@@ -154,7 +156,9 @@ export const makeReaders = Effect.fnUntraced(function*(
       ...(dice.chance() < 0.3 ? { tailLines: dice.between(1, 6) } : {})
     }
     const words = `reader ${++numbers} of ${known.name}`
-    const run = newestOf(known)
+    const newest = newestOf(known)
+    // One of which its device has not heard itself yet is not what is asked for.
+    const run = newest?.id === told(known) ? newest : undefined
     const reading: Reading = {
       known,
       query,
