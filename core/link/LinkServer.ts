@@ -3,7 +3,7 @@ import { create } from "@bufbuild/protobuf"
 import { Clock, Effect, Scope, Semaphore } from "effect"
 import { PacketSchema } from "../gen/aranya/link/v1/link_pb.ts"
 import { Cryptography } from "./Cryptography.ts"
-import { answer, type Greeted, HandshakeFailed, protocolMax, protocolMin, welcome } from "./handshake.ts"
+import { answer, attended, type Greeted, HandshakeFailed, protocolMax, protocolMin, welcome } from "./handshake.ts"
 import { Admission, type DeviceHello, Refused } from "./Hello.ts"
 import { LinkLimits } from "./LinkLimits.ts"
 import { LinkTimings } from "./LinkTimings.ts"
@@ -71,6 +71,7 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
   /** Two connections of one device are decided one after the other. */
   const inTurn = makeTurns()
 
+  /** Wholly or not at all, whatever becomes of the connection meanwhile. */
   const begin = (
     parent: Scope.Scope,
     greeted: Greeted,
@@ -94,7 +95,7 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
       entries.set(key, entry)
       former?.link.conversation.step(() => former.link.conversation.end("the device began a new session", false))
       return entry
-    })
+    }).pipe(Effect.uninterruptible)
 
   /** Which session the device gets: the one it comes back to, or a new one if it is admitted. */
   const decide = (parent: Scope.Scope, greeted: Greeted) =>
@@ -130,17 +131,16 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
         (device) => handshakes.withPermits(1)(admission.challenge(device))
       )
       const { sealing } = greeted
-      const decided = yield* inTurn(
+      const decision = inTurn(
         keyOf(greeted.hello),
         handshakes.withPermits(1)(decide(parent, greeted)).pipe(Effect.provideContext(context))
       )
-        .pipe(
-          Effect.tapError((refused) =>
-            connection.send(sealing.seal(create(PacketSchema, {
-              refused: { code: refused.code, detail: refused.detail }
-            })))
-          )
-        )
+      const decided = yield* attended(connection, decision).pipe(
+        Effect.tapErrorTag("Refused", (refused) =>
+          connection.send(sealing.seal(create(PacketSchema, {
+            refused: { code: refused.code, detail: refused.detail }
+          }))))
+      )
       const { entry, resumed } = decided
       const first = yield* welcome(connection, sealing, {
         protocol: Math.min(protocolMax, greeted.hello.protocolMax),

@@ -193,6 +193,35 @@ describe("the handshake", () => {
         assert.strictEqual(world.admitted.length, 2)
       })))
 
+  it.live.each(["hangs up", "is not heard of any more"])(
+    "is no longer decided about once the device %s",
+    (how) =>
+      Effect.gen(function*() {
+        let asked = 0
+        let given = 0
+        yield* inWorld({
+          limits: { handshakes: 1 },
+          admit: () =>
+            ++asked === 1
+              ? Effect.onInterrupt(Effect.never, () => Effect.sync(() => given++))
+              : Effect.succeed({ epoch: 1, lineage: Uint8Array.of(1) })
+        }, (world) =>
+          Effect.gen(function*() {
+            yield* Effect.sleep("5 seconds")
+            assert.strictEqual(given, 0, "it still waits, and says so")
+            if (how === "hangs up") yield* Effect.sleep("5 seconds")
+            else {
+              yield* world.transport.weather({ blackHole: true })
+              yield* Effect.sleep("10 seconds")
+              yield* world.transport.weather({ blackHole: false })
+            }
+            assert.strictEqual(given, 1)
+            yield* Effect.timeout(world.session("operator"), "5 seconds")
+            assert.strictEqual(asked, 2)
+          }))
+      })
+  )
+
   it.live("ends the former session when Admission lets another process of the device take over", () =>
     inWorld({}, (world) =>
       Effect.gen(function*() {
