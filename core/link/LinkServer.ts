@@ -115,6 +115,16 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
       ) {
         return { entry: live, resumed: true, peerReceived: resume.received }
       }
+      // Who speaks in a session has saved its token, and shows what it had before in no later hello.
+      if (
+        live?.begun === true && live.hello.instance === hello.instance &&
+        sameBytes(live.publicKey, publicKey) && sameBytes(live.hello.lineage, hello.lineage)
+      ) {
+        return yield* new Refused({
+          code: "Unavailable",
+          detail: "the hello is late: the device has taken up a session since"
+        })
+      }
       const given = yield* admission.admit(
         hello,
         { publicKey, enrols },

@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Option, Stream, SubscriptionRef } from "effect"
+import { Effect, Fiber, Latch, Option, Stream, SubscriptionRef } from "effect"
 import { NodeCryptography } from "../../../adapters/crypto/NodeCryptography.ts"
 import { Cryptography } from "../../../core/link/Cryptography.ts"
 import { decodeFrame } from "../../../core/link/frames.ts"
 import { Refused } from "../../../core/link/Hello.ts"
 import type { LinkState } from "../../../core/link/LinkClient.ts"
-import { deviceKey, inWorld, string, text, type World } from "./world.ts"
+import { deviceKey, inWorld, lateFrame, string, text, type World } from "./world.ts"
 
 const secret = Uint8Array.from({ length: 32 }, () => 5)
 
@@ -221,6 +221,29 @@ describe("the handshake", () => {
           }))
       })
   )
+
+  it.live("has no effect where its hello comes after a session that the device began by another method", () =>
+    Effect.gen(function*() {
+      const latch = yield* Latch.make()
+      yield* inWorld({
+        backup: true,
+        acceptors: ([first, ...others]) => first === undefined ? [] : [lateFrame(2, latch)(first), ...others]
+      }, (world) =>
+        Effect.gen(function*() {
+          yield* Effect.sleep("1 second")
+          assert.lengthOf(world.admitted, 0)
+          yield* world.transport.refuse("Refused")
+          yield* world.transport.cut()
+          const operator = yield* world.session("operator")
+          assert.strictEqual(string(yield* operator.request(text("x"))), "x")
+          yield* latch.open
+          yield* Effect.sleep("20 seconds")
+          assert.lengthOf(world.admitted, 1)
+          assert.isTrue(yield* SubscriptionRef.get(operator.connected))
+          assert.strictEqual(string(yield* operator.request(text("y"))), "y")
+          assert.lengthOf(world.sessions.operator, 1)
+        }))
+    }))
 
   it.live("ends the former session when Admission lets another process of the device take over", () =>
     inWorld({}, (world) =>
