@@ -48,6 +48,9 @@ interface Entry extends LiveSession {
   readonly epoch: number
   readonly lineage: Uint8Array
   begun: boolean
+  /** Connections it was given to, and the number of the latest that carried it. */
+  connections: number
+  carriedBy: number
 }
 
 const keyOf = (device: { readonly namespace: string; readonly device: string }) =>
@@ -90,7 +93,16 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
         }
       })
       const { hello, publicKey } = greeted
-      const entry: Entry = { hello, publicKey, session: link.session, link, begun: false, ...given }
+      const entry: Entry = {
+        hello,
+        publicKey,
+        session: link.session,
+        link,
+        begun: false,
+        connections: 0,
+        carriedBy: 0,
+        ...given
+      }
       const former = entries.get(key)
       entries.set(key, entry)
       former?.link.conversation.step(() => former.link.conversation.end("the device began a new session", false))
@@ -143,7 +155,10 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
       const { sealing } = greeted
       const decision = inTurn(
         keyOf(greeted.hello),
-        handshakes.withPermits(1)(decide(parent, greeted)).pipe(Effect.provideContext(context))
+        handshakes.withPermits(1)(decide(parent, greeted)).pipe(
+          Effect.map((decided) => ({ ...decided, number: ++decided.entry.connections })),
+          Effect.provideContext(context)
+        )
       )
       const decided = yield* attended(connection, decision).pipe(
         Effect.tapErrorTag("Refused", (refused) =>
@@ -171,8 +186,11 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
   const serve = (parent: Scope.Scope) => (connection: Connection) =>
     Effect.gen(function*() {
       const { connection: counted, count } = countedConnection(connection)
-      const { entry, first, maxFrame, method, peerReceived, sealing } = yield* introduce(parent, counted)
+      const { entry, first, maxFrame, method, number, peerReceived, sealing } = yield* introduce(parent, counted)
       const { link } = entry
+      // A broker may hand over late what a device said before it turned to another connection.
+      if (entry.carriedBy > number) return yield* Effect.logDebug(`${connection.description} comes too late`)
+      entry.carriedBy = number
       link.comesBy(method)
       // Only what a device did that has proven its key: nobody else shall use up what is granted to it.
       link.meter.frame("sent", count.sent)
