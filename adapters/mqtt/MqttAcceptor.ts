@@ -73,6 +73,8 @@ export const makeMqttAcceptor = (options: MqttAcceptorOptions): Acceptor => {
   ) {
     const first = yield* Deferred.make<void>()
     let wanted: ReadonlySet<string> = new Set()
+    /** Those whose devices have been told that their connections may be gone, by this broker connection and since they are wanted. */
+    const announced = new Set<string>()
     /** Rung when `wanted` has changed: however often it did meanwhile, only the newest is of interest. */
     const bell = yield* Queue.sliding<void>(1)
     // Closed after the connections are, so that what they say at last still leaves.
@@ -105,6 +107,8 @@ export const makeMqttAcceptor = (options: MqttAcceptorOptions): Acceptor => {
           else yield* refuse(topicNamespace, problem)
         }
         switchboard.serveNamespaces(usable)
+        // Their connections are lost, also where they are wanted again before the broker has confirmed anything.
+        for (const topicNamespace of announced) if (!usable.has(topicNamespace)) announced.delete(topicNamespace)
         wanted = usable
         yield* Queue.offer(bell, undefined)
         yield* Deferred.succeed(first, undefined)
@@ -126,7 +130,7 @@ export const makeMqttAcceptor = (options: MqttAcceptorOptions): Acceptor => {
       let asksAgain = false
       /** By namespace: why it is not heard. */
       let unheard: ReadonlyMap<string, string> = new Map()
-      const announced = new Set<string>()
+      announced.clear()
       /** Brings them to what is wanted now. Answers with what is done once the broker has confirmed it all. */
       const keepUp = Effect.fnUntraced(function*(namespaces: ReadonlySet<string>) {
         if (asksAgain) refused.clear()
@@ -151,10 +155,9 @@ export const makeMqttAcceptor = (options: MqttAcceptorOptions): Acceptor => {
         for (const topicNamespace of before.keys()) {
           if (namespaces.has(topicNamespace) && !unheard.has(topicNamespace)) yield* refuse(topicNamespace, undefined)
         }
-        for (const topicNamespace of announced) if (!namespaces.has(topicNamespace)) announced.delete(topicNamespace)
         let confirmed: Effect.Effect<void> = Effect.void
         for (const topicNamespace of namespaces) {
-          if (announced.has(topicNamespace) || unheard.has(topicNamespace)) continue
+          if (!wanted.has(topicNamespace) || announced.has(topicNamespace) || unheard.has(topicNamespace)) continue
           announced.add(topicNamespace)
           // A broker confirms in order: the last one speaks for all.
           confirmed = yield* makeDoubt(connected, topicNamespace)

@@ -5,6 +5,7 @@
  * what it leaves unacknowledged, resends.
  */
 import { type Clock, Effect } from "effect"
+import { monotonic } from "../../core/link/session/LinkSession.ts"
 import { type Connection, TransportError } from "../../core/link/Transport.ts"
 import { Waiting } from "../../core/link/Waiting.ts"
 
@@ -71,7 +72,8 @@ export interface BrokeredEnd {
 }
 
 export const makeBrokeredEnd = (options: BrokeredEndOptions): BrokeredEnd => {
-  const { clock, confirmsAll = () => false, description, maxFrame, transmit } = options
+  const { confirmsAll = () => false, description, maxFrame, transmit } = options
+  const now = monotonic(options.clock)
   let pool = options.pool
   let lost: TransportError | undefined
   const waiting = new Waiting()
@@ -119,19 +121,19 @@ export const makeBrokeredEnd = (options: BrokeredEndOptions): BrokeredEnd => {
   let sent = 0
   let takenThere = 0
   let missing = 0
-  let mark = { at: clock.currentTimeMillisUnsafe(), sent: 0 }
+  let mark = { at: now(), sent: 0 }
 
   const outstanding = () => Math.max(0, sent - missing - takenThere)
 
-  const writeOff = (now: number) => {
-    if (now - mark.at < lossMillis) return
+  const writeOff = () => {
+    if (now() - mark.at < lossMillis) return
     missing += Math.max(0, mark.sent - missing - takenThere - quantum)
-    mark = { at: now, sent }
+    mark = { at: now(), sent }
   }
 
   let unconfirmed = 0
   let confirmedAt = Number.NEGATIVE_INFINITY
-  const quiet = () => unconfirmed === 0 && clock.currentTimeMillisUnsafe() - confirmedAt >= restMillis
+  const quiet = () => unconfirmed === 0 && now() - confirmedAt >= restMillis
   const confirmation = (frame: Uint8Array, expendable: boolean): Confirmation => {
     let waits = false
     return {
@@ -143,7 +145,7 @@ export const makeBrokeredEnd = (options: BrokeredEndOptions): BrokeredEnd => {
       settled: () => {
         if (!waits) return
         unconfirmed -= 1
-        confirmedAt = clock.currentTimeMillisUnsafe()
+        confirmedAt = now()
       }
     }
   }
@@ -152,7 +154,7 @@ export const makeBrokeredEnd = (options: BrokeredEndOptions): BrokeredEnd => {
     Effect.suspend(() => {
       if (lost !== undefined) return Effect.fail(lost)
       const free = () => outstanding() === 0 || outstanding() + cost <= window
-      writeOff(clock.currentTimeMillisUnsafe())
+      writeOff()
       if (free()) {
         sent += cost
         return Effect.void

@@ -3,7 +3,7 @@ import { create } from "@bufbuild/protobuf"
 import { Clock, Effect, Scope, Semaphore } from "effect"
 import { PacketSchema } from "../gen/aranya/link/v1/link_pb.ts"
 import { Cryptography } from "./Cryptography.ts"
-import { answer, type Greeted, HandshakeFailed, protocolMax, protocolMin, welcome } from "./handshake.ts"
+import { answer, attended, type Greeted, HandshakeFailed, protocolMax, protocolMin, welcome } from "./handshake.ts"
 import { Admission, type DeviceHello, Refused } from "./Hello.ts"
 import { LinkLimits } from "./LinkLimits.ts"
 import { LinkTimings } from "./LinkTimings.ts"
@@ -48,6 +48,9 @@ interface Entry extends LiveSession {
   readonly epoch: number
   readonly lineage: Uint8Array
   begun: boolean
+  /** Connections it was given to, and the number of the latest that carried it. */
+  connections: number
+  carriedBy: number
 }
 
 const keyOf = (device: { readonly namespace: string; readonly device: string }) =>
@@ -71,6 +74,7 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
   /** Two connections of one device are decided one after the other. */
   const inTurn = makeTurns()
 
+  /** Wholly or not at all, whatever becomes of the connection meanwhile. */
   const begin = (
     parent: Scope.Scope,
     greeted: Greeted,
@@ -89,12 +93,21 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
         }
       })
       const { hello, publicKey } = greeted
-      const entry: Entry = { hello, publicKey, session: link.session, link, begun: false, ...given }
+      const entry: Entry = {
+        hello,
+        publicKey,
+        session: link.session,
+        link,
+        begun: false,
+        connections: 0,
+        carriedBy: 0,
+        ...given
+      }
       const former = entries.get(key)
       entries.set(key, entry)
       former?.link.conversation.step(() => former.link.conversation.end("the device began a new session", false))
       return entry
-    })
+    }).pipe(Effect.uninterruptible)
 
   /** Which session the device gets: the one it comes back to, or a new one if it is admitted. */
   const decide = (parent: Scope.Scope, greeted: Greeted) =>
@@ -114,6 +127,16 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
       ) {
         return { entry: live, resumed: true, peerReceived: resume.received }
       }
+      // Who speaks in a session has saved its token, and shows what it had before in no later hello.
+      if (
+        live?.begun === true && live.hello.instance === hello.instance &&
+        sameBytes(live.publicKey, publicKey) && sameBytes(live.hello.lineage, hello.lineage)
+      ) {
+        return yield* new Refused({
+          code: "Unavailable",
+          detail: "the hello is late: the device has taken up a session since"
+        })
+      }
       const given = yield* admission.admit(
         hello,
         { publicKey, enrols },
@@ -130,17 +153,19 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
         (device) => handshakes.withPermits(1)(admission.challenge(device))
       )
       const { sealing } = greeted
-      const decided = yield* inTurn(
+      const decision = inTurn(
         keyOf(greeted.hello),
-        handshakes.withPermits(1)(decide(parent, greeted)).pipe(Effect.provideContext(context))
-      )
-        .pipe(
-          Effect.tapError((refused) =>
-            connection.send(sealing.seal(create(PacketSchema, {
-              refused: { code: refused.code, detail: refused.detail }
-            })))
-          )
+        handshakes.withPermits(1)(decide(parent, greeted)).pipe(
+          Effect.map((decided) => ({ ...decided, number: ++decided.entry.connections })),
+          Effect.provideContext(context)
         )
+      )
+      const decided = yield* attended(connection, decision).pipe(
+        Effect.tapErrorTag("Refused", (refused) =>
+          connection.send(sealing.seal(create(PacketSchema, {
+            refused: { code: refused.code, detail: refused.detail }
+          }))))
+      )
       const { entry, resumed } = decided
       const first = yield* welcome(connection, sealing, {
         protocol: Math.min(protocolMax, greeted.hello.protocolMax),
@@ -161,8 +186,11 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
   const serve = (parent: Scope.Scope) => (connection: Connection) =>
     Effect.gen(function*() {
       const { connection: counted, count } = countedConnection(connection)
-      const { entry, first, maxFrame, method, peerReceived, sealing } = yield* introduce(parent, counted)
+      const { entry, first, maxFrame, method, number, peerReceived, sealing } = yield* introduce(parent, counted)
       const { link } = entry
+      // A broker may hand over late what a device said before it turned to another connection.
+      if (entry.carriedBy > number) return yield* Effect.logDebug(`${connection.description} comes too late`)
+      entry.carriedBy = number
       link.comesBy(method)
       // Only what a device did that has proven its key: nobody else shall use up what is granted to it.
       link.meter.frame("sent", count.sent)

@@ -324,6 +324,16 @@ export const answer = Effect.fnUntraced(function*(
   return yield* limited(greeted, "no handshake")
 })
 
+/**
+ * Decides about a device while it waits for that, which it shows by saying its hello again. Decisions about those that have hung up
+ * would take the time of those that are there, and hold up the next dial of the same device.
+ */
+export const attended = <A, E, R>(connection: Connection, decision: Effect.Effect<A, E, R>) =>
+  Effect.raceFirst(
+    decision,
+    Effect.forever(limited(connection.receive, "no word of the device while it was decided about"))
+  )
+
 /** Tells the device that it is welcome until it says something in the session: that packet is returned. */
 export const welcome = (
   connection: Connection,

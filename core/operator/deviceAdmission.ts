@@ -168,16 +168,20 @@ export const deviceAdmission = Layer.effect(
 
       const lineage = yield* random.bytes(lineageBytes)
       const readmit = metadata.annotations?.[readmitAnnotation] !== undefined
+      const issuedBefore = object.status?.link?.lineageHash
+      const shown = hello.lineage.length === 0 ? "" : Hex.encode(cryptography.sha256(hello.lineage))
       let epoch = 0
       let changed = false
       let refused = false
       let enrolled = false
       yield* registry.swapStatus({ key, uid: metadata.uid ?? "" }, (status, now) => {
         changed = (now.metadata.generation ?? 0) !== generation ||
-          (pinned(status) ?? (enrols ? ownKey : undefined)) !== ownKey
+          (pinned(status) ?? (enrols ? ownKey : undefined)) !== ownKey ||
+          // While this was under way another operator let the device in: it is there, unless it says so anew.
+          (status.link?.lineageHash !== issuedBefore && status.link?.lineageHash !== shown)
         if (changed) return undefined
         const verdict = continueLineage(status.link ?? {}, hello, {
-          shown: hello.lineage.length === 0 ? "" : Hex.encode(cryptography.sha256(hello.lineage)),
+          shown,
           issued: Hex.encode(cryptography.sha256(lineage)),
           holder: identity.holder,
           publicKey: ownKey,

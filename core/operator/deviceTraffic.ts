@@ -6,6 +6,7 @@ import { Clock, Effect, Equal, Stream, SubscriptionRef } from "effect"
 import type { DeviceTraffic as StatusTraffic } from "../device/EdgeDevice.ts"
 import { parseTimestamp, timestamp } from "../kube/time.ts"
 import { type Channel, LinkError, type Session } from "../link/Session.ts"
+import { monotonic } from "../link/session/LinkSession.ts"
 import {
   bytesOf,
   lessTraffic,
@@ -80,12 +81,13 @@ export const deviceTraffic = Effect.fnUntraced(function*(
 ) {
   const clock = yield* Clock.Clock
   const now = () => clock.currentTimeMillisUnsafe()
+  const passed = monotonic(clock)
   /** What the status says of the day, as far as is known. */
   let stored = options.stored
   /** What it does not say yet. */
   let unsaved = { day: dayOf(now()), count: noTraffic }
   const attempts: Array<Attempt> = []
-  let writtenAt = now()
+  let writtenAt = passed()
   let ever = noTraffic
   const refused = { control: 0, streams: 0, metrics: 0 }
   const told = new Set<TrafficClass>()
@@ -188,7 +190,7 @@ export const deviceTraffic = Effect.fnUntraced(function*(
   }
 
   const commit = (attempt: Attempt | undefined): void => {
-    writtenAt = now()
+    writtenAt = passed()
     if (attempt === undefined) return
     stored = attempt.result
     unsaved = { day: unsaved.day, count: lessTraffic(unsaved.count, attempt.count) }
@@ -236,7 +238,7 @@ export const deviceTraffic = Effect.fnUntraced(function*(
     due: (last = false) => {
       gather()
       const { count } = unsaved
-      if (isNone(count) || (!last && now() - writtenAt < ownWriteMillis)) return false
+      if (isNone(count) || (!last && passed() - writtenAt < ownWriteMillis)) return false
       return trafficClasses.some((name) =>
         bytesOf(count, name) >= Math.min(ownWriteBytes, ownWritePart * (budgetOf(name) ?? Infinity))
       )

@@ -1,7 +1,9 @@
 /** How one end of a connection through a broker holds back, where the broker delivers more than was sent. */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect } from "effect"
+import { TestClock } from "effect/testing"
 import { type BrokeredEnd, type BrokeredEndOptions, makeBrokeredEnd } from "../../../adapters/mqtt/brokeredEnd.ts"
+import { makeHostClock } from "../../simulation/HostClock.ts"
 import { simulate } from "../../simulation/VirtualTime.ts"
 
 const makeEnd = (
@@ -15,6 +17,7 @@ const makeEnd = (
     ...options
   })
 
+const today = Date.parse("2026-11-21T12:00:00Z")
 const frameLength = 16 * 1024
 const frames = 20 * 1024 * 1024 / frameLength
 
@@ -73,4 +76,43 @@ describe("one end of a connection that a broker carries", () => {
           assert.isBelow(yield* secondsFor(deliver), 3)
         }))))
   }
+
+  it.live("writes off what was lost also where the clock is set back", () =>
+    simulate(1, (time) =>
+      Effect.scoped(Effect.gen(function*() {
+        const { clock, jump } = makeHostClock(time, { offsetMillis: 0, rate: 1 })
+        let sent = 0
+        const { connection } = makeEnd({
+          clock,
+          transmit: () => Effect.sync(() => void (sent += 1)),
+          tellTaken: () => {}
+        })
+        yield* Effect.forkScoped(Effect.forever(connection.send(new Uint8Array(frameLength))))
+        yield* Effect.sleep("1 second")
+        const window = sent
+        jump(-3_600_000)
+        yield* Effect.sleep("20 seconds")
+        assert.isAbove(sent, window)
+      }))))
+
+  it.effect("has no short frame confirmed a second after the last was, also where the clock is set back", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(today)
+      const asked: Array<boolean> = []
+      const { connection } = makeEnd({
+        clock: yield* Clock.Clock,
+        transmit: (_, { settled, wanted }) =>
+          Effect.sync(() => {
+            asked.push(wanted())
+            settled()
+          }),
+        tellTaken: () => {}
+      })
+      yield* connection.send(new Uint8Array(frameLength))
+      yield* connection.send(new Uint8Array(20))
+      yield* TestClock.setTime(today - 3_600_000)
+      yield* TestClock.adjust("2 seconds")
+      yield* connection.send(new Uint8Array(20))
+      assert.deepStrictEqual(asked, [true, true, false])
+    }))
 })

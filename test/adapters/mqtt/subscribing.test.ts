@@ -75,6 +75,34 @@ describe("the operator's subscriptions", () => {
     })
   )
 
+  inTime(
+    "tell devices that their connections may be gone, also where a namespace goes and comes while the broker takes its time",
+    Effect.gen(function*() {
+      const said: Array<string> = []
+      let answer: (() => void) | undefined
+      const { namespaces } = yield* accepting({
+        subscribe: (topics, done) => {
+          const granted = () => done(topics.map(() => 1))
+          if (topics.includes("edge/2/msg")) answer = granted
+          else granted()
+        },
+        publish: (topic, _, __, done) => {
+          said.push(topic)
+          done(undefined)
+        }
+      })
+      for (const next of [["edge/1", "edge/2"], ["edge/2"], ["edge/1", "edge/2"]]) {
+        yield* Effect.sleep("1 second")
+        yield* SubscriptionRef.set(namespaces, next)
+      }
+      yield* Effect.sleep("1 second")
+      assert.deepStrictEqual(said, ["edge/1/cmd"])
+      answer?.()
+      yield* Effect.sleep("1 second")
+      assert.deepStrictEqual(said, ["edge/1/cmd", "edge/1/cmd", "edge/2/cmd"])
+    })
+  )
+
   for (const mute of ["subscribe", "unsubscribe"] as const) {
     inTime(
       `are not waited for for ever where the broker never answers: ${mute}`,

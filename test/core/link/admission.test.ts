@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Option, Stream, SubscriptionRef } from "effect"
+import { Effect, Fiber, Latch, Option, Stream, SubscriptionRef } from "effect"
 import { NodeCryptography } from "../../../adapters/crypto/NodeCryptography.ts"
 import { Cryptography } from "../../../core/link/Cryptography.ts"
 import { decodeFrame } from "../../../core/link/frames.ts"
 import { Refused } from "../../../core/link/Hello.ts"
 import type { LinkState } from "../../../core/link/LinkClient.ts"
-import { deviceKey, inWorld, string, text, type World } from "./world.ts"
+import { deviceKey, inWorld, lateFrame, string, text, type World } from "./world.ts"
 
 const secret = Uint8Array.from({ length: 32 }, () => 5)
 
@@ -192,6 +192,58 @@ describe("the handshake", () => {
         assert.isTrue(yield* SubscriptionRef.get(operator.connected))
         assert.strictEqual(world.admitted.length, 2)
       })))
+
+  it.live.each(["hangs up", "is not heard of any more"])(
+    "is no longer decided about once the device %s",
+    (how) =>
+      Effect.gen(function*() {
+        let asked = 0
+        let given = 0
+        yield* inWorld({
+          limits: { handshakes: 1 },
+          admit: () =>
+            ++asked === 1
+              ? Effect.onInterrupt(Effect.never, () => Effect.sync(() => given++))
+              : Effect.succeed({ epoch: 1, lineage: Uint8Array.of(1) })
+        }, (world) =>
+          Effect.gen(function*() {
+            yield* Effect.sleep("5 seconds")
+            assert.strictEqual(given, 0, "it still waits, and says so")
+            if (how === "hangs up") yield* Effect.sleep("5 seconds")
+            else {
+              yield* world.transport.weather({ blackHole: true })
+              yield* Effect.sleep("10 seconds")
+              yield* world.transport.weather({ blackHole: false })
+            }
+            assert.strictEqual(given, 1)
+            yield* Effect.timeout(world.session("operator"), "5 seconds")
+            assert.strictEqual(asked, 2)
+          }))
+      })
+  )
+
+  it.live("has no effect where its hello comes after a session that the device began by another method", () =>
+    Effect.gen(function*() {
+      const latch = yield* Latch.make()
+      yield* inWorld({
+        backup: true,
+        acceptors: ([first, ...others]) => first === undefined ? [] : [lateFrame(2, latch)(first), ...others]
+      }, (world) =>
+        Effect.gen(function*() {
+          yield* Effect.sleep("1 second")
+          assert.lengthOf(world.admitted, 0)
+          yield* world.transport.refuse("Refused")
+          yield* world.transport.cut()
+          const operator = yield* world.session("operator")
+          assert.strictEqual(string(yield* operator.request(text("x"))), "x")
+          yield* latch.open
+          yield* Effect.sleep("20 seconds")
+          assert.lengthOf(world.admitted, 1)
+          assert.isTrue(yield* SubscriptionRef.get(operator.connected))
+          assert.strictEqual(string(yield* operator.request(text("y"))), "y")
+          assert.lengthOf(world.sessions.operator, 1)
+        }))
+    }))
 
   it.live("ends the former session when Admission lets another process of the device take over", () =>
     inWorld({}, (world) =>

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Schedule } from "effect"
+import { Clock, Effect, Fiber, Schedule, Semaphore } from "effect"
 import type { MemoryTransportControls } from "../../fakes/MemoryTransport.ts"
 import { inWorld, type World } from "./world.ts"
 
@@ -99,4 +99,42 @@ describe("three hundred agents whose connections break at once", () => {
         console.log(draw("going back", back, 60))
         assert.isAtMost(share(back), 0.08)
       })))
+})
+
+describe("three hundred agents whose operator has forgotten their sessions", () => {
+  it.live("get in as fast as they can be admitted, though most hang up while they wait", () =>
+    Effect.gen(function*() {
+      const atOnce = 10
+      const turns = yield* Semaphore.make(atOnce)
+      let millis = 0
+      let issued = 0
+      const admit = () =>
+        turns.withPermit(
+          Effect.delay(Effect.sync(() => ({ epoch: 1, lineage: Uint8Array.of(++issued & 255, issued >> 8) })), millis)
+        )
+      yield* inWorld({ admit, limits: { handshakes: 64 } }, (world) =>
+        Effect.gen(function*() {
+          for (let count = 1; count < agents; count++) {
+            const client = yield* world.makeClient({ device: `edge-${count + 1}` })
+            yield* Effect.forkScoped(client.run)
+          }
+          const taken = (many: number) =>
+            Effect.suspend(() => world.sessions.operator.length < many ? Effect.fail("not yet") : Effect.void).pipe(
+              Effect.retry(Schedule.spaced("100 millis").pipe(Schedule.upTo({ duration: "10 minutes" }))),
+              Effect.orDie
+            )
+          yield* taken(agents)
+          yield* Fiber.interrupt(world.serving)
+          const before = issued
+          millis = 1_000
+          yield* Effect.forkScoped(world.server.run)
+          const restarted = yield* Clock.currentTimeMillis
+          yield* taken(2 * agents)
+          const took = (yield* Clock.currentTimeMillis) - restarted
+          console.log(`all in after ${took / 1000} s, ${issued - before} admissions`)
+          // What the admissions take, and what the last of those who hung up waited before they dialed again.
+          assert.isAtMost(took, agents / atOnce * 1_000 + 30_000)
+          assert.isAtMost(issued - before, agents * 1.2)
+        }))
+    }))
 })

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Option, Stream, SubscriptionRef } from "effect"
+import { Effect, Fiber, Latch, Option, Stream, SubscriptionRef } from "effect"
 import { noise } from "./noise.ts"
-import { echo, failure, inWorld, string, text } from "./world.ts"
+import { echo, failure, inWorld, lateFrame, string, text } from "./world.ts"
 
 /** Joins pieces, to compare bytes whatever the bounds. */
 const joined = (pieces: ReadonlyArray<Uint8Array>) => Buffer.concat(pieces)
@@ -201,6 +201,29 @@ describe("a session whose connection breaks", () => {
         assert.strictEqual(string(yield* operator.request(text("x"))), "x")
         assert.strictEqual(world.admitted.length, 1)
       })))
+
+  it.live("stays with the connection it was resumed on, where the first word of an earlier one comes late", () =>
+    Effect.gen(function*() {
+      const latch = yield* Latch.make()
+      yield* inWorld({
+        backup: true,
+        acceptors: ([first, ...others]) => first === undefined ? [] : [lateFrame(3, latch)(first), ...others]
+      }, (world) =>
+        Effect.gen(function*() {
+          const device = yield* world.session("device")
+          yield* world.transport.refuse("Refused")
+          yield* world.transport.cut()
+          const operator = yield* world.session("operator")
+          assert.strictEqual(operator.id, device.id)
+          assert.strictEqual(string(yield* operator.request(text("x"))), "x")
+          yield* latch.open
+          yield* Effect.sleep("5 seconds")
+          assert.strictEqual(operator.method(), "backup")
+          assert.strictEqual(yield* world.backup.open, 1)
+          assert.strictEqual(string(yield* operator.request(text("y"))), "y")
+          assert.lengthOf((yield* world.backup.diary).filter((entry) => entry.endsWith("dialed")), 1)
+        }))
+    }))
 
   it.live("says farewell when the device's program ends, and when the operator's does", () =>
     inWorld({}, (world) =>

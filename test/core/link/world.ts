@@ -1,5 +1,5 @@
 /** An operator and a device with a memory transport between them, and what both remember. */
-import { Cause, Effect, Exit, Layer, Logger, Option, References, type Scope, Stream } from "effect"
+import { Cause, Effect, Exit, type Latch, Layer, Logger, Option, References, type Scope, Stream } from "effect"
 import { NodeCryptography } from "../../../adapters/crypto/NodeCryptography.ts"
 import { Cryptography } from "../../../core/link/Cryptography.ts"
 import { Admission, type DeviceHello, LinkMemory, type OperatorHello } from "../../../core/link/Hello.ts"
@@ -48,6 +48,8 @@ export interface WorldOptions {
   readonly backup?: boolean | MemoryTransportOptions
   /** Another choice of ways to the operator than the world's own, best first. */
   readonly dialers?: (own: ReadonlyArray<Dialer>) => ReadonlyArray<Dialer>
+  /** Other doors of the operator than the world's own. */
+  readonly acceptors?: (own: ReadonlyArray<Acceptor>) => ReadonlyArray<Acceptor>
   /** Whom connections let in, by place. */
   readonly admits?: (device: { readonly namespace: string; readonly device: string }) => Effect.Effect<boolean>
   /** Takes what the device warns of. */
@@ -77,11 +79,11 @@ export const makeWorld = Effect.fnUntraced(function*(options: WorldOptions = {})
     Layer.succeed(Dialers, (options.dialers ?? ((own) => own))(both.map(({ dialer }) => dialer))),
     Layer.succeed(
       Acceptors,
-      both.map(({ acceptor }): Acceptor => ({
+      (options.acceptors ?? ((own) => own))(both.map(({ acceptor }): Acceptor => ({
         ...acceptor,
         run: (serve) =>
           acceptor.run((met) => serve(options.admits === undefined ? met : { ...met, admits: options.admits }))
-      }))
+      })))
     ),
     Layer.succeed(Admission, {
       challenge: options.challenge ?? (() => Effect.succeed({ psk: undefined })),
@@ -170,6 +172,31 @@ export const makeWorld = Effect.fnUntraced(function*(options: WorldOptions = {})
     services
   }
 })
+
+/**
+ * What a broker can make of the first connection: one frame of it, counted from 1, arrives only when the latch opens, be the device
+ * there or not, and nothing after it.
+ */
+export const lateFrame = (number: number, latch: Latch.Latch) => (acceptor: Acceptor): Acceptor => {
+  let connections = 0
+  return {
+    ...acceptor,
+    run: (serve) =>
+      acceptor.run((connection) => {
+        if (connections++ > 0) return serve(connection)
+        let frames = 0
+        return serve({
+          ...connection,
+          send: (frame) => Effect.ignore(connection.send(frame)),
+          receive: Effect.suspend(() =>
+            frames === number
+              ? Effect.never
+              : Effect.tap(connection.receive, () => ++frames === number ? latch.await : Effect.void)
+          )
+        })
+      })
+  }
+}
 
 /** The error an effect fails with; anything else is a defect of the test. */
 export const failure = <A>(effect: Effect.Effect<A, LinkError>): Effect.Effect<LinkError> =>

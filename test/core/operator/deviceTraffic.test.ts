@@ -300,4 +300,17 @@ describe("the traffic of a device", () => {
       carry("control", 600_000)
       assert.isTrue(traffic.due())
     }))
+
+  it.effect("waits five minutes for that also where the clock is set back meanwhile", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(noon)
+      const { traffic } = yield* makeTraffic({})
+      const { carry, session } = yield* fakeSession
+      traffic.guard(session)
+      carry("control", 2_000_000)
+      yield* TestClock.setTime(noon - 3_600_000)
+      assert.isFalse(traffic.due())
+      yield* TestClock.adjust("5 minutes")
+      assert.isTrue(traffic.due())
+    }))
 })

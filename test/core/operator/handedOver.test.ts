@@ -63,6 +63,37 @@ describe("a device that was another operator's for a while", () => {
         assert.strictEqual(least, 1, "restarts never go down")
       }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
 
+  it.live("stays with the second, where the first is slow to let in whom it has waited for", () =>
+    simulate(5, () =>
+      Effect.gen(function*() {
+        const { admitsOne, admittingOne, api, device } = yield* twoOperators
+        const link = Effect.map(
+          api.get(EdgeDevices, { namespace: "edge", name: "edge-1" }),
+          ({ status }) => status?.link
+        )
+        /** It dials whichever operator it meets. */
+        const dialsUntil = <E>(met: Effect.Effect<boolean, E>) =>
+          device.agent.kill.pipe(
+            Effect.andThen(device.transport.weather({ blackHole: false })),
+            Effect.andThen(device.agent.start),
+            Effect.andThen(Effect.sleep("1 second")),
+            Effect.andThen(met),
+            Effect.repeat({ until: (found) => found, times: 20 })
+          )
+        yield* admitsOne.close
+        yield* dialsUntil(Effect.map(admittingOne, (waiting) => waiting > 0))
+        // The first does not hear that it hangs up.
+        yield* device.transport.weather({ blackHole: true })
+        const before = yield* link
+        yield* dialsUntil(Effect.map(link, (now) => now?.lineageHash !== before?.lineageHash))
+        assert.strictEqual(yield* admittingOne, 1, "the first has not given up yet")
+        const there = yield* link
+        yield* admitsOne.open
+        yield* Effect.sleep("1 minute")
+        assert.strictEqual(there?.holder, "two-1")
+        assert.deepStrictEqual(yield* link, there)
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+
   it.live("is not given an older pod by the next, whose watch has not told of the newer one yet", () =>
     simulate(3, () =>
       Effect.gen(function*() {

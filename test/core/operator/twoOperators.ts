@@ -1,6 +1,6 @@
 /** Two operators, each of which believes that it serves every device, and what tests ask of them. */
 import { Effect, Latch, Schedule, Stream } from "effect"
-import { EdgeDevices } from "../../../core/device/EdgeDevice.ts"
+import { type EdgeDeviceObject, EdgeDevices } from "../../../core/device/EdgeDevice.ts"
 import { KubeApi } from "../../../core/kube/KubeApi.ts"
 import { Nodes } from "../../../core/kube/Node.ts"
 import type { KubeObject } from "../../../core/kube/ObjectMeta.ts"
@@ -53,6 +53,9 @@ export const twoOperators = Effect.gen(function*() {
   const tellsOneOfRevoked = yield* Latch.make(true)
   const tells = yield* Latch.make(true)
   const tellsOfLeases = yield* Latch.make(true)
+  const admitsOne = yield* Latch.make(true)
+  let admittedByOne: string | undefined
+  let admittingOne = 0
   let missesEnds = false
   let missed: string | undefined
   const watching = (
@@ -67,7 +70,20 @@ export const twoOperators = Effect.gen(function*() {
   const one = yield* makeOperator([device], undefined, undefined, "one").pipe(
     Effect.provideService(KubeApi, {
       ...api,
-      observe: watching({ edgedevices: tellsOne, pods: tellsOneOfPods, configmaps: tellsOneOfRevoked })
+      observe: watching({ edgedevices: tellsOne, pods: tellsOneOfPods, configmaps: tellsOneOfRevoked }),
+      replace: ((resource, object, options) =>
+        Effect.suspend(() => {
+          const lineage = resource.plural === "edgedevices"
+            ? (object as EdgeDeviceObject).status?.link?.lineageHash
+            : admittedByOne
+          if (lineage === admittedByOne) return api.replace(resource, object, options)
+          admittedByOne = lineage
+          admittingOne += 1
+          return admitsOne.await.pipe(
+            Effect.ensuring(Effect.sync(() => admittingOne -= 1)),
+            Effect.andThen(api.replace(resource, object, options))
+          )
+        })) as typeof api.replace
     })
   )
   const two = yield* makeOperator([device], undefined, undefined, "two").pipe(
@@ -93,6 +109,9 @@ export const twoOperators = Effect.gen(function*() {
     api,
     device,
     tells,
+    /** The first operator's writes of whom it lets in wait for this; how many do. */
+    admitsOne,
+    admittingOne: Effect.sync(() => admittingOne),
     tellsOneOfDevices: tellsOne,
     tellsOfLeases,
     tellsOneOfPods,
