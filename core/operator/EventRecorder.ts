@@ -38,8 +38,17 @@ const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced(
   Schedule.jittered,
   Schedule.upTo({ times: 10 })
 )
-/** Kubernetes cuts longer ones off with an error. */
-const longestMessage = 1024
+/** Kubernetes cuts longer ones off with an error, as do newer Events with reasons. What devices say is remembered no longer either. */
+const longest = { message: 1024, reason: 128, fieldPath: 512 }
+
+const shortened = <A extends EventDraft>(draft: A): A => ({
+  ...draft,
+  about: draft.about.fieldPath === undefined
+    ? draft.about
+    : { ...draft.about, fieldPath: draft.about.fieldPath.slice(0, longest.fieldPath) },
+  reason: draft.reason.slice(0, longest.reason),
+  message: draft.message.slice(0, longest.message)
+})
 
 /** Keeps the newest entries. */
 const remember = <A>(memory: Map<string, A>, key: string, value: A) => {
@@ -86,7 +95,8 @@ export class EventRecorder extends Context.Service<EventRecorder, {
         return { ...draft, at, id: draft.id ?? `${at.toString(16)}${number.toString(16)}` }
       })
 
-      const put = Effect.fnUntraced(function*(draft: Named) {
+      const put = Effect.fnUntraced(function*(said: Named) {
+        const draft = shortened(said)
         const { at, id } = draft
         const namespace = draft.about.namespace ?? "default"
         const event: KubeEvent = {
@@ -96,7 +106,7 @@ export class EventRecorder extends Context.Service<EventRecorder, {
           involvedObject: draft.about,
           type: draft.type,
           reason: draft.reason,
-          message: draft.message.slice(0, longestMessage),
+          message: draft.message,
           source: { component: "aranya", ...(draft.host === undefined ? {} : { host: draft.host }) },
           reportingComponent: "arhat.dev/aranya",
           reportingInstance: draft.host ?? "aranya",

@@ -324,8 +324,8 @@ export const devicePods = Effect.fnUntraced(function*(
       })
     )
 
-  /** How often an event could not be written while others could, by its number. */
-  const strikes = new Map<number, number>()
+  /** How often each event of the last batch could not be written while others could, by its number. */
+  let strikes: ReadonlyMap<number, number> = new Map()
 
   /** Fails where they may be written later: the device keeps them, and tells them again. */
   const takeEvents = (batch: ReadonlyArray<PodEvent>): Effect.Effect<void, KubeApiError | EventsLate> => {
@@ -373,16 +373,18 @@ export const devicePods = Effect.fnUntraced(function*(
         orElse: () => Effect.fail(new EventsLate())
       })
       let left: KubeApiError | undefined
+      const failures = new Map<number, number>()
       for (const { event: { number, reason }, failed } of outcomes) {
         if (failed === undefined) continue
         const times = (strikes.get(number) ?? 0) + (passed > 0 ? 1 : 0)
-        strikes.set(number, times)
+        failures.set(number, times)
         // One that the API server will not have, whatever it answers, must not hold up those behind it.
         if (times < mostStrikes) left = failed
         else yield* Effect.logDebug(`event ${reason} of ${context.key} was not recorded: ${failed.message}`)
       }
+      // A device repeats what was not taken, and nothing else is of interest.
+      strikes = left === undefined ? new Map() : failures
       if (left !== undefined) return yield* left
-      strikes.clear()
     })
   }
 

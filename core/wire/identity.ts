@@ -1,4 +1,4 @@
-/** UIDs and hashes as bytes: half the length of their text, and any text still passes. */
+/** What pods are known by. UIDs and hashes go as bytes: half the length of their text, and any text still passes. */
 import { reject } from "./message.ts"
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
@@ -19,6 +19,15 @@ export const fromHex = (text: string): Uint8Array<ArrayBuffer> => {
 
 const checked = (text: string): string =>
   text.length <= longest ? text : reject("TooLarge", `an identifier of ${text.length} characters`)
+
+/** Kubernetes lets neither be longer; whoever is told of a pod keeps them. */
+const longestNamespace = 63
+const longestName = 253
+
+export const placeOf = ({ name, namespace }: { readonly namespace: string; readonly name: string }) =>
+  namespace.length <= longestNamespace && name.length <= longestName
+    ? { namespace, name }
+    : reject("TooLarge", `a namespace of ${namespace.length} characters and a name of ${name.length}`)
 
 const empty = new Uint8Array()
 

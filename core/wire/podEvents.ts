@@ -7,7 +7,7 @@ import {
   PodEventsSchema
 } from "../gen/aranya/wire/v1/report_pb.ts"
 import type { PodEvent } from "../pod/PodReport.ts"
-import { uidFields, uidOf } from "./identity.ts"
+import { placeOf, uidFields, uidOf } from "./identity.ts"
 import { limits } from "./limits.ts"
 import { bounded, count, decoding, encoding, long } from "./message.ts"
 
@@ -27,8 +27,7 @@ const eventMessage = (event: PodEvent, base: number): Message =>
 const eventValue = (event: Message, base: bigint): PodEvent => ({
   number: count(event.number),
   uid: uidOf(event),
-  namespace: event.namespace,
-  name: event.name,
+  ...placeOf(event),
   fieldPath: event.fieldPath,
   type: event.warning ? "Warning" : "Normal",
   reason: event.reason,

@@ -4,7 +4,7 @@ import { type Condition, ConditionSchema, Phase, type Report, ReportSchema } fro
 import type { PodCondition, PodPhase, PodStatus } from "../kube/Pod.ts"
 import type { PodReport } from "../pod/PodReport.ts"
 import { statusMessage, statusValue } from "./containerStatus.ts"
-import { uidFields, uidOf } from "./identity.ts"
+import { placeOf, uidFields, uidOf } from "./identity.ts"
 import { limits } from "./limits.ts"
 import { bounded, count, decoding, encoding, long, number, optionalLong, present } from "./message.ts"
 import { secondsOf, type Times, times } from "./timestamp.ts"
@@ -156,8 +156,7 @@ export const reportValue = (report: Report): PodReport => {
   }
   return {
     uid: uidOf(report),
-    namespace: report.namespace,
-    name: report.name,
+    ...placeOf(report),
     number: count(report.number),
     status,
     finished: report.finished

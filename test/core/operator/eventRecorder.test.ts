@@ -56,6 +56,21 @@ describe("events", () => {
       assert.deepStrictEqual(yield* told, [{ message: backOff.message, count: 2, lasted: 0 }])
     })))
 
+  it.live("are remembered no longer than they are written, whatever a device says", () =>
+    recording(Effect.gen(function*() {
+      const { record } = yield* EventRecorder
+      const [message, reason, fieldPath] = ["m", "r", "f"].map((each) => each.repeat(250_000))
+      for (const end of ["a", "b"]) {
+        yield* record({
+          ...backOff,
+          message: message + end,
+          reason: reason + end,
+          about: { ...backOff.about, fieldPath: fieldPath + end }
+        })
+      }
+      assert.deepStrictEqual(yield* told, [{ message: "m".repeat(1024), count: 2, lasted: 0 }])
+    })))
+
   it.live("begin anew where the first has expired", () =>
     recording(Effect.gen(function*() {
       const { record } = yield* EventRecorder

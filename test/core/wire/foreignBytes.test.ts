@@ -35,6 +35,25 @@ const survives = (decode: (typeof decoders)[number], bytes: Uint8Array) => {
 const unknownKind = Uint8Array.of(0xfa, 0x7f, 0x02, 0x08, 0x01)
 
 describe("bytes from outside", () => {
+  it.effect("name no pod by more than Kubernetes lets it be called", () =>
+    Effect.gen(function*() {
+      const [event] = events
+      const places = [
+        { namespace: "n".repeat(63), name: "p".repeat(253), right: true },
+        { namespace: "n".repeat(64), name: "p", right: false },
+        { namespace: "n", name: "p".repeat(254), right: false }
+      ]
+      for (const { right, ...place } of places) {
+        const said = [
+          yield* encodeEvent({ _tag: "PodReport", report: { ...crashed, ...place } }),
+          yield* encodeEvent({ _tag: "PodEvents", events: [{ ...event!, ...place }] })
+        ]
+        for (const bytes of said) {
+          assert.strictEqual(yield* Effect.isSuccess(decodeEvent(bytes)), right, JSON.stringify(place))
+        }
+      }
+    }))
+
   it.effect("end in a value or a WireError, 100,000 times", () =>
     Effect.gen(function*() {
       const next = uniform(20261121)
