@@ -2,7 +2,7 @@
 import { Clock, Duration, Effect, Latch, Queue, Random, Schedule, Stream, SubscriptionRef } from "effect"
 import type { EdgeDevice } from "../device/EdgeDevice.ts"
 import { Leases } from "../kube/kinds.ts"
-import { KubeApi, type KubeApiError } from "../kube/KubeApi.ts"
+import { KubeApi, KubeApiError } from "../kube/KubeApi.ts"
 import { type Node, Nodes, type NodeStatus } from "../kube/Node.ts"
 import { parseTimestamp } from "../kube/time.ts"
 import { desiredNode, isRemnant, newNode, nodePatch, owns } from "../node/desiredNode.ts"
@@ -26,6 +26,8 @@ import { OperatorSettings } from "./OperatorSettings.ts"
 
 /** A status that says the same is written again after this long, give or take half (a kubelet's 5 minutes). */
 const heartbeatMillis = 5 * 60_000
+/** Tries of a write of the Node that meets others' writes, before the first pause. */
+const tries = 4
 /** What may not be written, because device or Node seem to be somebody else's, is looked at again after so long. */
 const askAgainMillis = 10_000
 
@@ -153,14 +155,33 @@ export const keepNode = Effect.fnUntraced(function*(
     nextHeartbeat = (yield* monotonicMillis) + heartbeatMillis * (0.5 + (yield* Random.next))
   })
 
-  /** One that is gone, of which no watch has told, is made anew the next time. */
-  const unlessGone = <A>(node: Node, write: Effect.Effect<A, KubeApiError>) =>
-    Effect.tapError(write, (error) => Effect.sync(() => error.reason === "NotFound" && index.forget(node)))
+  /** Another version of the Node is there than was found, or another Node; no watch need have told, and of others' none tells. */
+  const lookAnew = Effect.fnUntraced(function*(node: Node) {
+    const now = yield* lookUp
+    if (now !== undefined && now.metadata.uid === node.metadata.uid) return index.learn(now)
+    index.forget(node)
+    taken = now !== undefined
+  })
+
+  /** Of the Node as it was found. One that is gone, of which no watch has told, is made anew the next time. */
+  const unlessAnother = <A>(node: Node, write: Effect.Effect<A, KubeApiError>) =>
+    write.pipe(
+      Effect.mapError((error) =>
+        // Another uid under the same name: the API calls the uid in the patch an invalid change of an immutable field.
+        error.reason === "Invalid" && error.detail.includes("metadata.uid")
+          ? new KubeApiError({ reason: "Conflict", status: 409, detail: error.detail })
+          : error
+      ),
+      Effect.tapError((error) => {
+        if (error.reason === "Conflict") return lookAnew(node)
+        return Effect.sync(() => error.reason === "NotFound" && index.forget(node))
+      })
+    )
 
   const writeStatus = Effect.fnUntraced(function*(node: Node, status: NodeStatus) {
-    ours = yield* unlessGone(
+    ours = yield* unlessAnother(
       node,
-      api.patch(Nodes, { ...at, subresource: "status" }, { type: "strategic", body: statusPatch(status) })
+      api.patch(Nodes, { ...at, subresource: "status" }, { type: "strategic", body: statusPatch(node, status) })
     )
     index.learn(ours)
     yield* written
@@ -242,13 +263,16 @@ export const keepNode = Effect.fnUntraced(function*(
       return
     }
     if (patch !== undefined) {
-      ours = yield* unlessGone(found, api.patch(Nodes, at, { type: "merge", body: patch }))
+      ours = yield* unlessAnother(found, api.patch(Nodes, at, { type: "merge", body: patch }))
       ourVersion = ours.metadata.resourceVersion
       index.learn(ours)
     }
     const status = nodeStatus(device, seen, ours.status, now)
     if (differs(ours, status) || due) yield* writeStatus(ours, status)
-  })
+  }).pipe(
+    // Others write Nodes as well: what was looked at anew is written before they do so again.
+    Effect.retry({ times: tries - 1, while: ({ reason }) => reason === "Conflict" })
+  )
 
   const patiently = <A>(work: Effect.Effect<A, KubeApiError>, schedule: typeof again) => {
     let said: string | undefined
