@@ -18,7 +18,7 @@ import {
 } from "../node/nodeStatus.ts"
 import type { DeviceAbsence } from "./deviceAbsence.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
-import { leaseWatch, standByMillis, takeOverMillis } from "./leaseWatch.ts"
+import { leaseWatch, standByMillis } from "./leaseWatch.ts"
 import { type DoorSubject, NodeDoors } from "./NodeDoors.ts"
 import { NodeIndex } from "./NodeIndex.ts"
 import { OperatorIdentity } from "./OperatorIdentity.ts"
@@ -74,8 +74,10 @@ export const keepNode = Effect.fnUntraced(function*(
     readonly reason: () => DisconnectReason
     /** Whether this process speaks for the device; while it does not, nothing of the device is written. */
     readonly holds: () => boolean
-    /** Takes the device from a process that died. */
-    readonly claim: Effect.Effect<void>
+    /** Who has the device, and since which takeover. */
+    readonly heldBy: () => string
+    /** Takes the device from a process that died, if it is still the one that has it; whether it was taken. */
+    readonly claim: (from: string) => Effect.Effect<boolean, KubeApiError>
     /** Tells whether a Node of this name belongs to somebody else. */
     readonly conflict: (sentence: string | undefined) => Effect.Effect<void>
   }
@@ -302,15 +304,19 @@ export const keepNode = Effect.fnUntraced(function*(
   })
 
   const lease = yield* leaseWatch(context.name)
+  /** Whose the device was when its Lease was looked at last: the next one has its time anew. */
+  let watched: string | undefined
   /** Looks whether the process that holds the device still renews its Lease. */
   const standBy = Effect.gen(function*(): Effect.fn.Return<void, KubeApiError> {
     if (options.holds() || (yield* isNobodysToRenew)) return yield* lease.forget
-    if (!(yield* lease.unchangedFor(takeOverMillis))) return
-    yield* lease.forget
+    const holder = options.heldBy()
+    if (holder !== watched) yield* lease.forget
+    watched = holder
+    if (!(yield* lease.isNobodys)) return
     yield* Effect.logWarning(`the operator that held ${context.key} renews its Lease no more: taking the device over`)
-    yield* options.claim
+    yield* (yield* options.claim(holder)) ? lease.taken : lease.forget
   }).pipe(
-    // As where the Lease itself could not be looked at.
+    // As where the Lease itself could not be looked at. What could not be written here the holder could not renew, perhaps.
     Effect.tapError(() => lease.forget)
   )
 
