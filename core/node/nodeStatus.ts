@@ -225,8 +225,9 @@ export const differs = (stored: Node, wanted: NodeStatus): boolean => settled(st
 
 /**
  * The strategic-merge body: two addresses of one type cannot be merged by type, so the list is replaced; conditions of others
- * stay.
+ * stay. Of this very version of the Node: another may have its name by now, or somebody else speak for its device.
  */
-export const statusPatch = (status: NodeStatus): unknown => ({
+export const statusPatch = ({ metadata: { resourceVersion, uid } }: Node, status: NodeStatus): unknown => ({
+  metadata: { uid, resourceVersion },
   status: { ...status, addresses: [{ $patch: "replace" }, ...(status.addresses ?? [])] }
 })

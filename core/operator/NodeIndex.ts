@@ -72,10 +72,12 @@ export class NodeIndex extends Context.Service<NodeIndex, {
                 gone.delete(name)
               })
           ),
-        // An answer that comes after the Node is gone does not bring it back, not even that it was made.
+        // An answer that comes after the Node is gone does not bring it back, not even that it was made. Which of two has the name
+        // now is for the watch to say, or for whoever finds that one of them is gone.
         learn: (node) => {
           const { name = "", uid = "" } = node.metadata
-          if (gone.get(name) !== uid) put(node)
+          const known = nodes.get(name)
+          if (gone.get(name) !== uid && (known === undefined || known.metadata.uid === uid)) put(node)
         },
         forget
       })

@@ -33,6 +33,10 @@ const disruption = "DeletionByPartitionPolicy"
 const isEnded = (pod: Pod): boolean =>
   isTerminal(pod) && pod.status?.conditions?.some(({ reason }) => reason === disruption) === true
 
+/** The API server has answered, and the next request may well be granted: one that is away has refused nothing. */
+export const isRefused = ({ reason, status }: KubeApiError) =>
+  status !== 0 && status !== 429 && status !== 503 && status !== 504 && reason !== "Unauthorized"
+
 /** Nothing more can be done for it: somebody's finalizer keeps the object, or its controller has not let go of it yet. */
 const isGivenUp = (pod: Pod, onReturn: OnReturn): boolean =>
   pod.metadata.deletionTimestamp === undefined
@@ -57,7 +61,7 @@ export const givePodUp = Effect.fnUntraced(function*(context: DeviceContext) {
   const api = yield* KubeApi
   const index = yield* PodIndex
   const events = yield* EventRecorder
-  const { finalise, writeStatus } = yield* podWrites
+  const { finalise, find, writeStatus } = yield* podWrites
 
   const place = (pod: Pod) => ({ namespace: pod.metadata.namespace ?? "", name: pod.metadata.name ?? "" })
   const tell = (pod: Pod, reason: string, message: string) =>
@@ -134,6 +138,22 @@ export const givePodUp = Effect.fnUntraced(function*(context: DeviceContext) {
       ? finalise(pod)
       : end(pod)
 
+  /**
+   * For a device that is back. What was not begun with, and is not deleted now, was never given up: it goes on, and may not be
+   * deleted later, when it runs.
+   */
+  const finish = (pod: Pod): Effect.Effect<void, KubeApiError> =>
+    Effect.catchIf(Effect.asVoid(finalise(pod)), isRefused, (error) => {
+      const { namespace, name } = place(pod)
+      return Effect.flatMap(
+        find(namespace, name, pod.metadata.uid ?? ""),
+        (now) =>
+          now !== undefined && (isTerminal(now) || now.metadata.deletionTimestamp !== undefined)
+            ? Effect.fail(error)
+            : Effect.void
+      )
+    })
+
   /** Its controller adopts it again, and is told that every other of its pods is worth less. */
   const bringBack = Effect.fnUntraced(function*(pod: Pod) {
     const { annotations = {}, resourceVersion, uid } = pod.metadata
@@ -202,5 +222,5 @@ export const givePodUp = Effect.fnUntraced(function*(context: DeviceContext) {
       })
     )
 
-  return { begin, finish: finalise, restore }
+  return { begin, finish, restore }
 })

@@ -2,7 +2,7 @@
 import { Clock, Duration, Effect, Latch, Queue, Random, Schedule, Stream, SubscriptionRef } from "effect"
 import type { EdgeDevice } from "../device/EdgeDevice.ts"
 import { Leases } from "../kube/kinds.ts"
-import { KubeApi, type KubeApiError } from "../kube/KubeApi.ts"
+import { KubeApi, KubeApiError } from "../kube/KubeApi.ts"
 import { type Node, Nodes, type NodeStatus } from "../kube/Node.ts"
 import { parseTimestamp } from "../kube/time.ts"
 import { desiredNode, isRemnant, newNode, nodePatch, owns } from "../node/desiredNode.ts"
@@ -18,7 +18,7 @@ import {
 } from "../node/nodeStatus.ts"
 import type { DeviceAbsence } from "./deviceAbsence.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
-import { leaseWatch, standByMillis, takeOverMillis } from "./leaseWatch.ts"
+import { leaseWatch, standByMillis } from "./leaseWatch.ts"
 import { type DoorSubject, NodeDoors } from "./NodeDoors.ts"
 import { NodeIndex } from "./NodeIndex.ts"
 import { OperatorIdentity } from "./OperatorIdentity.ts"
@@ -26,6 +26,8 @@ import { OperatorSettings } from "./OperatorSettings.ts"
 
 /** A status that says the same is written again after this long, give or take half (a kubelet's 5 minutes). */
 const heartbeatMillis = 5 * 60_000
+/** Tries of a write of the Node that meets others' writes, before the first pause. */
+const tries = 4
 /** What may not be written, because device or Node seem to be somebody else's, is looked at again after so long. */
 const askAgainMillis = 10_000
 
@@ -72,8 +74,10 @@ export const keepNode = Effect.fnUntraced(function*(
     readonly reason: () => DisconnectReason
     /** Whether this process speaks for the device; while it does not, nothing of the device is written. */
     readonly holds: () => boolean
-    /** Takes the device from a process that died. */
-    readonly claim: Effect.Effect<void>
+    /** Who has the device, and since which takeover. */
+    readonly heldBy: () => string
+    /** Takes the device from a process that died, if it is still the one that has it; whether it was taken. */
+    readonly claim: (from: string) => Effect.Effect<boolean, KubeApiError>
     /** Tells whether a Node of this name belongs to somebody else. */
     readonly conflict: (sentence: string | undefined) => Effect.Effect<void>
   }
@@ -153,14 +157,33 @@ export const keepNode = Effect.fnUntraced(function*(
     nextHeartbeat = (yield* monotonicMillis) + heartbeatMillis * (0.5 + (yield* Random.next))
   })
 
-  /** One that is gone, of which no watch has told, is made anew the next time. */
-  const unlessGone = <A>(node: Node, write: Effect.Effect<A, KubeApiError>) =>
-    Effect.tapError(write, (error) => Effect.sync(() => error.reason === "NotFound" && index.forget(node)))
+  /** Another version of the Node is there than was found, or another Node; no watch need have told, and of others' none tells. */
+  const lookAnew = Effect.fnUntraced(function*(node: Node) {
+    const now = yield* lookUp
+    if (now !== undefined && now.metadata.uid === node.metadata.uid) return index.learn(now)
+    index.forget(node)
+    taken = now !== undefined
+  })
+
+  /** Of the Node as it was found. One that is gone, of which no watch has told, is made anew the next time. */
+  const unlessAnother = <A>(node: Node, write: Effect.Effect<A, KubeApiError>) =>
+    write.pipe(
+      Effect.mapError((error) =>
+        // Another uid under the same name: the API calls the uid in the patch an invalid change of an immutable field.
+        error.reason === "Invalid" && error.detail.includes("metadata.uid")
+          ? new KubeApiError({ reason: "Conflict", status: 409, detail: error.detail })
+          : error
+      ),
+      Effect.tapError((error) => {
+        if (error.reason === "Conflict") return lookAnew(node)
+        return Effect.sync(() => error.reason === "NotFound" && index.forget(node))
+      })
+    )
 
   const writeStatus = Effect.fnUntraced(function*(node: Node, status: NodeStatus) {
-    ours = yield* unlessGone(
+    ours = yield* unlessAnother(
       node,
-      api.patch(Nodes, { ...at, subresource: "status" }, { type: "strategic", body: statusPatch(status) })
+      api.patch(Nodes, { ...at, subresource: "status" }, { type: "strategic", body: statusPatch(node, status) })
     )
     index.learn(ours)
     yield* written
@@ -242,13 +265,16 @@ export const keepNode = Effect.fnUntraced(function*(
       return
     }
     if (patch !== undefined) {
-      ours = yield* unlessGone(found, api.patch(Nodes, at, { type: "merge", body: patch }))
+      ours = yield* unlessAnother(found, api.patch(Nodes, at, { type: "merge", body: patch }))
       ourVersion = ours.metadata.resourceVersion
       index.learn(ours)
     }
     const status = nodeStatus(device, seen, ours.status, now)
     if (differs(ours, status) || due) yield* writeStatus(ours, status)
-  })
+  }).pipe(
+    // Others write Nodes as well: what was looked at anew is written before they do so again.
+    Effect.retry({ times: tries - 1, while: ({ reason }) => reason === "Conflict" })
+  )
 
   const patiently = <A>(work: Effect.Effect<A, KubeApiError>, schedule: typeof again) => {
     let said: string | undefined
@@ -278,15 +304,19 @@ export const keepNode = Effect.fnUntraced(function*(
   })
 
   const lease = yield* leaseWatch(context.name)
+  /** Whose the device was when its Lease was looked at last: the next one has its time anew. */
+  let watched: string | undefined
   /** Looks whether the process that holds the device still renews its Lease. */
   const standBy = Effect.gen(function*(): Effect.fn.Return<void, KubeApiError> {
     if (options.holds() || (yield* isNobodysToRenew)) return yield* lease.forget
-    if (!(yield* lease.unchangedFor(takeOverMillis))) return
-    yield* lease.forget
+    const holder = options.heldBy()
+    if (holder !== watched) yield* lease.forget
+    watched = holder
+    if (!(yield* lease.isNobodys)) return
     yield* Effect.logWarning(`the operator that held ${context.key} renews its Lease no more: taking the device over`)
-    yield* options.claim
+    yield* (yield* options.claim(holder)) ? lease.taken : lease.forget
   }).pipe(
-    // As where the Lease itself could not be looked at.
+    // As where the Lease itself could not be looked at. What could not be written here the holder could not renew, perhaps.
     Effect.tapError(() => lease.forget)
   )
 

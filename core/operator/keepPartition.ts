@@ -18,13 +18,17 @@ import type { DeviceAbsence } from "./deviceAbsence.ts"
 import type { DeviceContext } from "./DeviceContext.ts"
 import { DeviceRegistry } from "./DeviceRegistry.ts"
 import { EventRecorder } from "./EventRecorder.ts"
-import { givePodUp, isToGo, mayBeReplaced } from "./givePodUp.ts"
+import { givePodUp, isRefused, isToGo, mayBeReplaced } from "./givePodUp.ts"
 import { OperatorIdentity } from "./OperatorIdentity.ts"
 import { PodIndex } from "./PodIndex.ts"
 import { dialsWithin, heardAfterTaken, vouch } from "./vouch.ts"
 
 /** Looks at what is due while a device is away. */
 const lookEvery = "15 seconds"
+/** Asks again for what the API server refused to delete, of a device that is there. */
+const finishEvery = "1 minute"
+/** Pods that are deleted at a time, of a device that waits for it. */
+const finishedAtOnce = 8
 /** What the device has is not known: it is being told. */
 const unknown = "unknown"
 /** Clocks of devices that cannot ask a better one run wrong by less than this share. */
@@ -35,6 +39,11 @@ const mostReplaced = 1000
 const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")]).pipe(Schedule.jittered)
 
 const none: ReadonlyArray<string> = []
+
+interface Refusal {
+  readonly pod: Pod
+  readonly error: KubeApiError
+}
 
 export const keepPartition = Effect.fnUntraced(function*(
   context: DeviceContext,
@@ -65,12 +74,23 @@ export const keepPartition = Effect.fnUntraced(function*(
     name: context.name,
     uid: context.uid
   }
-  /** Once for as long as it says the same. */
-  const warn = (reason: string, message: string) =>
+  /** Once for as long as it says the same, or something like it. */
+  const warn = (reason: string, message: string, likeness = message) =>
     Effect.suspend(() => {
-      if (told.get(reason) === message) return Effect.void
-      told.set(reason, message)
+      if (told.get(reason) === likeness) return Effect.void
+      told.set(reason, likeness)
       return events.record({ about, type: "Warning", reason, message })
+    })
+  /** What stands in the way of one pod, such as somebody's admission policy, holds up neither the others nor their device. */
+  const warnOf = (refusals: ReadonlyArray<Refusal>) =>
+    Effect.suspend(() => {
+      const [first] = refusals
+      if (first === undefined) return Effect.sync(() => void told.delete("ReplacedPodsStay"))
+      const names = refusals.map(({ pod: { metadata } }) => `${metadata.namespace}/${metadata.name}`)
+      const message =
+        `the API server refuses to give up ${names.length} of the device's pods, such as ${names[0]}, and is `
+        + `asked again: ${first.error.message}`
+      return warn("ReplacedPodsStay", message, names.join())
     })
 
   const policy = () => SubscriptionRef.getUnsafe(context.device).spec.partition
@@ -93,6 +113,20 @@ export const keepPartition = Effect.fnUntraced(function*(
   let settled: string | undefined
   /** Pods that are noted, or may be, and of which the device was back before any was given up. */
   let untouched: ReadonlySet<string> = new Set()
+  /** Given up and ended on the device, which is back; the API server refuses to delete them. */
+  let kept: ReadonlyArray<string> = none
+  const finish = Effect.fnUntraced(function*(uids: ReadonlyArray<string>) {
+    const refusals: Array<Refusal> = []
+    yield* Effect.forEach(
+      uids.flatMap((uid) => index.byUid(uid) ?? []),
+      (pod) =>
+        Effect.catchIf(giveUp.finish(pod), isRefused, (error) => Effect.sync(() => void refusals.push({ pod, error }))),
+      { concurrency: finishedAtOnce, discard: true }
+    )
+    return refusals
+  })
+  const uidsOf = (refusals: ReadonlyArray<Refusal>) => refusals.flatMap(({ pod }) => pod.metadata.uid ?? [])
+
   /** Milliseconds the device keeps its leash at, as it said; 0 for none, undefined where its agent knows of none. */
   let onDevice: number | undefined
 
@@ -101,11 +135,9 @@ export const keepPartition = Effect.fnUntraced(function*(
     turn.withPermit(Effect.gen(function*(): Effect.fn.Return<void, KubeApiError | LinkError> {
       const { replaced: noted = none, stopWorkloadsAfter: recorded } = record() ?? {}
       const replaced = noted.filter((uid) => !untouched.has(uid))
-      for (const uid of replaced) {
-        const pod = index.byUid(uid)
-        if (pod !== undefined) yield* giveUp.finish(pod)
-        yield* options.end(session, uid)
-      }
+      for (const uid of replaced) yield* options.end(session, uid)
+      const refusals = yield* finish(replaced)
+      const left = uidsOf(refusals)
       settled = wish(SubscriptionRef.getUnsafe(context.device))
       const wanted = policy().stopWorkloadsAfter
       const millis = wanted === undefined ? 0 : Math.max(1, Math.floor(Duration.toMillis(wanted)))
@@ -119,7 +151,9 @@ export const keepPartition = Effect.fnUntraced(function*(
               + "nothing of it is replaced unless spec.partition.allowRunningTwice is true"
           )
         }
-        return void (yield* note({ replaced: none }))
+        yield* note({ replaced: left })
+        kept = left
+        return yield* warnOf(refusals)
       }
       if (millis !== 0 || onDevice !== 0) {
         if (onDevice !== millis || recorded !== text) yield* note({ stopWorkloadsAfter: unknown, replaced })
@@ -131,9 +165,27 @@ export const keepPartition = Effect.fnUntraced(function*(
         })
         onDevice = millis
       }
-      yield* note({ stopWorkloadsAfter: text, replaced: none })
+      yield* note({ stopWorkloadsAfter: text, replaced: left })
+      kept = left
       told.clear()
+      yield* warnOf(refusals)
     }))
+
+  /** What was refused when the device came back. It has ended there: only its object is left. */
+  const finishRest = turn.withPermit(Effect.gen(function*() {
+    if (kept.length === 0) return
+    const refusals = yield* finish(kept)
+    const left = uidsOf(refusals)
+    if (left.length < kept.length) {
+      const { replaced = none, stopWorkloadsAfter } = record() ?? {}
+      const gone = new Set(kept.filter((uid) => !left.includes(uid)))
+      yield* note({ stopWorkloadsAfter, replaced: replaced.filter((uid) => !gone.has(uid)) })
+      kept = left
+    }
+    yield* warnOf(refusals)
+  })).pipe(
+    Effect.catch((error) => Effect.logDebug(`given-up pods of ${context.key} stay: ${error.message}`))
+  )
 
   const patiently = (session: Session) =>
     settle(session).pipe(
@@ -240,14 +292,23 @@ export const keepPartition = Effect.fnUntraced(function*(
           + "of its pods are given up, so that their controllers replace them"
       })
     })
-    // Where the API fails halfway, the rest is for the next round, which knows nothing of the first half.
-    yield* Effect.forEach(due, (pod) =>
+    const refusals: Array<Refusal> = []
+    const give = (pod: Pod) =>
       Effect.map(giveUp.begin(pod, onReturn), (done) => {
         const uid = pod.metadata.uid ?? ""
         if (!done || givenUp.uids.has(uid)) return
         givenUp.uids.add(uid)
         given += 1
-      }), { discard: true }).pipe(Effect.ensuring(tell))
+      })
+    // Where the API fails halfway, the rest is for the next round, which knows nothing of the first half.
+    yield* Effect.forEach(due, (pod) =>
+      // A refusal may take its time, and a device that is back waits for the end of this.
+      refusals.length > 0 && options.connected() ? Effect.void : Effect.catchIf(
+        give(pod),
+        isRefused,
+        (error) => Effect.sync(() => void refusals.push({ pod, error }))
+      ), { discard: true }).pipe(Effect.ensuring(tell))
+    yield* warnOf(refusals)
   }))
 
   yield* Effect.gen(function*() {
@@ -301,6 +362,7 @@ export const keepPartition = Effect.fnUntraced(function*(
         Effect.forkScoped
       )
       yield* giveUp.restore(options.connected).pipe(Effect.forkScoped)
+      yield* Effect.forever(Effect.andThen(Effect.sleep(finishEvery), finishRest)).pipe(Effect.forkScoped)
     }),
     replaced: () => replaced
   }

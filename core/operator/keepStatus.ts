@@ -1,6 +1,7 @@
 /** What an EdgeDevice's status says of its device, written when it says something new; the write that takes the device, too. */
 import { Clock, Duration, Effect, Queue, Schedule, Stream, SubscriptionRef } from "effect"
-import { type EdgeDevice, longestVersion } from "../device/EdgeDevice.ts"
+import { type EdgeDevice, type EdgeDeviceStatus, longestVersion } from "../device/EdgeDevice.ts"
+import { KubeApiError } from "../kube/KubeApi.ts"
 import { parseTimestamp, timestamp } from "../kube/time.ts"
 import type { DisconnectReason } from "../node/nodeStatus.ts"
 import { aboutDevice } from "./aboutDevice.ts"
@@ -18,6 +19,8 @@ const lookMillis = 5 * 60_000
 
 /** A device that is there links within a moment of its EdgeDevice: what is known by then is said at once, in one write. */
 const firstStatus = "2 seconds"
+/** A claim that has not come through by then is withdrawn: whoever has the device may show soon that it lives. */
+const claimWithin = "10 seconds"
 /** What happens in one go is written in one go. */
 const gathering = "100 millis"
 
@@ -42,6 +45,8 @@ export interface StatusSources {
   readonly settled: Effect.Effect<void>
 }
 
+const tell = (link: EdgeDeviceStatus["link"]) => `${link?.holder ?? "nobody"} ${link?.epoch ?? 0}`
+
 export const keepStatus = Effect.fnUntraced(function*(context: DeviceContext, first: EdgeDevice) {
   const registry = yield* DeviceRegistry
   const identity = yield* OperatorIdentity
@@ -55,6 +60,11 @@ export const keepStatus = Effect.fnUntraced(function*(context: DeviceContext, fi
   let nameConflict: string | undefined
   /** The spec that could not be understood; what was understood before goes on until there is one that can be. */
   let refused: { readonly generation: number; readonly sentences: string } | undefined
+  const taken = (link: EdgeDeviceStatus["link"]) => ({
+    ...link,
+    holder: identity.holder,
+    epoch: (link?.epoch ?? 0) + 1
+  })
   /** A process that starts takes what it serves. */
   let claiming = true
 
@@ -121,7 +131,7 @@ export const keepStatus = Effect.fnUntraced(function*(context: DeviceContext, fi
       const after = {
         ...rest,
         ...(counted === undefined ? {} : { traffic: counted }),
-        link: held ? before.link : { ...before.link, holder: identity.holder, epoch: (before.link?.epoch ?? 0) + 1 },
+        link: held ? before.link : taken(before.link),
         observedGeneration,
         conditions: withConditions(
           withConditions(before.conditions ?? [], drafts, { now, generation, withdrawn }),
@@ -168,11 +178,30 @@ export const keepStatus = Effect.fnUntraced(function*(context: DeviceContext, fi
   return {
     /** Something that the status tells of may have changed. */
     look,
-    /** Takes the device, whoever has it. */
-    claim: Effect.sync(() => {
-      claiming = true
-      look()
-    }),
+    /** Who has the device, and since which takeover, as far as the watch has told. */
+    heldBy: () => tell(registry.get(context.key)?.status?.link),
+    /**
+     * Takes the device from whoever had it so; whether it did. In one try: who has it may live, and be kept from writing by what keeps
+     * this process from it.
+     */
+    claim: (from: string) => {
+      let mine = false
+      return registry.swapStatus({ key: context.key, uid: context.uid }, (before) => {
+        mine = tell(before.link) === from
+        return mine ? { ...before, link: taken(before.link) } : undefined
+      }).pipe(
+        Effect.map(() => mine),
+        Effect.timeoutOrElse({
+          duration: claimWithin,
+          orElse: () =>
+            Effect.fail(
+              new KubeApiError({ reason: "Unavailable", status: 0, detail: `no takeover within ${claimWithin}` })
+            )
+        }),
+        // The rest of the status follows.
+        Effect.ensuring(Effect.sync(look))
+      )
+    },
     /** Whose the Node of this name is, where it is not this device's; undefined when it is. */
     conflict: (sentence: string | undefined) =>
       Effect.sync(() => {

@@ -198,6 +198,7 @@ export const serveDevice = Effect.fnUntraced(function*(
     absence,
     reason,
     holds,
+    heldBy: status.heldBy,
     claim: status.claim,
     conflict: status.conflict
   }).pipe(Scope.provide(keeping))

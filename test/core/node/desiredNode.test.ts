@@ -206,7 +206,9 @@ describe("the status of a Node", () => {
 
   it.effect("replaces the list of addresses, which cannot be merged by type", () =>
     Effect.gen(function*() {
-      const body = statusPatch(nodeStatus(yield* device(), state, undefined, 0)) as { status: { addresses: unknown } }
+      const body = statusPatch({ metadata: {} }, nodeStatus(yield* device(), state, undefined, 0)) as {
+        status: { addresses: unknown }
+      }
       assert.deepStrictEqual(body.status.addresses, [
         { $patch: "replace" },
         { type: "InternalIP", address: "10.0.0.1" },

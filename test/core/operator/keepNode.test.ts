@@ -94,6 +94,67 @@ describe("a Node that somebody deletes", () => {
       })))
 })
 
+describe("a Node that somebody else put in the place of ours, of which no watch tells", () => {
+  it.live("is not written to, and ours is made once it is gone", () =>
+    inWorld(9, ({ deleteNode, freeze, isThere }) =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        yield* freeze
+        yield* deleteNode
+        const conflict = Effect.map(
+          api.get(EdgeDevices, { namespace: "edge", name: "edge-1" }),
+          ({ status }) => status?.conditions?.find(({ type }) => type === "NameConflict")?.status
+        )
+        const theirs = yield* api.create(Nodes, {
+          apiVersion: "v1",
+          kind: "Node",
+          metadata: { name: "edge-1" },
+          spec: {}
+        })
+        assert.isTrue(yield* isThere)
+        const { metadata, status } = yield* api.get(Nodes, { name: "edge-1" })
+        assert.strictEqual(metadata.uid, theirs.metadata.uid)
+        assert.isUndefined(status?.addresses)
+        assert.notInclude(status?.conditions?.map(({ type }) => type) ?? [], "DeviceConnected")
+        assert.strictEqual(yield* conflict, "True")
+        yield* deleteNode
+        assert.isTrue(yield* isThere)
+        const ours = yield* api.get(Nodes, { name: "edge-1" })
+        assert.include(ours.status?.conditions?.map(({ type }) => type) ?? [], "DeviceConnected")
+        assert.strictEqual(yield* conflict, "False")
+      })))
+})
+
+describe("the status of a Node", () => {
+  it.live("is written over nothing that no watch has told of, and written all the same", () =>
+    inWorld(10, ({ freeze }) =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        const node = api.get(Nodes, { name: "edge-1" })
+        yield* freeze
+        const before = (yield* node).status?.conditions?.find(({ type }) => type === "Ready")
+        // As another operator would, to which the device went for a while.
+        const other = {
+          type: "Ready",
+          status: "False",
+          reason: "DeviceDisconnected",
+          lastTransitionTime: "2026-01-01T00:00:00Z"
+        }
+        yield* api.patch(Nodes, { name: "edge-1", subresource: "status" }, {
+          type: "strategic",
+          body: { status: { conditions: [other] } }
+        })
+        yield* Effect.sleep("10 minutes")
+        const after = (yield* node).status?.conditions?.find(({ type }) => type === "Ready")
+        assert.strictEqual(after?.status, "True")
+        assert.isAbove(
+          parseTimestamp(after?.lastTransitionTime) ?? 0,
+          parseTimestamp(before?.lastTransitionTime) ?? 0,
+          "it was False in between"
+        )
+      })))
+})
+
 describe("a Node of which nothing is new", () => {
   it.live("is written at heartbeats only, however slow the API server is", () =>
     simulate(4, () =>

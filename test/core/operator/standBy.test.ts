@@ -1,7 +1,8 @@
 /** Two operators, of which one holds the device and the other stands by. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Schedule } from "effect"
+import { type Duration, Effect, Layer, Schedule } from "effect"
 import { type Fault, refuse } from "../../../adapters/kube/plane/memory/Faults.ts"
+import type { ApiRequest } from "../../../adapters/kube/plane/request/ApiRequest.ts"
 import { EdgeDevices } from "../../../core/device/EdgeDevice.ts"
 import { Leases } from "../../../core/kube/kinds.ts"
 import { KubeApi } from "../../../core/kube/KubeApi.ts"
@@ -18,13 +19,22 @@ const outages: Readonly<Record<string, Fault>> = {
   "is silent": { silence: true }
 }
 
+interface Away {
+  /** The requests that it is away for. */
+  readonly of?: (request: ApiRequest) => boolean
+  readonly time?: Duration.Input
+}
+
 /** An API that may be away for both of them, and a device that is held. */
 const twoOperators = Effect.gen(function*() {
   const api = yield* KubeApi
   yield* createNamespaces
   const device = yield* makeDevice("edge-1", 1)
   let fault: Fault | undefined
-  const client = Layer.build(clientWithFaults(() => Effect.succeed(fault ?? {})))
+  let concerns: (request: ApiRequest) => boolean = () => true
+  const client = Layer.build(
+    clientWithFaults((request) => Effect.succeed(fault !== undefined && concerns(request) ? fault : {}))
+  )
   const one = yield* Effect.provideContext(makeOperator([device], undefined, undefined, "one"), yield* client)
   const two = yield* Effect.provideContext(makeOperator([device], undefined, undefined, "two"), yield* client)
   const link = Effect.map(
@@ -41,10 +51,11 @@ const twoOperators = Effect.gen(function*() {
     device,
     kill: Effect.flatMap(link, (now) => now.startsWith("one") ? one.kill : two.kill),
     link,
-    away: (how: Fault) =>
+    away: (how: Fault, { of = () => true, time = "3 minutes" }: Away = {}) =>
       Effect.gen(function*() {
         fault = how
-        yield* Effect.sleep("3 minutes")
+        concerns = of
+        yield* Effect.sleep(time)
         fault = undefined
       })
   }
@@ -63,6 +74,42 @@ describe("an operator that stands by", () => {
             assert.strictEqual(yield* link, before)
           }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)), { discard: true }))
   }
+
+  // Where it is silent the holder itself waits for half a minute after that, for an answer to what it wrote before.
+  for (const how of ["refuses", "is out of reach"]) {
+    const fault = outages[how] ?? {}
+    it.live(`takes no device from a healthy one after the API ${how} for a while to all that is written`, () =>
+      Effect.forEach([1, 2, 3], (seed) =>
+        simulate(seed, () =>
+          Effect.gen(function*() {
+            const { away, link } = yield* twoOperators
+            const before = yield* link
+            yield* away(fault, { of: ({ method }) => method !== "GET" })
+            yield* Effect.sleep("5 minutes")
+            assert.strictEqual(yield* link, before)
+          }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)), { discard: true }))
+  }
+
+  it.live("takes the device less and less often from another, where neither may renew the Lease", () =>
+    simulate(7, () =>
+      Effect.gen(function*() {
+        const { away, kill, link } = yield* twoOperators
+        const epoch = Effect.map(link, (now) => Number(now.split(" ")[1]))
+        const before = yield* epoch
+        yield* away({ answer: refuse(403, "Forbidden", "not yours") }, {
+          of: ({ method, path }) => path.includes("/leases") && method !== "GET",
+          time: "30 minutes"
+        })
+        const after = yield* epoch
+        assert.isAbove(after, before)
+        assert.isAtMost(after - before, 10)
+        // Whoever has it renews it again, and is no sooner taken for dead than ever; nor later, once it is.
+        yield* Effect.sleep("3 minutes")
+        assert.strictEqual(yield* epoch, after)
+        yield* kill
+        yield* Effect.sleep("2 minutes")
+        assert.strictEqual(yield* epoch, after + 1)
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
 
   it.live("takes the device of one that died", () =>
     simulate(1, () =>

@@ -207,3 +207,48 @@ describe("a device that is back in another session", () => {
     300_000
   )
 })
+
+describe("a given-up pod that the API server refuses to delete", () => {
+  it.live(
+    "holds up neither the other pods nor the device that is back, and goes once it may",
+    () =>
+      inScene(
+        { stopWorkloadsAfter: "10m", replaceAfter: "15m" },
+        ({ apart, guard, names, running, status, told, twice, wait }) =>
+          Effect.gen(function*() {
+            const api = yield* KubeApi
+            yield* api.create(Pods, {
+              apiVersion: "v1",
+              kind: "Pod",
+              metadata: { namespace: "edge", name: "late" },
+              spec: { nodeName: "edge-1", containers: [{ name: "main", image: "busybox:1.36" }] }
+            })
+            yield* eventually(running, (all) => all.includes("late a #0"))
+            guard("web-")
+            yield* apart(true)
+            yield* wait("4 minutes")
+            yield* api.delete(Pods, { namespace: "edge", name: "late" }, { gracePeriodSeconds: 600 })
+            yield* wait("14 minutes")
+            const waits = yield* names
+            for (const pod of ["late a on edge-1", "store-0 b on edge-2", "web a on edge-1", "web b on edge-2"]) {
+              assert.include(waits, pod)
+            }
+            yield* wait("8 minutes")
+            assert.notInclude(yield* names, "late a on edge-1")
+            assert.lengthOf(yield* told("ReplacedPodsStay"), 1)
+            yield* apart(false)
+            yield* wait("6 minutes")
+            const back = (yield* running).join()
+            assert.include(back, "bare a #1")
+            assert.notInclude(back, "web a")
+            assert.lengthOf((yield* status)?.partition?.replaced ?? [], 1)
+            guard(undefined)
+            yield* wait("3 minutes")
+            assert.notInclude(yield* names, "web a on edge-1")
+            assert.isUndefined((yield* status)?.partition?.replaced)
+            assert.isFalse(yield* twice)
+          })
+      ),
+    300_000
+  )
+})

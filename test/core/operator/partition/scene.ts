@@ -177,8 +177,13 @@ const makeScene = Effect.fnUntraced(function*(
       before(`list ${resource.plural}`))) as typeof api.list
   /** Requests that are answered before one is not. */
   const answered = new Map<string, number>()
+  /** Begins the names of pods that an admission policy keeps the operator from deleting. */
+  let guarded: string | undefined
   const remove = ((resource, at, options) =>
     Effect.suspend(() => {
+      if (resource.plural === "pods" && guarded !== undefined && at.name.startsWith(guarded)) {
+        return Effect.fail(new KubeApiError({ reason: "Forbidden", status: 403, detail: "denied by a policy" }))
+      }
       const request = `delete ${resource.plural}`
       const left = answered.get(request) ?? -1
       answered.set(request, left - 1)
@@ -331,6 +336,8 @@ const makeScene = Effect.fnUntraced(function*(
     broker,
     /** So many of these requests of the operator, such as `delete pods`, are answered, and one is not. */
     answers: (request: string, times: number) => void answered.set(request, times),
+    /** The operator may delete no pod whose name begins so, or all of them again. */
+    guard: (name: string | undefined) => void (guarded = name),
     /** Open while the operator's watch of pods tells. */
     podWatch,
     /** Whether the controller of ReplicaSets runs. */
