@@ -104,6 +104,25 @@ describe("a device that was another operator's for a while", () => {
         assert.strictEqual(yield* assignments(device), 1)
       }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
 
+  it.live("is not given once more what has ended and is gone, which the watch of its one operator still shows", () =>
+    simulate(20, () =>
+      Effect.gen(function*() {
+        const { api, device, killTwo, pod, tellsOneOfPods } = yield* twoOperators
+        yield* killTwo
+        yield* api.create(Pods, { ...web, spec: { ...web.spec, restartPolicy: "Never" } })
+        yield* until(Effect.map(pod, ({ status }) => status?.phase === "Running"))
+        yield* tellsOneOfPods.close
+        yield* api.delete(Pods, { namespace: "edge", name: "web" }, { gracePeriodSeconds: 0 })
+        yield* device.runtime.crash(() => true, 0)
+        // Long enough for the device to have forgotten it; once it was started again, it does not know either that it has.
+        yield* Effect.sleep("1 minute")
+        yield* device.agent.kill
+        yield* device.agent.start
+        yield* Effect.sleep("1 minute")
+        assert.strictEqual(yield* assignments(device), 1)
+        assert.lengthOf(yield* device.runtime.runs, 1)
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+
   it.live("is not contradicted by the former, which has heard neither of that nor of the link's end", () =>
     simulate(5, () =>
       Effect.gen(function*() {
