@@ -22,6 +22,8 @@ export class DeviceRegistry extends Context.Service<DeviceRegistry, {
   readonly synced: Effect.Effect<void>
   readonly get: (key: string) => EdgeDeviceObject | undefined
   readonly keys: () => ReadonlyArray<string>
+  /** As the API itself has it, of which the watch need not have told yet. */
+  readonly read: (key: string) => Effect.Effect<EdgeDeviceObject, KubeApiError>
   /** Keys of devices that appeared, changed or went; the first list too. One subscriber. */
   readonly changes: Stream.Stream<string>
   /**
@@ -77,6 +79,11 @@ export class DeviceRegistry extends Context.Service<DeviceRegistry, {
       const gone = (key: string) =>
         new KubeApiError({ reason: "NotFound", status: 404, detail: `EdgeDevice ${key} is gone` })
 
+      const read = (key: string) => {
+        const [namespace, name] = key.split("/") as [string, string]
+        return Effect.tap(api.get(EdgeDevices, { namespace, name }), (found) => Effect.sync(() => learn(found)))
+      }
+
       /** Own writes of one object do not meet each other: each begins with what the one before returned. */
       const inTurn = makeTurns()
 
@@ -85,9 +92,7 @@ export class DeviceRegistry extends Context.Service<DeviceRegistry, {
         /** The write that is due on this version; undefined when none is. */
         due: (object: EdgeDeviceObject) => Effect.Effect<EdgeDeviceObject, KubeApiError> | undefined
       ) {
-        const [namespace, name] = key.split("/") as [string, string]
-        const read = Effect.tap(api.get(EdgeDevices, { namespace, name }), (found) => Effect.sync(() => learn(found)))
-        let object = devices.get(key) ?? (yield* read)
+        let object = devices.get(key) ?? (yield* read(key))
         for (let tries = 0; tries < swapTries; tries++) {
           if (object.metadata.uid !== uid) return yield* gone(key)
           const write = due(object)
@@ -101,7 +106,7 @@ export class DeviceRegistry extends Context.Service<DeviceRegistry, {
             return written
           }
           const known = devices.get(key)
-          object = known !== undefined && isNewer(known, object) ? known : yield* read
+          object = known !== undefined && isNewer(known, object) ? known : yield* read(key)
         }
         return yield* new KubeApiError({
           reason: "Unavailable",
@@ -114,6 +119,7 @@ export class DeviceRegistry extends Context.Service<DeviceRegistry, {
         synced: Deferred.await(synced),
         get: (key) => devices.get(key),
         keys: () => [...devices.keys()],
+        read,
         changes: Stream.fromEffectRepeat(Queue.take(rung)).pipe(
           Stream.flatMap(() => {
             const keys = [...dirty]

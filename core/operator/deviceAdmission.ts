@@ -4,9 +4,10 @@ import { Base64, Hex } from "effect/encoding"
 import { decodeEdgeDevice } from "../device/decodeEdgeDevice.ts"
 import { type EdgeDeviceObject, EdgeDevices, type EdgeDeviceStatus } from "../device/EdgeDevice.ts"
 import { Secrets } from "../kube/kinds.ts"
-import { KubeApi } from "../kube/KubeApi.ts"
+import { KubeApi, type KubeApiError } from "../kube/KubeApi.ts"
 import { Cryptography } from "../link/Cryptography.ts"
 import { Admission, Refused } from "../link/Hello.ts"
+import { makeTurns } from "../link/makeTurns.ts"
 import { SecureRandom } from "../link/SecureRandom.ts"
 import { deviceKey, DeviceRegistry } from "./DeviceRegistry.ts"
 import { EventRecorder } from "./EventRecorder.ts"
@@ -21,7 +22,22 @@ const lineageBytes = 16
 const keyBytes = 32
 /** An owner hears of wrong keys once in so long per device, of so many devices. */
 const wrongKeyMillis = 10 * 60_000
-const wrongKeysRemembered = 10_000
+/** The API is asked for an EdgeDevice that a device seems not to belong to once in so long. */
+const readMillis = 2000
+/** Devices of which is known when they were told of, or asked for. */
+const remembered = 10_000
+
+/** Keeps the newest entries. */
+const remember = <A>(memory: Map<string, A>, key: string, value: A) => {
+  memory.delete(key)
+  memory.set(key, value)
+  for (const oldest of memory.keys()) {
+    if (memory.size <= remembered) return
+    memory.delete(oldest)
+  }
+}
+
+const monotonicMillis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos / 1_000_000n))
 
 export const deviceAdmission = Layer.effect(
   Admission,
@@ -86,15 +102,10 @@ export const deviceAdmission = Layer.effect(
     /** Whoever knows a device's name can come here as often as he likes: the owner is told, but not each time. */
     const tellWrongKey = Effect.fnUntraced(function*({ metadata }: EdgeDeviceObject) {
       const uid = metadata.uid ?? ""
-      const now = Number((yield* Clock.monotonicTimeNanos) / 1_000_000n)
+      const now = yield* monotonicMillis
       const before = wrongKeysTold.get(uid)
       if (before !== undefined && now - before < wrongKeyMillis) return
-      wrongKeysTold.delete(uid)
-      wrongKeysTold.set(uid, now)
-      for (const [oldest] of wrongKeysTold) {
-        if (wrongKeysTold.size <= wrongKeysRemembered) break
-        wrongKeysTold.delete(oldest)
-      }
+      remember(wrongKeysTold, uid, now)
       yield* events.record({
         about: { apiVersion: "aranya.arhat.dev/v1alpha1", kind: "EdgeDevice", ...reference(metadata) },
         type: "Warning",
@@ -119,18 +130,48 @@ export const deviceAdmission = Layer.effect(
       })
     })
 
+    const inTurn = makeTurns()
+    /** When each was asked for last, by the device's key, and how that failed. */
+    const asked = new Map<string, { readonly at: number; readonly failure: KubeApiError | undefined }>()
+    /**
+     * As the API itself has it. A device that is turned away for good does not come again for minutes, and what speaks for it may be
+     * what the watch has not told yet. Whoever knows a device's name can come here as often as he likes: the API is not asked each time.
+     */
+    const current = (key: string) =>
+      inTurn(
+        key,
+        Effect.gen(function*(): Effect.fn.Return<EdgeDeviceObject, KubeApiError> {
+          const before = asked.get(key)
+          if (before !== undefined && (yield* monotonicMillis) - before.at < readMillis) {
+            if (before.failure !== undefined) return yield* before.failure
+            const known = registry.get(key)
+            if (known !== undefined) return known
+          }
+          const answer = yield* Effect.result(registry.read(key))
+          const failure = answer._tag === "Failure" ? answer.failure : undefined
+          remember(asked, key, { at: yield* monotonicMillis, failure })
+          return yield* Effect.fromResult(answer)
+        })
+      ).pipe(Effect.mapError(unavailable))
+
+    interface Caller {
+      readonly namespace: string
+      readonly device: string
+      readonly publicKey: Uint8Array
+    }
+
     const challenge = Effect.fnUntraced(function*(
-      { namespace, device, publicKey }: {
-        readonly namespace: string
-        readonly device: string
-        readonly publicKey: Uint8Array
-      }
-    ) {
-      const object = yield* find(namespace, device, publicKey)
+      { namespace, device, publicKey }: Caller,
+      /** As the API has it; what the watch has told, where it was not asked. */
+      read?: EdgeDeviceObject
+    ): Effect.fn.Return<{ readonly psk: Uint8Array | undefined }, Refused> {
+      const object = read ?? (yield* find(namespace, device, publicKey))
       const { spec, status } = yield* decoded(object)
       const pinned = spec.identity.publicKey ?? status.link?.publicKey
       if (pinned !== undefined) {
-        return pinned === Base64.encode(publicKey) ? { psk: undefined } : yield* wrongKey(object)
+        if (pinned === Base64.encode(publicKey)) return { psk: undefined }
+        if (read !== undefined) return yield* wrongKey(object)
+        return yield* challenge({ namespace, device, publicKey }, yield* current(deviceKey(namespace, device)))
       }
       const enrolment = spec.identity.enrolmentSecretRef?.name
       if (enrolment === undefined) {
@@ -144,15 +185,25 @@ export const deviceAdmission = Layer.effect(
       return { psk: yield* enrolmentKey(namespace, enrolment) }
     })
 
-    const admit: Admission["Service"]["admit"] = Effect.fnUntraced(function*(hello, { enrols, publicKey }, live) {
+    type Admit = Admission["Service"]["admit"]
+    const judge = Effect.fnUntraced(function*(
+      hello: Parameters<Admit>[0],
+      { enrols, publicKey }: Parameters<Admit>[1],
+      live: Parameters<Admit>[2],
+      /** As the API has it; what the watch has told, where it was not asked. */
+      read?: EdgeDeviceObject
+    ): Effect.fn.Return<Effect.Success<ReturnType<Admit>>, Refused> {
       const key = deviceKey(hello.namespace, hello.device)
-      const object = yield* find(hello.namespace, hello.device, publicKey)
+      const object = read ?? (yield* find(hello.namespace, hello.device, publicKey))
+      const judgedAnew = Effect.flatMap(current(key), (now) => judge(hello, { enrols, publicKey }, live, now))
       const { metadata } = object
       const ownKey = Base64.encode(publicKey)
       // Its owner may have given it another key since the handshake began.
       const { generation, spec } = yield* decoded(object)
       const pinned = (status: EdgeDeviceStatus = {}) => spec.identity.publicKey ?? status.link?.publicKey
-      if ((pinned(object.status) ?? ownKey) !== ownKey) return yield* wrongKey(object)
+      if ((pinned(object.status) ?? ownKey) !== ownKey) {
+        return yield* read === undefined ? judgedAnew : wrongKey(object)
+      }
       const duplicate = Effect.fnUntraced(function*(detail: string) {
         yield* events.record({
           about: { apiVersion: "aranya.arhat.dev/v1alpha1", kind: "EdgeDevice", ...reference(metadata) },
@@ -196,6 +247,7 @@ export const deviceAdmission = Layer.effect(
       if (changed) {
         return yield* new Refused({ code: "Unavailable", detail: "try again: the EdgeDevice was changed meanwhile" })
       }
+      if (refused && read === undefined) return yield* judgedAnew
       if (refused) {
         return yield* duplicate(
           "the device shows an old lineage: it is a copy, or was restored or installed anew. If it is the right one, run: "
@@ -212,7 +264,10 @@ export const deviceAdmission = Layer.effect(
       return { epoch, lineage }
     })
 
-    return Admission.of({ challenge, admit })
+    return Admission.of({
+      challenge: (caller) => challenge(caller),
+      admit: (hello, proven, live) => judge(hello, proven, live)
+    })
   })
 )
 

@@ -191,6 +191,8 @@ export const givePodUp = Effect.fnUntraced(function*(context: DeviceContext) {
         body: {
           metadata: {
             uid: pod.metadata.uid,
+            // The watch need not have told yet what its owner wrote.
+            resourceVersion: pod.metadata.resourceVersion,
             annotations: {
               // Its owner may have set another one meanwhile.
               ...(pod.metadata.annotations?.[deletionCost] === dearest ? { [deletionCost]: null } : {}),

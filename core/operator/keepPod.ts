@@ -178,7 +178,7 @@ export const keepPod = Effect.fnUntraced(function*(
     ending = { session, graceSeconds }
   })
 
-  /** The epoch in which the API itself, not the watch, has told that the pod exists. */
+  /** The epoch in which the API itself, not the watch, has told that the pod exists, and since when the device was not given it. */
   let metUnder: number | undefined
 
   /** Whether the API has another version of the pod than was thought; it is looked at anew then. */
@@ -192,8 +192,8 @@ export const keepPod = Effect.fnUntraced(function*(
   })
 
   /**
-   * Whether another operator may know better what becomes of the pod: what the device holds may have been given by it, and what
-   * the device does not hold may have ended under it, and be gone.
+   * Whether the API may know better what becomes of the pod: what the device holds may have been given by another operator, and what
+   * the device does not hold may have ended, under that one or this, and be gone.
    */
   const mayBeBehind = () =>
     holdings.hashOf(uid) !== undefined || metUnder === undefined || metUnder !== context.hold.epoch()
@@ -274,6 +274,8 @@ export const keepPod = Effect.fnUntraced(function*(
           unanswered = 0
           if (answer.value._tag === "NotHeld") return holdings.forgotten(uid)
           holdings.assigned(uid, assignment.hash)
+          // From here on it may end and be gone before the watch tells of either.
+          metUnder = undefined
         } else {
           // Rotated tokens are outside the hash and travel alone; so do those of a device that another operator served before, as
           // what that one sent may be about to expire.

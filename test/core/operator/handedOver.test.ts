@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { ControlPlane } from "../../../adapters/kube/plane/ControlPlane.ts"
 import { EdgeDevices } from "../../../core/device/EdgeDevice.ts"
-import { ConfigMaps, Leases } from "../../../core/kube/kinds.ts"
+import { ConfigMaps, KubeEvents, Leases } from "../../../core/kube/kinds.ts"
 import { KubeApi } from "../../../core/kube/KubeApi.ts"
 import { type Node, Nodes } from "../../../core/kube/Node.ts"
 import { type Pod, Pods } from "../../../core/kube/Pod.ts"
@@ -133,6 +133,25 @@ describe("a device that was another operator's for a while", () => {
         yield* tells.open
         yield* Effect.sleep("2 minutes")
         assert.strictEqual(yield* assignments(device), 1)
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+
+  it.live("is not given once more what has ended and is gone, which the watch of its one operator still shows", () =>
+    simulate(20, () =>
+      Effect.gen(function*() {
+        const { api, device, killTwo, pod, tellsOneOfPods } = yield* twoOperators
+        yield* killTwo
+        yield* api.create(Pods, { ...web, spec: { ...web.spec, restartPolicy: "Never" } })
+        yield* until(Effect.map(pod, ({ status }) => status?.phase === "Running"))
+        yield* tellsOneOfPods.close
+        yield* api.delete(Pods, { namespace: "edge", name: "web" }, { gracePeriodSeconds: 0 })
+        yield* device.runtime.crash(() => true, 0)
+        // Long enough for the device to have forgotten it; once it was started again, it does not know either that it has.
+        yield* Effect.sleep("1 minute")
+        yield* device.agent.kill
+        yield* device.agent.start
+        yield* Effect.sleep("1 minute")
+        assert.strictEqual(yield* assignments(device), 1)
+        assert.lengthOf(yield* device.runtime.runs, 1)
       }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
 
   it.live("is not contradicted by the former, which has heard neither of that nor of the link's end", () =>
@@ -450,6 +469,35 @@ describe("a device that was another operator's for a while", () => {
         assert.lengthOf(runs, 1)
         assert.isUndefined(runs[0]!.finishedAt)
         yield* comes(device)("two")
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+
+  it.live("is no copy of itself to the former, whose watch has not told what the next gave it", () =>
+    simulate(19, () =>
+      Effect.gen(function*() {
+        const { api, device, killTwo, slipAway } = yield* twoOperators
+        yield* slipAway
+        // By then the first has met the second in what it would write, and hears of nothing more.
+        yield* Effect.sleep("1 minute")
+        let before = "two-1"
+        yield* device.agent.kill.pipe(
+          Effect.andThen(device.agent.start),
+          Effect.andThen(Effect.sleep("10 seconds")),
+          Effect.andThen(api.get(EdgeDevices, { namespace: "edge", name: "edge-1" })),
+          Effect.map(({ status }) => {
+            const twice = before === "two-1" && status?.link?.holder === before
+            before = status?.link?.holder ?? ""
+            return twice
+          }),
+          // It comes to whichever it meets.
+          Effect.repeat({ until: (twice) => twice })
+        )
+        yield* killTwo
+        yield* device.transport.cut()
+        yield* Effect.sleep("30 seconds")
+        const { status } = yield* api.get(EdgeDevices, { namespace: "edge", name: "edge-1" })
+        assert.strictEqual(status?.link?.holder, "one-1")
+        const reasons = (yield* api.list(KubeEvents, { namespace: "edge" })).map(({ reason }) => reason)
+        assert.notInclude(reasons, "DuplicateIdentity")
       }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
 
   it.live("has its Lease renewed by the next also after it went away again while that one read it", () =>

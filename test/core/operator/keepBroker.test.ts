@@ -84,6 +84,7 @@ const stage = Effect.fnUntraced(function*(mqtt: object | undefined, settle: Effe
         synced: Effect.void,
         get: () => ({ metadata: { creationTimestamp: "2026-01-01T00:00:00Z" } }),
         keys: () => [],
+        read: () => Effect.die("not asked for here"),
         changes: Stream.empty,
         swapStatus: () => Effect.die("not written here"),
         swapFinalizers: () => Effect.die("not written here")

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schedule } from "effect"
+import { Effect, Latch, Schedule, Stream } from "effect"
 import { Base64 } from "effect/encoding"
 import { EdgeDevices } from "../../../core/device/EdgeDevice.ts"
 import { KubeEvents } from "../../../core/kube/kinds.ts"
@@ -76,6 +76,56 @@ describe("an EdgeDevice whose key is changed", () => {
           }).pipe(Effect.scoped, Effect.provide(worldLayer))))
       assert.sameMembers([...new Set(pinned)], [false, true], "edited before the handshake's end and after it")
     }))
+
+  it.live("has a session with the device of the new key by an operator whose watch has not told of it yet", () =>
+    simulate(1, () =>
+      Effect.gen(function*() {
+        const api = yield* KubeApi
+        yield* createNamespaces
+        const device = yield* makeDevice("edge-1", 1)
+        const tells = yield* Latch.make(true)
+        let asked = 0
+        const observe = ((resource, selection, options) =>
+          Stream.tap(
+            api.observe(resource, selection, options),
+            () => resource.plural === "edgedevices" ? tells.await : Effect.void
+          )) as typeof api.observe
+        const get = ((resource, at) =>
+          Effect.suspend(() => {
+            if (resource.plural === "edgedevices") asked += 1
+            return api.get(resource, at)
+          })) as typeof api.get
+        const operator = yield* Effect.provideService(makeOperator([device]), KubeApi, { ...api, get, observe })
+        yield* operator.start
+        const object = device.object()
+        const key = (identity: object) => api.patch(EdgeDevices, here, { type: "merge", body: { spec: { identity } } })
+        yield* api.create(EdgeDevices, object)
+        yield* key({ publicKey: Base64.encode(new Uint8Array(32).fill(9)) })
+        yield* Effect.sleep("5 seconds")
+        const reasons = Effect.map(
+          api.list(KubeEvents, { namespace: "edge" }),
+          (all) => all.map(({ reason }) => reason)
+        )
+        yield* tells.close
+        yield* key((object.spec as { readonly identity: object }).identity)
+        yield* device.agent.start
+        yield* Effect.sleep("10 seconds")
+        assert.isDefined((yield* linkOf)?.lineageHash)
+        assert.notInclude(yield* reasons, "WrongKey")
+        // Whoever has the wrong one may dial as often as he likes.
+        yield* device.agent.kill
+        yield* tells.open
+        yield* key({ publicKey: Base64.encode(new Uint8Array(32).fill(9)) })
+        yield* Effect.sleep("5 seconds")
+        asked = 0
+        yield* device.agent.start.pipe(
+          Effect.andThen(Effect.sleep("100 millis")),
+          Effect.andThen(device.agent.kill),
+          Effect.repeat({ times: 50 })
+        )
+        assert.include(yield* reasons, "WrongKey")
+        assert.isAtMost(asked, 10)
+      }).pipe(Effect.scoped, Effect.provide(worldLayer))))
 
   it.live("ends the session of the device with the former key at once, and does not take it again", () =>
     simulate(1, () =>

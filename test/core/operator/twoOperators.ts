@@ -136,6 +136,8 @@ export const twoOperators = Effect.gen(function*() {
       // It comes to whichever it meets.
       Effect.repeat({ until: ({ status }) => status?.link?.holder === "two-1" })
     ),
+    /** The second one is gone: the device meets the first alone. */
+    killTwo: two.kill,
     pod: api.get(Pods, { namespace: "edge", name: "web" }),
     /** The device loses the first operator, which is gone; a minute later it comes to the other. */
     handOver: <A, E>(meanwhile: Effect.Effect<A, E>) =>

@@ -223,6 +223,37 @@ describe("a device that is away", () => {
   )
 
   it.live(
+    "onReturn keepOriginal: the end of favour takes away no cost that the owner has set, of which no watch has told",
+    () =>
+      inScene(
+        { stopWorkloadsAfter: "10m", replaceAfter: "15m", onReturn: "keepOriginal" },
+        ({ apart, podWatch, wait }) =>
+          Effect.gen(function*() {
+            const api = yield* KubeApi
+            const favoured = Effect.map(
+              api.list(Pods, { namespace: "edge" }),
+              (pods) => pods.find(({ metadata }) => metadata.annotations?.[favouredAnnotation] !== undefined)
+            )
+            yield* apart(true)
+            yield* wait("25 minutes")
+            yield* apart(false)
+            const pod = yield* eventually(favoured, (found) => found !== undefined, 600)
+            const at = { namespace: "edge", name: pod?.metadata.name ?? "" }
+            yield* wait("1 minute")
+            yield* podWatch.close
+            yield* api.patch(Pods, at, { type: "merge", body: { metadata: { annotations: { [deletionCost]: "5" } } } })
+            yield* wait("3 minutes")
+            yield* podWatch.open
+            yield* wait("1 minute")
+            const { metadata } = yield* api.get(Pods, at)
+            assert.strictEqual(metadata.annotations?.[deletionCost], "5")
+            assert.isUndefined(metadata.annotations?.[favouredAnnotation])
+          })
+      ),
+    300_000
+  )
+
+  it.live(
     "onReturn keepOriginal with allowRunningTwice: the stand-in runs beside the original, and goes",
     () =>
       inScene(
