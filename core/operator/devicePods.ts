@@ -428,10 +428,20 @@ export const devicePods = Effect.fnUntraced(function*(
     learned = session
     const numbers = new Map(reply._tag === "Held" ? reply.pods.map((pod) => [pod.uid, pod.reportNumber]) : [])
     for (const uid of new Set([...taken.keys(), ...reported.keys()])) recount(uid, numbers.get(uid) ?? 0)
-    const orphans = [...held.keys()].filter((uid) => index.byUid(uid) === undefined && !options.wasReplaced(uid))
+    const { size } = held
+    const unseen = [...held.keys()].filter((uid) => index.byUid(uid) === undefined && !options.wasReplaced(uid))
+    const areTooMany = ({ length }: ReadonlyArray<string>) =>
+      length >= fewOrphans && length * 2 > size && !options.mayReleaseOrphans()
     heldBack = new Set()
-    if (orphans.length >= fewOrphans && orphans.length * 2 > held.size && !options.mayReleaseOrphans()) {
-      heldBack = new Set(orphans)
+    if (areTooMany(unseen)) {
+      // None of them ends while the API itself is asked: the watch may not have told of them yet.
+      heldBack = new Set(unseen)
+      const found = yield* api.list(Pods, { fieldSelector: `spec.nodeName=${context.name}` })
+      const there = new Set(found.map(({ metadata }) => metadata.uid))
+      const orphans = unseen.filter((uid) => !there.has(uid))
+      heldBack = new Set(areTooMany(orphans) ? orphans : [])
+    }
+    if (heldBack.size > 0) {
       yield* events.record({
         about: {
           apiVersion: "aranya.arhat.dev/v1alpha1",
@@ -442,7 +452,7 @@ export const devicePods = Effect.fnUntraced(function*(
         },
         type: "Warning",
         reason: "OrphansHeld",
-        message: `${orphans.length} of ${held.size} pods on the device are gone from the API; they go on running. `
+        message: `${heldBack.size} of ${size} pods on the device are gone from the API; they go on running. `
           + `If that is right, let them end: kubectl -n ${context.namespace} annotate edgedevice ${context.name} `
           + `${releaseOrphansAnnotation}=true`
       })

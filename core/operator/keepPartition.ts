@@ -362,7 +362,12 @@ export const keepPartition = Effect.fnUntraced(function*(
         Effect.forkScoped
       )
       yield* giveUp.restore(options.connected).pipe(Effect.forkScoped)
-      yield* Effect.forever(Effect.andThen(Effect.sleep(finishEvery), finishRest)).pipe(Effect.forkScoped)
+      // Only an absence makes more of them, and another session ends it.
+      if (kept.length === 0) return
+      yield* Effect.andThen(Effect.sleep(finishEvery), finishRest).pipe(
+        Effect.repeat({ until: () => kept.length === 0 }),
+        Effect.forkScoped
+      )
     }),
     replaced: () => replaced
   }

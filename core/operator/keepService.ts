@@ -76,6 +76,10 @@ export const keepService = Effect.fnUntraced(function*(
     })
   })
 
+  const isOurs = (metadata: Service["metadata"]) => ownsService(metadata, [{ uid: context.uid }])
+  /** Those that are, or may be, this EdgeDevice's: the watch need not have told yet of what was made here. */
+  const names = new Set<string>()
+
   const step = Effect.gen(function*() {
     if (!options.holds() || context.leaving()) return
     const { spec } = yield* SubscriptionRef.get(context.device)
@@ -83,13 +87,15 @@ export const keepService = Effect.fnUntraced(function*(
     const name = wanted === undefined ? undefined : wanted.name ?? context.name
     yield* index.synced
     for (const { metadata } of index.visibleFrom(context.namespace)) {
-      if (
-        metadata.name === name || metadata.namespace !== context.namespace ||
-        !ownsService(metadata, [{ uid: context.uid }])
-      ) {
-        continue
+      if (metadata.namespace === context.namespace && isOurs(metadata)) names.add(metadata.name ?? "")
+    }
+    for (const former of names) {
+      if (former === name) continue
+      const present = yield* found(api.get(Services, at(former)))
+      if (present !== undefined && isOurs(present.metadata)) {
+        yield* found(api.delete(Services, at(former), { uid: present.metadata.uid ?? "" }))
       }
-      yield* found(api.delete(Services, at(metadata.name ?? ""), { uid: metadata.uid ?? "" }))
+      names.delete(former)
     }
     if (wanted === undefined || name === undefined) return
     const { grpc } = settings
@@ -100,8 +106,9 @@ export const keepService = Effect.fnUntraced(function*(
       )
     }
     const desired = desiredService(context, wanted, grpc)
+    names.add(name)
     const present = yield* found(api.get(Services, at(name)))
-    if (present !== undefined && !ownsService(present.metadata, [{ uid: context.uid }])) {
+    if (present !== undefined && !isOurs(present.metadata)) {
       return yield* complain(
         name,
         "there is one that is not of this EdgeDevice: set spec.connectivity.grpc.service.name to another name"

@@ -530,4 +530,32 @@ describe("a device that was another operator's for a while", () => {
         yield* handOver(device.runtime.crash(() => true, 1))
         yield* until(Effect.map(pod, (now) => restarts(now) === 1))
       }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
+
+  it.live("has no orphans, to the next, of pods that one's watch has not told of yet", () =>
+    simulate(21, () =>
+      Effect.gen(function*() {
+        const { api, device, handOver, killTwo, startOne, tells } = yield* twoOperators
+        const here = { namespace: "edge" }
+        const orphans = Effect.map(
+          api.list(KubeEvents, here),
+          (events) => events.filter(({ reason }) => reason === "OrphansHeld").map(({ message }) => message)
+        )
+        const names = ["a", "b", "c", "d", "e"]
+        yield* tells.close
+        for (const name of names) yield* api.create(Pods, { ...web, metadata: { ...here, name } })
+        yield* until(Effect.map(device.runtime.runs, (runs) => runs.length === names.length))
+        yield* handOver(Effect.void)
+        yield* Effect.sleep("5 minutes")
+        assert.deepStrictEqual(yield* orphans, [])
+        // Those that are gone indeed are, to one that has never seen them, and go on.
+        yield* device.transport.refuse("Refused")
+        yield* device.transport.cut()
+        yield* killTwo
+        for (const name of names) yield* api.delete(Pods, { ...here, name }, { gracePeriodSeconds: 0 })
+        yield* startOne
+        yield* device.transport.refuse(undefined)
+        yield* Effect.sleep("5 minutes")
+        assert.lengthOf(yield* orphans, 1)
+        assert.isTrue((yield* device.runtime.runs).every(({ finishedAt }) => finishedAt === undefined))
+      }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)))
 })

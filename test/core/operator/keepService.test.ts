@@ -1,6 +1,6 @@
 /** The Service that an EdgeDevice asks for, as the embedded control plane and its controllers see it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schedule } from "effect"
+import { Effect, Latch, Schedule, Stream } from "effect"
 import { readFileSync } from "node:fs"
 import { parse } from "yaml"
 import { linkMethod } from "../../../adapters/grpc/linkMethod.ts"
@@ -35,7 +35,12 @@ const connectivity = (service: unknown) => ({
 const inCluster = <E>(
   service: unknown,
   story: (api: KubeApi["Service"]) => Effect.Effect<void, E, KubeApi>,
-  options: { readonly address?: string | undefined; readonly before?: Effect.Effect<unknown, unknown, KubeApi> } = {}
+  options: {
+    readonly address?: string | undefined
+    readonly before?: Effect.Effect<unknown, unknown, KubeApi>
+    /** Open while the operator's watch of Services tells. */
+    readonly tells?: Latch.Latch
+  } = {}
 ) =>
   simulate(1, () =>
     Effect.gen(function*() {
@@ -48,9 +53,14 @@ const inCluster = <E>(
         ...(yield* OperatorSettings),
         grpc: address === undefined ? undefined : { address, port: 8443, plain: true }
       }
+      const observe = ((resource, selection, how) =>
+        Stream.tap(
+          api.observe(resource, selection, how),
+          () => resource.plural === "services" ? options.tells?.await ?? Effect.void : Effect.void
+        )) as typeof api.observe
       yield* Effect.gen(function*() {
         yield* (yield* makeOperator([device])).start
-      }).pipe(Effect.provideService(OperatorSettings, settings))
+      }).pipe(Effect.provideService(OperatorSettings, settings), Effect.provideService(KubeApi, { ...api, observe }))
       const object = device.object()
       yield* api.create(EdgeDevices, {
         ...object,
@@ -142,6 +152,19 @@ describe("the Service of a device", () => {
         yield* Effect.sleep("20 minutes")
         assert.deepStrictEqual((yield* marks).annotations, { a: "theirs", ...others })
       })))
+
+  it.live("goes with the spec's wish for it, also where no watch has told of it yet", () => {
+    const tells = Latch.makeUnsafe(true)
+    return inCluster(undefined, (api) =>
+      Effect.gen(function*() {
+        yield* Effect.sleep("10 seconds")
+        yield* tells.close
+        yield* edit(api, {})
+        yield* eventually(existing(api.get(EndpointSlices, sliceHere)), (slice) => slice !== undefined)
+        yield* edit(api, undefined)
+        yield* eventually(existing(api.get(Services, here)), (service) => service === undefined)
+      }), { tells })
+  })
 
   it.live("of an operator that did not say what it set keeps that, and loses what is taken out from then on", () =>
     inCluster({ annotations: { a: "b" } }, (api) =>

@@ -138,6 +138,8 @@ export const twoOperators = Effect.gen(function*() {
     ),
     /** The second one is gone: the device meets the first alone. */
     killTwo: two.kill,
+    /** The next life of the first one. */
+    startOne: one.start,
     pod: api.get(Pods, { namespace: "edge", name: "web" }),
     /** The device loses the first operator, which is gone; a minute later it comes to the other. */
     handOver: <A, E>(meanwhile: Effect.Effect<A, E>) =>
