@@ -97,6 +97,22 @@ export const mountPoint = (volume: string, { kind, path }: MountPoint): void => 
   }
 }
 
+const discard = (path: string, wipe: boolean): void => {
+  try {
+    if (wipe) overwrite(path)
+  } finally {
+    fs.rmSync(path, { recursive: true, force: true })
+  }
+}
+
+/** What a crash left half-made, or had no time to take away: nobody reads it. */
+const sweep = (volume: string, wipe: boolean): void => {
+  const name = current(volume)
+  for (const found of fs.readdirSync(volume)) {
+    if (dated.test(found) && found !== name) discard(`${volume}/${found}`, wipe)
+  }
+}
+
 /**
  * Makes `volume` (an existing directory) hold exactly these files. Readers see the old set or the new one, never a mixture.
  * `wipe` overwrites what was replaced.
@@ -107,23 +123,34 @@ export const writeFiles = (
   options: { readonly now: number; readonly group: number | undefined; readonly wipe: boolean }
 ): void => {
   const payload = payloadOf(files)
+  sweep(volume, options.wipe)
   if (upToDate(volume, payload, options.group)) return
   const next = datedName(options.now)
 
-  directory(`${volume}/${next}`, 0o755)
-  for (const { content, mode, parts } of payload) {
-    let parent = `${volume}/${next}`
-    for (const part of parts.slice(0, -1)) {
-      parent = `${parent}/${part}`
-      directory(parent, 0o755)
+  try {
+    directory(`${volume}/${next}`, 0o755)
+    for (const { content, mode, parts } of payload) {
+      let parent = `${volume}/${next}`
+      for (const part of parts.slice(0, -1)) {
+        parent = `${parent}/${part}`
+        directory(parent, 0o755)
+      }
+      newFile(`${parent}/${parts.at(-1)}`, content, mode)
     }
-    newFile(`${parent}/${parts.at(-1)}`, content, mode)
-  }
-  if (options.group !== undefined) ownByGroup(`${volume}/${next}`, options.group, "readOnly")
+    if (options.group !== undefined) ownByGroup(`${volume}/${next}`, options.group, "readOnly")
 
-  fs.rmSync(`${volume}/${draft}`, { force: true })
-  fs.symlinkSync(next, `${volume}/${draft}`)
-  fs.renameSync(`${volume}/${draft}`, `${volume}/${data}`)
+    fs.rmSync(`${volume}/${draft}`, { force: true })
+    fs.symlinkSync(next, `${volume}/${draft}`)
+    fs.renameSync(`${volume}/${draft}`, `${volume}/${data}`)
+  } catch (error) {
+    try {
+      // It is tried again and again, on a disk that may be full of what came to nothing before.
+      discard(`${volume}/${next}`, options.wipe)
+    } catch {
+      // The next try sweeps it.
+    }
+    throw error
+  }
 
   const visible = new Set(payload.map(({ parts }) => parts[0] ?? ""))
   for (const name of visible) {
@@ -132,13 +159,8 @@ export const writeFiles = (
   }
   for (const entry of fs.readdirSync(volume, { withFileTypes: true })) {
     const { name } = entry
-    // What a crash left half-made goes with what was replaced; what is neither dated nor a link is a mount point.
+    // What is neither dated nor a link is a mount point.
     const stale = dated.test(name) ? name !== next : entry.isSymbolicLink() && !visible.has(name) && name !== data
-    if (!stale) continue
-    try {
-      if (options.wipe) overwrite(`${volume}/${name}`)
-    } finally {
-      fs.rmSync(`${volume}/${name}`, { recursive: true, force: true })
-    }
+    if (stale) discard(`${volume}/${name}`, options.wipe)
   }
 }

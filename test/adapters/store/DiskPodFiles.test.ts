@@ -117,6 +117,29 @@ describe("volumes of files", () => {
       assert.strictEqual(fs.readdirSync(path).length, 3)
     }))
 
+  it.live("leave nothing of what a crash kept from being taken away, also where they are as they shall be", () =>
+    Effect.gen(function*() {
+      const { pods } = yield* fresh
+      const path = yield* pods.volume(uid, files("c", [file("a", "1")]), {})
+      fs.mkdirSync(`${path}/..2020_01_01_00_00_00.000000001`)
+      const before = fs.readlinkSync(`${path}/..data`)
+      yield* pods.volume(uid, files("c", [file("a", "1")]), {})
+      assert.sameMembers(fs.readdirSync(path), ["..data", before, "a"])
+    }))
+
+  it.live("leave nothing of a write that came to nothing", () =>
+    Effect.gen(function*() {
+      const { pods } = yield* fresh
+      const path = yield* pods.volume(uid, files("c", [file("a", "1")]), {})
+      const before = fs.readdirSync(path)
+      for (let i = 0; i < 3; i++) {
+        yield* Effect.flip(pods.volume(uid, files("c", [file("a", "2"), file("x", "x"), file("x/y", "y")]), {}))
+        assert.deepStrictEqual(fs.readdirSync(path), before)
+      }
+      yield* pods.volume(uid, files("c", [file("a", "2")]), {})
+      assert.strictEqual(read(`${path}/a`), "2")
+    }))
+
   it.live("refuse names that lead out or are reserved", () =>
     Effect.gen(function*() {
       const { pods } = yield* fresh
