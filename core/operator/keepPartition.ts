@@ -33,7 +33,7 @@ const finishedAtOnce = 8
 const unknown = "unknown"
 /** Clocks of devices that cannot ask a better one run wrong by less than this share. */
 const clockDrift = 0.002
-/** As many pods as a Node can be allotted. */
+/** As many pods as a Node can be allotted. The first of them: what came after the device had gone is not on it. */
 const mostReplaced = 1000
 
 const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")]).pipe(Schedule.jittered)
@@ -102,7 +102,7 @@ export const keepPartition = Effect.fnUntraced(function*(
       const { partition, ...rest } = before
       const after = {
         ...(next.stopWorkloadsAfter === undefined ? {} : { stopWorkloadsAfter: next.stopWorkloadsAfter }),
-        ...(next.replaced.length === 0 ? {} : { replaced: next.replaced.slice(-mostReplaced) })
+        ...(next.replaced.length === 0 ? {} : { replaced: next.replaced.slice(0, mostReplaced) })
       }
       if (JSON.stringify(partition ?? {}) === JSON.stringify(after)) return undefined
       return Object.keys(after).length === 0 ? rest : { ...rest, partition: after }
@@ -206,10 +206,25 @@ export const keepPartition = Effect.fnUntraced(function*(
    */
   let hungUp: "Unheard" | "Heard" | undefined
 
-  /** The pods of which it was told in the absence that began then. */
-  let givenUp: { readonly since: number | undefined; readonly uids: Set<string> } = {
-    since: undefined,
-    uids: new Set()
+  /** Of the absence that began then, and of pods that are still there: those of which it was told, and since when each is there. */
+  let apart: {
+    readonly since: number
+    readonly givenUp: Set<string>
+    readonly from: ReadonlyMap<string, number>
+  } | undefined
+
+  /**
+   * What came to the Node in spite of its taint has as long as the device had: given up at once it would only come again, and again.
+   * Milliseconds; pods that were there when they were looked at first have been there all the time.
+   */
+  const meet = (pods: ReadonlyArray<Pod>, since: number, now: number) => {
+    const before = apart?.since === since ? apart : undefined
+    const from = new Map(
+      pods.map(({ metadata: { uid = "" } }) => [uid, before?.from.get(uid) ?? (before ? now : since)])
+    )
+    const givenUp = [...before?.givenUp ?? []].filter((uid) => from.has(uid))
+    apart = { since, givenUp: new Set(givenUp), from }
+    return apart
   }
 
   /** How long the device must have been away for this pod to be given up, in milliseconds; undefined: it never is. */
@@ -236,8 +251,10 @@ export const keepPartition = Effect.fnUntraced(function*(
     if (replaceAfter === undefined || since === undefined || epoch === undefined || options.connected()) return
     if (yield* recount) return
     if ((yield* SubscriptionRef.get(context.owned)) !== true || context.leaving()) return
-    const away = (yield* monotonicMillis) - since
-    if (away < Duration.toMillis(replaceAfter)) return
+    const now = yield* monotonicMillis
+    const away = now - since
+    const replaceMillis = Duration.toMillis(replaceAfter)
+    if (away < replaceMillis) return
     const { replaced: before = none, stopWorkloadsAfter: recorded } = record() ?? {}
     const confirmed = recorded === undefined || recorded === unknown ? undefined : parseGoDuration(recorded)
     const stopsAfter = confirmed === undefined ? undefined : Duration.toMillis(confirmed)
@@ -249,10 +266,14 @@ export const keepPartition = Effect.fnUntraced(function*(
       )
     }
     const dials = hungUp === undefined ? 0 : Duration.toMillis(dialsWithin)
-    const due = index.onNode(context.name).filter((pod) =>
+    const pods = index.onNode(context.name)
+    const { from, givenUp } = meet(pods, since, now)
+    const due = pods.filter((pod) =>
       mayBeReplaced(pod, onReturn) &&
-      away >=
-        Math.max(dials, patience(pod, Duration.toMillis(replaceAfter), allowRunningTwice ? undefined : stopsAfter))
+      away >= Math.max(dials, patience(pod, replaceMillis, allowRunningTwice ? undefined : stopsAfter)) &&
+      // What somebody deleted does not come again for having been given up.
+      (pod.metadata.deletionTimestamp !== undefined ||
+        now - (from.get(pod.metadata.uid ?? "") ?? now) >= replaceMillis)
     )
     if (hungUp !== "Unheard" && due.length === 0) return
     if (!(yield* context.hold.stands(epoch))) return
@@ -278,8 +299,6 @@ export const keepPartition = Effect.fnUntraced(function*(
       return void (yield* note({ stopWorkloadsAfter: recorded, replaced: given }))
     }
     untouched = new Set()
-    // The watch may not have told yet of what somebody's finalizer keeps.
-    if (givenUp.since !== since) givenUp = { since, uids: new Set() }
     let given = 0
     const tell = Effect.suspend(() => {
       if (given === 0) return Effect.void
@@ -296,8 +315,9 @@ export const keepPartition = Effect.fnUntraced(function*(
     const give = (pod: Pod) =>
       Effect.map(giveUp.begin(pod, onReturn), (done) => {
         const uid = pod.metadata.uid ?? ""
-        if (!done || givenUp.uids.has(uid)) return
-        givenUp.uids.add(uid)
+        // The watch may not have told yet of what somebody's finalizer keeps.
+        if (!done || givenUp.has(uid)) return
+        givenUp.add(uid)
         given += 1
       })
     // Where the API fails halfway, the rest is for the next round, which knows nothing of the first half.

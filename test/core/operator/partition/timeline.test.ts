@@ -5,9 +5,29 @@ import { EdgeDevices } from "../../../../core/device/EdgeDevice.ts"
 import { KubeApi } from "../../../../core/kube/KubeApi.ts"
 import { Pods } from "../../../../core/kube/Pod.ts"
 import { asideAnnotation, deletionCost, favouredAnnotation } from "../../../../core/node/setAside.ts"
-import { atHome, elsewhere, eventually, everything, inScene, onTheFirst } from "./scene.ts"
+import { atHome, elsewhere, eventually, everything, inScene, kinds, onTheFirst, workload } from "./scene.ts"
 
 const marks = new Set([asideAnnotation, deletionCost, favouredAnnotation])
+
+/** A StatefulSet that can run on the first device alone, and does not mind whether it is there. */
+const store = workload("store")
+const labels = { app: "pinned" }
+const pinned = {
+  ...store,
+  metadata: { namespace: "edge", name: "pinned" },
+  spec: {
+    ...store.spec,
+    selector: { matchLabels: labels },
+    template: {
+      metadata: { labels },
+      spec: {
+        ...store.spec.template.spec,
+        nodeSelector: { "kubernetes.io/hostname": "edge-1" },
+        tolerations: [{ operator: "Exists" }]
+      }
+    }
+  }
+}
 
 const always = { onReturn: "keepReplacement" } as const
 
@@ -159,6 +179,33 @@ describe("a device that is away", () => {
               "web b #0"
             ])
             assert.isTrue(yield* twice, "as its owner allowed")
+            assert.lengthOf(yield* told("OrphansHeld"), 0)
+          })
+      ),
+    300_000
+  )
+
+  it.live(
+    "replaceAfter: what comes to the same Node again has as long, and runs there when the device is back",
+    () =>
+      inScene(
+        { replaceAfter: "15m", allowRunningTwice: true, ...always },
+        ({ apart, names, replaced, running, status, told, wait }) =>
+          Effect.gen(function*() {
+            yield* (yield* KubeApi).create(kinds.store, pinned)
+            yield* eventually(running, (all) => all.includes("pinned-0 a #0"))
+            yield* apart(true)
+            yield* wait("19 minutes")
+            assert.include(yield* names, "pinned-0 b on edge-1")
+            yield* wait("10 minutes")
+            assert.include(yield* names, "pinned-0 b on edge-1")
+            assert.strictEqual(yield* replaced, 3)
+            yield* wait("8 minutes")
+            assert.include(yield* names, "pinned-0 c on edge-1")
+            assert.strictEqual(yield* replaced, 4)
+            assert.lengthOf((yield* status)?.partition?.replaced ?? [], 4)
+            yield* apart(false)
+            yield* eventually(running, (all) => all.includes("pinned-0 c #0") && !all.includes("pinned-0 a #0"), 600)
             assert.lengthOf(yield* told("OrphansHeld"), 0)
           })
       ),
