@@ -117,6 +117,7 @@ export const devicePods = Effect.fnUntraced(function*(
   const holdings: Holdings = {
     hashOf: (uid) => held?.get(uid),
     known: () => learned !== undefined && learned === SubscriptionRef.getUnsafe(context.session),
+    lacks: (uid) => epoch === context.hold.epoch() && held?.has(uid) === false,
     assigning: (uid) => void held?.set(uid, ""),
     assigned: (uid, hash) => void held?.set(uid, hash),
     forgotten: (uid) => void held?.delete(uid),

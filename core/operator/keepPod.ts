@@ -29,6 +29,8 @@ export interface Holdings {
   readonly hashOf: (uid: string) => string | undefined
   /** Whether the device has said in this session what it holds. */
   readonly known: () => boolean
+  /** Whether the device has said, in whichever session, that it does not hold this pod, and nobody has asked it to since. */
+  readonly lacks: (uid: string) => boolean
   /** It was asked to hold it, and has not answered. */
   readonly assigning: (uid: string) => void
   readonly assigned: (uid: string, hash: string) => void
@@ -312,8 +314,10 @@ export const keepPod = Effect.fnUntraced(function*(
     const held = holdings.hashOf(uid) !== undefined
 
     if (pod === undefined) {
-      // Gone from the API, by force or while nobody looked: what still runs on the device has to end.
-      if (session === undefined || !holdings.known()) return false
+      // Gone from the API, by force or while nobody looked: what still runs on the device has to end. Of what it does not hold nothing
+      // is left to keep, however long it is away: should it tell otherwise when it is back, that is looked at then.
+      if (session === undefined) return holdings.lacks(uid)
+      if (!holdings.known()) return false
       if (!held) return true
       // A watch that has not caught up must not end anything: the API itself has to say that the pod is gone. A pod never
       // seen here waits until the device has told its name, which it does not know of one that it cannot read.
