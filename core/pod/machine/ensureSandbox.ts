@@ -11,14 +11,18 @@ export const observeSandbox = Effect.fnUntraced(function*(
   bench: Workbench
 ): Effect.fn.Return<void, RuntimeError | JournalError> {
   if (!bench.sandboxStale) return
+  // Before the look: what is heard meanwhile is looked at once more.
   bench.sandboxStale = false
-  const all = yield* bench.runtime.sandboxes(bench.uid).pipe(
-    Effect.tapError(() =>
-      Effect.sync(() => {
-        bench.sandboxStale = true
-      })
-    )
-  )
+  yield* Effect.onError(findSandbox(bench), () =>
+    Effect.sync(() => {
+      bench.sandboxStale = true
+    }))
+})
+
+const findSandbox = Effect.fnUntraced(function*(
+  bench: Workbench
+): Effect.fn.Return<void, RuntimeError | JournalError> {
+  const all = yield* bench.runtime.sandboxes(bench.uid)
   const { pod } = yield* stateOf(bench)
   const [found] = all.filter(({ attempt }) => attempt >= pod.sandboxAttempt)
     .toSorted((one, other) => other.attempt - one.attempt)
