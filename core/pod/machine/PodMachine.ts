@@ -17,6 +17,7 @@ import { podUsage } from "./podUsage.ts"
 import { makePodWorker, type PodWorker } from "./PodWorker.ts"
 import { removeOrphans, removePods } from "./removeOrphans.ts"
 import { makeReportBoard } from "./ReportBoard.ts"
+import { restUnreadable } from "./restUnreadable.ts"
 import { sparingFollowers } from "./sparingFollowers.ts"
 import { type Machine, monotonicMillis, wallMillis } from "./Workbench.ts"
 
@@ -121,10 +122,12 @@ const make = Effect.gen(function*() {
     released: wakeAll
   }
 
+  const toRest = yield* Latch.make(resting)
   const rest = (wanted: boolean) =>
     Effect.sync(() => {
       if (resting === wanted) return
       resting = wanted
+      if (wanted) toRest.openUnsafe()
       for (const worker of workers.values()) {
         if (wanted) worker.urge()
         else worker.wake()
@@ -224,6 +227,20 @@ const make = Effect.gen(function*() {
     Effect.andThen(Effect.timeoutOption(sweep.await, Duration.millis(options.resyncMillis))),
     Effect.forever,
     Effect.delay(Duration.millis(options.resyncMillis)),
+    Effect.forkScoped
+  )
+  yield* toRest.await.pipe(
+    Effect.andThen(toRest.close),
+    Effect.andThen(
+      restUnreadable(machine).pipe(
+        Effect.tapError((error) =>
+          Effect.logDebug(`pods that cannot be read are stopped again later: ${error.message}`)
+        ),
+        Effect.retry(again),
+        Effect.orDie
+      )
+    ),
+    Effect.forever,
     Effect.forkScoped
   )
   yield* Effect.sleep(Duration.millis(options.resyncMillis)).pipe(

@@ -294,6 +294,26 @@ describe("rows that cannot be read", () => {
     ({ runs }) => Effect.map(runs, (all) => all.map(({ attempt, finishedAt }) => [attempt, finishedAt === undefined]))
   )
 
+  it.effect.each([false, true])(
+    "end what their pod runs while workloads rest (engine away at first: %s)",
+    (away) =>
+      Effect.gen(function*() {
+        const machine = yield* damaged
+        const runtime = yield* MemoryRuntime
+        yield* pass(5)
+        if (away) yield* runtime.fault("containers", { _tag: "Fails" }, { times: 3 })
+        yield* machine.rest(true)
+        yield* pass(60)
+        assert.deepStrictEqual((yield* attempts).map(([, runs]) => runs), [false, false, false])
+        assert.deepStrictEqual(yield* machine.held, [{ uid: "u1", hash: "" }], "it is not given up")
+        yield* machine.ensure(pod())
+        yield* machine.rest(false)
+        yield* pass(60)
+        const device = yield* Device
+        assert.strictEqual(device.newest().status.phase, "Running")
+      }).pipe(quietly, Effect.provide(Device.layer))
+  )
+
   it.effect("lose their pod nothing that had been restarted", () =>
     Effect.gen(function*() {
       const machine = yield* damaged
