@@ -148,7 +148,7 @@ export const make = Effect.fnUntraced(function*(options: SqliteJournalOptions) {
     commit: (changes) => changes.length === 0 ? Effect.void : attempt(() => transaction(() => changes.forEach(apply))),
     wipe: attempt(() => {
       // secure_delete overwrites rows with zeros; the checkpoint takes them out of the log, vacuum gives the pages back.
-      transaction(() => db.exec("delete from entry"))
+      transaction(() => db.exec("delete from entry where category <> 'link'"))
       db.exec("pragma wal_checkpoint(truncate)")
       db.exec("vacuum")
       db.exec("pragma wal_checkpoint(truncate)")

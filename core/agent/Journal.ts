@@ -34,6 +34,9 @@ export class Journal extends Context.Service<Journal, {
   ) => Effect.Effect<ReadonlyArray<{ readonly key: string; readonly value: Uint8Array }>, JournalError>
   /** All or nothing, and on the disk (synchronous=FULL) before it returns. */
   readonly commit: (changes: ReadonlyArray<Change>) => Effect.Effect<void, JournalError>
-  /** Removes everything, secrets beyond recovery as far as the disk allows: the device was revoked. */
+  /**
+   * Removes all pods and what was noted of them, secrets beyond recovery as far as the disk allows: the device was deleted from its
+   * cluster. Table `link` stays: the next EdgeDevice of its name may let the device in meanwhile, and knows it by what is in there.
+   */
   readonly wipe: Effect.Effect<void, JournalError>
 }>()("aranya/agent/Journal") {}

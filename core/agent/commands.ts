@@ -4,6 +4,7 @@ import type { Handlers } from "../link/Session.ts"
 import { PodRuntime } from "../pod/PodRuntime.ts"
 import { type Command, decodeCommand } from "../wire/Command.ts"
 import { encodeReply, failureOf, type Reply } from "../wire/Reply.ts"
+import { forgetPod } from "./forgetPod.ts"
 import type { KeepLeash } from "./keepLeash.ts"
 import { measuring } from "./measuring.ts"
 import { Outbox } from "./Outbox.ts"
@@ -25,10 +26,6 @@ export const commands = Effect.fnUntraced(function*(
   const outbox = yield* Outbox
   const measure = yield* measuring
 
-  /** Goes with its pod, whatever interrupts who asked: nobody asks again for a pod that is not held any more. */
-  const forgetReport = (uid: string) =>
-    Effect.flatMap(runtime.held, (held) => held.some((pod) => pod.uid === uid) ? Effect.void : outbox.forget(uid))
-
   const obey = Effect.fnUntraced(function*(command: Command): Effect.fn.Return<Reply> {
     switch (command._tag) {
       case "AssignPod":
@@ -39,7 +36,7 @@ export const commands = Effect.fnUntraced(function*(
       case "RemovePod":
         return (yield* runtime.remove(command.uid, command.graceSeconds)) ? done : notHeld(command.uid)
       case "ForgetPod":
-        yield* Effect.ensuring(runtime.forget(command.uid), forgetReport(command.uid))
+        yield* forgetPod(runtime, outbox, command.uid)
         return done
       case "ListHeld": {
         // Whoever asks knows nothing for sure: it hears every report again.
@@ -56,15 +53,11 @@ export const commands = Effect.fnUntraced(function*(
             detail: "this agent takes no addresses and no name servers from its operator"
           }
         }
-        // What is said to be allowed stays so over a wipe that is under way.
-        return yield* retirement.unlessRetiring(
-          leash.allow(stopWorkloadsAfter).pipe(
-            Effect.as(done),
-            Effect.catch(({ message }) =>
-              Effect.succeed<Reply>({ _tag: "Failure", code: "Unavailable", detail: message })
-            )
-          ),
-          retiring
+        return yield* leash.allow(stopWorkloadsAfter).pipe(
+          Effect.as(done),
+          Effect.catch(({ message }) =>
+            Effect.succeed<Reply>({ _tag: "Failure", code: "Unavailable", detail: message })
+          )
         )
       }
       case "TellNode":

@@ -44,8 +44,6 @@ export const deviceMemory = Layer.effect(
       load: Effect.sync(() => ({ journalId, bootId, epoch, lineage })),
       save: Effect.fnUntraced(function*(accepted) {
         yield* journal.commit([
-          // Again and again: a wipe takes it away, and the same life goes on.
-          { _tag: "Put", table: "link", key: "journal-id", value: utf8.encode(journalId), secret: false },
           { _tag: "Put", table: "link", key: "epoch", value: utf8.encode(String(accepted.epoch)), secret: false },
           { _tag: "Put", table: "link", key: "lineage", value: accepted.lineage, secret: true }
         ]).pipe(

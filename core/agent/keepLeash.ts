@@ -49,12 +49,6 @@ export const keepLeash = Effect.gen(function*() {
       }))
     )
 
-  /** A wipe takes the leash out of the journal and not out of this process. What cannot be read is taken to be as it was. */
-  const inJournal = readLeash(bootId).pipe(
-    Effect.provideService(Journal, journal),
-    Effect.catch(() => Effect.sync(() => leash))
-  )
-
   const tell = (resting: boolean) =>
     resting
       ? Effect.logWarning("the operator has not been heard for too long: workloads rest until it allows them again")
@@ -78,8 +72,7 @@ export const keepLeash = Effect.gen(function*() {
    */
   const allow = (stopAfter: number | undefined) =>
     turn.withPermit(Effect.gen(function*() {
-      const kept = yield* inJournal
-      if (leash?.stopAfter !== stopAfter || kept?.stopAfter !== stopAfter) {
+      if (leash?.stopAfter !== stopAfter) {
         const next = stopAfter === undefined ? undefined : { stopAfter, acknowledged: leash?.acknowledged }
         yield* write(next)
         leash = next

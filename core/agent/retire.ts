@@ -3,10 +3,10 @@
  * key, and the memory of its link.
  */
 import { Clock, Duration, Effect, Exit, Fiber, FiberSet, Schedule } from "effect"
-import { LinkMemory } from "../link/Hello.ts"
 import { PodFiles } from "../pod/PodFiles.ts"
 import { PodRuntime } from "../pod/PodRuntime.ts"
 import { AgentSettings } from "./AgentSettings.ts"
+import { forgetPod } from "./forgetPod.ts"
 import { Journal } from "./Journal.ts"
 import { Outbox } from "./Outbox.ts"
 
@@ -22,7 +22,6 @@ export const makeRetirement = Effect.gen(function*() {
   const runtime = yield* PodRuntime
   const files = yield* PodFiles
   const journal = yield* Journal
-  const memory = yield* LinkMemory
   const outbox = yield* Outbox
   const settings = yield* AgentSettings
 
@@ -59,22 +58,13 @@ export const makeRetirement = Effect.gen(function*() {
       // As with all that belongs to no pod, it is tried again until they are gone.
       Effect.catch((error) => Effect.logWarning(`files of pods are left behind for now: ${error.message}`))
     )
-    for (const uid of uids) {
-      yield* runtime.forget(uid)
-      // One that is on its way to the operator would be noted as taken after the wipe.
-      yield* outbox.forget(uid)
-    }
+    // A report that is on its way to the operator would be noted as taken after the wipe.
+    for (const uid of uids) yield* forgetPod(runtime, outbox, uid)
     // Nothing is confirmed before it: what the device was told is in there.
     yield* journal.wipe.pipe(
       Effect.tapError((error) => Effect.logWarning(`the journal cannot be wiped yet: ${error.message}`)),
       Effect.retry(again),
       Effect.orDie
-    )
-    // As it is by now: the next EdgeDevice may have let it in while the wipe was tried again.
-    const known = yield* memory.load
-    // The next EdgeDevice of its name may let it in, and it die before it hears so: it is known by this, and by nothing else.
-    yield* memory.save(known).pipe(
-      Effect.catch((error) => Effect.logWarning(error.message))
     )
     const took = Duration.nanos((yield* Clock.monotonicTimeNanos) - began)
     yield* Effect.logWarning(`wiped in ${Math.round(Duration.toMillis(took))} ms`)

@@ -88,7 +88,7 @@ const make = () => {
           )
       ),
     commit,
-    wipe: write("wipe", () => new Map())
+    wipe: write("wipe", () => new Map([...rows].filter(([, { table }]) => table === "link")))
   })
 
   const controls = MemoryJournal.of({

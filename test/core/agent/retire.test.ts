@@ -3,7 +3,6 @@ import { Effect, Fiber, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Outbox } from "../../../core/agent/Outbox.ts"
 import { makeRetirement } from "../../../core/agent/retire.ts"
-import { LinkMemory } from "../../../core/link/Hello.ts"
 import { PodRuntime } from "../../../core/pod/PodRuntime.ts"
 import { MemoryFiles } from "../../fakes/MemoryFiles.ts"
 import { MemoryJournal } from "../../fakes/MemoryJournal.ts"
@@ -28,11 +27,6 @@ const stuck = (forgetting: Effect.Effect<void> = Effect.void) => {
   return { asked, held, layer }
 }
 
-const memory = Layer.mock(LinkMemory, {
-  load: Effect.succeed({ journalId: "j", bootId: "b", epoch: 1, lineage: new Uint8Array(16) }),
-  save: () => Effect.void
-})
-
 describe("retiring", () => {
   it.effect("ends every pod at once, and wipes however long one of them takes", () => {
     const { asked, held, layer } = stuck()
@@ -48,7 +42,7 @@ describe("retiring", () => {
       assert.include(yield* journal.diary, "wipe")
     }).pipe(
       Effect.provide(Outbox.layer),
-      Effect.provide(Layer.mergeAll(layer, memory, MemoryFiles.layer, MemoryJournal.layer))
+      Effect.provide(Layer.mergeAll(layer, MemoryFiles.layer, MemoryJournal.layer))
     )
   })
 
@@ -74,7 +68,7 @@ describe("retiring", () => {
       assert.notInclude((yield* journal.diary).join(), "put reports")
     }).pipe(
       Effect.provide(Outbox.layer),
-      Effect.provide(Layer.mergeAll(layer, memory, MemoryFiles.layer, MemoryJournal.layer))
+      Effect.provide(Layer.mergeAll(layer, MemoryFiles.layer, MemoryJournal.layer))
     )
   })
 
@@ -92,31 +86,24 @@ describe("retiring", () => {
       assert.include(yield* journal.diary, "wipe")
     }).pipe(
       Effect.provide(Outbox.layer),
-      Effect.provide(Layer.mergeAll(layer, memory, MemoryFiles.layer, MemoryJournal.layer))
+      Effect.provide(Layer.mergeAll(layer, MemoryFiles.layer, MemoryJournal.layer))
     )
   })
 
-  it.effect("leaves what the next session is known by as that has come to be while the wipe was tried again", () => {
-    const { layer } = stuck()
-    let memory = { journalId: "j", bootId: "b", epoch: 1, lineage: Uint8Array.of(1) }
-    const kept: Array<number> = []
-    const changing = Layer.mock(LinkMemory, {
-      load: Effect.sync(() => memory),
-      save: ({ epoch }) => Effect.sync(() => void kept.push(epoch))
-    })
+  it.effect("that is interrupted between a pod and its report leaves no report", () => {
+    const { held, layer } = stuck(Effect.never)
     return Effect.gen(function*() {
-      const journal = yield* MemoryJournal
-      yield* journal.fail("Full")
+      const outbox = yield* Outbox
+      yield* outbox.put({ uid: "u1", namespace: "edge", name: "web", number: 1, finished: true, status: {} })
       const wiping = yield* Effect.forkChild((yield* makeRetirement).run)
       yield* TestClock.adjust("2 minutes")
-      memory = { ...memory, epoch: 2 }
-      yield* journal.heal
-      yield* TestClock.adjust("1 minute")
-      yield* Fiber.join(wiping)
-      assert.deepStrictEqual(kept, [2])
+      assert.strictEqual(outbox.newest("u1"), 1)
+      held.delete("u1")
+      yield* Fiber.interrupt(wiping)
+      assert.strictEqual(outbox.newest("u1"), 0)
     }).pipe(
       Effect.provide(Outbox.layer),
-      Effect.provide(Layer.mergeAll(layer, changing, MemoryFiles.layer, MemoryJournal.layer))
+      Effect.provide(Layer.mergeAll(layer, MemoryFiles.layer, MemoryJournal.layer))
     )
   })
 
@@ -130,7 +117,7 @@ describe("retiring", () => {
       assert.isUndefined(yield* files.text("u1", "big"))
     }).pipe(
       Effect.provide(Outbox.layer),
-      Effect.provide(Layer.mergeAll(layer, memory, MemoryFiles.layer, MemoryJournal.layer))
+      Effect.provide(Layer.mergeAll(layer, MemoryFiles.layer, MemoryJournal.layer))
     )
   })
 
@@ -154,7 +141,7 @@ describe("retiring", () => {
       assert.strictEqual(yield* unlessRetiring(Effect.succeed("held"), "refused"), "held")
     }).pipe(
       Effect.provide(Outbox.layer),
-      Effect.provide(Layer.mergeAll(layer, memory, MemoryFiles.layer, MemoryJournal.layer))
+      Effect.provide(Layer.mergeAll(layer, MemoryFiles.layer, MemoryJournal.layer))
     )
   })
 })
