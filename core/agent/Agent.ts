@@ -77,6 +77,7 @@ export const agent = Effect.fnUntraced(function*(keys: AgentKeys) {
       return [reportDelta, measure, ...leash.capabilities()]
     },
     onSession: Effect.fnUntraced(function*(session, { capabilities, epoch }) {
+      yield* runtime.beginSession
       yield* Effect.forkScoped(report(session, capabilities))
       // What an operator did here is told apart from what another one did.
       const fenced = Effect.annotateLogs("epoch", epoch)

@@ -36,9 +36,11 @@ export interface PodLogQuery {
 }
 
 export class PodRuntime extends Context.Service<PodRuntime, {
+  /** Who asks from here on knows of all that was asked before: removals then overtake no assignment of theirs. */
+  readonly beginSession: Effect.Effect<void>
   /**
-   * Makes this pod run, or brings a running one to this version. Durable before it returns. False: it was removed before, and an
-   * assignment that its removal has overtaken begins nothing.
+   * Makes this pod run, or brings a running one to this version. Durable before it returns. False: it was removed in this session,
+   * or since this was asked, and an assignment that its removal has overtaken begins nothing.
    */
   readonly ensure: (assignment: PodAssignment) => Effect.Effect<boolean>
   /** Rotated tokens of one volume, by path; the rest of the volume stays. Durable before it returns; an unknown pod is success. */

@@ -58,11 +58,14 @@ const make = Effect.gen(function*() {
   const door = yield* Semaphore.make(1)
   let order = Math.max(0, ...store.all().map(({ pod }) => pod.order))
 
-  /** Pods that were removed before they came, or came and went: what is still on its way for them begins nothing. */
-  const past = new Set<string>()
+  /** How many sessions began; each has its say on every pod anew. */
+  let sessions = 0
+  /** Pods that were removed before they came, or came and went, and when: what was on its way for them then begins nothing. */
+  const past = new Map<string, number>()
   const neverBegin = (uid: string) => {
-    past.add(uid)
-    for (const oldest of past) {
+    past.delete(uid)
+    past.set(uid, sessions)
+    for (const oldest of past.keys()) {
       if (past.size <= mostPast) return
       past.delete(oldest)
     }
@@ -152,7 +155,7 @@ const make = Effect.gen(function*() {
       Effect.andThen(store.saveAssignment(assignment), Effect.sync(() => workers.get(assignment.uid)?.updated()))
     ))
 
-  const ensure = Effect.fnUntraced(function*(told: PodAssignment) {
+  const ensureIn = Effect.fnUntraced(function*(session: number, told: PodAssignment) {
     const { uid } = told
     const held = store.get(uid)
     const assignment = held === undefined ? told : withEphemeralOf(held.assignment, told)
@@ -161,7 +164,7 @@ const make = Effect.gen(function*() {
       yield* change(assignment)
       return true
     }
-    if (past.has(uid)) return false
+    if ((past.get(uid) ?? -1) >= session) return false
     order += 1
     const pod = {
       order,
@@ -179,6 +182,7 @@ const make = Effect.gen(function*() {
     yield* durably(Effect.uninterruptible(added))
     return true
   }, door.withPermit)
+  const ensure = (told: PodAssignment) => Effect.suspend(() => ensureIn(sessions, told))
 
   /** Kept in the assignment too: a later life of the agent must not bring the old token back. */
   const rotate = Effect.fnUntraced(function*(uid: string, volume: string, files: ReadonlyArray<VolumeFile>) {
@@ -255,6 +259,7 @@ const make = Effect.gen(function*() {
   )
 
   return PodRuntime.of({
+    beginSession: Effect.sync(() => void (sessions += 1)),
     ensure,
     rotate,
     remove,

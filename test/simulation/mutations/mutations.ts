@@ -244,7 +244,7 @@ export const mutations: ReadonlyArray<Mutation> = [
     name: "overtaken-assignment",
     mistake: "an assignment that its removal has overtaken still begins a pod",
     file: "core/pod/machine/PodMachine.ts",
-    from: "if (past.has(uid)) return false",
+    from: "if ((past.get(uid) ?? -1) >= session) return false",
     to: "",
     profile: "handover"
   },

@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import { MemoryFiles } from "../../../fakes/MemoryFiles.ts"
 import { MemoryJournal } from "../../../fakes/MemoryJournal.ts"
 import { MemoryRuntime } from "../../../fakes/MemoryRuntime.ts"
 import { exits } from "../../../fakes/runtime/Program.ts"
-import { Device, pass } from "./Device.ts"
+import { Device, pass, quietly } from "./Device.ts"
 import { container, pod } from "./pods.ts"
 
 const app = (device: Device["Service"], uid = "u1") => device.newest(uid).status.containerStatuses?.[0]
@@ -126,6 +126,32 @@ describe("deletion", () => {
       yield* pass(5)
       assert.lengthOf(yield* runtime.runs, 1)
     }).pipe(Effect.provide(Device.layer)))
+
+  it.effect("and forgotten is begun again by the assignment of a later session, and by none of a former one", () =>
+    Effect.gen(function*() {
+      const device = yield* Device
+      const journal = yield* MemoryJournal
+      const runtime = yield* MemoryRuntime
+      const machine = yield* device.start
+      yield* machine.ensure(pod())
+      yield* pass(1)
+      assert.isTrue(yield* machine.remove("u1", 1))
+      yield* pass(5)
+      yield* machine.forget("u1")
+      // It waits at the door, behind one that a full disk holds up.
+      yield* journal.fail("Full")
+      const other = yield* Effect.forkChild(machine.ensure({ ...pod(), uid: "u2", name: "other" }))
+      const former = yield* Effect.forkChild(machine.ensure(pod()))
+      yield* pass(1)
+      yield* machine.beginSession
+      yield* journal.heal
+      yield* pass(60)
+      assert.isTrue(yield* Fiber.join(other))
+      assert.isFalse(yield* Fiber.join(former))
+      assert.isTrue(yield* machine.ensure(pod()))
+      yield* pass(5)
+      assert.deepStrictEqual((yield* runtime.runs).map(({ uid }) => uid), ["u1", "u2", "u1"])
+    }).pipe(quietly, Effect.provide(Device.layer)))
 
   it.effect.each([0, 0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95, 1.05, 1.5])(
     "%f s after its beginning lets nothing start afterwards",
