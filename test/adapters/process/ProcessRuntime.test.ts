@@ -13,7 +13,7 @@ import {
   writeFileSync
 } from "node:fs"
 import { createServer } from "node:net"
-import { join } from "node:path"
+import { basename, dirname, join } from "node:path"
 import { readIfThere } from "../../../adapters/process/disk.ts"
 import { isAlive, parseIdentity } from "../../../adapters/process/identity.ts"
 import * as ProcessRuntime from "../../../adapters/process/ProcessRuntime.ts"
@@ -381,6 +381,22 @@ describe.skipIf(whyNotRoot !== undefined)("a process pod", () => {
       })
       yield* untilExited(elsewhere.id)
       assert.strictEqual(yield* log(elsewhere.id), "hello\n")
+    }))
+
+  test("leaves nothing of itself where another agent takes its name while it is made", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const sandbox = yield* ensured(world)
+      const taken = folderOf(world, `${world.uid}_app_0`)
+      const spec = {
+        ...containerSpec(world, sandbox.id, { _tag: "Exits", code: 0 }),
+        get oomScoreAdj() {
+          mkdirSync(join(taken, "root"), { recursive: true })
+          return 0
+        }
+      }
+      assert.strictEqual((yield* reasonAnd(runtime.create(spec))).reason, "NameConflict")
+      assert.deepStrictEqual(readdirSync(dirname(taken)), [basename(taken)])
     }))
 
   test("starts once when two agents try at the same moment", (world) =>
