@@ -329,10 +329,11 @@ const make = Effect.fnUntraced(function*(
   /** Ends nobody waits for are noticed here; a started container is looked at twice a second, at the cost of a few reads. */
   const watch = Effect.gen(function*() {
     for (const [id, uid] of watched) {
-      const found = yield* Effect.option(glance(id))
-      if (found._tag === "Some" && goesOn(found.value.life)) continue
-      if (watched.delete(id)) {
-        if (found._tag === "Some" && found.value.container.oomKilled) yield* publish(uid, id, "oom")
+      const found = yield* Effect.result(glance(id))
+      // What cannot be read just now may run: it is looked at again, and `containers` tells why.
+      const goes = found._tag === "Success" ? goesOn(found.success.life) : found.failure.reason !== "NotFound"
+      if (!goes && watched.delete(id)) {
+        if (found._tag === "Success" && found.success.container.oomKilled) yield* publish(uid, id, "oom")
         yield* publish(uid, id, "exited")
       }
     }

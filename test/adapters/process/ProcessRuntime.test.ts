@@ -442,6 +442,35 @@ describe.skipIf(whyNotRoot !== undefined)("a process pod", () => {
       assert.strictEqual((yield* first.inspect(id)).exitCode, 0)
     }))
 
+  test("whose folder cannot be read for a while is watched on, and its end is told when it comes", (world) =>
+    Effect.gen(function*() {
+      const { events } = yield* ContainerRuntime
+      const { id } = yield* launch(world, { _tag: "Forever" })
+      const { pid } = processOf(world, id)
+      const identity = join(folderOf(world, id), "process")
+      renameSync(identity, `${identity}.kept`)
+      mkdirSync(identity)
+      const endsUntil = (last: string) =>
+        events.pipe(
+          Stream.filter(({ kind }) => kind === "exited"),
+          Stream.map(({ containerId }) => containerId),
+          Stream.takeUntil((containerId) => containerId === last),
+          Stream.runCollect,
+          Effect.timeout("20 seconds"),
+          Effect.forkChild({ startImmediately: true })
+        )
+      // It is looked at before the one that was started later.
+      const later = `${world.uid}_later_0`
+      const meanwhile = yield* endsUntil(later)
+      yield* launch(world, { _tag: "Exits", code: 0 }, { container: "later" })
+      assert.deepStrictEqual(yield* Fiber.join(meanwhile), [later])
+      rmdirSync(identity)
+      renameSync(`${identity}.kept`, identity)
+      const ends = yield* endsUntil(id)
+      process.kill(-pid, "SIGKILL")
+      assert.deepStrictEqual(yield* Fiber.join(ends), [id])
+    }))
+
   test("says which setting forbids it", (world) =>
     Effect.gen(function*() {
       const runtime = yield* ContainerRuntime
