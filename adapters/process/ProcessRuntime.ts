@@ -120,6 +120,16 @@ const make = Effect.fnUntraced(function*(
   const publish = (uid: string, containerId: string, kind: RuntimeEvent["kind"]) =>
     PubSub.publish(events, { uid, containerId, kind })
 
+  /** What is in limbo goes, with what it tells. */
+  const discard = (gone: string) =>
+    Effect.andThen(
+      blankSecrets(gone),
+      Effect.tryPromise({
+        try: () => rm(gone, { recursive: true, force: true, maxRetries: 3 }),
+        catch: (cause) => unavailable(`${gone} cannot be removed: ${String(cause)}`)
+      })
+    )
+
   const create = Effect.fnUntraced(function*(spec: ContainerSpec) {
     yield* allowed
     yield* checkText(spec)
@@ -148,9 +158,9 @@ const make = Effect.fnUntraced(function*(
     const mounts = yield* mountsOf(folderOf(id), spec, root, asRoot)
     const merged = mounts.root
     const argv = commandLine(tools, asRoot, seated(spec), account, merged, [...spec.command, ...spec.args])
+    const fresh = join(containersFolder, limbo())
     yield* onDisk(folderOf(id), () => {
       const groups = cgroups.make(id, spec.resources)
-      const fresh = join(containersFolder, limbo())
       makeFolder(fresh)
       for (const name of mounts.folders) mkdirSync(join(fresh, name), { mode: 0o755 }) // the mode of the pod's own /
       writeFileSync(join(fresh, "argv"), encodeLines(argv), { mode: 0o600 })
@@ -162,7 +172,10 @@ const make = Effect.fnUntraced(function*(
       writeWhole(join(fresh, "spec"), encodeKept(kept))
       // Refused by the kernel where the name is taken meanwhile: a folder that is not empty is never replaced.
       renameSync(fresh, folderOf(id))
-    }).pipe(Effect.catchIf(() => existsSync(folderOf(id)), () => Effect.fail(conflict)))
+    }).pipe(
+      Effect.onError(() => Effect.catch(discard(fresh), ({ detail }) => Effect.logWarning(detail))),
+      Effect.catchIf(() => existsSync(folderOf(id)), () => Effect.fail(conflict))
+    )
     return id
   })
 
@@ -285,11 +298,7 @@ const make = Effect.fnUntraced(function*(
     }
     const gone = join(containersFolder, limbo())
     yield* onDisk(found.folder, () => renameSync(found.folder, gone))
-    yield* blankSecrets(gone)
-    yield* Effect.tryPromise({
-      try: () => rm(gone, { recursive: true, force: true, maxRetries: 3 }),
-      catch: (cause) => unavailable(`${gone} cannot be removed: ${String(cause)}`)
-    })
+    yield* discard(gone)
     yield* onDisk(id, () => cgroups.remove(id))
     yield* publish(found.container.uid, id, "removed")
   })
@@ -320,10 +329,11 @@ const make = Effect.fnUntraced(function*(
   /** Ends nobody waits for are noticed here; a started container is looked at twice a second, at the cost of a few reads. */
   const watch = Effect.gen(function*() {
     for (const [id, uid] of watched) {
-      const found = yield* Effect.option(glance(id))
-      if (found._tag === "Some" && goesOn(found.value.life)) continue
-      if (watched.delete(id)) {
-        if (found._tag === "Some" && found.value.container.oomKilled) yield* publish(uid, id, "oom")
+      const found = yield* Effect.result(glance(id))
+      // What cannot be read just now may run: it is looked at again, and `containers` tells why.
+      const goes = found._tag === "Success" ? goesOn(found.success.life) : found.failure.reason !== "NotFound"
+      if (!goes && watched.delete(id)) {
+        if (found._tag === "Success" && found.success.container.oomKilled) yield* publish(uid, id, "oom")
         yield* publish(uid, id, "exited")
       }
     }

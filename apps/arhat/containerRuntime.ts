@@ -3,9 +3,10 @@
  * was stays written down: docker that comes up after arhat does not make another device of this one, on which all its pods have failed,
  * and one that appears later does not leave processes of pods behind that nobody would ever end.
  */
-import { Context, Effect, Layer, Schema } from "effect"
+import { Context, Effect, Layer, Schedule, Schema } from "effect"
+import { existsSync, readdirSync } from "node:fs"
 import { request } from "node:http"
-import { listFolders } from "../../adapters/process/containerFolder.ts"
+import { isId } from "../../adapters/process/containerFolder.ts"
 import { onDisk, readIfThere, writeWhole } from "../../adapters/process/disk.ts"
 import { ContainerRuntime, type RuntimeError } from "../../core/pod/ContainerRuntime.ts"
 import { withHostExec } from "../../core/pod/withHostExec.ts"
@@ -19,6 +20,9 @@ export class NoRuntime extends Schema.TaggedError<NoRuntime>()("NoRuntime", { de
 }
 
 const patienceMillis = 5000
+/** For processes to end by themselves that must not be there. */
+const graceSeconds = 10
+const endAgain = "5 seconds"
 
 /** Whether an engine answers on the socket. */
 const answers = (socketPath: string) =>
@@ -48,11 +52,37 @@ const processes = (config: ArhatConfig) =>
     })
   })
 
-/** Containers of pods that are processes, running or not. */
-const hasContainers = (config: ArhatConfig) => {
+/** Folders of pods that are processes, running or not, those half made or half removed included. */
+const processesHere = (config: ArhatConfig) => {
   const folder = `${processFolder(config)}/containers`
-  return onDisk(folder, () => listFolders(folder).length > 0)
+  return onDisk(folder, () => existsSync(folder) ? readdirSync(folder) : [])
 }
+
+/**
+ * Nobody else would end, see or remove what the owner does not allow any more. The agent begins when it is gone, so that its pods are
+ * told without it; what does not end in time holds nothing up.
+ */
+const endProcesses = Effect.fnUntraced(function*(config: ArhatConfig) {
+  yield* Effect.logWarning(
+    "pods have run as processes of this host, which its owner does not allow: what is left of them is ended and removed. "
+      + "runtime.hostexec.enabled allows them beside docker, runtime.process.enabled where docker is not used"
+  )
+  const runtime = Context.get(yield* Effect.flatMap(processes(config), Layer.build), ContainerRuntime)
+  const end = Effect.gen(function*() {
+    const ends = (yield* runtime.containers()).map(({ id }) =>
+      Effect.andThen(runtime.stop(id, graceSeconds), runtime.remove(id))
+    )
+    for (const ended of yield* Effect.all(ends, { concurrency: "unbounded", mode: "result" })) {
+      yield* Effect.fromResult(ended)
+    }
+    for (const { id } of yield* runtime.sandboxes()) yield* runtime.removeSandbox(id)
+  })
+  yield* Effect.catch(end, ({ detail }) =>
+    Effect.andThen(
+      Effect.logWarning(`some of them are there yet, which is tried again and again: ${detail}`),
+      Effect.forkScoped(Effect.retry(end, Schedule.spaced(endAgain)))
+    ))
+})
 
 /** `docker` or `processes`; undefined before the first start. */
 const lastRuntime = (path: string) => onDisk(path, () => readIfThere(path)?.trim())
@@ -69,7 +99,7 @@ export const containerRuntime = (config: ArhatConfig): Layer.Layer<ContainerRunt
     const last = yield* lastRuntime(note)
     const answered = docker.enabled && (yield* answers(docker.socket))
     // Where hostexec alone is allowed they are its own, and docker has that beside itself.
-    const heldBack = answered && process.enabled && last === "processes" && (yield* hasContainers(config))
+    const heldBack = answered && process.enabled && last === "processes" && (yield* processesHere(config)).some(isId)
     if (heldBack) {
       yield* Effect.logWarning(
         `docker answers on ${docker.socket}, but pods of this device run as processes, and docker could not end them: it stays `
@@ -78,7 +108,10 @@ export const containerRuntime = (config: ArhatConfig): Layer.Layer<ContainerRunt
       )
     }
     // The pods wait for an engine that does not answer, at whatever time that is.
-    if ((answered && !heldBack) || (docker.enabled && last === "docker")) {
+    const inDocker = (answered && !heldBack) || (docker.enabled && last === "docker")
+    const runsProcesses = hostexec.enabled || (process.enabled && !inDocker)
+    if (!runsProcesses && (yield* processesHere(config)).length > 0) yield* endProcesses(config)
+    if (inDocker) {
       if (!answered) {
         yield* Effect.logWarning(
           `docker, in which this device's pods run, does not answer on ${docker.socket}: they wait for it. `

@@ -45,19 +45,48 @@ const either = <A>(uid: string | undefined, ours: Found<A>, its: Found<A>): Foun
       ? Effect.succeed(found)
       : Effect.map(its, (others) => [...found, ...others]))
 
+/**
+ * Where the owner has not allowed them such pods wait, in sandboxes that nobody has to make: in one of the engine they could not begin
+ * on the host once they are allowed.
+ */
+const withoutHost = (engine: Runtime): Runtime => {
+  const waiting = new Map<string, Sandbox>()
+  return {
+    ...engine,
+    image: (reference) =>
+      isHostExec(reference)
+        ? Effect.fail(new RuntimeError({ reason: "NotFound", detail: switchedOff.detail }))
+        : engine.image(reference),
+    pull: (reference, credentials) =>
+      isHostExec(reference) ? Effect.fail(switchedOff) : engine.pull(reference, credentials),
+    ensureSandbox: (spec) =>
+      spec.hostExec === true
+        ? Effect.sync(() => {
+          const { attempt, namespace, pod, uid } = spec
+          const sandbox = { id: marked(`${uid}_${attempt}`), uid, namespace, pod, attempt, ready: true, ips: [] }
+          waiting.set(sandbox.id, sandbox)
+          return sandbox
+        })
+        : engine.ensureSandbox(spec),
+    sandboxes: (uid) =>
+      either(
+        uid,
+        Effect.sync(() => [...waiting.values()].filter((sandbox) => uid === undefined || sandbox.uid === uid)),
+        engine.sandboxes(uid)
+      ),
+    removeSandbox: (id) => isMarked(id) ? Effect.sync(() => void waiting.delete(id)) : engine.removeSandbox(id),
+    create: (spec) =>
+      isHostExec(spec.image)
+        ? Effect.fail(switchedOff)
+        : isMarked(spec.sandboxId)
+        ? Effect.fail(mixed)
+        : engine.create(spec)
+  }
+}
+
 /** `host` runs commands of the device itself; undefined where its owner has not allowed that. */
 export const withHostExec = (engine: Runtime, host: Runtime | undefined): Runtime => {
-  if (host === undefined) {
-    return {
-      ...engine,
-      image: (reference) =>
-        isHostExec(reference)
-          ? Effect.fail(new RuntimeError({ reason: "NotFound", detail: switchedOff.detail }))
-          : engine.image(reference),
-      pull: (reference, credentials) =>
-        isHostExec(reference) ? Effect.fail(switchedOff) : engine.pull(reference, credentials)
-    }
-  }
+  if (host === undefined) return withoutHost(engine)
   const at = <A>(id: string, step: (runtime: Runtime, id: string) => A): A =>
     isMarked(id) ? step(host, bare(id)) : step(engine, id)
   return {

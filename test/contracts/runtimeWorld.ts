@@ -82,7 +82,7 @@ export const sandboxSpec = (world: Pick<ContractWorld, "uid">, attempt = 0): San
 })
 
 export const containerSpec = (
-  world: ContractWorld,
+  world: Pick<ContractWorld, "uid" | "image" | "program">,
   sandboxId: string,
   program: ContractProgram,
   overrides: Partial<ContainerSpec> = {}

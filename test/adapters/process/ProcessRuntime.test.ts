@@ -13,7 +13,7 @@ import {
   writeFileSync
 } from "node:fs"
 import { createServer } from "node:net"
-import { join } from "node:path"
+import { basename, dirname, join } from "node:path"
 import { readIfThere } from "../../../adapters/process/disk.ts"
 import { isAlive, parseIdentity } from "../../../adapters/process/identity.ts"
 import * as ProcessRuntime from "../../../adapters/process/ProcessRuntime.ts"
@@ -383,6 +383,22 @@ describe.skipIf(whyNotRoot !== undefined)("a process pod", () => {
       assert.strictEqual(yield* log(elsewhere.id), "hello\n")
     }))
 
+  test("leaves nothing of itself where another agent takes its name while it is made", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const sandbox = yield* ensured(world)
+      const taken = folderOf(world, `${world.uid}_app_0`)
+      const spec = {
+        ...containerSpec(world, sandbox.id, { _tag: "Exits", code: 0 }),
+        get oomScoreAdj() {
+          mkdirSync(join(taken, "root"), { recursive: true })
+          return 0
+        }
+      }
+      assert.strictEqual((yield* reasonAnd(runtime.create(spec))).reason, "NameConflict")
+      assert.deepStrictEqual(readdirSync(dirname(taken)), [basename(taken)])
+    }))
+
   test("starts once when two agents try at the same moment", (world) =>
     Effect.gen(function*() {
       const runtime = yield* ContainerRuntime
@@ -424,6 +440,35 @@ describe.skipIf(whyNotRoot !== undefined)("a process pod", () => {
       writeFileSync(home, "")
       yield* Effect.forEach(heard, Fiber.join)
       assert.strictEqual((yield* first.inspect(id)).exitCode, 0)
+    }))
+
+  test("whose folder cannot be read for a while is watched on, and its end is told when it comes", (world) =>
+    Effect.gen(function*() {
+      const { events } = yield* ContainerRuntime
+      const { id } = yield* launch(world, { _tag: "Forever" })
+      const { pid } = processOf(world, id)
+      const identity = join(folderOf(world, id), "process")
+      renameSync(identity, `${identity}.kept`)
+      mkdirSync(identity)
+      const endsUntil = (last: string) =>
+        events.pipe(
+          Stream.filter(({ kind }) => kind === "exited"),
+          Stream.map(({ containerId }) => containerId),
+          Stream.takeUntil((containerId) => containerId === last),
+          Stream.runCollect,
+          Effect.timeout("20 seconds"),
+          Effect.forkChild({ startImmediately: true })
+        )
+      // It is looked at before the one that was started later.
+      const later = `${world.uid}_later_0`
+      const meanwhile = yield* endsUntil(later)
+      yield* launch(world, { _tag: "Exits", code: 0 }, { container: "later" })
+      assert.deepStrictEqual(yield* Fiber.join(meanwhile), [later])
+      rmdirSync(identity)
+      renameSync(`${identity}.kept`, identity)
+      const ends = yield* endsUntil(id)
+      process.kill(-pid, "SIGKILL")
+      assert.deepStrictEqual(yield* Fiber.join(ends), [id])
     }))
 
   test("says which setting forbids it", (world) =>

@@ -53,6 +53,17 @@ describe.skipIf(whyNotRoot !== undefined)("a process pod on a full disk", () => 
       }
     }), onSmallDisk)
 
+  test("leaves nothing of what could not be made, such as its environment", (world) =>
+    Effect.gen(function*() {
+      const runtime = yield* ContainerRuntime
+      const sandbox = yield* ensured(world)
+      const spec = containerSpec(world, sandbox.id, { _tag: "Exits", code: 0 })
+      const env = [{ name: "SECRET", value: "s".repeat(400_000) }] // there is room for it once, not twice
+      assert.strictEqual((yield* reasonAnd(runtime.create({ ...spec, env }))).reason, "Unavailable")
+      assert.deepStrictEqual(readdirSync(join(world.options.dataDir, "containers")), [])
+      yield* runtime.create(spec)
+    }), onSmallDisk)
+
   test("can be started when there is room again", (world) =>
     Effect.gen(function*() {
       const runtime = yield* ContainerRuntime

@@ -1,14 +1,27 @@
 /** Which runtime a device has, and that it stays so when docker is late. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Logger } from "effect"
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, unlinkSync } from "node:fs"
+import { Effect, Layer, Logger, Schedule } from "effect"
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { stringify } from "yaml"
+import { HOST_EXEC } from "../../../adapters/process/images.ts"
 import { ArhatConfig } from "../../../apps/arhat/ArhatConfig.ts"
 import { containerRuntime } from "../../../apps/arhat/containerRuntime.ts"
 import { decodeConfig } from "../../../core/config/decodeConfig.ts"
 import { ContainerRuntime } from "../../../core/pod/ContainerRuntime.ts"
 import { scriptedEngine } from "../../adapters/docker/scriptedEngine.ts"
+import { containerSpec, sandboxSpec } from "../../contracts/runtimeWorld.ts"
 import { says } from "../../e2e/badInput/sentences.ts"
 
 /** A device whose docker comes and goes. */
@@ -23,6 +36,7 @@ const device = Effect.gen(function*() {
     begin: Effect.sync(() => symlinkSync(engine.socketPath, socket)),
     end: Effect.sync(() => unlinkSync(socket)),
     containers: `${folder}/processes/containers`,
+    sandboxes: `${folder}/processes/sandboxes`,
     noted: () => readFileSync(`${folder}/runtime`, "utf8"),
     /** One life of the agent, and what it logs. */
     life: <A, E>(
@@ -61,6 +75,26 @@ const asked = (runtime: ContainerRuntime["Service"]) =>
     onFailure: ({ message }) => message,
     onSuccess: (containers) => containers.length
   })
+
+/** A command of hostexec that runs for as long as it is let, or a minute where a test fails. */
+const launch = Effect.fnUntraced(function*(
+  runtime: ContainerRuntime["Service"],
+  uid: string,
+  containers: string
+) {
+  const sandbox = yield* runtime.ensureSandbox({ ...sandboxSpec({ uid }), hostExec: true })
+  const world = { uid, image: HOST_EXEC, program: () => ({ command: ["sleep"], args: ["60"] }) }
+  yield* runtime.start(yield* runtime.create(containerSpec(world, sandbox.id, { _tag: "Forever" })))
+  const identity = `${containers}/${uid}_app_0/process`
+  const pid = Number.parseInt(readFileSync(identity, "utf8"))
+  return { pid, identity, runs: () => existsSync(`/proc/${pid}`) }
+})
+
+const until = (done: () => boolean) =>
+  Effect.suspend(() => done() ? Effect.void : Effect.fail("not yet")).pipe(
+    Effect.retry(Schedule.spaced("50 millis")),
+    Effect.timeout("30 seconds")
+  )
 
 const processes = { process: { enabled: true } }
 const hostexec = { hostexec: { enabled: true } }
@@ -121,6 +155,52 @@ describe("the runtime of a device", () => {
       yield* begin
       yield* life(hostexec, asked)
       assert.strictEqual(noted(), "docker\n")
+    }).pipe(Effect.scoped))
+
+  it.live.each([{}, { docker: { enabled: false } }])(
+    "begins when what runs on the host without leave of its owner has ended and is gone, with %j",
+    (nothing) =>
+      Effect.gen(function*() {
+        const { begin, containers, life, sandboxes } = yield* device
+        yield* begin
+        const allowed = { ...hostexec, process: { allowRoot: true } }
+        const one = yield* life(allowed, (runtime) => launch(runtime, "one", containers))
+        yield* life(allowed, () => Effect.sync(() => assert.isTrue(one.runs())))
+        const begins = life(nothing, (runtime, log) =>
+          Effect.gen(function*() {
+            says(log[0] ?? "", "what is left of them is ended and removed")
+            assert.isFalse(one.runs())
+            assert.deepStrictEqual([yield* runtime.containers(), yield* runtime.sandboxes()], [[], []])
+          }))
+        // Also where no runtime is left for it.
+        yield* nothing.docker === undefined ? begins : Effect.flip(begins)
+        assert.isFalse(one.runs())
+        assert.deepStrictEqual([readdirSync(containers), readdirSync(sandboxes)], [[], []])
+        yield* Effect.ignore(
+          life(nothing, (_runtime, log) => Effect.sync(() => assert.notInclude(log.join(), "is ended and removed")))
+        )
+      }).pipe(Effect.scoped)
+  )
+
+  it.live("tries again to end what has no leave, and neither the agent nor the others wait for it", () =>
+    Effect.gen(function*() {
+      const { begin, containers, life } = yield* device
+      yield* begin
+      const [one, two] = yield* life(
+        { ...hostexec, process: { allowRoot: true } },
+        (runtime) => Effect.all([launch(runtime, "one", containers), launch(runtime, "two", containers)])
+      )
+      renameSync(one.identity, `${one.identity}.kept`)
+      mkdirSync(one.identity) // cannot be read
+      yield* life({}, (_runtime, log) =>
+        Effect.gen(function*() {
+          assert.include(log.join("\n"), "some of them are there yet")
+          assert.deepStrictEqual([one.runs(), two.runs()], [true, false])
+          rmdirSync(one.identity)
+          renameSync(`${one.identity}.kept`, one.identity)
+          yield* until(() => readdirSync(containers).length === 0)
+          assert.isFalse(one.runs())
+        }))
     }).pipe(Effect.scoped))
 
   it.live("is what its owner says, whatever it was", () =>

@@ -128,4 +128,25 @@ describe("a pod of hostexec", () => {
       assert.include(refused.message, "runtime.hostexec.enabled: true in its own configuration allows them")
       yield* alone.pull("busybox", [])
     }).pipe(Effect.scoped))
+
+  it.effect("waits in a sandbox of its own where the owner has not allowed it, and nothing is made in that", () =>
+    Effect.gen(function*() {
+      const { engine } = yield* world
+      const alone = withHostExec(engine.runtime, undefined)
+      yield* alone.pull("busybox", [])
+      const engines = yield* alone.ensureSandbox(sandboxSpec({ uid: "one" }))
+      const waiting = yield* alone.ensureSandbox({ ...sandboxSpec({ uid: "two" }), hostExec: true })
+      assert.deepStrictEqual(yield* alone.sandboxes("two"), [waiting])
+      assert.deepStrictEqual((yield* alone.sandboxes()).map(({ id }) => id), [waiting.id, engines.id])
+      assert.deepStrictEqual(yield* engine.runtime.sandboxes(), [engines])
+      for (const sandbox of [waiting, engines]) {
+        const refused = yield* Effect.flip(alone.create(spec(sandbox.uid, sandbox.id, hostImage)))
+        assert.include(refused.message, "switched off on this device")
+      }
+      const wrong = yield* Effect.flip(alone.create(spec("two", waiting.id, "busybox")))
+      assert.include(wrong.message, "either all containers of a pod")
+      yield* alone.create(spec("one", engines.id, "busybox"))
+      yield* alone.removeSandbox(waiting.id)
+      assert.deepStrictEqual(yield* alone.sandboxes(), [engines])
+    }).pipe(Effect.scoped))
 })
