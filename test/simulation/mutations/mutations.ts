@@ -241,14 +241,6 @@ export const mutations: ReadonlyArray<Mutation> = [
     profile: "link"
   },
   {
-    name: "overtaken-assignment",
-    mistake: "an assignment that its removal has overtaken still begins a pod",
-    file: "core/pod/machine/PodMachine.ts",
-    from: "if ((past.get(uid) ?? -1) >= session) return false",
-    to: "",
-    profile: "handover"
-  },
-  {
     name: "stays-with-old-list",
     mistake: "a watch that has expired is not begun anew",
     file: "adapters/kube/client/observe.ts",
