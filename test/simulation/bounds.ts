@@ -29,7 +29,7 @@ const tooMuch = (who: string, { footprint }: Program, most: number, count: Count
 }
 
 /** And of programs that have nothing to do: what a reconnect, a call or a request leaves behind shows here. */
-const idleFibers = { agent: 44, operator: 52, device: 46, pod: 3, crashing: 4, stream: 6 }
+const idleFibers = { agent: 45, operator: 52, device: 46, pod: 3, crashing: 4, stream: 6, references: 14 }
 
 export const idlersFibers = (
   devices: ReadonlyArray<SimulatedDevice>,
@@ -39,10 +39,12 @@ export const idlersFibers = (
   openOf: (device: string) => number,
   count: Count
 ): ReadonlyArray<string> => {
-  const { agent, crashing, device, operator, pod, stream } = idleFibers
+  const { agent, crashing, device, operator, pod, references, stream } = idleFibers
   /** One that crashes by itself may be telling of it just now. */
   const ofPods = (pods: ReadonlyArray<Known>) =>
     pods.reduce((sum, { outcome }) => sum + pod + (outcome === "crashes" ? crashing : 0), 0)
+  /** All pods that refer to something refer to the same. */
+  const watched = living.some(({ recipe }) => recipe.name === "configured") ? references : 0
   const streams = devices.reduce((sum, { name }) => sum + openOf(name), 0)
   const over = (who: string, { footprint }: Program, most: number) => {
     const fibers = footprint.fibers()
@@ -55,7 +57,7 @@ export const idlersFibers = (
       return over(each.name, each.agent, agent + ofPods(pods) + stream * openOf(each.name))
     }),
     ...operators.flatMap((each) =>
-      over("an operator", each, operator + device * devices.length + ofPods(living) + stream * streams)
+      over("an operator", each, operator + device * devices.length + ofPods(living) + watched + stream * streams)
     )
   ]
 }
