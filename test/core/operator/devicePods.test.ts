@@ -78,6 +78,7 @@ const strangers = Effect.fnUntraced(function*(write?: EventRecorder["Service"]["
     status: { phase: "Failed" }
   }
   let asked = 0
+  const written: Array<string | undefined> = []
   const there = new Map([["known", known]])
   const looked = new Set<string>()
   const services = Layer.mergeAll(
@@ -88,7 +89,11 @@ const strangers = Effect.fnUntraced(function*(write?: EventRecorder["Service"]["
           asked += 1
           return Effect.fail(new KubeApiError({ reason: "NotFound", status: 404, detail: "there is none" }))
         }),
-      patch: () => Effect.succeed(known as never)
+      patch: (_resource, _place, { body }) =>
+        Effect.sync(() => {
+          written.push((body as Pod).status?.phase)
+          return known as never
+        })
     }),
     Layer.mock(PodIndex, {
       byUid: (uid) => {
@@ -128,12 +133,12 @@ const strangers = Effect.fnUntraced(function*(write?: EventRecorder["Service"]["
     mayReleaseOrphans: () => false,
     mirrorChanged: () => {}
   }).pipe(Effect.provide(services))
-  const report = (uid: string): PodReport => ({
+  const report = (uid: string, number = 1, phase = "Running"): PodReport => ({
     uid,
     namespace: "edge",
     name: "web",
-    number: 1,
-    status: { phase: "Running" },
+    number,
+    status: { phase },
     finished: false
   } as unknown as PodReport)
   const removed: Array<string> = []
@@ -152,8 +157,12 @@ const strangers = Effect.fnUntraced(function*(write?: EventRecorder["Service"]["
     )
   return {
     asked: () => asked,
-    tells: (uid: string) =>
-      Effect.match(pods.take(report(uid)), { onFailure: ({ message }) => message, onSuccess: () => "taken" }),
+    written,
+    tells: (uid: string, number?: number, phase?: string) =>
+      Effect.match(pods.take(report(uid, number, phase)), {
+        onFailure: ({ message }) => message,
+        onSuccess: () => "taken"
+      }),
     /** Events of the known pod, by their numbers. */
     tellsEvents: (...numbers: ReadonlyArray<number>) => {
       pods.look("known")
@@ -219,6 +228,18 @@ describe("a device that tells of pods that no cluster knows", () => {
       assert.strictEqual(yield* tells("known"), "taken")
       yield* links()
       assert.strictEqual(yield* tells("another"), "taken", "they are gone")
+    }).pipe(Effect.scoped))
+})
+
+describe("a report that comes after a newer one", () => {
+  it.effect("is taken, and not written", () =>
+    Effect.gen(function*() {
+      const { comes, tells, written } = yield* strangers()
+      yield* comes("one")
+      written.length = 0
+      assert.strictEqual(yield* tells("one", 2, "Failed"), "taken")
+      assert.strictEqual(yield* tells("one", 1, "Running"), "taken")
+      assert.deepStrictEqual(written, ["Failed"])
     }).pipe(Effect.scoped))
 })
 

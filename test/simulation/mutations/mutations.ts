@@ -186,13 +186,6 @@ export const mutations: ReadonlyArray<Mutation> = [
     profile: "cloud"
   },
   {
-    name: "older-report-wins",
-    mistake: "a report that was overtaken by a newer one is written all the same",
-    file: "core/operator/devicePods.ts",
-    from: "if (report.number < (taken.get(uid) ?? 0)) return\n        // The watch",
-    to: "// The watch"
-  },
-  {
     name: "unanswered-is-unsent",
     mistake: "an assignment without an answer is taken for one that never came",
     file: "core/operator/devicePods.ts",
