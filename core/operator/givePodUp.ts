@@ -131,8 +131,8 @@ export const givePodUp = Effect.fnUntraced(function*(context: DeviceContext) {
   })
 
   /** Whether this gave it up: it may be gone already, as the watch need not have told yet. */
-  const begin = (pod: Pod, onReturn: OnReturn): Effect.Effect<boolean, KubeApiError> =>
-    !isToGo(pod, onReturn)
+  const begin = (pod: Pod, goes: boolean): Effect.Effect<boolean, KubeApiError> =>
+    !goes
       ? setAside(pod)
       : pod.metadata.deletionTimestamp !== undefined
       ? finalise(pod)

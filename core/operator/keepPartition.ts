@@ -283,7 +283,9 @@ export const keepPartition = Effect.fnUntraced(function*(
     }
     // It came back while that was asked.
     if (options.connected()) return
-    const uids = due.flatMap((pod) => isToGo(pod, onReturn) ? pod.metadata.uid ?? [] : [])
+    // What stands in for another, and came here, is no original: kept beside its own stand-in there would be ever more of them.
+    const goes = (pod: Pod) => isToGo(pod, onReturn) || (from.get(pod.metadata.uid ?? "") ?? since) > since
+    const uids = due.flatMap((pod) => goes(pod) ? pod.metadata.uid ?? [] : [])
     if (uids.length > 0) {
       // Taken up again, its session would bring what was asked before, and nobody would tell the device of these: it has to begin
       // another one.
@@ -313,7 +315,7 @@ export const keepPartition = Effect.fnUntraced(function*(
     })
     const refusals: Array<Refusal> = []
     const give = (pod: Pod) =>
-      Effect.map(giveUp.begin(pod, onReturn), (done) => {
+      Effect.map(giveUp.begin(pod, goes(pod)), (done) => {
         const uid = pod.metadata.uid ?? ""
         // The watch may not have told yet of what somebody's finalizer keeps.
         if (!done || givenUp.has(uid)) return

@@ -9,21 +9,23 @@ import { atHome, elsewhere, eventually, everything, inScene, kinds, onTheFirst, 
 
 const marks = new Set([asideAnnotation, deletionCost, favouredAnnotation])
 
-/** A StatefulSet that can run on the first device alone, and does not mind whether it is there. */
-const store = workload("store")
-const labels = { app: "pinned" }
-const pinned = {
-  ...store,
-  metadata: { namespace: "edge", name: "pinned" },
-  spec: {
-    ...store.spec,
-    selector: { matchLabels: labels },
-    template: {
-      metadata: { labels },
-      spec: {
-        ...store.spec.template.spec,
-        nodeSelector: { "kubernetes.io/hostname": "edge-1" },
-        tolerations: [{ operator: "Exists" }]
+/** Something that can run on the first device alone, and does not mind whether it is there. */
+const pinned = (kind: keyof typeof kinds) => {
+  const { spec, ...head } = workload(kind)
+  const labels = { app: "pinned" }
+  return {
+    ...head,
+    metadata: { namespace: "edge", name: "pinned" },
+    spec: {
+      ...spec,
+      selector: { matchLabels: labels },
+      template: {
+        metadata: { labels },
+        spec: {
+          ...spec.template.spec,
+          nodeSelector: { "kubernetes.io/hostname": "edge-1" },
+          tolerations: [{ operator: "Exists" }]
+        }
       }
     }
   }
@@ -192,7 +194,7 @@ describe("a device that is away", () => {
         { replaceAfter: "15m", allowRunningTwice: true, ...always },
         ({ apart, names, replaced, running, status, told, wait }) =>
           Effect.gen(function*() {
-            yield* (yield* KubeApi).create(kinds.store, pinned)
+            yield* (yield* KubeApi).create(kinds.store, pinned("store"))
             yield* eventually(running, (all) => all.includes("pinned-0 a #0"))
             yield* apart(true)
             yield* wait("19 minutes")
@@ -207,6 +209,35 @@ describe("a device that is away", () => {
             yield* apart(false)
             yield* eventually(running, (all) => all.includes("pinned-0 c #0") && !all.includes("pinned-0 a #0"), 600)
             assert.lengthOf(yield* told("OrphansHeld"), 0)
+          })
+      ),
+    300_000
+  )
+
+  it.live(
+    "onReturn keepOriginal: what comes to the same Node again is no original, and is not kept beside it",
+    () =>
+      inScene(
+        { replaceAfter: "15m", allowRunningTwice: true, onReturn: "keepOriginal" },
+        ({ apart, names, running, wait }) =>
+          Effect.gen(function*() {
+            const pinnedOnes = Effect.map(names, (all) => all.filter((name) => name.startsWith("pinned")))
+            yield* (yield* KubeApi).create(kinds.web, pinned("web"))
+            yield* eventually(running, (all) => all.some((name) => name.startsWith("pinned")))
+            const [original = ""] = yield* pinnedOnes
+            yield* apart(true)
+            yield* wait("19 minutes")
+            const [first] = (yield* pinnedOnes).filter((name) => name !== original)
+            yield* wait("46 minutes")
+            const there = yield* pinnedOnes
+            assert.lengthOf(there, 2)
+            assert.include(there, original)
+            assert.notInclude(there, first, "its controller may put another where there is room by now")
+            yield* apart(false)
+            yield* eventually(pinnedOnes, (all) => all.length === 1, 600)
+            assert.deepStrictEqual(yield* pinnedOnes, [original])
+            const runs = (yield* running).filter((name) => name.startsWith("pinned"))
+            assert.deepStrictEqual(runs, [original.replace("on edge-1", "#0")])
           })
       ),
     300_000
