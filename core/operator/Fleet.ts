@@ -2,7 +2,7 @@
 import { Cause, Context, Deferred, Effect, Exit, FiberMap, Layer, Scope, Stream, SubscriptionRef } from "effect"
 import { decodeEdgeDevice } from "../device/decodeEdgeDevice.ts"
 import type { EdgeDeviceObject } from "../device/EdgeDevice.ts"
-import { type DeviceHello, Refused } from "../link/Hello.ts"
+import type { DeviceHello, Refused } from "../link/Hello.ts"
 import { makeTurns } from "../link/makeTurns.ts"
 import type { Handlers, Session } from "../link/Session.ts"
 import type { TrafficClass } from "../link/Traffic.ts"
@@ -12,7 +12,7 @@ import type { DeviceTraffic } from "./deviceTraffic.ts"
 import { finalizer } from "./farewell.ts"
 import { PodIndex } from "./PodIndex.ts"
 import { rejectSpec } from "./rejectSpec.ts"
-import { type ServedDevice, serveDevice } from "./serveDevice.ts"
+import { notServed, type ServedDevice, serveDevice } from "./serveDevice.ts"
 
 interface Served {
   readonly uid: string
@@ -143,9 +143,7 @@ export class Fleet extends Context.Service<Fleet, {
         onSession: (session, hello) =>
           Effect.suspend(() => {
             const known = served.get(deviceKey(hello.namespace, hello.device))
-            return known === undefined
-              ? Effect.fail(new Refused({ code: "Unavailable", detail: "the EdgeDevice is not served yet: try again" }))
-              : known.device.attach(session, hello)
+            return known === undefined ? notServed : known.device.attach(session, hello)
           }),
         sessionOf: (node) => {
           const device = byNode(node)

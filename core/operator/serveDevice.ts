@@ -16,7 +16,7 @@ import {
 import { decodeEdgeDevice } from "../device/decodeEdgeDevice.ts"
 import type { EdgeDevice, EdgeDeviceObject } from "../device/EdgeDevice.ts"
 import type { KubeApi } from "../kube/KubeApi.ts"
-import type { DeviceHello } from "../link/Hello.ts"
+import { type DeviceHello, Refused } from "../link/Hello.ts"
 import type { Handlers, Session } from "../link/Session.ts"
 import { absenceSentence, type DisconnectReason, isOutOfService } from "../node/nodeStatus.ts"
 import type { ResolveSettings } from "../pod/resolve/Resolution.ts"
@@ -64,8 +64,8 @@ export interface ServedDevice {
   readonly holds: () => boolean
   /** The object changed. */
   readonly update: (object: EdgeDeviceObject) => Effect.Effect<void>
-  /** The device linked: what is to be done with what it says. */
-  readonly attach: (session: Session, hello: DeviceHello) => Effect.Effect<Handlers>
+  /** The device linked: what is to be done with what it says. Refused where it is not served any more. */
+  readonly attach: (session: Session, hello: DeviceHello) => Effect.Effect<Handlers, Refused>
 }
 
 const again = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")]).pipe(Schedule.jittered)
@@ -75,6 +75,11 @@ const lastWrite = "2 seconds"
 
 /** A digest of nothing: the device is asked. */
 const nothing = new Uint8Array(0)
+
+/** A device that came before its EdgeDevice was heard of, or as it went. */
+export const notServed = Effect.fail(
+  new Refused({ code: "Unavailable", detail: "the EdgeDevice is not served yet: try again" })
+)
 
 /** The device is served until the scope closes; completes `gone` once a deleted EdgeDevice has been taken leave of. */
 export const serveDevice = Effect.fnUntraced(function*(
@@ -304,12 +309,16 @@ export const serveDevice = Effect.fnUntraced(function*(
   })
 
   const sessionLife = yield* FiberHandle.make()
+  /** The session that came last, whether anybody has taken care of it yet or not. */
+  let newest: Session | undefined
+  let over = false
   // A session of which nobody takes care any more must not outlive the EdgeDevice: the device would never begin another. Its deletion
   // may not have been heard of before its end was, or before the next one of its name was there.
   yield* Effect.addFinalizer(() =>
-    Effect.flatMap(SubscriptionRef.get(session), (left) => {
+    Effect.suspend(() => {
+      over = true
       const isGone = deleting || registry.get(key)?.metadata.uid !== context.uid
-      return isGone && left !== undefined ? left.close("the EdgeDevice was deleted") : Effect.void
+      return isGone && newest !== undefined ? newest.close("the EdgeDevice was deleted") : Effect.void
     })
   )
   /** Whoever gives an EdgeDevice another key trusts the former no more, not even until its link breaks by itself. */
@@ -324,6 +333,8 @@ export const serveDevice = Effect.fnUntraced(function*(
   })
 
   const attach = Effect.fnUntraced(function*(unguarded: Session, hello: DeviceHello) {
+    if (over) return yield* notServed
+    newest = unguarded
     const linked = traffic.guard(unguarded)
     method = hello.method
     agentVersion = hello.agentVersion
