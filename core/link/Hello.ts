@@ -63,6 +63,13 @@ export class Refused extends Schema.TaggedError<Refused>()("Refused", {
   }
 }
 
+export interface Admitted {
+  readonly epoch: number
+  readonly lineage: Uint8Array
+  /** The uid of its EdgeDevice; absent where there is but one of each name. */
+  readonly by?: string
+}
+
 /** The operator's decision about a device that has proven its key; core/operator supplies it from EdgeDevice objects. */
 export class Admission extends Context.Service<Admission, {
   /**
@@ -74,12 +81,15 @@ export class Admission extends Context.Service<Admission, {
     readonly device: string
     readonly publicKey: Uint8Array
   }) => Effect.Effect<{ readonly psk: Uint8Array | undefined }, Refused>
-  /** Called once the device has proven that it holds the key (and the enrolment key, if it `enrols`). Issues epoch and lineage. */
+  /**
+   * Called once the device has proven that it holds the key (and the enrolment key, if it `enrols`). Issues epoch and lineage.
+   * `by` names what let it in, for `onSession`: another of the same name by then has not.
+   */
   readonly admit: (
     hello: DeviceHello,
     proven: { readonly publicKey: Uint8Array; readonly enrols: boolean },
     live: { readonly instance: string; readonly journalId: string } | undefined
-  ) => Effect.Effect<{ readonly epoch: number; readonly lineage: Uint8Array }, Refused>
+  ) => Effect.Effect<Admitted, Refused>
 }>()("aranya/link/Admission") {}
 
 /** What the handshake agreed on could not be made durable: the session must not begin. */

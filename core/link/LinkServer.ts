@@ -4,7 +4,7 @@ import { Clock, Effect, Scope, Semaphore } from "effect"
 import { PacketSchema } from "../gen/aranya/link/v1/link_pb.ts"
 import { Cryptography } from "./Cryptography.ts"
 import { answer, attended, type Greeted, HandshakeFailed, protocolMax, protocolMin, welcome } from "./handshake.ts"
-import { Admission, type DeviceHello, Refused } from "./Hello.ts"
+import { Admission, type Admitted, type DeviceHello, Refused } from "./Hello.ts"
 import { LinkLimits } from "./LinkLimits.ts"
 import { LinkTimings } from "./LinkTimings.ts"
 import { makeTurns } from "./makeTurns.ts"
@@ -40,13 +40,15 @@ export interface LinkServerOptions<R> {
    * Called once per session, when the device has taken it up. What the device asks before this returns waits for it; the
    * session can already be used. The scope is closed when the session is over.
    */
-  readonly onSession: (session: Session, hello: DeviceHello) => Effect.Effect<Handlers, never, R | Scope.Scope>
+  readonly onSession: (
+    session: Session,
+    hello: DeviceHello,
+    admitted: Admitted
+  ) => Effect.Effect<Handlers, never, R | Scope.Scope>
 }
 
-interface Entry extends LiveSession {
+interface Entry extends LiveSession, Admitted {
   readonly link: LinkSession
-  readonly epoch: number
-  readonly lineage: Uint8Array
   begun: boolean
   /** Connections it was given to, and the number of the latest that carried it. */
   connections: number
@@ -78,7 +80,7 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
   const begin = (
     parent: Scope.Scope,
     greeted: Greeted,
-    given: { readonly epoch: number; readonly lineage: Uint8Array }
+    given: Admitted
   ) =>
     Effect.gen(function*() {
       const key = keyOf(greeted.hello)
@@ -199,7 +201,7 @@ const make = Effect.fnUntraced(function*<R>(options: LinkServerOptions<R>) {
         // In the session's scope, not in this connection's.
         yield* Effect.uninterruptible(Effect.suspend(() => {
           entry.begun = true
-          return Effect.forkIn(takeUp(link, options.onSession(link.session, entry.hello)), link.scope)
+          return Effect.forkIn(takeUp(link, options.onSession(link.session, entry.hello, entry)), link.scope)
         }))
       }
       yield* Effect.logDebug(`${keyOf(entry.hello)} is connected by ${connection.description}`)

@@ -2,7 +2,7 @@
 import { Cause, Context, Deferred, Effect, Exit, FiberMap, Layer, Scope, Stream, SubscriptionRef } from "effect"
 import { decodeEdgeDevice } from "../device/decodeEdgeDevice.ts"
 import type { EdgeDeviceObject } from "../device/EdgeDevice.ts"
-import type { DeviceHello, Refused } from "../link/Hello.ts"
+import type { Admitted, DeviceHello, Refused } from "../link/Hello.ts"
 import { makeTurns } from "../link/makeTurns.ts"
 import type { Handlers, Session } from "../link/Session.ts"
 import type { TrafficClass } from "../link/Traffic.ts"
@@ -24,7 +24,12 @@ interface Served {
 const leastSpec = { connectivity: { method: "grpc" } }
 
 export class Fleet extends Context.Service<Fleet, {
-  readonly onSession: (session: Session, hello: DeviceHello) => Effect.Effect<Handlers, Refused>
+  /** Refused where the EdgeDevice that let the device in is not served yet, or not any more. */
+  readonly onSession: (
+    session: Session,
+    hello: DeviceHello,
+    admitted: Pick<Admitted, "by">
+  ) => Effect.Effect<Handlers, Refused>
   /** The session with the device whose Node has this name, if it is connected. */
   readonly sessionOf: (node: string) => Session | undefined
   /** The device whose Node has this name, if it is served here. */
@@ -140,10 +145,10 @@ export class Fleet extends Context.Service<Fleet, {
       }
 
       return Fleet.of({
-        onSession: (session, hello) =>
+        onSession: (session, hello, { by }) =>
           Effect.suspend(() => {
             const known = served.get(deviceKey(hello.namespace, hello.device))
-            return known === undefined ? notServed : known.device.attach(session, hello)
+            return known === undefined || known.uid !== by ? notServed : known.device.attach(session, hello)
           }),
         sessionOf: (node) => {
           const device = byNode(node)

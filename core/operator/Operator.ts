@@ -1,6 +1,6 @@
 /** The aranya program: serves every EdgeDevice, listens for devices, answers the kubelet API. Composed from services only. */
 import { Effect, Layer, Schedule } from "effect"
-import type { DeviceHello } from "../link/Hello.ts"
+import type { Admitted, DeviceHello } from "../link/Hello.ts"
 import { LinkServer } from "../link/LinkServer.ts"
 import { type Handlers, LinkError, type Session } from "../link/Session.ts"
 import { reportDelta } from "../wire/ReportBases.ts"
@@ -50,8 +50,8 @@ export const operator = Effect.gen(function*() {
   const fleet = yield* Fleet
   const identity = yield* OperatorIdentity
 
-  const onSession = (session: Session, hello: DeviceHello) =>
-    fleet.onSession(session, hello).pipe(
+  const onSession = (session: Session, hello: DeviceHello, admitted: Admitted) =>
+    fleet.onSession(session, hello, admitted).pipe(
       Effect.retry(soon),
       Effect.catch((refused) => Effect.as(session.close(refused.message), refuse(refused.message)))
     )

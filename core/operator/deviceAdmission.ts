@@ -261,7 +261,7 @@ export const deviceAdmission = Layer.effect(
           body: { metadata: { annotations: { [readmitAnnotation]: null } } }
         }).pipe(Effect.catch((error) => Effect.logWarning(`annotation ${readmitAnnotation} stays: ${error.message}`)))
       }
-      return { epoch, lineage }
+      return { epoch, lineage, by: metadata.uid ?? "" }
     })
 
     return Admission.of({

@@ -51,6 +51,26 @@ describe("an EdgeDevice whose key is changed", () => {
           assert.isFalse(yield* isConnected, `edited ${offset} ms after it was started`)
         }).pipe(Effect.scoped, Effect.provide(worldLayer))), { discard: true }))
 
+  it.live("and that is another object by the time its handshake ends has no session with the device of the former, either", () =>
+    Effect.forEach(offsets, (offset) =>
+      simulate(1, () =>
+        Effect.gen(function*() {
+          const { device, isConnected } = yield* connected
+          const api = yield* KubeApi
+          yield* device.agent.kill
+          yield* device.transport.weather({ delayMillis: [2000, 2000] })
+          yield* device.agent.start
+          yield* Effect.sleep(offset)
+          yield* api.delete(EdgeDevices, here)
+          yield* Effect.ignore(
+            api.patch(EdgeDevices, here, { type: "merge", body: { metadata: { finalizers: [] } } })
+          )
+          const publicKey = Base64.encode(new Uint8Array(32).fill(9))
+          yield* api.create(EdgeDevices, device.object({ identity: { publicKey } }))
+          yield* Effect.sleep("30 seconds")
+          assert.isFalse(yield* isConnected, `made anew ${offset} ms after it was started`)
+        }).pipe(Effect.scoped, Effect.provide(worldLayer), Effect.orDie)), { discard: true }))
+
   it.live("lets no device in by its key alone that has to enrol by the time its handshake ends", () =>
     Effect.gen(function*() {
       const pinned = yield* Effect.forEach(offsets, (offset) =>
