@@ -59,7 +59,7 @@ export class PodRuntime extends Context.Service<PodRuntime, {
   readonly rest: (resting: boolean) => Effect.Effect<void>
   /**
    * What it holds: uid and content hash of each assignment. A pod of which it cannot read what it noted has no hash: what runs of it is
-   * left alone until the pod is ensured, removed or forgotten.
+   * left alone until the pod is ensured, removed or forgotten, but ends where workloads have to rest.
    */
   readonly held: Effect.Effect<ReadonlyArray<{ readonly uid: string; readonly hash: string }>>
   /** The newest report of each pod, then each change; one subscriber. */

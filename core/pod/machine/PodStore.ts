@@ -15,7 +15,7 @@ import type { ContainerRecord, PodRecord, PodState } from "./PodState.ts"
 export interface PodStore {
   readonly get: (uid: string) => PodState | undefined
   readonly all: () => ReadonlyArray<PodState>
-  /** Pods whose rows cannot be read: nothing of theirs is touched until they are added anew or forgotten. */
+  /** Pods whose rows cannot be read: nothing of theirs is touched, unless it has to rest, until they are added anew or forgotten. */
   readonly unreadable: ReadonlySet<string>
   readonly add: (state: PodState) => Effect.Effect<void, JournalError>
   readonly saveAssignment: (assignment: PodAssignment) => Effect.Effect<void, JournalError>

@@ -13,6 +13,17 @@ const stops = Effect.map(
   (diary) => diary.filter((line) => line.includes(" stop ")).map((line) => line.replace(/^\S+ stop /, ""))
 )
 
+/** A pod that ran, was removed, and of which nothing is known any more. */
+const forgotten = Effect.gen(function*() {
+  const machine = yield* (yield* Device).start
+  yield* machine.ensure(pod())
+  yield* pass(1)
+  assert.isTrue(yield* machine.remove("u1", 1))
+  yield* pass(5)
+  yield* machine.forget("u1")
+  return machine
+})
+
 describe("deletion", () => {
   it.effect("gives every container the grace at the same time, then kills", () =>
     Effect.gen(function*() {
@@ -114,14 +125,8 @@ describe("deletion", () => {
 
   it.effect("that is over and forgotten is not undone by a late assignment", () =>
     Effect.gen(function*() {
-      const device = yield* Device
+      const machine = yield* forgotten
       const runtime = yield* MemoryRuntime
-      const machine = yield* device.start
-      yield* machine.ensure(pod())
-      yield* pass(1)
-      assert.isTrue(yield* machine.remove("u1", 1))
-      yield* pass(5)
-      yield* machine.forget("u1")
       assert.isFalse(yield* machine.ensure(pod()))
       yield* pass(5)
       assert.lengthOf(yield* runtime.runs, 1)
@@ -129,15 +134,9 @@ describe("deletion", () => {
 
   it.effect("and forgotten is begun again by the assignment of a later session, and by none of a former one", () =>
     Effect.gen(function*() {
-      const device = yield* Device
+      const machine = yield* forgotten
       const journal = yield* MemoryJournal
       const runtime = yield* MemoryRuntime
-      const machine = yield* device.start
-      yield* machine.ensure(pod())
-      yield* pass(1)
-      assert.isTrue(yield* machine.remove("u1", 1))
-      yield* pass(5)
-      yield* machine.forget("u1")
       // It waits at the door, behind one that a full disk holds up.
       yield* journal.fail("Full")
       const other = yield* Effect.forkChild(machine.ensure({ ...pod(), uid: "u2", name: "other" }))
